@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from openbulk.connectors.answers import Answer
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.fields import (
     FieldError,
@@ -22,7 +23,7 @@ from openbulk.connectors.fields import (
     parse_boolean,
     parse_date,
 )
-from openbulk.connectors.http import Answer, Client, HeaderAuth
+from openbulk.connectors.http import Client, HeaderAuth
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import BadInput, CursorExpired, NotFound, Refused, ServiceError
 from openbulk.domain.options import Option
@@ -113,7 +114,7 @@ class Contacts:
         answer = await self._call("GET", _path_of(id), params=parameters)
         if answer.status == 404:
             raise NotFound(f"there is no contact with the id {id!r}")
-        contact: Mapping[str, Any] = _require_success(answer).json()
+        contact: Mapping[str, Any] = _require_success(answer).object()
         return contact
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
@@ -219,7 +220,7 @@ def _path_of(contact_id: str) -> str:
 def _id_of(record: Record, answer: Answer) -> str:
     """The id of the written contact. The service answers a DELETE without a body (204)."""
     if answer.body:
-        return str(answer.json()["id"])
+        return answer.text_at("id")
     return str(record.values["id"])
 
 
@@ -231,7 +232,7 @@ def _problem(action: Action, record: Record, answer: Answer) -> Outcome:
     match answer.status, action:
         case 409, Action.CREATE:
             # The service knows the key: an earlier sending of this record has created the contact.
-            return Outcome(record.row, OutcomeKind.CREATED, str(answer.json()["id"]))
+            return Outcome(record.row, OutcomeKind.CREATED, answer.text_at("id"))
         case 404, Action.DELETE:
             return Outcome(record.row, OutcomeKind.NOT_FOUND)
         case 404, _:

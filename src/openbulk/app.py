@@ -45,6 +45,7 @@ from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
+from openbulk.reading.readers import Readers
 from openbulk.settings import Settings, secrets_in
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.budgets import Budgets
@@ -68,6 +69,9 @@ log = structlog.get_logger()
 
 CONNECTIONS_AT_ONCE = 200
 """Maximum number of open connections to services and callback URLs together."""
+READERS, INSPECTORS = 4, 3
+"""Processes that read files at the same time: for jobs, and for callers who wait. Each may take
+`reading.limits.MEMORY_BYTES`."""
 START_PAUSES = (1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 """Seconds between the attempts of a start while the database or the file store is unavailable."""
 _FOR_OTHERS = stat.S_IRWXO
@@ -226,6 +230,7 @@ async def _start_server(
     ledger, files = await _open(settings, parts)
     first_secrets = await _first_start(ledger.accounts, settings, secrets)
     services = await _start_services(settings, ledger, files, parts)
+    await services.inspectors.start()
     return Server(
         make_api(services),
         services.engine.name,
@@ -256,7 +261,11 @@ async def _start_services(
     http = await parts.enter_async_context(
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     )
-    services = _services(settings, ledger, files, http)
+    readers = Readers(files, READERS)
+    parts.push_async_callback(readers.stop)
+    await readers.start()
+    services = _services(settings, ledger, files, readers, http)
+    parts.push_async_callback(services.inspectors.stop)
     parts.push_async_callback(services.connections.close)
     parts.push_async_callback(services.engine.stop)
     await services.engine.start()
@@ -317,7 +326,11 @@ def _location_of_files(settings: Settings) -> str:
 
 
 def _services(
-    settings: Settings, opened: _Ledger, files: FileStore, http: aiohttp.ClientSession
+    settings: Settings,
+    opened: _Ledger,
+    files: FileStore,
+    readers: Readers,
+    http: aiohttp.ClientSession,
 ) -> Services:
     database, accounts = opened.engine, opened.accounts
     ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
@@ -345,6 +358,7 @@ def _services(
         runs=runs,
         schedules=schedules,
         files=files,
+        readers=readers,
         formats=FORMATS,
         accounts=accounts,
         connections=connections,
@@ -365,6 +379,7 @@ def _services(
         runs=runs,
         schedules=schedules,
         files=files,
+        inspectors=Readers(files, INSPECTORS),
         engine=engine,
         intake=engine.intake,
         completion=engine.completion,

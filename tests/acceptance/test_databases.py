@@ -101,3 +101,18 @@ def test_a_database_may_not_be_at_a_private_address(
     reply = server.call("POST", "/instances", json_body=body)
     assert (reply.status, "a private address" in reply.json["message"]) == (403, True)
     assert "secret of tests" not in reply.body.decode() + server.process.log()
+
+
+def test_a_schema_that_the_database_lacks_is_refused_with_those_that_it_has(
+    processes: Processes, postgres: Postgres
+) -> None:
+    database = postgres.new_database("CREATE SCHEMA sales", "CREATE SCHEMA archive")
+    server = processes.server()
+    configuration = postgres.configuration(database, **{"db.schema": "sale"})
+    body = {"element": {"key": "postgresql"}, "configuration": configuration}
+    reply = server.call("POST", "/instances", json_body=body)
+    assert reply.status == 400
+    assert "no schema 'sale'; its schemas are sales, " in reply.json["message"]
+    assert "archive" in reply.json["message"]
+    configuration["db.schema"] = "sales"
+    assert server.call("POST", "/instances", json_body=body).status == 200

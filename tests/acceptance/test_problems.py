@@ -214,6 +214,7 @@ def cases_of_schedules() -> Iterator[Case]:
         "'/circus' cannot be scheduled; these can: ",
         body={**noon, "uri": "/circus"},
     )
+    yield Case("GET /jobs", 400, "is not a token of this list", "/jobs?nextPage=x")
     yield Case("POST /jobs", 403, DROPPED, who="dropped", body=noon)
     yield Case("POST /jobs", 404, "there is no instance 99", body={**noon, "instanceId": 99})
     yield Case("POST /jobs", 502, DOWN, who="down", body=noon)

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from multidict import CIMultiDict
 
+from openbulk.connectors.answers import Answer
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.connectors.googlecalendar.batches import (
@@ -17,7 +18,7 @@ from openbulk.connectors.googlecalendar.batches import (
     Batches,
     read_batch,
 )
-from openbulk.connectors.http import Answer, Request
+from openbulk.connectors.http import Request
 from openbulk.domain.errors import AnswerLost, RetryLater, SignInAgain
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.sandbox import google

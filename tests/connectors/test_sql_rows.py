@@ -11,7 +11,7 @@ import pytest
 
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider, databases
-from openbulk.domain.errors import BadInput, NotFound, Refused
+from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
@@ -588,3 +588,122 @@ async def test_lists_of_any_type_come_back_as_they_are(postgresql: Open) -> None
     assert pages[0].records == [row]
     assert await database.write("t", pages[0].records, "upsert") != [FAILED]
     assert database.execute("SELECT d, b::text FROM t") == [stored]
+
+
+# --- what a refusal says ---
+
+RULES = (
+    "CREATE TABLE town (country text, name text, PRIMARY KEY (country, name))",
+    "INSERT INTO town VALUES ('DE', 'Bonn')",
+    "CREATE TABLE t (id int PRIMARY KEY, email text UNIQUE, name text NOT NULL, age int, "
+    "first int, last int, country text, town text, CONSTRAINT grown CHECK (age >= 18), "
+    "CHECK (first <= last), FOREIGN KEY (country, town) REFERENCES town)",
+    "INSERT INTO t (id, email, name) VALUES (1, 'a@x.org', 'Ann')",
+)
+SAYS = [
+    ({"id": 1, "name": "B"}, "id is '1', which another row of t has already; use action upsert "),
+    (
+        {"id": 2, "name": "B", "email": "a@x.org"},
+        "email is 'a@x.org', which another row of t has already; use action upsert or update with "
+        "identifierFieldName email to change that row, or correct the value",
+    ),
+    ({"id": 2}, "name needs a value, and the row has none; give it one"),
+    ({"id": 2, "name": "B", "age": 17}, "age is '17'; the check grown of t wants "),
+    ({"id": 2, "name": "B", "first": 2, "last": 1}, "first is '2', last is '1'; "),
+    (
+        {"id": 2, "name": "B", "country": "DE", "town": "Rom"},
+        "country is 'DE', town is 'Rom', and town has no row with country = 'DE', name = 'Rom'; "
+        "add that row first, or correct the value",
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "says"), SAYS)
+async def test_a_refusal_says_what_would_be_right(
+    either: Open, row: dict[str, Any], says: str
+) -> None:
+    """Alone, and beside good rows."""
+    database = await either(*RULES)
+    (alone,) = await database.outcomes("t", [row])
+    assert message(alone).startswith(says)
+    others = [{"id": n, "name": "C"} for n in range(3, 9)]
+    outcomes = await database.outcomes("t", [*others[:3], row, *others[3:]])
+    assert [one.kind for one in outcomes] == [CREATED] * 3 + [FAILED] + [CREATED] * 3
+    assert message(outcomes[3]) == message(alone)
+
+
+async def test_a_check_is_told_with_its_expression(either: Open) -> None:
+    database = await either(*RULES)
+    rows: Rows = [{"id": 2, "name": "B", "age": 17}, {"id": 3, "name": "C", "first": 2, "last": 1}]
+    grown, order = await database.outcomes("t", rows)
+    assert "age >= 18" in message(grown)
+    assert "first <= last" in message(order)
+
+
+async def test_a_row_that_others_refer_to_says_which(either: Open) -> None:
+    database = await either(*RULES)
+    row = {"id": 2, "name": "B", "country": "DE", "town": "Bonn"}
+    assert await database.write("t", [row]) == [CREATED]
+    (outcome,) = await database.outcomes("town", [{"country": "DE", "name": "Bonn"}], "delete")
+    assert message(outcome) == (
+        "rows of t (country, town) still refer to this row of town; delete or change those first"
+    )
+
+
+async def test_a_number_that_the_database_makes_behind_its_rows_is_told(postgresql: Open) -> None:
+    """As in a restored database whose sequence was not set."""
+    database = await postgresql("CREATE TABLE t (id serial PRIMARY KEY, name text)")
+    database.execute("INSERT INTO t VALUES (1, 'Ann')")
+    (outcome,) = await database.outcomes("t", [{"name": "Bob"}])
+    assert message(outcome) == (
+        "the database gave the row id = '1', which another row of t has already: its next number "
+        "is behind; correct that in the database"
+    )
+
+
+async def test_a_text_that_is_too_long_says_how_long_it_may_be(postgresql: Open) -> None:
+    """In a column, a domain and a list."""
+    database = await postgresql(
+        "CREATE DOMAIN short AS varchar(3)",
+        "CREATE TABLE t (code varchar(3), domain short, list varchar(3)[])",
+    )
+    rows: Rows = [{"code": "abcd"}, {"domain": "abcd"}, {"list": ["abcd"]}]
+    code, domain, listed = await database.outcomes("t", rows)
+    assert message(code) == "code has 4 characters; it takes 3"
+    assert message(domain) == "domain has 4 characters; it takes 3"
+    assert message(listed) == "list has a text too long; it takes 3"
+
+
+async def test_a_batch_is_no_snapshot_whatever_the_database_would_have(postgresql: Open) -> None:
+    """A row that another process has logged meanwhile is not written again."""
+    database = await postgresql("CREATE TABLE t (line text CHECK (line <> 'bad'))")
+    (name,) = database.execute("SELECT current_database()")[0]
+    for level in ("serializable", "repeatable read"):
+        database.execute(f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = '{level}'")
+        await database.connector.close()
+        page = [
+            one
+            async for pages in database.connector.read(Query("t"), PageRequest())
+            for one in pages.records
+        ]
+        assert page == []
+    engine = database.connector._engine  # type: ignore[attr-defined]
+    async with engine.connect() as connection:
+        result = await connection.exec_driver_sql("SHOW transaction_isolation")
+        assert result.scalar() == "read committed"
+
+
+async def test_a_batch_that_another_process_has_logged_meanwhile_is_not_written(
+    postgresql: Open,
+) -> None:
+    """However that one has cut it: here a trigger stands for the other process."""
+    database = await postgresql("CREATE TABLE t (line text)")
+    await database.write("t", [{"line": "a"}], run="none")
+    database.execute(
+        "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO "
+        "openbulk_writes VALUES ('one', 2, 9, '[]', 0); RETURN NULL; END $$"
+    )
+    database.execute("CREATE TRIGGER other AFTER INSERT ON t EXECUTE FUNCTION other()")
+    with pytest.raises(RetryLater, match="another process"):
+        await database.write("t", [{"line": "b"}, {"line": "c"}], run="one", records=99)
+    assert database.execute("SELECT line FROM t") == [("a",)]

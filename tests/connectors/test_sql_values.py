@@ -335,7 +335,11 @@ def test_sqlite_keeps_what_the_file_had(
         ("text", "a\x00b", "v has a NUL character in it"),
         ("text", "a\ud83d", "v has half of a surrogate pair in it (character 2)"),
         ("jsonb", {"a": "\x00"}, "v has a NUL character in it"),
-        ("inet", "here", "v is 'here': invalid input syntax for type inet"),
+        (
+            "inet",
+            "here",
+            "v is 'here', which its type inet does not take: invalid input syntax for type inet",
+        ),
     ],
 )
 def test_a_value_that_would_change_is_refused_with_what_is_taken(

@@ -16,17 +16,11 @@ from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.schema import event_schema
 from openbulk.domain.date_order import DateOrderUnknown
+from openbulk.domain.date_signs import LOOKED_AT, MAX_COLUMNS, DateColumns
 from openbulk.domain.dates import DateOrder
 from openbulk.domain.records import Action, Row, Target
-from openbulk.engine.date_columns import (
-    LOOKED_AT,
-    MAX_COLUMNS,
-    DateColumns,
-    DateReader,
-    keep_signs,
-    signs_of,
-)
-from openbulk.engine.slices.parts import cut
+from openbulk.engine.date_columns import DateReader, keep_signs, signs_of
+from openbulk.engine.slices.parts import RowsInThread, cut
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore
 
@@ -138,10 +132,10 @@ async def test_every_slice_decides_by_what_the_whole_file_shows(files: FileStore
     """The signs are kept beside the parts, and deleted with them. A restart keeps the same."""
     rows = [Row(n, {"born": "05/06/2026"}) for n in range(1, 2_000)]
     rows += [Row(2_000, {"born": "30/05/2026"})]
-    await cut(files, "f00d", lambda: iter(rows), never)
+    await cut(files, "f00d", RowsInThread(iter(rows)), never)
     first = await signs_of(files, "f00d")
     assert {name: one.seen.keys() for name, one in first.items()} == {"born": {"/?", "/DMY"}}
-    await cut(files, "f00d", lambda: iter(rows), never)
+    await cut(files, "f00d", RowsInThread(iter(rows)), never)
     assert await signs_of(files, "f00d") == first
     await files.delete("f00d")
     assert await signs_of(files, "f00d") == {}

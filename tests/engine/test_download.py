@@ -156,12 +156,17 @@ async def test_a_condition_and_fields_choose(bench: Bench) -> None:
     assert now.columns == ("n",)
 
 
-@pytest.mark.parametrize("object", ["nothing", "boxes/7/others"])
-async def test_an_object_that_is_not_there_ends_the_job(bench: Bench, object: str) -> None:
-    """With the objects that are."""
+@pytest.mark.parametrize(
+    ("object", "hint"),
+    [("nothing", "did you mean 'things'?"), ("boxes/7/others", "the objects are: things")],
+)
+async def test_an_object_that_is_not_there_ends_the_job(
+    bench: Bench, object: str, hint: str
+) -> None:
+    """With the one that is meant, or with those that are."""
     ending = await bench.run_slice(await bench.job(object=object), Numbered())
     assert isinstance(ending, Fail)
-    assert (ending.status, "the objects are: things" in ending.reason) == (Status.ERROR, True)
+    assert (ending.status, hint in ending.reason) == (Status.ERROR, True)
 
 
 async def test_what_the_service_does_not_find_ends_the_job(bench: Bench) -> None:

@@ -2,10 +2,9 @@
 
 import io
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,10 @@ from openbulk.domain.job import (
     Upload,
 )
 from openbulk.domain.records import Action, Problem, Row, Target
-from openbulk.engine.slices.parts import (
-    BYTES_PER_PART,
-    Cut,
-    cut,
-    rows_of,
-)
+from openbulk.engine.slices.parts import Cut, RowsInThread, cut, rows_of
+from openbulk.engine.slices.row_states import RowState, RowStates
 from openbulk.formats import FORMATS
+from openbulk.reading.packing import BYTES_PER_PART
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore, FileWriter, Part
 
@@ -47,13 +43,17 @@ async def parts_of(files: FileStore, content: bytes, name: str = "csv") -> tuple
     await writer.close()
     upload = Upload(Target("things", Action.CREATE), "f00d", len(content), name)
     job = Job(1, 1, 1, upload, Status.RUNNING, datetime.now(UTC))
-    read = partial(FORMATS[name].read, files.open(upload.file, len(content)), {})
-    done = await cut(files, upload.file, read, never)
+    rows = FORMATS[name].read(io.BytesIO(content), {})
+    done = await cut(files, upload.file, RowsInThread(rows), never)
     assert done is not None
     return job, done
 
 
-async def all_of(rows: AsyncIterator[Row]) -> list[Row]:
+async def rows_after(
+    files: FileStore, job: Job, parts: Sequence[int], records: int, cursor: int = 0
+) -> list[Row]:
+    states = RowStates(records, cursor)
+    rows = rows_of(files, job, [Part(row) for row in parts], states, RowState.UNSENT)
     return [row async for row in rows]
 
 
@@ -66,10 +66,20 @@ async def test_every_row_is_read_again_from_wherever_a_slice_begins(files: FileS
         first_rows = [
             row for row in done.first_rows if row + 1_000 > after + 1 or row == done.first_rows[-1]
         ]
-        assert (
-            await all_of(rows_of(files, job, [Part(row) for row in first_rows], after=after))
-            == expected[after:]
-        )
+        assert await rows_after(files, job, first_rows, 2_500, after) == expected[after:]
+
+
+async def test_only_the_parts_with_rows_in_a_state_are_read(
+    files: FileStore, tmp_path: Path
+) -> None:
+    job, done = await parts_of(files, b"n\n" + b"1\n" * 3_500)
+    states = RowStates(done.records)
+    states.set_all([1_999, 3_400], RowState.WAITING)
+    parts = [Part(row) for row in done.first_rows]
+    for part in (parts[0], parts[2]):
+        (tmp_path / part.path("f00d")).unlink()
+    rows = rows_of(files, job, parts, states, RowState.WAITING)
+    assert [row.number async for row in rows] == [1_999, 3_400]
 
 
 async def test_parts_of_large_records_stay_small(files: FileStore) -> None:
@@ -85,24 +95,23 @@ async def test_parts_of_large_records_stay_small(files: FileStore) -> None:
 async def test_a_value_that_no_service_could_be_sent_breaks_its_row_alone(files: FileStore) -> None:
     lines = [b'{"n": 1}', b'{"n": %s}' % (b"1" * 2_000), b'{"n": 3}']
     job, done = await parts_of(files, b"[" + b",".join(lines) + b"]", "json")
-    rows = await all_of(rows_of(files, job, [Part(row) for row in done.first_rows], after=0))
+    rows = await rows_after(files, job, done.first_rows, done.records)
     assert [row.values for row in rows] == [{"n": 1}, None, {"n": 3}]
     assert rows[1].problem is not None
     assert "cannot be sent" in rows[1].problem.message
 
 
 async def test_cutting_stops_when_the_slice_must_stop(files: FileStore) -> None:
-    job, _ = await parts_of(files, b"n\n" + b"1\n" * 5_000)
 
     async def at_once() -> bool:
         return True
 
-    read = partial(FORMATS["csv"].read, files.open(job.upload.file, job.upload.file_size), {})
-    assert await cut(files, job.upload.file, read, at_once) is None
+    rows = FORMATS["csv"].read(io.BytesIO(b"n\n" + b"1\n" * 5_000), {})
+    assert await cut(files, "f00d", RowsInThread(rows), at_once) is None
 
 
 async def remarks_of(files: FileStore, *rows: Row) -> Remarks:
-    done = await cut(files, "f00d", lambda: iter(rows), never)
+    done = await cut(files, "f00d", RowsInThread(iter(rows)), never)
     assert done is not None
     return done.remarks
 
@@ -146,7 +155,7 @@ async def test_numbers_keep_their_digits_in_parts(files: FileStore) -> None:
         b'{"n": 123456789012345678901}',
     ]
     job, done = await parts_of(files, b"[" + b",".join(elements) + b"]", "json")
-    rows = await all_of(rows_of(files, job, [Part(row) for row in done.first_rows], after=0))
+    rows = await rows_after(files, job, done.first_rows, done.records)
     assert [row.values for row in rows] == [
         {"n": 1.5},
         {"n": Decimal("98765432109876543.21"), "doc": {"m": [Decimal("1.50")]}},

@@ -16,6 +16,7 @@ from openbulk.engine.slices.progress import (
     ordering_columns,
     ordering_keys,
 )
+from openbulk.engine.slices.row_states import RowState
 
 
 def job(
@@ -29,17 +30,18 @@ def job(
 def test_the_cursor_is_the_last_row_before_which_all_have_an_outcome(
     order: list[int], taken: int
 ) -> None:
-    progress = Progress(0)
+    progress = Progress(0, 30)
     for row in order[:taken]:
         progress.add([Outcome(row, OutcomeKind.CREATED)])
     seen = set(order[:taken])
     expected = next(row for row in range(31) if row + 1 not in seen)
     assert progress.cursor == expected
-    assert progress.done == {row for row in seen if row > expected}
+    assert set(progress.states.rows(RowState.DONE)) == seen
 
 
 def test_only_rows_with_a_problem_keep_their_line() -> None:
-    progress = Progress(0, lines={1: 2, 2: 3})
+    progress = Progress(0, 2)
+    progress.lines = {1: 2, 2: 3}
     progress.add([Outcome(1, OutcomeKind.CREATED), Outcome.failure(2, "no")])
     results, lines = progress.take()
     assert [outcome.row for outcome in results] == [1, 2]

@@ -1,11 +1,11 @@
 """A slice of an upload, against services that fail in every way."""
 
 import asyncio
+import io
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from openbulk.engine.slices import upload as upload_module
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze
-from openbulk.engine.slices.parts import cut
+from openbulk.engine.slices.parts import RowsInThread, cut
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats import FORMATS
 from openbulk.security import Sealer
@@ -40,6 +40,7 @@ from openbulk.storage.files import FileStore, FileWriter
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
 
+NOW = datetime.now(UTC)
 Answer = Exception | Callable[[Sequence[Record]], list[Outcome]]
 
 
@@ -144,8 +145,8 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     async def never() -> bool:
         return False
 
-    read = partial(FORMATS["csv"].read, files.open(upload.file, len(content)), {})
-    done = await cut(files, upload.file, read, never)
+    rows = FORMATS["csv"].read(io.BytesIO(content), {})
+    done = await cut(files, upload.file, RowsInThread(rows), never)
     assert done is not None
     await SliceLedger(engine, job, 0, reading=engine).set_parts(
         done.records, done.first_rows, done.remarks
@@ -334,7 +335,7 @@ async def test_no_cursor_passes_over_outcomes_that_could_not_be_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Later outcomes are not recorded either: the next slice sends all of them again."""
-    monkeypatch.setattr(upload_module, "MAX_UNRECORDED", 20)
+    monkeypatch.setattr("openbulk.engine.slices.record_reader.MAX_UNRECORDED", 20)
     monkeypatch.setattr(upload_module, "RECORD_SECONDS", 0.05)
     bench = await make_bench(tmp_path, b"name\n" + b"".join(b"Name %d\n" % n for n in range(400)))
     bench.luck = Luck(record_fails=True)
@@ -429,25 +430,28 @@ async def test_records_that_wait_for_others_do_not_fill_slice_after_slice(
 async def test_a_record_that_waits_for_another_has_no_outcome_when_the_slice_ends(
     bench: Bench,
 ) -> None:
-    """The next slice sends it again, and none of those that were taken."""
+    """The next slice sends it behind the others, and none of those that were taken."""
     connector = Dependent(KEYED, [created, created, RetryLater("busy", after=7)])
     assert await bench.run_slice(connector) == Snooze("busy", 7)
     assert (await bench.now()).cursor == 0
     assert await bench.run_slice(connector) == Complete()
-    assert connector.sent == [1, 2, 3, 1, *range(3, 11), 1]
+    assert connector.sent == [1, 2, 3, *range(3, 11), 1]
     assert (await bench.now()).counts.created == 10
 
 
-async def test_a_record_does_not_wait_for_too_many_rows(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+async def test_a_record_that_waits_is_known_after_a_kill_as_long_as_its_slice_ended(
+    bench: Bench,
 ) -> None:
-    """Each slice would read them again. It is sent once more, and fails."""
-    monkeypatch.setattr(upload_module, "MAX_ROWS_AHEAD", 0)
-    connector = Dependent(KEYED, [created, created, RetryLater("busy", after=7)])
+    """It is sent behind the others; what the killed slice wrote is not sent again."""
+    connector = Dependent(KEYED, [created, created, RetryLater("busy", after=7)], needed=9)
     await bench.run_slice(connector)
+    killed = await bench.ledger.begin_slice(bench.job.id, (await bench.now()).slice, NOW)
+    assert killed is not None
+    await killed.record_outcomes([Outcome(3, OutcomeKind.CREATED)], cursor=0, lines={})
+    await killed.end()
     assert await bench.run_slice(connector) == Complete()
-    assert connector.sent == [1, 2, 3, 1, 3, 1, *range(4, 11)]
-    assert (await bench.now()).counts.failed == 1
+    assert connector.sent == [1, 2, 3, *range(4, 11), 1]
+    assert (await bench.now()).counts.created == 10
 
 
 @dataclass
@@ -455,25 +459,53 @@ class Linked(Scripted):
     """A service that takes some rows only behind others."""
 
     needs: Mapping[int, int] = field(default_factory=dict)
+    taken: set[int] = field(default_factory=set)
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        return [
-            replace(Outcome.failure(one.row, "its series is missing"), is_early=True)
-            if one.row in self.needs and self.needs[one.row] not in self.sent
-            else one
-            for one in await super().write(target, batch)
-        ]
+        return [self._answer(outcome) for outcome in await super().write(target, batch)]
+
+    def _answer(self, outcome: Outcome) -> Outcome:
+        if self.needs.get(outcome.row, outcome.row) in {*self.taken, outcome.row}:
+            self.taken.add(outcome.row)
+            return outcome
+        return replace(Outcome.failure(outcome.row, "its series is missing"), is_early=True)
 
 
-@pytest.mark.parametrize("limit", ["MAX_ROWS_AHEAD", "MAX_EARLY"])
-async def test_a_record_that_waits_in_vain_takes_no_place_from_later_ones(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, limit: str
+async def test_records_are_sent_again_as_long_as_one_of_them_is_taken(bench: Bench) -> None:
+    """Each waits for the next one: a pass helps one of them. Those that wait in vain fail."""
+    connector = Linked(KEYED, needs={1: 2, 2: 3, 3: 4, 4: 10, 6: 99})
+    assert await bench.run_slice(connector) == Complete()
+    assert connector.sent == [*range(1, 11), 1, 2, 3, 4, 6, 1, 2, 3, 6, 1, 2, 6, 1, 6, 6]
+    counts = (await bench.now()).counts
+    assert (counts.created, counts.failed) == (9, 1)
+
+
+async def test_records_that_wait_in_vain_are_refused_however_many_they_are(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upload_module, limit, 2)
-    connector = Linked(KEYED, needs={1: 99, 2: 98, 6: 7, 8: 9})
+    """Those whose refusal was not kept are sent once more for it."""
+    monkeypatch.setattr("openbulk.engine.slices.waiting.MAX_KEPT_REFUSALS", 2)
+    connector = Linked(KEYED, needs={1: 99, 3: 99, 5: 99, 8: 10, 9: 99})
     assert await bench.run_slice(connector) == Complete()
     counts = (await bench.now()).counts
-    assert (counts.created, counts.failed) == (8, 2)
+    assert (counts.created, counts.failed) == (6, 4)
+    assert connector.sent == [*range(1, 11), 1, 3, 5, 8, 9, 1, 3, 5, 9, 5, 9]
+    errors = await bench.ledger.errors(bench.job.id, after=0, limit=10)
+    assert [(error.row, error.line) for error in errors] == [(1, 2), (3, 4), (5, 6), (9, 10)]
+
+
+async def test_a_pass_through_waiting_records_goes_on_in_the_next_slice(bench: Bench) -> None:
+    """So that it ends, however few calls a slice has: else each would begin with the same ones."""
+    busy = RetryLater("busy", after=7)
+    connector = Linked(KEYED, needs=dict.fromkeys(range(1, 9), 99))
+    connector.answers = [*[created] * 12, busy]
+    for _ in range(20):
+        if await bench.run_slice(connector) == Complete():
+            break
+        connector.answers = [created, created, created, busy]
+    counts = (await bench.now()).counts
+    assert (counts.created, counts.failed) == (2, 8)
+    assert connector.sent[:18] == [*range(1, 11), 1, 2, 3, 3, 4, 5, 6, 6]
 
 
 class Ticketed:

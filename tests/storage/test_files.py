@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
-from openbulk.storage.files import BLOCK_BYTES, FileStore, Part, open_store
+from openbulk.storage.block_file import BLOCK_BYTES
+from openbulk.storage.files import FileStore, Part, open_store
 from support.file_store_suite import FileStoreTests
 from support.s3 import S3
 

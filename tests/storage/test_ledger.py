@@ -36,4 +36,4 @@ class TestLedger(LedgerTests):
                 lines={},
             )
         assert await self.now(ledger, job.id) == before
-        assert (await begun.rows_to_send())[1] == {1}
+        assert (await begun.rows_to_send())[1] == [(1, 1)]

@@ -14,7 +14,8 @@ from obstore.store import ObjectStore
 
 from openbulk.domain.errors import FileTruncated, SealBroken
 from openbulk.security import Sealer
-from openbulk.storage.files import BLOCK_BYTES, FileStore, FileWriter, Part
+from openbulk.storage.block_file import BLOCK_BYTES
+from openbulk.storage.files import FileStore, FileWriter, Part
 
 
 class FileStoreTests:
@@ -41,25 +42,18 @@ class FileStoreTests:
         assert writer.size == len(content)
         return content
 
+    async def content_of(self, files: FileStore, size: int) -> bytes:
+        """The blocks of a file of `size` bytes, one after another."""
+        blocks = range(-(-size // BLOCK_BYTES))
+        return b"".join([await files.block("f00d", index, size) for index in blocks])
+
     @pytest.mark.parametrize(
         "size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7]
     )
     async def test_a_file_is_read_as_it_was_written(self, files: FileStore, size: int) -> None:
         """Also where it ends at a block's border."""
         content = await self.written(files, os.urandom(size))
-        assert files.open("f00d", size).read() == content
-
-    async def test_a_file_is_read_from_any_place(self, files: FileStore) -> None:
-        """It is seekable."""
-        content = await self.written(files, os.urandom(2 * BLOCK_BYTES + 5))
-        file = files.open("f00d", len(content))
-        for place in (BLOCK_BYTES - 3, 0, 2 * BLOCK_BYTES, len(content), 17):
-            file.seek(place)
-            assert file.read(10) == content[place : place + 10]
-        file.seek(-4, os.SEEK_END)
-        assert file.read(10) == content[-4:]
-        file.seek(-6, os.SEEK_CUR)
-        assert file.read(10) == content[-6:]
+        assert await self.content_of(files, size) == content
 
     async def test_nothing_is_left_of_a_discarded_file(self, files: FileStore) -> None:
         """An upload that is cut off leaves nothing."""
@@ -110,11 +104,11 @@ class FileStoreTests:
         for damaged in (blocks[second], blocks[first][:-1] + bytes([blocks[first][-1] ^ 1]), b""):
             obstore.put(store, first, damaged)
             with pytest.raises(SealBroken):
-                files.open("f00d", len(content)).read(1)
+                await files.block("f00d", 0, len(content))
         obstore.put(store, first, blocks[first])
         obstore.delete(store, second)
         with pytest.raises(FileTruncated):
-            files.open("f00d", len(content)).read()
+            await self.content_of(files, len(content))
 
     async def test_a_file_that_is_shorter_than_it_should_be_is_noticed(
         self, files: FileStore
@@ -122,7 +116,7 @@ class FileStoreTests:
         """The ledger knows its size."""
         await self.written(files, b"short")
         with pytest.raises(FileTruncated):
-            files.open("f00d", 100).read()
+            await self.content_of(files, 100)
 
     async def test_a_file_that_is_written_now_is_not_older(self, files: FileStore) -> None:
         """One that no job owns may be an upload that another server is receiving."""

@@ -148,6 +148,8 @@ class Processes:
 
     folder: Path
     started: list[Process] = field(default_factory=list)
+    max_files: tuple[int, int] | None = None
+    """The soft and the hard limit of open files of each program; None for those of this process."""
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +169,7 @@ class Processes:
         output = self.folder / f"{len(self.started)}-{arguments[0]}.log"
         with output.open("wb") as file:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "openbulk", *arguments],
+                [*self._limits(), sys.executable, "-m", "openbulk", *arguments],
                 stdout=file,
                 stderr=file,
                 env=_environment(env),
@@ -181,6 +183,13 @@ class Processes:
             time.sleep(0.02)
         process.url = match["url"] or ""
         return process
+
+    def _limits(self) -> list[str]:
+        """The beginning of a command that sets the limits of files."""
+        if self.max_files is None:
+            return []
+        soft, hard = self.max_files
+        return ["sh", "-c", f'ulimit -Sn {soft}; ulimit -Hn {hard}; exec "$0" "$@"']
 
     def command(
         self, *arguments: str, env: Mapping[str, str] | None = None

@@ -10,7 +10,12 @@ from openbulk.api.bulk import downloads, jobs, results, uploads
 from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
 from openbulk.api.http.error_responses import present_errors
-from openbulk.api.http.middleware import RequestIds, TrailingSlashes, UnhandledErrors
+from openbulk.api.http.middleware import (
+    BoundedHeads,
+    RequestIds,
+    TrailingSlashes,
+    UnhandledErrors,
+)
 from openbulk.api.http.openapi import describe
 from openbulk.api.http.parameters import refuse_misspelt_parameters
 from openbulk.api.platform import authorization, catalogue, instances
@@ -100,6 +105,7 @@ def make_api(services: Services) -> FastAPI:
         expose_headers=EXPOSED_HEADERS,
     )
     api.add_middleware(TrailingSlashes)
+    api.add_middleware(BoundedHeads)
     api.add_middleware(RequestIds)
     present_errors(api)
     describe(api)

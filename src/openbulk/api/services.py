@@ -17,6 +17,7 @@ from openbulk.engine.intake import Intake
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.notify.networks import Networks
+from openbulk.reading.readers import Readers
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.files import FileStore
@@ -35,6 +36,8 @@ class Services:
     runs: Runs
     schedules: Schedules
     files: FileStore
+    inspectors: Readers
+    """The processes that look into uploaded files."""
     engine: Engine
     intake: Intake
     completion: Completion

@@ -25,6 +25,15 @@ from openbulk.app import (
     running_server,
     running_worker,
 )
+from openbulk.cli.connections import (
+    ACCEPTED_AT_ONCE,
+    MAX_HEAD_BYTES,
+    BoundedConnection,
+    Connections,
+    OnceAMinute,
+    connections_for,
+    raise_file_limit,
+)
 from openbulk.cli.listening import listening_problem
 from openbulk.domain.errors import CannotStart
 from openbulk.security import rotate_master_key
@@ -48,6 +57,13 @@ _FOR_OWNER_ALONE = 0o077
 """The umask: no file that openbulk makes may be read by other users of the machine."""
 BACKLOG = 2048
 """Connections that may wait to be accepted: uvicorn's default."""
+_MANY_FROM_CALLERS = (
+    "Invalid HTTP request received.",
+    "Unsupported upgrade request.",
+    "No supported WebSocket library detected.",
+    "socket.accept() out of system resource",
+)
+"""The beginnings of log lines of libraries, of which a caller can cause any number."""
 
 
 def serve(settings: Settings) -> None:
@@ -92,12 +108,14 @@ def rotate_key(settings: Settings) -> int:
 
 
 async def _work(settings: Settings) -> None:
+    raise_file_limit()
     async with _running("worker", running_worker(settings), settings) as (_, stopping):
         print("openbulk works", flush=True)
         await stopping.wait()
 
 
 async def _serve(settings: Settings) -> None:
+    limit = connections_for(raise_file_limit())
     listener = _listen(settings.host, settings.port)
     async with (
         _running("server", running_server(settings), settings) as (server, stopping),
@@ -108,10 +126,15 @@ async def _serve(settings: Settings) -> None:
         http = _Http(
             uvicorn.Config(
                 server.api,
+                http=BoundedConnection,
+                ws="none",
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                backlog=ACCEPTED_AT_ONCE,
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=GRACEFUL_SECONDS,
-            )
+            ),
+            Connections(limit),
         )
         tasks.create_task(http.serve(sockets=[listener]))
         await stopping.wait()
@@ -147,7 +170,28 @@ async def _running(
 
 
 class _Http(uvicorn.Server):
-    """Uvicorn without its signal handlers. It waits for the requests that it interrupts."""
+    """Uvicorn with bounded connections, and without its signal handlers.
+
+    It waits for the requests that it interrupts.
+    """
+
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self.server_state = connections
+        self._connections = connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen."""
+        await super().startup(sockets)
+        # Asyncio has one number for what it accepts at once, and for what may wait.
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after the connections. Uvicorn calls it ten times a second."""
+        if counter % 10 == 0:
+            self._connections.end_overdue(time.monotonic())
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -212,6 +256,9 @@ def _write_logs(form: str) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("openbulk").setLevel(logging.INFO)
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in _LOGGED_BY_US)
+    seldom = OnceAMinute(*_MANY_FROM_CALLERS)
+    for library in ("uvicorn.error", "asyncio"):
+        logging.getLogger(library).addFilter(seldom)
 
 
 def _escape_control_characters(

@@ -3,16 +3,19 @@
 import asyncio
 import base64
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import orjson
 
+from openbulk.connectors.answers import Answer
 from openbulk.connectors.base import Remember
-from openbulk.connectors.http import Answer, Request, Transport
+from openbulk.connectors.http import Request, Transport
 from openbulk.domain.errors import (
     AnswerLost,
     BadInput,
@@ -26,6 +29,10 @@ RENEW_EARLY_SECONDS = 60.0
 """Tokens are renewed this long before they expire, so that none expires in transit."""
 DEFAULT_LIFE_SECONDS = 3600.0
 """For answers without `expires_in`, which is optional (RFC 6749, section 5.1)."""
+MAX_LIFE_SECONDS = 24 * 3600.0
+"""A token that claims to live longer is renewed after a day."""
+_TOKEN = re.compile(r"[\x20-\x7e]{0,8192}")
+"""A token or a scope (RFC 6749, appendix A): it becomes part of a header."""
 API_KEY = "oauth.api.key"
 API_SECRET = "oauth.api.secret"  # noqa: S105 - the name of a setting
 REFRESH_TOKEN = "oauth.user.refresh_token"  # noqa: S105 - the name of a setting
@@ -79,18 +86,41 @@ async def request_token(
     http: aiohttp.ClientSession, endpoint: TokenEndpoint, form: Mapping[str, str]
 ) -> Token:
     """Request a token. Raises SignInAgain if the service refuses, RetryLater if it fails."""
-    body = (await _post(http, endpoint, form)).json()
+    answer = await _post(http, endpoint, form)
     try:
-        return Token(
-            access=str(body["access_token"]),
-            life=float(body.get("expires_in") or DEFAULT_LIFE_SECONDS),
-            refresh=body.get("refresh_token"),
-            scope=body.get("scope"),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        token = _read_token(answer)
+    except AnswerLost as error:
+        raise RetryLater(error.message) from error
+    return token
+
+
+def _read_token(answer: Answer) -> Token:
+    """The token in an answer. Raises ServiceError, without the body, which may hold a secret."""
+    body = answer.object()
+    texts = {name: body.get(name) for name in ("access_token", "refresh_token", "scope")}
+    for name, text in texts.items():
+        if text is not None and not (isinstance(text, str) and _TOKEN.fullmatch(text)):
+            raise RetryLater(f"{answer.call} answered a {name} that is not one")
+    life = _life_of(body.get("expires_in"))
+    if not texts["access_token"] or life is None:
         raise RetryLater(
-            "the sign-in service answered without a token; a proxy may have answered in its place"
-        ) from error
+            f"{answer.call} answered without a token; a proxy may have answered in its place"
+        )
+    return Token(
+        access=texts["access_token"],
+        life=life,
+        refresh=texts["refresh_token"] or None,
+        scope=texts["scope"],
+    )
+
+
+def _life_of(expires_in: Any) -> float | None:
+    """The seconds in `expires_in`, which some services send as a text; None if it is no number."""
+    try:
+        life = float(expires_in or DEFAULT_LIFE_SECONDS)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return min(life, MAX_LIFE_SECONDS) if life > 0 else DEFAULT_LIFE_SECONDS
 
 
 async def _post(

@@ -6,12 +6,19 @@ A call returns the service's answer, or raises the `ServiceError` that says what
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
-import orjson
 
+from openbulk.connectors.answers import (
+    UNSAFE_METHODS,
+    Answer,
+    bounds_of,
+    no_answer,
+    parse_large,
+    seconds_to_wait,
+)
 from openbulk.connectors.pace import Budget, Pace, Throttle, Unpaced
 from openbulk.domain.errors import (
     AddressNotAllowed,
@@ -24,14 +31,10 @@ from openbulk.domain.errors import (
 from openbulk.exact_json import encode_json
 
 TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=10)
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_RENEWALS = 3
 """How many times one call is resent with new credentials. Once is not enough if many calls share
 them: the new ones may have expired too before this call is sent."""
-UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-"""Methods that may change something at the service (RFC 9110, section 9.2.1). A call that was sent
-with one of them and has no answer may have taken effect."""
-
+_SHOWN_PATH = 120
 Body = bytes | Mapping[str, str] | None
 
 
@@ -44,44 +47,8 @@ class Request:
     params: Mapping[str, str] | None
     body: Body
     headers: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A service's answer, with its whole body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def is_success(self) -> bool:
-        """True for any status from 200 to 299."""
-        return 200 <= self.status < 300
-
-    @property
-    def date(self) -> datetime | None:
-        """The header `Date`: when the service answered, by its own clock, to the second.
-
-        None if the header is missing or is not a date (RFC 9110, section 6.6.1).
-        """
-        try:
-            return parsedate_to_datetime(self.headers["Date"])
-        except (KeyError, ValueError, TypeError, OverflowError):
-            return None
-
-    def json(self) -> Any:
-        """The body as JSON. Raises RetryLater for any other body: a proxy may have sent it."""
-        try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError as error:
-            raise RetryLater(
-                f"the service answered {self.status} with a body that is not JSON"
-            ) from error
-
-    def text(self, limit: int = 500) -> str:
-        """The beginning of the body, for a person to read."""
-        return self.body[:limit].decode(errors="replace")
+    records: int = 1
+    """How many records its answer may have."""
 
 
 class Auth(Protocol):
@@ -117,6 +84,16 @@ Send = Callable[[Request], Awaitable[Answer]]
 """Sends a request and returns its answer. Raises ServiceError if there is none."""
 
 
+class _TooMuch(Exception):
+    """A body is larger than what was asked for."""
+
+
+_NOT_SENT = (aiohttp.InvalidURL, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+# aiohttp lets some of what a service does wrong out as it is: a ValueError for a header that is not
+# one, an OSError for a connection that breaks while it sends.
+_BROKEN = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+
+
 class Transport:
     """Sends single requests to a service, and says what happened if it does not answer."""
 
@@ -136,28 +113,36 @@ class Transport:
         return answer
 
     async def send(self, request: Request) -> Answer:
-        """Send a request, and return any answer."""
+        """Send a request, and return any answer. Raises the errors that `Client` lists."""
+        call = f"{self._service} ({request.method} {_path_of(request.url)})"
+        bounds = bounds_of(request.records)
         try:
-            async with self._http.request(
-                request.method,
-                request.url,
-                params=request.params,
-                data=request.body,
-                headers=request.headers,
-                timeout=TIMEOUT,
-                # Send credentials to the configured address only.
-                allow_redirects=False,
-            ) as response:
-                return Answer(response.status, response.headers, await _read_body(response))
-        except (
-            aiohttp.InvalidURL,
-            aiohttp.ClientConnectorError,
-            aiohttp.ConnectionTimeoutError,
-        ) as error:
+            status, headers, body = await self._exchange(request, bounds.bytes)
+        except _NOT_SENT as error:
             raise self._connection_failure(request.url, error) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            reason = f"{self._service} did not answer ({type(error).__name__})"
-            raise _no_answer(request.method)(reason) from error
+        except _TooMuch as error:
+            # Whether it was done is not known; to ask again brings the same answer.
+            kind = AnswerLost if request.method in UNSAFE_METHODS else Refused
+            expected = f"at most {bounds.bytes:,}, for {request.records:,} records"
+            raise kind(f"{call} answered more bytes than expected: {expected}") from error
+        except _BROKEN as error:
+            reason = f"{call} did not answer ({type(error).__name__})"
+            raise no_answer(request.method)(reason) from error
+        parsed = await parse_large(body, bounds)
+        return Answer(status, headers, body, request.method, call, bounds, parsed)
+
+    async def _exchange(self, request: Request, limit: int) -> tuple[int, Mapping[str, str], bytes]:
+        async with self._http.request(
+            request.method,
+            request.url,
+            params=request.params,
+            data=request.body,
+            headers=request.headers,
+            timeout=TIMEOUT,
+            # Send credentials to the configured address only.
+            allow_redirects=False,
+        ) as response:
+            return response.status, response.headers, await _read_body(response, limit)
 
     def _connection_failure(self, url: str, error: Exception) -> ServiceError:
         """The error for a request that was never sent: nothing was done."""
@@ -184,7 +169,7 @@ class Transport:
             )
         if answer.status >= 500:
             reason = f"{self._service} failed with {answer.status}"
-            raise _no_answer(method)(reason, provider_message=answer.text())
+            raise no_answer(method)(reason, provider_message=answer.text())
 
 
 class Client:
@@ -230,16 +215,17 @@ class Client:
         data: bytes | Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         budgets: Sequence[Budget] = (),
+        records: int = 1,
     ) -> Answer:
         """Make one call as soon as its budgets allow it, and return the answer.
 
-        `json` is sent as JSON, `data` unchanged (a mapping as form fields). Raises the errors that
-        the class lists.
+        `records` bounds the answer: it is the size of the page that is asked for. `json` is sent as
+        JSON, `data` unchanged (a mapping as form fields). Raises the errors that the class lists.
         """
         extra = dict(headers or {})
         if json is not None:
             data, extra["Content-Type"] = encode_json(json), "application/json"
-        request = Request(method, url, params, data, extra)
+        request = Request(method, url, params, data, extra, records)
         credentials = await self._auth.headers()
         answer = await self._send_paced(budgets, request, credentials)
         for _ in range(MAX_RENEWALS):
@@ -269,11 +255,9 @@ class Client:
         return answer
 
 
-def _no_answer(method: str) -> type[AnswerLost | RetryLater]:
-    """The kind of error for a request that was sent and not answered."""
-    if method in UNSAFE_METHODS:
-        return AnswerLost
-    return RetryLater
+def _path_of(url: str) -> str:
+    """The path of a URL, without anything that may be a secret."""
+    return urlsplit(url).path[:_SHOWN_PATH]
 
 
 def throttle_by_status(answer: Answer, service: str) -> Throttle | None:
@@ -284,27 +268,13 @@ def throttle_by_status(answer: Answer, service: str) -> Throttle | None:
     return Throttle(f"{service} is busy (429)", after=after, provider_message=answer.text())
 
 
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+async def _read_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Read a body. It counts unpacked bytes: aiohttp unpacks a block at a time."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_chunked(256 * 1024):
         size += len(chunk)
-        if size > MAX_ANSWER_BYTES:
-            raise aiohttp.ClientPayloadError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+        if size > limit:
+            raise _TooMuch
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """The seconds in a `Retry-After` header: a number or a date (RFC 9110, section 10.2.3).
-
-    None if the header is missing, or its value is neither.
-    """
-    if retry_after is None:
-        return None
-    if retry_after.strip().isascii() and retry_after.strip().isdigit():
-        return float(retry_after)
-    try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -14,6 +14,7 @@ OpenbulkError
 ├── IdempotencyKeyTaken        the instance has a job with this key: answer with that job
 ├── Unavailable                openbulk's database does not answer: try again in a moment
 │   └── FileStoreUnavailable   ... its file store does not; a job waits outside of its lane
+├── ReaderUnavailable          no process can read the file now: try again in a moment
 ├── DiskFull                   the server's disk is full: make room, and try again; nothing was done
 ├── Fenced                     another process took the slice over: stop, and write nothing more
 ├── FileTruncated              a stored file is damaged: its job ends
@@ -119,6 +120,10 @@ class FileStoreUnavailable(Unavailable):
     def reason(self) -> str:
         """The store's own message, in one line: for the operator of the server, not for callers."""
         return str(self.__cause__).partition("\n")[0]
+
+
+class ReaderUnavailable(OpenbulkError):
+    """No process can read a file now: all are busy, or somebody killed the one that read it."""
 
 
 class Fenced(OpenbulkError):

@@ -5,10 +5,8 @@ while the file is cut into parts, and kept beside the parts: every slice of the 
 restart, decides by the same cells.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import compress
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -17,81 +15,7 @@ from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.domain.date_order import HALF_DAY, DateSigns, decide_order
 from openbulk.domain.dates import DateOrder
-from openbulk.domain.records import Row
 from openbulk.storage.files import FileStore
-
-LOOKED_AT = 1_000
-"""A column whose first cells, this many, have no date is not looked at any more."""
-MAX_COLUMNS = 10_000
-"""Columns that are looked at: a hostile file may have new ones in each row."""
-MAX_CHARACTERS = 60
-"""A longer text is not a date."""
-_DIGIT = re.compile(r"\d")
-
-
-@dataclass(slots=True)
-class _Column:
-    signs: DateSigns = field(default_factory=DateSigns)
-    other_cells: int = 0
-    has_dates: bool = False
-
-    def add(self, path: str, value: Any, row: int | None) -> bool:
-        """Note what a cell shows; False if the column need not be looked at any more."""
-        if self._is_date(path, value, row):
-            self.has_dates = True
-        else:
-            self.other_cells += 1
-        return self.has_dates or self.other_cells < LOOKED_AT
-
-    def _is_date(self, path: str, value: Any, row: int | None) -> bool:
-        if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
-            return False
-        if value[4:5] == value[7:8] == "-":  # ISO 8601, which shows nothing of other dates
-            return True
-        return bool(_DIGIT.search(value)) and self.signs.add(path, value, row)
-
-
-class DateColumns:
-    """What the columns of a file show of its dates. Holds a few cells of each column."""
-
-    def __init__(self) -> None:
-        self._columns: dict[str, _Column] = {}
-        self._known: set[str] = set()
-        self._watched: list[str] = []
-
-    def add(self, row: Row) -> None:
-        """Note what a row shows."""
-        self._add(row.values or {}, row.number)
-
-    def add_record(self, values: Mapping[str, Any]) -> None:
-        """Note what a single record shows, which is no row of a file."""
-        self._add(values, None)
-
-    def _add(self, values: Mapping[str, Any], row: int | None) -> None:
-        if not self._known.issuperset(values) and len(self._known) < MAX_COLUMNS:
-            self._watched += [name for name in values if name not in self._known]
-            self._known |= values.keys()
-        if self._watched:
-            looks = [self._look(name, values.get(name), row) for name in self._watched]
-            self._watched = list(compress(self._watched, looks))
-
-    def _look(self, path: str, value: Any, row: int | None) -> bool:
-        """Note what a cell shows; False if its column need not be looked at any more."""
-        if value is None:
-            return True
-        if isinstance(value, Mapping):
-            inner = [self._look(f"{path}.{name}", child, row) for name, child in value.items()]
-            return not inner or any(inner)
-        column = self._columns.get(path)
-        if column is None:
-            if len(self._columns) >= MAX_COLUMNS:
-                return False
-            column = self._columns[path] = _Column()
-        return column.add(path, value, row)
-
-    def signs(self) -> Mapping[str, DateSigns]:
-        """By dotted name, the columns that show something."""
-        return {path: one.signs for path, one in self._columns.items() if one.signs.seen}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from openbulk.connectors.targets import (
     refusal_to_read,
     resolve_object,
 )
+from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.errors import (
     AnswerLost,
     BadInput,
@@ -41,7 +42,6 @@ from openbulk.domain.records import (
     select_fields,
 )
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.date_columns import DateColumns
 from openbulk.engine.pages import query_for_connector, take_wanted
 from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.external_sort import record_sort_key

@@ -22,6 +22,7 @@ from openbulk.engine.slices.runner import SliceRunner
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import SCHEDULE_POLL_SECONDS, Scheduler
 from openbulk.formats.base import Format
+from openbulk.reading.readers import Readers
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
@@ -44,6 +45,7 @@ class Engine:
         runs: Runs,
         schedules: Schedules,
         files: FileStore,
+        readers: Readers,
         formats: Mapping[str, Format],
         accounts: Accounts,
         connections: Connections,
@@ -74,6 +76,7 @@ class Engine:
         self._runner = SliceRunner(
             ledger=ledger,
             files=files,
+            readers=readers,
             formats=formats,
             connections=connections,
             announce=self.completion.announce,

@@ -14,9 +14,10 @@ from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.connectors.targets import refusal_of, resolve_object
+from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.records import Action, Target, value_at
-from openbulk.engine.date_columns import DateColumns, DateReader
+from openbulk.engine.date_columns import DateReader
 from openbulk.formats.recognition import Inspection
 
 CHECK_SECONDS = 3.0

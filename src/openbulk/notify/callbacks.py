@@ -120,7 +120,7 @@ async def deliver(
             return attempt_of_answer(response.status, response.headers.get("Retry-After"), now)
     except TimeoutError:
         return Attempt(f"no answer within {timeout:g} s")
-    except (aiohttp.ClientError, UnicodeError) as error:
+    except (aiohttp.ClientError, OSError, ValueError) as error:
         return attempt_of_error(error)
 
 

@@ -2,6 +2,7 @@
 
 import socket
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
@@ -9,6 +10,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from openbulk.domain.errors import AddressNotAllowed, BadInput
 from openbulk.notify.networks import Networks, may_call
+from openbulk.threads import Threads
 
 MAX_URL_LENGTH = 2048
 EXAMPLE = "https://example.com/hooks/openbulk"
@@ -21,6 +23,7 @@ ALLOW = (
     "to allow it, restart the server with its network in OPENBULK_ALLOWED_NETWORKS, such as "
     "10.1.0.0/16; OPENBULK_ALLOW_PRIVATE_ADDRESSES=true allows loopback and private networks"
 )
+_THREADS = Threads("names", 8)
 
 
 def guarded_connector(
@@ -36,12 +39,48 @@ def guarded_connector(
     past it. If a host has several addresses, only the public ones are tried. Without `resolver`,
     the system resolves names. Call it inside a running event loop.
     """
-    guard = _GuardedResolver(resolver or aiohttp.ThreadedResolver(), allowed)
+    guard = _GuardedResolver(resolver or _SystemResolver(), allowed)
 
     def open_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
         return _guarded_socket(address_info, allowed)
 
     return aiohttp.TCPConnector(limit=limit, resolver=guard, socket_factory=open_socket)
+
+
+class _SystemResolver(AbstractResolver):
+    """Asks the system, in threads of its own: a name server that is slow holds nothing else."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await _THREADS.run(
+            socket.getaddrinfo,
+            host,
+            port,
+            family,
+            socket.SOCK_STREAM,
+            flags=socket.AI_ADDRCONFIG,
+        )
+        return [
+            ResolveResult(
+                hostname=host,
+                host=_address_text(address),
+                port=port,
+                family=family,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for family, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+def _address_text(address: tuple[Any, ...]) -> str:
+    """An address as text; a link-local one of IPv6 with its network interface."""
+    numeric, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+    return numeric
 
 
 class _GuardedResolver(AbstractResolver):
@@ -74,7 +113,7 @@ async def allowed_address(host: str, port: int, *, allowed: Networks) -> str:
 
     Raises AddressNotAllowed, and OSError if the host has no address.
     """
-    resolver = _GuardedResolver(aiohttp.ThreadedResolver(), allowed)
+    resolver = _GuardedResolver(_SystemResolver(), allowed)
     found = await resolver.resolve(host, port, socket.AF_UNSPEC)
     if not found:
         raise OSError(f"{host} has no address")

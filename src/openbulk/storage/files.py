@@ -5,18 +5,16 @@ arrives, with one block in memory; it works the same on a disk and in an object 
 sees a block that is half-written; and a listing finds the remains of an upload that was cut off.
 """
 
-import asyncio
 import contextlib
 import errno
 import hashlib
-import io
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import BaseError
@@ -24,13 +22,14 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from openbulk.domain.errors import DiskFull, FileStoreUnavailable, FileTruncated
 from openbulk.security import Sealer
+from openbulk.storage.block_file import BLOCK_BYTES
+from openbulk.threads import Threads
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
-BLOCK_BYTES = 1024 * 1024
-"""Plain bytes in a block. One is held in memory for each running upload."""
-READ_BYTES = 256 * 1024
+THREADS = 8
+"""Calls of the operating system that wait for the disk at the same time."""
 FILE_STORE_UNAVAILABLE = (
     "openbulk's file store cannot be used at the moment; nothing is lost, try again in a moment"
 )
@@ -74,11 +73,18 @@ class FileStore:
     def __init__(self, store: ObjectStore, sealer: Sealer) -> None:
         self._store = store
         self._sealer = sealer
+        self._threads = Threads("files", THREADS)
         self._root = Path(store.prefix) if isinstance(store, LocalStore) and store.prefix else None
 
-    def open(self, name: str, size: int) -> BinaryIO:
-        """Open a file of `size` bytes for reading, in a thread: its methods block."""
-        return io.BufferedReader(StoredFile(self, name, size), READ_BYTES)
+    async def block(self, name: str, index: int, size: int) -> bytes:
+        """A block of a file of `size` bytes. Raises FileTruncated, SealBroken, KeyMissing."""
+        try:
+            block = await self.get(_block_path(name, index))
+        except FileNotFoundError as error:
+            raise FileTruncated(f"block {index} of file {name} is missing") from error
+        if len(block) < min(BLOCK_BYTES, size - index * BLOCK_BYTES):
+            raise FileTruncated(f"block {index} of file {name} is shorter than it was written")
+        return block
 
     async def put(self, path: str, plain: bytes) -> None:
         """Write one sealed object. On a disk, it is durable on return. Raises DiskFull."""
@@ -89,7 +95,7 @@ class FileStore:
             with _translate_errors():
                 await obstore.put_async(self._store, path, data)
                 if self._root is not None:
-                    await asyncio.to_thread(_reach_disk, self._root, path)
+                    await self._threads.run(_reach_disk, self._root, path)
         except FileNotFoundError as error:  # the bucket, or the folder of all files
             raise FileStoreUnavailable(FILE_STORE_UNAVAILABLE) from error
 
@@ -110,7 +116,7 @@ class FileStore:
         """Delete a file and everything below its name. No-op if there is none."""
         with _translate_errors():
             if self._root is not None:
-                await asyncio.to_thread(_delete_folder, self._root / name)
+                await self._threads.run(_delete_folder, self._root / name)
                 return
             async for page in obstore.list(self._store, f"{name}/", chunk_size=500):
                 await obstore.delete_async(self._store, [item["path"] for item in page])
@@ -193,61 +199,6 @@ class FileWriter:
     async def _put_block(self, plain: bytes) -> None:
         await self._files.put(_block_path(self._name, self._blocks), plain)
         self._blocks += 1
-
-
-class StoredFile(io.RawIOBase):
-    """A file of the store as a seekable binary stream, for use in a thread. It holds one block."""
-
-    def __init__(self, files: FileStore, name: str, size: int) -> None:
-        super().__init__()
-        self._files = files
-        self._name = name
-        self._size = size
-        self._position = 0
-        self._index = -1
-        self._block = b""
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """The offset of the next read, in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to an offset in the file."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, start + offset)
-        return self._position
-
-    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        """Fill the buffer as far as the current block goes. Raises FileTruncated, SealBroken."""
-        if self._position >= self._size:
-            return 0
-        index, offset = divmod(self._position, BLOCK_BYTES)
-        self._load(index)
-        piece = self._block[offset : offset + len(buffer)]
-        if not piece:
-            raise FileTruncated(
-                f"block {index} of file {self._name} is shorter than it was written"
-            )
-        buffer[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
-
-    def _load(self, index: int) -> None:
-        if index == self._index:
-            return
-        try:
-            self._block = self._files.get_now(_block_path(self._name, index))
-        except FileNotFoundError as error:
-            raise FileTruncated(f"block {index} of file {self._name} is missing") from error
-        self._index = index
 
 
 def _block_path(name: str, index: int) -> str:

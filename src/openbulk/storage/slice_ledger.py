@@ -206,16 +206,26 @@ class SliceLedger:
 
         self.job = job_of(await self.write(write))
 
-    async def rows_to_send(self) -> tuple[Sequence[Part], frozenset[int]]:
-        """The parts with the rows after the job's cursor, and those rows that have an outcome."""
-        job = self.job
-        with_outcome = select(outcomes.c.row).where(
-            outcomes.c.job_id == job.id, outcomes.c.row > job.cursor
-        )
+    async def rows_to_send(self) -> tuple[Sequence[Part], Sequence[tuple[int, int]]]:
+        """The parts with the rows after the job's cursor, and those rows that have an outcome.
 
-        async def read(connection: AsyncConnection) -> tuple[Sequence[Part], frozenset[int]]:
-            done = await connection.scalars(with_outcome)
-            return await parts_from(connection, job.id, job.cursor + 1), frozenset(done.all())
+        Rows are ranges, each with its first and last row: a million of them may have an outcome
+        while the first one waits.
+        """
+        job = self.job
+        outcome = (outcomes.c.job_id == job.id, outcomes.c.row > job.cursor)
+        # Within a range, rows and their places grow alike.
+        place = func.row_number().over(order_by=outcomes.c.row)
+        rows = select(outcomes.c.row, (outcomes.c.row - place).label("range")).where(*outcome)
+        found = rows.subquery()
+        first = func.min(found.c.row)
+        ranges = select(first, func.max(found.c.row)).group_by(found.c.range).order_by(first)
+
+        async def read(
+            connection: AsyncConnection,
+        ) -> tuple[Sequence[Part], Sequence[tuple[int, int]]]:
+            done = [(row[0], row[1]) for row in await connection.execute(ranges)]
+            return await parts_from(connection, job.id, job.cursor + 1), done
 
         return await self.read(read)
 

@@ -1,6 +1,5 @@
 """The records of a complete download: page by page, or as a file."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -25,6 +24,7 @@ from openbulk.engine.slices.downloaded_records import result_of
 from openbulk.formats import MEDIA_TYPES
 from openbulk.formats.base import Format
 from openbulk.formats.recognition import resolve_format_name
+from openbulk.threads import Threads
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(400, 401, 404, 405, 409))
 
@@ -44,6 +44,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+_THREADS = Threads("results", 4)
 _ANY_FORMAT = frozenset({"*/*", "text/*", "application/*"})
 
 
@@ -68,7 +69,7 @@ async def page(
     begin = parse_whole_number(next_page or "1", "nextPage", minimum=1)
     result = await result_of(services.ledger, services.files, job, begin)
     with _conflict_without_key(job):
-        records = await asyncio.to_thread(lambda: list(islice(result, size)))
+        records = await _THREADS.run(lambda: list(islice(result, size)))
     next_row = begin + len(records)
     set_page_headers(response, len(records), next_row if next_row <= job.cursor else None)
     return answer_records(records, response.headers)
@@ -95,7 +96,7 @@ async def file(
     pieces = chosen.write(result, result_columns(job))
     # Make the first piece before answering: an error after the status is sent could not be shown.
     with _conflict_without_key(job):
-        first = await asyncio.to_thread(next, pieces, b"")
+        first = await _THREADS.run(next, pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[chosen.name],
         "content-disposition": _content_disposition(file_name(job, chosen.name)),
@@ -112,7 +113,7 @@ def _content_disposition(name: str) -> str:
 
 async def _stream(first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     yield first
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+    while (piece := await _THREADS.run(next, pieces, None)) is not None:
         yield piece
 
 

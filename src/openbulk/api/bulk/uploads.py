@@ -34,7 +34,8 @@ from openbulk.domain.errors import ServiceError
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Upload
 from openbulk.engine.upload_check import CHECKED_ROWS
-from openbulk.formats.recognition import Inspection, inspect_rows
+from openbulk.formats.recognition import Inspection
+from openbulk.reading.reader import StoredFile
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
@@ -146,16 +147,15 @@ async def _read_form(
 ) -> tuple[Upload, Inspection]:
     """The upload that a form requests, and the beginning of its file. Raises BadInput."""
     options = read_upload_options(form.fields, query, services.providers)
-    file = services.files.open(name, form.size)
     provider = services.providers[instance.element]
-    inspection = await asyncio.to_thread(
-        inspect_rows,
-        file,
+    inspection = await services.inspectors.inspect(
+        StoredFile(name, form.size),
         options.get("format"),
         options,
         CHECKED_ROWS,
         # An object may be named by a path: calendars/primary/events.
         takes_events=object.rpartition("/")[2] in provider.event_objects,
+        owner=instance.id,
     )
     resolved = None
     if is_for_one_object(options, provider):

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from openbulk.api.http.callers import identify_caller
+from openbulk.api.services import services_of
 from openbulk.bounded_json import MAX_KEPT_BYTES, read_exact_json, read_json
 from openbulk.domain.errors import BadInput, TooLarge
 from openbulk.domain.spelling import likely_name
@@ -23,15 +25,19 @@ _BODY = "the body"
 class BoundedRoute(APIRoute):
     """A route with a small body; a larger one than `MAX_BODY_BYTES` gets the answer 413.
 
-    FastAPI itself reads a body of any size into memory, before it checks the caller's secrets. It
-    parses NaN, halves of surrogate pairs and any nesting, which no answer could show again.
+    FastAPI itself reads a body of any size into memory, before it checks the caller's secrets, and
+    parses NaN, halves of surrogate pairs and any nesting, which no answer could show again. This
+    route identifies the caller first, and reads no body that its handler does not take.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, with a body that is already read."""
         handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
 
         async def handle_bounded(request: Request) -> Response:
+            await identify_caller(request, await services_of(request))
             body = await read_body(request)
 
             async def receive() -> Message:

@@ -48,8 +48,16 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
 
     Raises TooManyGuesses if too many wrong ones came from the caller's address.
 
-    The request needs the organization's secret too, unless it carries an instance's token.
+    The request needs the organization's secret too, unless it carries an instance's token. It is
+    looked up once.
     """
+    known: Caller | None = getattr(request.state, "caller", None)
+    if known is None:
+        known = request.state.caller = await _look_up(request, services)
+    return known
+
+
+async def _look_up(request: Request, services: Services) -> Caller:
     secrets = parse_authorization(request.headers.get("authorization", ""))
     if secrets.user is None:
         raise NotSignedIn(f"the user secret is missing; {_HEADER_HINT}")

@@ -32,6 +32,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     # openbulk's own database or file store is unavailable: clients may retry.
     errors.Unavailable: 503,
     errors.FileStoreUnavailable: 503,
+    errors.ReaderUnavailable: 503,
     errors.DiskFull: 507,
     # The service of the instance failed, and openbulk works.
     errors.RetryLater: 502,

@@ -11,6 +11,11 @@ from openbulk.api.http.error_responses import error_answer
 
 log = structlog.get_logger()
 
+MAX_PATH_BYTES = 16 * 1024
+"""Of a path and its query, which may be a long `where`."""
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 16 * 1024
+
 STOPPING = "openbulk is stopping; send the request again shortly, to this server or another"
 FAILED = "openbulk failed to handle this request; its log has the details under this request id"
 
@@ -54,6 +59,36 @@ class TrailingSlashes:
         if (scope.get("raw_path") or b"").endswith(b"/") and scope["path"] != "/":
             scope["path"] = scope["path"].removesuffix("/")
         await self._app(scope, receive, send)
+
+
+class BoundedHeads:
+    """Refuses a request whose head is larger than any client of the contract sends."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        problem = _problem_of_head(scope) if scope["type"] == "http" else None
+        if problem is None:
+            await self._app(scope, receive, send)
+            return
+        status, message = problem
+        await error_answer(Request(scope), status, message)(scope, receive, send)
+
+
+def _problem_of_head(scope: Scope) -> tuple[int, str] | None:
+    """The status and the message for a head that is too large; None for any other."""
+    headers = scope["headers"]
+    length = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    if length > MAX_PATH_BYTES:
+        return 414, f"path and query have {length} bytes; at most {MAX_PATH_BYTES} are read"
+    if len(headers) > MAX_HEADERS:
+        return 431, f"the request has {len(headers)} headers; at most {MAX_HEADERS} are read"
+    size = sum(len(name) + len(value) for name, value in headers)
+    if size > MAX_HEADER_BYTES:
+        return 431, f"the headers have {size} bytes; at most {MAX_HEADER_BYTES} are read"
+    return None
 
 
 class UnhandledErrors:

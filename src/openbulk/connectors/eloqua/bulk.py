@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from openbulk.connectors.answers import Answer
 from openbulk.connectors.eloqua.fields import Field, Fields, read_fields
 from openbulk.connectors.eloqua.service import Service
 from openbulk.connectors.fields import FieldError
@@ -34,6 +35,20 @@ UPDATE_RULES = ("always", "ifNewIsNotNull", "ifExistingIsNull", "useFieldRule")
 # Codes in the logs of a sync, for contacts and for accounts (Reference/troubleshooting.htm).
 _CREATED = frozenset({"ELQ-00004", "ELQ-00005"})
 _UPDATED = frozenset({"ELQ-00022", "ELQ-00023"})
+_REJECT = {
+    "type": "object",
+    "properties": {
+        "recordIndex": {"type": "integer"},
+        "fieldValues": {"type": "object"},
+        "invalidFields": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["recordIndex"],
+}
+LOG = {
+    "type": "object",
+    "properties": {"statusCode": {"type": "string"}, "severity": {"type": "string"}},
+}
+"""A reject and a log as Eloqua answers them."""
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _HINTS = {
     "ELQ-00002": "the e-mail address is not valid; addresses look like ann@example.com",
@@ -116,15 +131,12 @@ class EloquaBulk:
         definition = await self._service.bulk(
             "POST", f"/{ENTITIES[target.object].plural}/imports", json=_definition(target, staged)
         )
+        uri = definition.text_at("uri")
         for body in staging_bodies(staged.values):
             headers = {"Content-Type": "application/json"}
-            await self._service.bulk(
-                "POST", f"{definition['uri']}/data", data=body, headers=headers
-            )
-        sync = await self._service.bulk(
-            "POST", "/syncs", json={"syncedInstanceUri": definition["uri"]}
-        )
-        return orjson.dumps({"sync": sync["uri"]}).decode()
+            await self._service.bulk("POST", f"{uri}/data", data=body, headers=headers)
+        sync = await self._service.bulk("POST", "/syncs", json={"syncedInstanceUri": uri})
+        return orjson.dumps({"sync": sync.text_at("uri")}).decode()
 
     async def collect(
         self, ticket: str, target: Target, batch: Sequence[Record]
@@ -138,21 +150,21 @@ class EloquaBulk:
         if is_running(sync):
             return None
         # `warning` also ends a sync: some records were rejected, and the others imported.
-        rejects = await self._service.items(f"{uri}/rejects")
-        logs = await self._service.items(f"{uri}/logs")
-        if sync["status"] == "error" and not rejects:
+        rejects = await self._service.items(f"{uri}/rejects", _REJECT)
+        logs = await self._service.items(f"{uri}/logs", LOG)
+        if sync.text_at("status") == "error" and not rejects:
             return [*staged.failed, *_all_failed(staged, logs)]
         return [*staged.failed, *outcomes_of(staged, rejects, logs)]
 
 
-def is_running(sync: Mapping[str, Any]) -> bool:
+def is_running(sync: Answer) -> bool:
     """Whether Eloqua has not ended a sync yet."""
-    return sync["status"] in {"pending", "active"}
+    return sync.text_at("status") in {"pending", "active"}
 
 
 def errors_in(logs: Sequence[Mapping[str, Any]]) -> str:
     """The messages of a sync's errors; empty if its logs have none."""
-    return "; ".join(str(log["message"]) for log in logs if log.get("severity") == "error")
+    return "; ".join(str(log.get("message")) for log in logs if log.get("severity") == "error")
 
 
 # --- staging ---
@@ -322,7 +334,7 @@ def _outcome_kind(logs: Sequence[Mapping[str, Any]]) -> OutcomeKind:
 
     Upserted, which means either, if the sync created some records and updated others.
     """
-    codes = {log["statusCode"] for log in logs if log.get("count")}
+    codes = {log.get("statusCode") for log in logs if log.get("count")}
     has_created, has_updated = not codes.isdisjoint(_CREATED), not codes.isdisjoint(_UPDATED)
     if has_created and has_updated:
         return OutcomeKind.UPSERTED

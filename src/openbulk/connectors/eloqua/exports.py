@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, timedelta
 from typing import Any
 
-from openbulk.connectors.eloqua.bulk import DEFINITION_LIFE, Entity, errors_in, is_running
+from openbulk.connectors.eloqua.bulk import DEFINITION_LIFE, LOG, Entity, errors_in, is_running
 from openbulk.connectors.eloqua.fields import Fields
 from openbulk.connectors.eloqua.service import Service
 from openbulk.domain.comparison import is_text
@@ -21,7 +21,8 @@ from openbulk.domain.errors import Refused
 from openbulk.domain.query import Page, PageRequest, Query
 
 MAX_EXPORT_FIELDS = 250
-MAX_PAGE = 50_000
+MAX_PAGE = 2_000
+"""Eloqua allows 50,000; 32 MB of an answer (answers.py) hold this many of 16 kB."""
 MAX_FILTER = 1000
 """Maximum characters in the filter of an export."""
 ID = "id"
@@ -54,13 +55,9 @@ async def read_export(
 async def _read_data(service: Service, sync: str, begin: int, size: int) -> AsyncIterator[Page]:
     """The exported records of a sync that has ended, from the one at `begin` on."""
     while True:
-        parameters = {"limit": str(size), "offset": str(begin)}
         # Read the sync's data: the definition's data changes with its next sync.
-        page = await service.bulk("GET", f"{sync}/data", params=parameters)
-        items = page.get("items", [])
+        items, has_more = await service.page(f"{sync}/data", size, begin, {"type": "object"})
         begin += len(items)
-        # A page without items ends the loop, whatever `hasMore` says.
-        has_more = bool(page.get("hasMore") and items)
         records = [_without_empty(item) for item in items]
         yield Page(records, f"{sync}@{begin}" if has_more else None)
         if not has_more:
@@ -83,8 +80,8 @@ async def _begin(service: Service, entity: Entity, fields: Fields, query: Query)
         definition["filter"] = filter_text
     # Each export has its own definition: one with an active sync must not be synced again.
     export = await service.bulk("POST", f"/{entity.plural}/exports", json=definition)
-    sync = await service.bulk("POST", "/syncs", json={"syncedInstanceUri": export["uri"]})
-    return str(sync["uri"])
+    sync = await service.bulk("POST", "/syncs", json={"syncedInstanceUri": export.text_at("uri")})
+    return sync.text_at("uri")
 
 
 def _choose(
@@ -149,8 +146,8 @@ def _id_statement(entity: Entity) -> str:
 async def _is_running(service: Service, uri: str) -> bool:
     """Whether Eloqua has not ended the sync yet. Raises Refused for a sync that failed."""
     sync = await service.bulk("GET", uri)
-    if sync["status"] == "error":
-        reason = errors_in(await service.items(f"{uri}/logs"))
+    if sync.text_at("status") == "error":
+        reason = errors_in(await service.items(f"{uri}/logs", LOG))
         raise Refused(
             f"Eloqua could not export: {reason or 'the sync ended in error'}",
             provider_message=reason or None,

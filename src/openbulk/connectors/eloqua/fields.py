@@ -7,6 +7,18 @@ from typing import Any
 from openbulk.connectors.eloqua.service import Service
 from openbulk.connectors.fields import FieldError, did_you_mean
 
+_TEXT = {"type": "string"}
+_ITEM = {
+    "type": "object",
+    "properties": {
+        "internalName": _TEXT,
+        "name": _TEXT,
+        "statement": _TEXT,
+        "dataType": _TEXT,
+    },
+    "required": ["internalName", "statement"],
+}
+"""A field as Eloqua answers it."""
 JSON_TYPES = {"number": "number", "numeric": "number"}
 
 
@@ -59,7 +71,9 @@ class Fields:
 
 async def read_fields(service: Service, object: str, plural: str) -> Fields:
     """Read the field list of an entity."""
-    return Fields(object, [_field(item) for item in await service.items(f"/{plural}/fields")])
+    return Fields(
+        object, [_field(item) for item in await service.items(f"/{plural}/fields", _ITEM)]
+    )
 
 
 def _field(item: Mapping[str, Any]) -> Field:

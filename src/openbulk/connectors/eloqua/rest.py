@@ -10,9 +10,9 @@ from itertools import product
 from typing import Any
 from urllib.parse import quote
 
-from openbulk.connectors.eloqua.service import Service, failure
-from openbulk.connectors.http import Answer
-from openbulk.domain.errors import NotFound
+from openbulk.connectors.answers import Answer
+from openbulk.connectors.eloqua.service import Service, failure, read_object, read_records
+from openbulk.domain.errors import NotFound, ServiceError
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record
 
@@ -116,7 +116,7 @@ def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:
     asset_id = record.values.get("id")
     if answer.is_success:
         # Eloqua answers a deletion without a body.
-        asset = answer.json() if answer.body else {}
+        asset = answer.object() if answer.body else {}
         return Outcome(record.row, kind, str(asset.get("id") or asset_id))
     if answer.status == 404:
         return Outcome.failure(
@@ -132,7 +132,7 @@ def _problem_in(answer: Answer) -> str:
         return "; ".join(
             f"{one['property']}: {one['requirement']['type']} is not met" for one in failures
         )
-    except (TypeError, KeyError):
+    except (ServiceError, TypeError, KeyError):
         return f"Eloqua refused the record ({answer.status})"
 
 
@@ -141,7 +141,7 @@ async def read_asset(service: Service, asset: Asset, asset_id: str) -> Mapping[s
     answer = await service.call("GET", f"{asset.path}/{quote(asset_id, safe='')}")
     if answer.status == 404:
         raise NotFound(f"Eloqua has no {asset.object} with the id {asset_id!r}")
-    return dict(_json_of(answer))
+    return _successful(answer).object()
 
 
 async def read_pages(service: Service, query: Query, request: PageRequest) -> AsyncIterator[Page]:
@@ -155,11 +155,11 @@ async def read_pages(service: Service, query: Query, request: PageRequest) -> As
             "page": str(number),
             "depth": "complete",
         }
-        answer = await service.call("GET", READABLE[query.object], params=parameters)
-        body = _json_of(answer)
-        records = body["elements"]
+        answer = await service.call("GET", READABLE[query.object], params=parameters, records=size)
+        body = read_object(_successful(answer), {"total": {"type": "integer"}})
+        records = read_records(body.get("elements"), answer, size)
         # An empty page also ends the list: `total` may have shrunk.
-        has_more = bool(records) and number * size < int(body.get("total", 0))
+        has_more = bool(records) and number * size < body.get("total", 0)
         number += 1
         yield Page(records, str(number) if has_more else None)
         if not has_more:
@@ -182,14 +182,16 @@ async def read_activities(
     async for page in read_pages(service, Query("contact"), request):
         records: list[Mapping[str, Any]] = []
         for contact, kind in product(page.records, types):
-            path = f"/api/rest/1.0/data/activities/contact/{contact['id']}"
-            answer = await service.call("GET", path, params={**parameters, "type": kind})
-            records += _json_of(answer)
+            path = f"/api/rest/1.0/data/activities/contact/{contact.get('id')}"
+            answer = await service.call(
+                "GET", path, params={**parameters, "type": kind}, records=MAX_COUNT
+            )
+            records += read_records(_successful(answer).json(), answer, MAX_COUNT)
         yield Page(records, page.next)
 
 
-def _json_of(answer: Answer) -> Any:
-    """The body of a successful answer. Raises ServiceError for any other."""
+def _successful(answer: Answer) -> Answer:
+    """A successful answer. Raises ServiceError for any other."""
     if not answer.is_success:
         raise failure(answer)
-    return answer.json()
+    return answer

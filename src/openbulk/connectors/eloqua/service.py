@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from openbulk.connectors.answers import Answer, kind_of, misfit
 from openbulk.connectors.auth import (
     REFRESH_TOKEN,
     BearerAuth,
@@ -20,12 +21,14 @@ from openbulk.connectors.auth import (
     token_refresher,
 )
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext
-from openbulk.connectors.http import Answer, Auth, Client, HeaderAuth
+from openbulk.connectors.http import Auth, Client, HeaderAuth
 from openbulk.domain.errors import BadInput, Refused, RetryLater, ServiceError, SignInAgain
 
 LOGIN_URL = "https://login.eloqua.com"
 PAGE = 1000
 """Maximum items in a page of rejects, logs or fields."""
+MAX_ITEMS = 50_000
+"""Of a whole list. An import has 20,000 records, each with one reject at most."""
 
 
 class EloquaOAuth:
@@ -119,7 +122,7 @@ class Service:
                 raise SignInAgain(
                     "Eloqua does not accept this instance's credentials; sign in again"
                 )
-            self._base = str(body["urls"]["base"]).rstrip("/")
+            self._base = answer.text_at("urls", "base").rstrip("/")
         return self._base
 
     async def call(self, method: str, path: str, **more: Any) -> Answer:
@@ -131,22 +134,60 @@ class Service:
             self._base = None
             raise
 
-    async def bulk(self, method: str, path: str, **more: Any) -> Any:
-        """The JSON that the Bulk API answers; None without a body. Raises ServiceError."""
+    async def bulk(self, method: str, path: str, **more: Any) -> Answer:
+        """The answer of the Bulk API to a call that succeeded. Raises ServiceError."""
         answer = await self.call(method, f"/api/bulk/2.0{path}", **more)
         if not answer.is_success:
             raise failure(answer)
-        return answer.json() if answer.body else None
+        return answer
 
-    async def items(self, path: str) -> list[dict[str, Any]]:
+    async def page(
+        self, path: str, size: int, offset: int, item: Mapping[str, Any]
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """A page of a list of the Bulk API, and whether there are more.
+
+        `item` is the JSON Schema of its items. Raises ServiceError.
+        """
+        parameters = {"limit": str(size), "offset": str(offset)}
+        answer = await self.bulk("GET", path, params=parameters, records=size)
+        page = read_object(answer, {"items": {"type": "array", "items": item}})
+        items: list[dict[str, Any]] = page.get("items", [])
+        if len(items) > size:
+            raise answer.mismatch(f"{len(items):,} items", f"at most {size:,}")
+        # A page without items ends the list, whatever `hasMore` says.
+        return items, bool(page.get("hasMore") and items)
+
+    async def items(self, path: str, item: Mapping[str, Any]) -> list[dict[str, Any]]:
         """All items of a list of the Bulk API, read in pages."""
         items: list[dict[str, Any]] = []
-        while True:
-            parameters = {"limit": str(PAGE), "offset": str(len(items))}
-            page = await self.bulk("GET", path, params=parameters)
-            items += page["items"]
-            if not page.get("hasMore") or not page["items"]:
-                return items
+        has_more = True
+        while has_more:
+            page, has_more = await self.page(path, PAGE, len(items), item)
+            items += page
+            if len(items) > MAX_ITEMS:
+                raise Refused(f"Eloqua's list {path} has more than {MAX_ITEMS:,} items")
+        return items
+
+
+def read_object(answer: Answer, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The object in an answer, whose fields are as JSON Schema says. Raises ServiceError."""
+    value = answer.object()
+    found = misfit(value, {"properties": properties})
+    if found is not None:
+        raise answer.mismatch(*found)
+    return value
+
+
+def read_records(value: Any, answer: Answer, size: int) -> list[dict[str, Any]]:
+    """A list of at most so many objects in an answer. Raises ServiceError."""
+    if not isinstance(value, list):
+        raise answer.mismatch(kind_of(value), "a list of records")
+    found = misfit(value, {"items": {"type": "object"}}, "records")
+    if found is not None:
+        raise answer.mismatch(*found)
+    if len(value) > size:
+        raise answer.mismatch(f"{len(value):,} records", f"at most {size:,}")
+    return value
 
 
 def failure(answer: Answer) -> ServiceError:

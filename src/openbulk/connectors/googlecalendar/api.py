@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from openbulk.connectors.answers import Answer
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.errors import is_expired_token, read_refusal
 from openbulk.connectors.googlecalendar.limits import Limits
-from openbulk.connectors.http import Answer, Client
+from openbulk.connectors.googlecalendar.shapes import read_list
+from openbulk.connectors.http import Client
 from openbulk.domain.errors import CursorExpired, NotFound, Refused
 from openbulk.exact_json import encode_json
 
 _TOKENS = frozenset({"pageToken", "syncToken"})
+DEFAULT_PAGE = 250
+"""Google's, for a call without `maxResults`."""
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -27,8 +31,10 @@ class CalendarApi:
 
     async def read(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
         """`GET` a path below `/calendar/v3`. Raises ServiceError."""
-        budgets = self._limits.shared
-        return await self._client.call("GET", self._url + path, params=params, budgets=budgets)
+        budgets, records = self._limits.shared, page_size(params or {})
+        return await self._client.call(
+            "GET", self._url + path, params=params, budgets=budgets, records=records
+        )
 
     async def write(
         self,
@@ -54,7 +60,12 @@ class CalendarApi:
         """The resource at a path. Raises NotFound, or Refused if Google refuses to show it."""
         answer = await self.read(path)
         require_success(answer)
-        return dict(answer.json())
+        return answer.object()
+
+
+def page_size(parameters: Mapping[str, str]) -> int:
+    """The size of the page that a call asks for."""
+    return int(parameters.get("maxResults", DEFAULT_PAGE))
 
 
 def events_path(calendar: str) -> str:
@@ -83,15 +94,26 @@ def require_success(answer: Answer) -> None:
     raise error(str(refusal), provider_message=refusal.message)
 
 
-def read_page(answer: Answer, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """A page of a list; `parameters` are those of its call.
+def read_page(answer: Answer, parameters: Mapping[str, str], name: str) -> dict[str, Any]:
+    """A page of the list with this name; `parameters` are those of its call.
 
     Raises CursorExpired if Google no longer knows a token among the parameters, NotFound, and
-    Refused.
+    Refused, also if the next page is this one again.
     """
     if _TOKENS & parameters.keys() and is_expired_token(answer):
         raise CursorExpired(
             "Google no longer knows this place in its list; read the list from its beginning"
         )
     require_success(answer)
-    return dict(answer.json())
+    page = read_list(answer, name, page_size(parameters))
+    require_progress(page, parameters, answer)
+    return page
+
+
+def require_progress(
+    page: Mapping[str, Any], parameters: Mapping[str, str], answer: Answer
+) -> None:
+    """Raise Refused if the next page is this one again: the list would have no end."""
+    token = page.get("nextPageToken")
+    if token and token == parameters.get("pageToken"):
+        raise Refused(f"{answer.call} answered a page whose next page is the same page again")

@@ -8,13 +8,15 @@ time, nothing is batched (docs/decisions/0023).
 import asyncio
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode, urlsplit
 
 from multidict import CIMultiDict
 
-from openbulk.connectors.http import UNSAFE_METHODS, Answer, Request, Send
+from openbulk.connectors.answers import UNSAFE_METHODS, Answer
+from openbulk.connectors.http import Request, Send
 from openbulk.domain.errors import AnswerLost, ServiceError
 
 PATH = "/batch/calendar/v3"
@@ -29,8 +31,8 @@ _NO_BATCHES = frozenset({*range(300, 400), 400, 404, 405, 413, 415, 501})
 of its calls. Redirects are among them, since openbulk follows none."""
 _CRLF = b"\r\n"
 _BOUNDARY = re.compile(r';\s*boundary="?(?P<boundary>[^";]*)', re.IGNORECASE)
-_CONTENT_ID = re.compile(r"<*(?:response-)?(?P<number>\d+)>*")
-_STATUS_LINE = re.compile(r"\s*\S+\s+(?P<status>\d+)(?:\s|$)")
+_CONTENT_ID = re.compile(r"<*(?:response-)?(?P<number>\d{1,4})>*", re.ASCII)
+_STATUS_LINE = re.compile(r"\s*\S+\s+(?P<status>[1-5]\d\d)(?:\s|$)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +128,20 @@ class Batches:
             return [answer] * len(requests)
         answers = read_batch(answer)
         lost = AnswerLost("Google answered a batch without an answer to this call")
-        return [answers.get(number, lost) for number in range(len(requests))]
+        return [
+            replace(answers[number], method=request.method, call=f"{answer.call}, part {number}")
+            if number in answers
+            else lost
+            for number, request in enumerate(requests)
+        ]
 
     def _batch_request(self, requests: Sequence[Request]) -> Request:
         boundary = f"openbulk{secrets.token_hex(12)}"
         headers = {"Content-Type": f"multipart/mixed; boundary={boundary}"}
         if authorization := requests[0].headers.get("Authorization"):
             headers["Authorization"] = authorization
-        return Request("POST", self._url, None, write_batch(requests, boundary), headers)
+        body = write_batch(requests, boundary)
+        return Request("POST", self._url, None, body, headers, len(requests))
 
     async def _answer_or_error(self, request: Request) -> Answer | ServiceError:
         try:
@@ -171,13 +179,17 @@ def _write_request(request: Request) -> bytes:
 def read_batch(answer: Answer) -> Mapping[int, Answer]:
     """The answers in a batch's answer, by the numbers of their requests.
 
-    Parts that cannot be read are left out.
+    Parts that cannot be read are left out, and those of which there are several for one request.
     """
     match = _BOUNDARY.search(answer.headers.get("Content-Type", ""))
     if match is None:
         return {}
-    parts = (_CRLF + answer.body).split(b"\r\n--" + match["boundary"].strip().encode())
-    return dict(_read_parts(parts[1:]))
+    parts = (_CRLF + answer.body).split(
+        b"\r\n--" + match["boundary"].strip().encode(errors="surrogateescape")
+    )
+    answers = list(_read_parts(parts[1:]))
+    counts = Counter(number for number, _ in answers)
+    return {number: one for number, one in answers if counts[number] == 1}
 
 
 def _read_parts(parts: Sequence[bytes]) -> Iterator[tuple[int, Answer]]:

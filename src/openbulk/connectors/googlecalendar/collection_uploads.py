@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from openbulk.connectors.answers import Answer
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.collections import (
@@ -27,7 +28,6 @@ from openbulk.connectors.googlecalendar.errors import (
 )
 from openbulk.connectors.googlecalendar.event_rows import calendar_of
 from openbulk.connectors.googlecalendar.fields import convert, require_fields
-from openbulk.connectors.http import Answer
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
@@ -101,14 +101,14 @@ class CollectionUploads:
             body.pop("id", None)
             body["description"] = f"{body.get('description', '')}\n{marker_of(row.record)}".lstrip()
         answer = await self._write("POST", row.path(), row, body)
-        return row.outcome(OutcomeKind.CREATED, str(answer.json().get("id")))
+        return row.outcome(OutcomeKind.CREATED, answer.text_at("id"))
 
     async def _change(self, row: CollectionRow) -> Outcome:
         known_id = await self._find_id(row)
         if known_id is None:
             return await self._create_missing(row, None)
         answer = await self._api.read(row.path(known_id))
-        current = read_existing(answer)
+        current = read_existing(answer, row.collection.schema_name)
         if current is None:
             return await self._create_missing(row, known_id)
         fields = {name: row.body[name] for name in row.body.keys() - row.identity.keys()}

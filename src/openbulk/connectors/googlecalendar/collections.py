@@ -35,6 +35,8 @@ class Collection:
     """The method that creates one, in that document."""
     path: ClassVar[str] = "/users/me/calendarList"
     """The path at which Google creates one, below `/calendar/v3`; it may contain `{calendar}`."""
+    list_name: ClassVar[str] = "CalendarList"
+    """The name of Google's list of them, in that document."""
     list_path: ClassVar[str] = path
     """The path at which Google lists them."""
     features: ClassVar[Features]
@@ -114,6 +116,7 @@ class AccessRules(Collection):
     """The rules of who may see and change a calendar."""
 
     schema_name = "AclRule"
+    list_name = "Acl"
     insert_method = "calendar.acl.insert"
     path = list_path = "/calendars/{calendar}/acl"
     features = Features(
@@ -167,7 +170,8 @@ class CalendarCollections:
         while True:
             if token:
                 parameters["pageToken"] = token
-            page = read_page(await self._api.read(path, parameters), parameters)
+            answer = await self._api.read(path, parameters)
+            page = read_page(answer, parameters, collection.list_name)
             token = page.get("nextPageToken")
             yield Page(collection.records(page.get("items", [])), token)
             if token is None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import orjson
 
-from openbulk.connectors.http import Answer, throttle_by_status
+from openbulk.connectors.answers import Answer
+from openbulk.connectors.googlecalendar.shapes import read_resource
+from openbulk.connectors.http import throttle_by_status
 from openbulk.connectors.pace import Throttle
 from openbulk.domain.errors import OpenbulkError, Refused
 from openbulk.domain.records import Outcome
@@ -25,6 +27,9 @@ TOO_LONG_AGO = "updatedMinTooLongAgo"
 """Google lists changes for the last few weeks only."""
 FULL_SYNC = "fullSyncRequired"
 """Google has forgotten the sync token."""
+MAX_WORD = 100
+MAX_MESSAGE = 2_000
+"""A message is kept with every row that it is about."""
 _USER = "user"
 _RATE_LIMITS = {"userRateLimitExceeded": _USER, "rateLimitExceeded": None}
 """The limit that a reason is about; None if it may be any."""
@@ -115,12 +120,17 @@ def require_accepted(answer: Answer, *, hint: str = "", calendar: str | None = N
         raise RecordRefused(answer, hint=hint, calendar=calendar)
 
 
-def read_existing(answer: Answer, *, calendar: str | None = None) -> dict[str, Any] | None:
-    """The record in an answer; None if it does not exist. Raises as `require_accepted`."""
+def read_existing(
+    answer: Answer, name: str = "Event", *, calendar: str | None = None
+) -> dict[str, Any] | None:
+    """The record in an answer; None if it does not exist. `name` is its type in Google's document.
+
+    Raises as `require_accepted`, and ServiceError for an answer of another shape.
+    """
     if answer.status in GONE:
         return None
     require_accepted(answer, calendar=calendar)
-    return dict(answer.json())
+    return read_resource(answer, name)
 
 
 def is_expired_token(answer: Answer) -> bool:
@@ -160,9 +170,14 @@ def throttle_of(answer: Answer, service: str) -> Throttle | None:
 
 def _parse_refusal(answer: Answer) -> Refusal:
     error = _error_object(answer)
-    first = dict((error.get("errors") or [{}])[0])
-    message = first.get("message") or error.get("message") or answer.text()
-    return Refusal(answer.status, str(first.get("reason", "")), str(message), first.get("location"))
+    reasons = error.get("errors")
+    first = reasons[0] if isinstance(reasons, list) and reasons else None
+    first = first if isinstance(first, dict) else {}
+    message = str(first.get("message") or error.get("message") or answer.text())
+    reason, location = str(first.get("reason", "")), str(first.get("location", ""))
+    return Refusal(
+        answer.status, reason[:MAX_WORD], message[:MAX_MESSAGE], location[:MAX_WORD] or None
+    )
 
 
 def _error_object(answer: Answer) -> dict[str, Any]:

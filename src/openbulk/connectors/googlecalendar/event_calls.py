@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
 
+from openbulk.connectors.answers import Answer
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
 from openbulk.connectors.googlecalendar.errors import (
@@ -19,8 +20,8 @@ from openbulk.connectors.googlecalendar.errors import (
 from openbulk.connectors.googlecalendar.event_rows import EventRow, with_private_properties
 from openbulk.connectors.googlecalendar.events import Event
 from openbulk.connectors.googlecalendar.identity import is_legal_id
+from openbulk.connectors.googlecalendar.shapes import read_resource
 from openbulk.connectors.googlecalendar.times import time_field
-from openbulk.connectors.http import Answer
 
 _MAIL = "sendUpdates"
 _CLEARED_FIELDS: Mapping[str | None, Mapping[str, None]] = {
@@ -71,7 +72,7 @@ class EventCalls:
         if not answer.is_success:
             _require_duplicate(answer, row)
             return None
-        return dict(answer.json())
+        return read_resource(answer, "Event")
 
     async def import_event(self, row: EventRow, properties: Properties) -> Event | None:
         """Make a private copy of an event from elsewhere, which keeps its iCalUID.
@@ -88,7 +89,7 @@ class EventCalls:
         if not answer.is_success:
             _require_duplicate(answer, row)
             return None
-        return dict(answer.json())
+        return read_resource(answer, "Event")
 
     async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
         """Change fields of an event; None if it no longer exists."""
@@ -109,7 +110,7 @@ class EventCalls:
             f"the event {event_id!r} was deleted, and its id stays taken; give the row another id: "
         )
         require_accepted(answer, hint=hint)
-        return dict(answer.json())
+        return read_resource(answer, "Event")
 
     async def delete(self, row: EventRow, event_id: str) -> Deletion:
         """Delete an event.

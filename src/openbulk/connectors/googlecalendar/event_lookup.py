@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
+from openbulk.connectors.googlecalendar.api import (
+    CalendarApi,
+    event_path,
+    events_path,
+    require_progress,
+)
 from openbulk.connectors.googlecalendar.calendar_cache import CalendarCache
 from openbulk.connectors.googlecalendar.claims import Claims
 from openbulk.connectors.googlecalendar.errors import read_existing, require_accepted
@@ -18,6 +23,7 @@ from openbulk.connectors.googlecalendar.identity import (
     summary_and_start,
 )
 from openbulk.connectors.googlecalendar.recurrence import time_value
+from openbulk.connectors.googlecalendar.shapes import read_list, read_resource
 from openbulk.domain.records import Action, Record, Target
 
 MAX_EVENTS_PAGE = 2500
@@ -139,7 +145,7 @@ class EventLookup:
         """The event that has an id, or had it before it was deleted. Raises RecordRefused."""
         answer = await self._api.read(event_path(row.calendar, event_id))
         require_accepted(answer)
-        return dict(answer.json())
+        return read_resource(answer, "Event")
 
     async def zone_of(self, calendar: str) -> str:
         """The time zone of a calendar, fetched once. Raises RecordRefused."""
@@ -147,7 +153,7 @@ class EventLookup:
             parameters = {"maxResults": "1", "fields": "timeZone"}
             answer = await self._api.read(events_path(calendar), parameters)
             require_accepted(answer, calendar=calendar)
-            self._zones[calendar] = str(answer.json().get("timeZone") or "UTC")
+            self._zones[calendar] = str(read_resource(answer, "Events").get("timeZone") or "UTC")
         return self._zones[calendar]
 
     def remember(self, row: EventRow, event: Event) -> None:
@@ -203,7 +209,9 @@ class EventLookup:
     async def _page(self, row: EventRow, parameters: Mapping[str, str]) -> dict[str, Any]:
         answer = await self._api.read(events_path(row.calendar), parameters)
         require_accepted(answer, calendar=row.calendar)
-        return dict(answer.json())
+        page = read_list(answer, "Events", MAX_EVENTS_PAGE)
+        require_progress(page, parameters, answer)
+        return page
 
 
 def _search_parameters(identity: Identity) -> dict[str, str]:

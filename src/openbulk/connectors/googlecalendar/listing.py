@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from openbulk.connectors.answers import Answer
 from openbulk.connectors.googlecalendar.api import CalendarApi, events_path, read_page
 from openbulk.connectors.googlecalendar.errors import TOO_LONG_AGO, read_refusal
 from openbulk.connectors.googlecalendar.event_lookup import MAX_EVENTS_PAGE
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled, is_deleted
-from openbulk.connectors.http import Answer
 from openbulk.domain.errors import CursorExpired
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 
@@ -54,7 +54,7 @@ async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> A
         if _is_too_long_ago(answer, parameters):
             prefix = _WHOLE
             continue
-        body = read_page(answer, parameters)
+        body = read_page(answer, parameters, "Events")
         events = [event for event in body.get("items", []) if _is_wanted(event, parameters)]
         token = body.get("nextPageToken", "")
         next_page = prefix + token if token else None

@@ -14,13 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransactio
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
-from openbulk.connectors.sql.failures import failure, is_gone, row_failure
+from openbulk.connectors.sql.failures import failure, is_gone
 from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.rows import zone_of
-from openbulk.connectors.sql.schema import WRITES, Table, reflect
+from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
 from openbulk.connectors.sql.type_names import schema_version
-from openbulk.connectors.sql.write_log import WriteLog, delete_old_entries, write_log_table
-from openbulk.connectors.sql.writing import RolledBack, write_batch
+from openbulk.connectors.sql.write_log import delete_old_entries, write_log_table
+from openbulk.connectors.sql.writing import BatchWriter, RolledBack
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, BadInput, NotFound, Refused
 from openbulk.domain.options import Option
@@ -51,9 +51,11 @@ class Sql:
         """Held while the tables are read or the write log is created."""
 
     async def check(self) -> None:
-        """Connect, and run a statement that does nothing."""
+        """Connect, and look for the schema. Raises BadInput, with the schemas, if it is not one."""
         async with self._connection() as connection:
             await connection.execute(sa.text("SELECT 1"))
+            if self._schema is not None:
+                await connection.run_sync(require_schema, self._schema)
 
     async def objects(self) -> Mapping[str, Features]:
         """The tables of the schema."""
@@ -101,19 +103,36 @@ class Sql:
         try:
             return await self._write(target, batch)
         except RolledBack as rolled_back:
-            # Each half in a transaction of its own, down to the row that ends its transaction.
-            if len(batch) == 1:
-                return await self._log_refusal(target, batch[0], rolled_back)
-            half = len(batch) // 2
-            return [
-                *await self.write(target, batch[:half]),
-                *await self.write(target, batch[half:]),
-            ]
+            return await self._write_without(target, batch, rolled_back.error)
 
-    async def _write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
-        """Write a batch. If what it needs is gone, look once whether it is there anew."""
+    async def _write_without(
+        self, target: Target, batch: Sequence[Record], error: DBAPIError
+    ) -> Sequence[Outcome]:
+        """Write a batch without the rows that end its transaction.
+
+        If it cannot be told which ones they are, each half gets a transaction of its own, down to
+        the row that ends it.
+        """
         try:
-            return await self._write_once(target, batch)
+            return await self._write(target, batch, error)
+        except RolledBack as rolled_back:
+            if len(batch) == 1:
+                return [await self._refuse(target, batch[0], rolled_back.error)]
+        half = len(batch) // 2
+        return [
+            *await self.write(target, batch[:half]),
+            *await self.write(target, batch[half:]),
+        ]
+
+    async def _write(
+        self, target: Target, batch: Sequence[Record], deferred: DBAPIError | None = None
+    ) -> Sequence[Outcome]:
+        """Write a batch. If what it needs is gone, look once whether it is there anew.
+
+        `deferred` is the error with which the database refused to commit it before.
+        """
+        try:
+            return await self._write_once(target, batch, deferred)
         except DBAPIError as error:
             if not is_gone(error):
                 raise failure(error) from error
@@ -121,11 +140,13 @@ class Sql:
         # A prepared statement fails for good once its table was made anew.
         await self._engine.dispose()
         try:
-            return await self._write_once(target, batch)
+            return await self._write_once(target, batch, deferred)
         except DBAPIError as error:
             raise failure(error) from error
 
-    async def _write_once(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+    async def _write_once(
+        self, target: Target, batch: Sequence[Record], deferred: DBAPIError | None
+    ) -> Sequence[Outcome]:
         """Write a batch. Raises ServiceError, DBAPIError and RolledBack."""
         try:
             table = await self._table(target.object)
@@ -135,8 +156,8 @@ class Sql:
         is_committing = False
         try:
             async with self._engine.connect() as connection, connection.begin() as transaction:
-                log = WriteLog(connection, self._write_log, target.run)
-                outcomes = await write_batch(connection, table, target, log, batch)
+                writer = BatchWriter(connection, table, target, self._write_log)
+                outcomes = await writer.write(batch, deferred)
                 is_committing = True
                 await _commit(connection, transaction)
         except (SQLAlchemyError, OSError) as error:
@@ -156,19 +177,15 @@ class Sql:
             return RolledBack(error)
         return AnswerLost(reason.message, provider_message=reason.provider_message)
 
-    async def _log_refusal(
-        self, target: Target, record: Record, rolled_back: RolledBack
-    ) -> Sequence[Outcome]:
-        """Log that a record is refused, in a transaction of its own, and return its outcome."""
-        columns = (await self._table(target.object)).columns
-        outcome = row_failure(record.row, rolled_back.error, columns)
+    async def _refuse(self, target: Target, record: Record, error: DBAPIError) -> Outcome:
+        """Refuse a record, and log that in a transaction of its own."""
+        table = await self._table(target.object)
         try:
             async with self._engine.begin() as connection:
-                log = WriteLog(connection, self._write_log, target.run)
-                await log.add([outcome])
-        except (SQLAlchemyError, OSError) as error:
-            raise failure(error) from error
-        return [outcome]
+                writer = BatchWriter(connection, table, target, self._write_log)
+                return await writer.refuse(record, error)
+        except (SQLAlchemyError, OSError) as failed:
+            raise failure(failed) from failed
 
     async def close(self) -> None:
         """Close the connections."""

@@ -30,7 +30,12 @@ _OPEN_MODES = ("disable", "allow", "prefer")
 _SSL_MODES = (*_OPEN_MODES, "require", "verify-ca", "verify-full")
 AUTH_METHODS = ("scram-sha-256", "md5", "password", "none")
 # A lock of another session, or a trigger that hangs, must not hold a lane forever.
-_SESSION = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s -c datestyle=ISO"
+_SESSION = (
+    "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s -c datestyle=ISO "
+    # Whatever the database's default is: before a batch is logged, one look has to see what another
+    # process has committed since the transaction began.
+    "-c default_transaction_isolation=read\\ committed"
+)
 
 Resolve = Callable[[str, int], Awaitable[str]]
 """Returns an allowed address of a host. Raises AddressNotAllowed, or another OSError."""

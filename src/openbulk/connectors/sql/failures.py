@@ -7,14 +7,12 @@ PostgreSQL's errors have a SQLSTATE, and its first two characters are the class
 
 import re
 import sqlite3
-from collections.abc import Collection
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from openbulk.connectors.fields import short_repr
 from openbulk.domain.errors import AddressNotAllowed, Refused, RetryLater, ServiceError, SignInAgain
-from openbulk.domain.records import Outcome
 
 _ROW_CLASSES = ("22", "23", "21", "44", "P0")
 """Data exceptions, violated constraints, checks of views, and errors that a trigger raises."""
@@ -59,10 +57,6 @@ _SIGN_IN_WORDS = re.compile("authentication failed|no password supplied|no pg_hb
 _AUTH_WORDS = re.compile('authentication method requirement "([^"]*)" failed')
 _PERMANENT_WORDS = re.compile("does not exist|no such|unable to open|not a database")
 """Messages of an OperationalError that does not pass: the configuration or the file is wrong."""
-_SQLITE_COLUMN = re.compile(r"constraint failed: [^.,]+\.([^,]+)$")
-"""The column in SQLite's message; there is none if there are several."""
-_KEY_DETAIL = re.compile(r"\(([^(),]+)\)=\(")
-"""The column in the detail of a violated key; there is none if there are several."""
 
 
 def is_of_rows(error: DBAPIError) -> bool | None:
@@ -109,56 +103,71 @@ def is_gone(error: DBAPIError) -> bool:
 
 
 def _is_raised_by_trigger(error: DBAPIError) -> bool:
-    return getattr(_diagnostics(error), "source_function", None) == _RAISED
-
-
-def row_failure(
-    row: int, error: DBAPIError, columns: Collection[str], at_fault: tuple[str, Any] | None = None
-) -> Outcome:
-    """The outcome of a row that the database refuses.
-
-    `columns` are the table's; `at_fault` is the column at fault and its value, if it is known.
-    """
-    message = _message(error)
-    detail = getattr(_diagnostics(error), "message_detail", None)
-    field = _column_in(error, detail or message)
-    shown = message
-    if at_fault is not None:
-        field, value = at_fault
-        shown = f"{field} is {short_repr(value)}: {message}"
-    return Outcome.failure(
-        row,
-        f"the database refuses the row: {shown}",
-        field=field if field in columns else None,
-        provider_message=detail or message,
-    )
+    return getattr(diagnostics_of(error), "source_function", None) == _RAISED
 
 
 def is_of_a_type(error: DBAPIError) -> bool:
     """Whether a column's type may have refused its value, and the error does not say which."""
-    if _is_raised_by_trigger(error) or getattr(_diagnostics(error), "column_name", None):
+    if _is_raised_by_trigger(error) or getattr(diagnostics_of(error), "column_name", None):
         return False
-    is_of_domain = getattr(_diagnostics(error), "datatype_name", None) is not None
+    is_of_domain = getattr(diagnostics_of(error), "datatype_name", None) is not None
     return is_of_domain or not _sqlstate(error).startswith(("23", "42501"))
 
 
-def _column_in(error: DBAPIError, text: str) -> str | None:
-    name = getattr(_diagnostics(error), "column_name", None)
-    match = _SQLITE_COLUMN.search(text) or _KEY_DETAIL.search(text)
-    if name or not match:
-        return name
-    return match[1].strip('"')
+def violation_of(error: DBAPIError) -> "Violation | None":
+    """The rule that a row violates; None if the error is of another kind."""
+    if isinstance(error.orig, sqlite3.Error):
+        if "FOREIGN KEY" in message_of(error):
+            return Violation.REFERENCE  # with RESTRICT, SQLite reports a trigger
+        return _SQLITE_VIOLATIONS.get(getattr(error.orig, "sqlite_errorname", ""))
+    if _is_raised_by_trigger(error):
+        return None
+    return _VIOLATIONS.get(_sqlstate(error))
 
 
-def _diagnostics(error: DBAPIError) -> Any:
+class Violation(StrEnum):
+    """A rule that a row can violate."""
+
+    UNIQUE = "unique"
+    REFERENCE = "foreign key"
+    MISSING_VALUE = "not null"
+    CHECK = "check"
+    LENGTH = "length"
+    POLICY = "policy"
+
+
+_VIOLATIONS = {
+    "23505": Violation.UNIQUE,
+    "23503": Violation.REFERENCE,
+    "23502": Violation.MISSING_VALUE,
+    "23514": Violation.CHECK,
+    "22001": Violation.LENGTH,
+    "42501": Violation.POLICY,
+}
+_SQLITE_VIOLATIONS = {
+    "SQLITE_CONSTRAINT_UNIQUE": Violation.UNIQUE,
+    "SQLITE_CONSTRAINT_PRIMARYKEY": Violation.UNIQUE,
+    "SQLITE_CONSTRAINT_ROWID": Violation.UNIQUE,
+    "SQLITE_CONSTRAINT_NOTNULL": Violation.MISSING_VALUE,
+    "SQLITE_CONSTRAINT_CHECK": Violation.CHECK,
+}
+
+
+def diagnostics_of(error: DBAPIError) -> Any:
+    """What PostgreSQL says of an error, by name; None for SQLite."""
     return getattr(error.orig, "diag", None)
+
+
+def detail_of(error: DBAPIError) -> str | None:
+    """The database's second sentence on an error."""
+    return getattr(diagnostics_of(error), "message_detail", None)
 
 
 def failure(error: Exception) -> ServiceError:
     """The error to raise for the job. The transaction has been rolled back."""
     if isinstance(error, AddressNotAllowed):
         return Refused(str(error))
-    state, message = _sqlstate(error), _message(error)
+    state, message = _sqlstate(error), message_of(error)
     if wanted := _AUTH_WORDS.search(message):
         return SignInAgain(
             f"the database does not take a proof of the password by {wanted[1]}; store its "
@@ -179,7 +188,7 @@ def _is_temporary(error: Exception) -> bool:
     """Whether an error without a SQLSTATE is transient."""
     if isinstance(error, OSError | TimeoutError):
         return True
-    if _PERMANENT_WORDS.search(_message(error)):
+    if _PERMANENT_WORDS.search(message_of(error)):
         return False
     return isinstance(error, OperationalError | InterfaceError) or _is_timeout(error)
 
@@ -199,7 +208,7 @@ def _sqlstate(error: Exception) -> str:
     return str(getattr(_original(error), "sqlstate", None) or "")
 
 
-def _message(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """The first line of the database's message."""
     lines = str(_original(error)).strip().splitlines()
     return next(iter(lines), type(error).__name__)

@@ -16,8 +16,9 @@ from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.rows import Row
-from openbulk.connectors.sql.schema import Table, id_text
+from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
     NUMBER,
     ROWS,
@@ -27,6 +28,7 @@ from openbulk.connectors.sql.statements import (
     columns_of,
     found_by_number,
     insert_by_groups,
+    numbers_by_place,
 )
 
 NO_ROWS = "[]"
@@ -125,6 +127,42 @@ class PostgresqlStatements:
     async def triggers(self) -> str:
         """The names of triggers that can hold a row back."""
         result = await self._connection.exec_driver_sql(_TRIGGERS, {"table": self._plain})
+        return str(result.scalar() or "")
+
+    async def find_missing(
+        self, rows: Sequence[Row], reference: Reference
+    ) -> Mapping[int, int | None]:
+        """The numbers of the rows whose reference the referred table lacks.
+
+        None if policies hide rows of that table from this user: the database checks references
+        without them (https://www.postgresql.org/docs/15/ddl-rowsecurity.html).
+        """
+        parent = self._connection.dialect.identifier_preparer.format_table(reference.table)
+        columns = [self._quote(name) for name in reference.columns]
+        keys = [self._quote(name) for name in reference.referred]
+        is_own = reference.table is self._table.sql
+        statement = (
+            f"WITH batch AS MATERIALIZED (SELECT * FROM "
+            f"{self._source(reference_columns(self._table, reference))}) "
+            f"{select_missing('batch', (parent, columns, keys), is_own=is_own)} "
+            f"AND NOT row_security_active(CAST(%(parent)s AS regclass))"
+        )
+        parameters = {
+            "rows": _encode([row.values for row in rows]),
+            "parent": parent.replace("%%", "%"),
+        }
+        result = await self._connection.exec_driver_sql(statement, parameters)
+        return numbers_by_place(rows, list(result))
+
+    async def has_triggers(self) -> bool:
+        """Whether the table has triggers, which may write referred rows, or other references."""
+        result = await self._connection.exec_driver_sql(_HAS_TRIGGERS, {"table": self._plain})
+        return bool(result.scalar())
+
+    async def check_of(self, name: str) -> str:
+        """The expression of a check constraint of the table, or of a domain."""
+        parameters = {"table": self._plain, "name": name}
+        result = await self._connection.exec_driver_sql(_CHECK, parameters)
         return str(result.scalar() or "")
 
     async def works_without_rows(self) -> bool:
@@ -247,6 +285,17 @@ _COUNT_INSERTED = """
     )
     SELECT CAST(sum(pg_stat_get_xact_tuples_inserted(id)) AS bigint) FROM family
     WHERE current_setting('track_counts')::boolean
+"""
+_HAS_TRIGGERS = """
+    SELECT EXISTS (
+        SELECT FROM pg_trigger WHERE tgrelid = CAST(%(table)s AS regclass) AND NOT tgisinternal
+    )
+"""
+_CHECK = """
+    SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint
+    WHERE conname = %(name)s AND contype = 'c'
+    AND (conrelid = CAST(%(table)s AS regclass) OR contypid <> 0)
+    ORDER BY conrelid DESC LIMIT 1
 """
 _TRIGGERS = """
     SELECT string_agg(tgname, ', ' ORDER BY tgname) FROM pg_trigger

@@ -9,7 +9,7 @@ _Key = tuple[str, ...]
 
 
 def halves(table: Table, rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Rows in two parts, of which the first refers to nothing in the second, if that is possible.
+    """Rows in two halves, of which the first refers to nothing in the second, if that is possible.
 
     Each row comes after the rows that it refers to, and rows that refer to one another in a ring
     stay together. Rows with the same identity keep their order. Values are compared as texts: the
@@ -25,15 +25,15 @@ def halves(table: Table, rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[R
     first = sorted(rings[0])
     second: list[int] = []
     for ring in rings[1:-1]:
-        part = first if len(first) < middle else second
-        part += sorted(ring)
+        half = first if len(first) < middle else second
+        half += sorted(ring)
     second += sorted(rings[-1])
     return [rows[place] for place in first], [rows[place] for place in second]
 
 
 def _references(table: Table, rows: Sequence[Row]) -> list[list[int]]:
     """For each row, the places of the rows that have to come before it."""
-    links = table.links_to_itself
+    links = [(one.columns, one.referred) for one in table.own_references]
     places: dict[tuple[_Key, _Key], int] = {}
     for place, row in enumerate(rows):
         for _, referred in links:

@@ -2,11 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import NoReferenceError
 from sqlalchemy.types import NullType
 
 from openbulk.connectors.base import Features
@@ -14,6 +17,7 @@ from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.connectors.sql.numbers import NO_LIMITS, NumberLimits
 from openbulk.connectors.sql.type_names import TypeNames, sqlite_types, type_names
 from openbulk.connectors.sql.values import Column, Kind, to_json
+from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Action
 
 _T = TypeVar("_T")
@@ -61,6 +65,17 @@ _DOCUMENTS = (Kind.JSON, Kind.HSTORE)
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key: columns whose values a row of a table has to have."""
+
+    columns: tuple[str, ...]
+    table: sa.Table
+    """The table that it refers to."""
+    referred: tuple[str, ...]
+    """The columns of that table, in the order of `columns`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table: its columns, and its SQL for statements."""
 
@@ -71,6 +86,9 @@ class Table:
     by_folded_name: Mapping[str, Sequence[Column]]
     computed_columns: Sequence[str]
     """The columns that the database computes, so that they accept no values."""
+    references: Sequence[Reference] = ()
+    referring: Sequence[str] = ()
+    """The tables that refer to it, each with the columns that do: `orders (customer_id)`."""
 
     @property
     def name(self) -> str:
@@ -78,21 +96,14 @@ class Table:
         return self.sql.name
 
     @property
-    def links_to_itself(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Its columns that refer to its own rows, each with the columns that they refer to."""
-        return [
-            (
-                tuple(str(element.parent.name) for element in key.elements),
-                tuple(str(element.column.name) for element in key.elements),
-            )
-            for key in self.sql.foreign_key_constraints
-            if key.referred_table is self.sql
-        ]
+    def own_references(self) -> list[Reference]:
+        """Its references to its own rows."""
+        return [reference for reference in self.references if reference.table is self.sql]
 
     @property
     def refers_to_itself(self) -> bool:
         """Whether its rows may refer to one another."""
-        return bool(self.links_to_itself)
+        return bool(self.own_references)
 
     @property
     def is_numbered(self) -> bool:
@@ -167,6 +178,19 @@ def id_text(values: Iterable[Any]) -> str:
     return ",".join(str(to_json(value)) for value in values)
 
 
+def require_schema(connection: sa.Connection, schema: str) -> None:
+    """Raise BadInput for a schema that the database does not have."""
+    names = sa.inspect(connection).get_schema_names()
+    names = [name for name in names if name != "information_schema" or name == schema]
+    if schema in names:
+        return
+    nearest = get_close_matches(schema, names, len(names), cutoff=0.0)
+    raise BadInput(
+        f"db.schema: the database has no schema {schema[:60]!r}; its schemas are "
+        f"{', '.join(nearest)}"
+    )
+
+
 def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
     """All tables of a schema by name, except openbulk's own."""
     metadata = sa.MetaData(schema=schema)
@@ -180,7 +204,41 @@ def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
     tables.sort(key=lambda table: table.name)
     dialect = _DIALECTS[connection.dialect.name]
     names = dialect.type_names(connection, schema)
-    return {str(table.name): _table(table, names, dialect) for table in tables}
+    references = {table: _references_of(table) for table in metadata.tables.values()}
+    return {
+        str(table.name): replace(
+            _table(table, names, dialect),
+            references=references[table],
+            referring=_tables_referring_to(table, references),
+        )
+        for table in tables
+    }
+
+
+def _references_of(table: sa.Table) -> list[Reference]:
+    references: list[Reference] = []
+    for key in table.foreign_key_constraints:
+        # SQLite takes a reference to a table, or a column, that does not exist.
+        with suppress(NoReferenceError):
+            references.append(
+                Reference(
+                    tuple(str(element.parent.name) for element in key.elements),
+                    key.referred_table,
+                    tuple(str(element.column.name) for element in key.elements),
+                )
+            )
+    return references
+
+
+def _tables_referring_to(
+    table: sa.Table, references: Mapping[sa.Table, Sequence[Reference]]
+) -> list[str]:
+    return [
+        f"{other.name} ({', '.join(reference.columns)})"
+        for other, of_other in references.items()
+        for reference in of_other
+        if reference.table is table
+    ]
 
 
 def _table(table: sa.Table, names: TypeNames, dialect: "_Dialect") -> Table:

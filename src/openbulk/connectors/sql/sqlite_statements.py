@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import CursorResult
+from sqlalchemy import Connection, CursorResult, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.rows import Row
-from openbulk.connectors.sql.schema import Table, id_text
+from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
     NUMBER,
     ROWS,
@@ -19,6 +20,7 @@ from openbulk.connectors.sql.statements import (
     columns_of,
     found_by_number,
     insert_by_groups,
+    numbers_by_place,
 )
 
 _MAX_PARAMETERS = 30_000
@@ -41,13 +43,7 @@ class SqliteStatements:
     ) -> Mapping[int, Found]:
         """What the table has for each row, by the rows' numbers."""
         names = [self._quote(name) for name in identifiers]
-        places = ", ".join(f"({place}{', ?' * len(names)})" for place in range(1, len(rows) + 1))
-        # The columns of the first SELECT give the batch their affinity and collation
-        # (https://sqlite.org/datatype3.html, sections 3.2 and 7.1).
-        source = (
-            f"WITH {ROWS}({', '.join([NUMBER, *names])}) AS (SELECT NULL, {', '.join(names)} "
-            f"FROM {self._name} WHERE 0 UNION ALL SELECT * FROM (VALUES {places}))"
-        )
+        source = self._source(names, len(rows))
         keys = ", ".join(f"{ROWS}.{name}" for name in names)
         is_same = " AND ".join(f"{TABLE}.{name} = {ROWS}.{name}" for name in names)
         columns = "".join(f", {TABLE}.{self._quote(name)}" for name in wanted)
@@ -81,9 +77,9 @@ class SqliteStatements:
         ids: list[str | None] = []
         size = _MAX_PARAMETERS // len(names)
         for begin in range(0, len(values), size):
-            part = values[begin : begin + size]
-            statement = f"{into}{', '.join([places] * len(part))}{returning}"
-            result = await self._execute(statement, tuple(chain.from_iterable(part)))
+            some = values[begin : begin + size]
+            statement = f"{into}{', '.join([places] * len(some))}{returning}"
+            result = await self._execute(statement, tuple(chain.from_iterable(some)))
             written = rows[begin : begin + size]
             if has_keys:
                 _require_all(result.rowcount, written)
@@ -144,6 +140,38 @@ class SqliteStatements:
         )
         return str(result.scalar() or "")
 
+    async def find_missing(
+        self, rows: Sequence[Row], reference: Reference
+    ) -> Mapping[int, int | None]:
+        """The numbers of the rows whose reference the referred table lacks."""
+        columns = reference_columns(self._table, reference)
+        if len(columns) * len(rows) > _MAX_PARAMETERS:
+            return {}
+        parent = self._quote(reference.table.name)
+        names = [self._quote(name) for name in reference.columns]
+        keys = [self._quote(name) for name in reference.referred]
+        is_own = reference.table is self._table.sql
+        statement = (
+            f"{self._source([self._quote(name) for name in columns], len(rows))} "
+            f"{select_missing(ROWS, (parent, names, keys), is_own=is_own)}"
+        )
+        values = tuple(row.values.get(name) for row in rows for name in columns)
+        result = await self._connection.exec_driver_sql(statement, values)
+        return numbers_by_place(rows, list(result))
+
+    async def has_triggers(self) -> bool:
+        """Whether the table has triggers, which may write referred rows, or other references."""
+        return bool(await self.triggers())
+
+    async def check_of(self, name: str) -> str:
+        """The expression of a check constraint. SQLite names one without a name by it."""
+
+        def find(connection: Connection) -> str:
+            checks = inspect(connection).get_check_constraints(self._table.name)
+            return next((str(one["sqltext"]) for one in checks if one["name"] == name), "")
+
+        return await self._connection.run_sync(find)
+
     async def works_without_rows(self) -> bool:
         """Whether the last statement can be compiled: then an error is about its rows."""
         statement, parameters = self._last
@@ -165,6 +193,16 @@ class SqliteStatements:
         first = parameters[0] if isinstance(parameters, list) else parameters
         self._last = (statement, len(first))
         return await self._connection.exec_driver_sql(statement, parameters)
+
+    def _source(self, names: Sequence[str], count: int) -> str:
+        """The batch as a table with these columns, and the place of each row."""
+        places = ", ".join(f"({place}{', ?' * len(names)})" for place in range(1, count + 1))
+        # The columns of the first SELECT give the batch their affinity and collation
+        # (https://sqlite.org/datatype3.html, sections 3.2 and 7.1).
+        return (
+            f"WITH {ROWS}({', '.join([NUMBER, *names])}) AS (SELECT NULL, {', '.join(names)} "
+            f"FROM {self._name} WHERE 0 UNION ALL SELECT * FROM (VALUES {places}))"
+        )
 
     def _has_identity(self, identifiers: Sequence[str]) -> str:
         return " AND ".join(f"{self._quote(name)} = ?" for name in identifiers)

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any, Protocol
 
 from openbulk.connectors.sql.rows import Row
-from openbulk.connectors.sql.schema import Table
+from openbulk.connectors.sql.schema import Reference, Table
 from openbulk.domain.errors import OpenbulkError
 
 ROWS = "openbulk_rows"
@@ -74,6 +74,21 @@ class Statements(Protocol):
     async def works_without_rows(self) -> bool:
         """Whether the last statement works if it gets no rows: then an error is about its rows."""
 
+    async def find_missing(
+        self, rows: Sequence[Row], reference: Reference
+    ) -> Mapping[int, int | None]:
+        """The numbers of the rows whose reference the referred table lacks.
+
+        Each with the number of a row of the batch that has the key; None if there is none. Rows
+        without a value for each column of the reference are not among them.
+        """
+
+    async def has_triggers(self) -> bool:
+        """Whether the table has triggers, which may write referred rows, or other references."""
+
+    async def check_of(self, name: str) -> str:
+        """The expression of a check constraint; empty if it is not known."""
+
     async def column_at_fault(self, row: Row) -> str | None:
         """The column whose type does not take its value; None if it is none alone."""
 
@@ -94,6 +109,16 @@ def found_by_number(
         if exists:
             found[number].matches.append(dict(zip(wanted, values, strict=True)))
     return found
+
+
+def numbers_by_place(
+    rows: Sequence[Row], result: Iterable[Sequence[Any]]
+) -> Mapping[int, int | None]:
+    """Pairs of places in a batch as pairs of the rows' numbers."""
+    return {
+        rows[place - 1].number: None if other is None else rows[other - 1].number
+        for place, other in result
+    }
 
 
 async def insert_by_groups(

@@ -5,8 +5,9 @@ answer is lost, or its job dies before it records the outcomes, the log still ha
 """
 
 import time
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, groupby
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.sql.schema import WRITES
 from openbulk.domain.errors import RetryLater
-from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record
+from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record, Target
 
 KEEP_SECONDS = 30 * 24 * 3600.0
 
@@ -42,46 +43,91 @@ def delete_old_entries(table: sa.Table) -> sa.Delete:
 class WriteLog:
     """The entries of one run, on a connection whose transaction has begun.
 
-    Without a run (`Target.run`) nothing identifies a batch: none is found or logged.
+    Each entry has the outcomes of rows that follow one another without a gap. Without a run
+    (`Target.run`) nothing identifies a batch: none is found or logged.
     """
 
-    def __init__(self, connection: AsyncConnection, table: sa.Table, run: str) -> None:
+    def __init__(self, connection: AsyncConnection, table: sa.Table, target: Target) -> None:
+        self.run = target.run
         self._connection = connection
         self._table = table
-        self._run = run
+        self._records = target.records
 
     async def find(self, batch: Sequence[Record]) -> dict[int, Outcome]:
         """The outcomes of the batch's records that were written before, by row."""
-        if not self._run:
-            return {}
         rows = {record.row for record in batch}
+        entries = await self._entries_with(rows)
+        found: dict[int, Outcome] = {}
+        for begin in range(0, len(entries), _ENTRIES_AT_ONCE):
+            texts = sa.select(self._table.c.outcomes).where(
+                self._table.c.run == self.run,
+                self._table.c.first_row.in_(entries[begin : begin + _ENTRIES_AT_ONCE]),
+            )
+            outcomes = _outcomes_in((await self._connection.execute(texts)).scalars())
+            found.update((one.row, one) for one in outcomes if one.row in rows)
+        return found
+
+    async def _entries_with(self, rows: Collection[int]) -> list[int]:
+        """The first rows of the entries that have one of these rows."""
+        if not self.run or not rows:
+            return []
         columns = self._table.c
         # A batch can be cut differently the second time, so any overlap counts.
-        overlapping = sa.select(columns.outcomes).where(
-            columns.run == self._run,
+        overlapping = sa.select(columns.first_row, columns.last_row).where(
+            columns.run == self.run,
             columns.first_row <= max(rows),
             columns.last_row >= min(rows),
         )
-        texts = (await self._connection.execute(overlapping)).scalars()
-        return {one.row: one for one in _outcomes_in(texts) if one.row in rows}
+        ordered = sorted(rows)
+        return [
+            first
+            for first, last in await self._connection.execute(overlapping)
+            if ordered[bisect_left(ordered, first)] <= last
+        ]
 
     async def add(self, outcomes: Sequence[Outcome]) -> None:
         """Log the outcomes of a batch. Raises RetryLater if another process has just done so."""
-        if not self._run or not outcomes:
+        if not self.run or not outcomes:
             return
-        rows = [outcome.row for outcome in outcomes]
-        entry = {
-            "run": self._run,
-            "first_row": min(rows),
-            "last_row": max(rows),
+        await self._require_unwritten([outcome.row for outcome in outcomes])
+        ordered = sorted(outcomes, key=lambda outcome: outcome.row)
+        ranges = groupby(enumerate(ordered), lambda pair: pair[1].row - pair[0])
+        entries = [self._entry([outcome for _, outcome in pairs]) for _, pairs in ranges]
+        try:
+            await self._connection.execute(sa.insert(self._table), entries)
+        except IntegrityError as error:
+            raise _written_elsewhere() from error
+
+    def _entry(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "first_row": outcomes[0].row,
+            "last_row": outcomes[-1].row,
             "outcomes": orjson.dumps([_to_json(outcome) for outcome in outcomes]).decode(),
             "written_at": time.time(),
         }
-        try:
-            await self._connection.execute(sa.insert(self._table), entry)
-        except IntegrityError as error:
-            # A process considered dead still works on this job, and committed first.
-            raise RetryLater("another process has just written the batch", after=0.0) from error
+
+    async def _require_unwritten(self, rows: Collection[int]) -> None:
+        """Raise RetryLater if another process has written one of these rows since `find`.
+
+        A process that is considered dead may still work on this job, with batches that are cut
+        differently. From here to the end of the transaction, one process at a time looks and logs.
+        """
+        is_postgresql = self._connection.dialect.name == "postgresql"
+        # SQLite has one writer at a time, and batches of the whole job are cut alike.
+        if not is_postgresql or len(rows) == self._records:
+            return
+        await self._connection.execute(_LOCK, {"run": self.run})
+        if await self._entries_with(rows):
+            raise _written_elsewhere()
+
+
+_ENTRIES_AT_ONCE = 500
+_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtext('openbulk'), hashtext(:run))")
+
+
+def _written_elsewhere() -> RetryLater:
+    return RetryLater("another process has just written the batch", after=0.0)
 
 
 def _to_json(outcome: Outcome) -> list[Any]:

@@ -7,37 +7,36 @@ are: it may have referred to one of them.
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.comparison import is_same
 from openbulk.connectors.sql.failures import (
-    is_of_a_type,
+    Violation,
     is_of_rows,
     is_too_slow,
     may_get_better,
-    row_failure,
+    violation_of,
 )
 from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
 from openbulk.connectors.sql.references import halves
+from openbulk.connectors.sql.refusals import Refusals
 from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
-from openbulk.connectors.sql.schema import Table
+from openbulk.connectors.sql.schema import Reference, Table
 from openbulk.connectors.sql.sqlite_statements import SqliteStatements
 from openbulk.connectors.sql.statements import Found, Statements, WrittenElsewhere
-from openbulk.connectors.sql.values import to_json
+from openbulk.connectors.sql.waiting_rows import WaitingRows, has_plain_key
 from openbulk.connectors.sql.write_log import WriteLog
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
 
 Match = Mapping[str, Any]
 """A row of the table, with the columns that were asked for."""
-
-
-_IN_ANY_ORDER = (Action.CREATE, Action.DELETE)
 
 
 class RolledBack(OpenbulkError):
@@ -48,38 +47,98 @@ class RolledBack(OpenbulkError):
         self.error = error
 
 
-async def write_batch(
-    connection: AsyncConnection,
-    table: Table,
-    target: Target,
+@dataclass(frozen=True, slots=True)
+class BatchWriter:
+    """Writes batches of a job into a table, on a connection whose transaction has begun."""
+
+    connection: AsyncConnection
+    table: Table
+    target: Target
+    write_log: sa.Table
+    """The table of the write log."""
+
+    async def write(
+        self, batch: Sequence[Record], deferred: DBAPIError | None = None
+    ) -> list[Outcome]:
+        """Write and log the records that are not in the write log yet; return an outcome for each.
+
+        `deferred` is the error with which SQLite refused to commit the batch, as a row refers to a
+        row that does not exist. Raises SQLAlchemyError, RolledBack, and RetryLater.
+        """
+        log = WriteLog(self.connection, self.write_log, self.target)
+        known = await log.find(batch)
+        rest = [record for record in batch if record.row not in known]
+        if not rest:
+            return list(known.values())
+        return [*known.values(), *await self._write(rest, log, deferred)]
+
+    async def _write(
+        self, batch: Sequence[Record], log: WriteLog, deferred: DBAPIError | None
+    ) -> list[Outcome]:
+        try:
+            mapper = self._mapper()
+        except FieldError as error:
+            outcomes = [error.outcome(record.row) for record in batch]
+            await log.add(outcomes)
+            return outcomes
+        rows, outcomes = mapper.rows(batch)
+        writer = _RowWriter(self.connection, mapper, self._statements())
+        outcomes += await writer.write(rows, deferred)
+        # Those that come too early are sent again.
+        await log.add([outcome for outcome in outcomes if not outcome.is_early])
+        if log.run and self.target.action in (Action.UPSERT, Action.UPDATE):
+            waiting = WaitingRows(self.connection, self.write_log, log.run, mapper.identifiers)
+            await _update_waiting_rows(waiting, writer, log, rows, outcomes)
+        return outcomes
+
+    async def refuse(self, record: Record, error: DBAPIError) -> Outcome:
+        """Log that a record is refused whose error has ended its transaction."""
+        row, log = (
+            self._mapper().row(record),
+            WriteLog(self.connection, self.write_log, self.target),
+        )
+        refusals = Refusals(self.connection, self.table, self.target, self._statements())
+        outcome = await refusals.outcome(row, error)
+        await log.add([outcome])
+        return outcome
+
+    def _mapper(self) -> RowMapper:
+        return RowMapper.of(self.table, self.target, is_sqlite=self._is_sqlite)
+
+    def _statements(self) -> Statements:
+        statements = SqliteStatements if self._is_sqlite else PostgresqlStatements
+        return statements(self.connection, self.table)
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.connection.dialect.name == "sqlite"
+
+
+async def _update_waiting_rows(
+    waiting: WaitingRows,
+    writer: "_RowWriter",
     log: WriteLog,
-    batch: Sequence[Record],
-) -> list[Outcome]:
-    """Write and log the records that are not in the write log yet; return one outcome per record.
-
-    The connection's transaction has begun. Raises SQLAlchemyError and RolledBack.
-    """
-    known = await log.find(batch)
-    rest = [record for record in batch if record.row not in known]
-    if not rest:
-        return list(known.values())
-    outcomes = await _write_records(connection, table, target, rest)
-    # Those that come too early are sent again.
-    await log.add([outcome for outcome in outcomes if not outcome.is_early])
-    return [*known.values(), *outcomes]
-
-
-async def _write_records(
-    connection: AsyncConnection, table: Table, target: Target, batch: Sequence[Record]
-) -> list[Outcome]:
-    is_sqlite = connection.dialect.name == "sqlite"
-    try:
-        mapper = RowMapper.of(table, target, is_sqlite=is_sqlite)
-    except FieldError as error:
-        return [error.outcome(record.row) for record in batch]
-    rows, outcomes = mapper.rows(batch)
-    statements = (SqliteStatements if is_sqlite else PostgresqlStatements)(connection, table)
-    return outcomes + await _RowWriter(connection, mapper, statements).write(rows)
+    rows: Sequence[Row],
+    outcomes: Sequence[Outcome],
+) -> None:
+    """Note which rows of a batch wait, and refuse earlier ones that it has overtaken."""
+    if not rows:
+        return
+    by_number = {outcome.row: outcome for outcome in outcomes}
+    written = [row for row in rows if by_number[row.number].kind is not OutcomeKind.FAILED]
+    now_waiting = {row.number: row for row in rows if by_number[row.number].is_early}
+    finished: set[int] = set()
+    async for others in waiting.before(rows[-1].number):
+        finished.update(row.number for row in others if row.number in by_number)
+        earlier = [row for row in others if row.number not in by_number]
+        overtaken = await writer.find_overtaken(earlier, written)
+        finished |= overtaken.keys()
+        await log.add(
+            [writer.overtaken(row, overtaken) for row in earlier if row.number in overtaken]
+        )
+    new = [row for number, row in now_waiting.items() if number not in finished]
+    await waiting.remove(finished - now_waiting.keys())
+    await waiting.add([row for row in new if row.identity])
 
 
 class _RowWriter:
@@ -93,6 +152,9 @@ class _RowWriter:
         self._statements = statements
         self._table = mapper.table
         self._action = mapper.target.action
+        self._refusals = Refusals(connection, mapper.table, mapper.target, statements)
+        self._triggers: bool | None = None
+        """Whether the table has triggers; None until it matters."""
         self._may_get_better: set[int] = set()
         """Numbers of refused rows that other rows may have been in the way of."""
         self._refused: DBAPIError | None = None
@@ -102,9 +164,12 @@ class _RowWriter:
         self._counts_inserted = False
         """Whether the database holds rows back, so that they have to be counted."""
 
-    async def write(self, rows: Sequence[Row]) -> list[Outcome]:
+    async def write(self, rows: Sequence[Row], deferred: DBAPIError | None) -> list[Outcome]:
         """An outcome for each row. Refused rows are tried again until none of them gets better."""
-        outcomes = await self._bisect(rows)
+        if deferred is None:
+            outcomes = await self._bisect(rows)
+        else:
+            outcomes = await self._without_missing(rows, deferred) or await self._bisect(rows)
         tried = len(rows)
         while len(again := await self._rows_to_try_again(rows, outcomes)) not in {0, tried}:
             tried = len(again)
@@ -112,23 +177,43 @@ class _RowWriter:
         return [outcomes[row.number] for row in rows]
 
     async def _rows_to_try_again(
-        self, rows: Sequence[Row], outcomes: Mapping[int, Outcome]
+        self, rows: Sequence[Row], outcomes: dict[int, Outcome]
     ) -> Sequence[Row]:
-        """The refused rows that may get better.
-
-        A row whose identity a later row has written stays refused: the later row counts.
-        """
+        """The refused rows that may get better. Those that a later row has overtaken do not."""
         refused = [row for row in rows if row.number in self._may_get_better]
         if not refused or self._action is Action.CREATE:
             return refused
         written = [row for row in rows if outcomes[row.number].kind is not OutcomeKind.FAILED]
+        overtaken = await self.find_overtaken(refused, written)
+        for row in refused:
+            if row.number in overtaken:
+                outcomes[row.number] = self.overtaken(row, overtaken)
+        return [row for row in refused if row.number not in overtaken]
+
+    async def find_overtaken(
+        self, refused: Sequence[Row], written: Sequence[Row]
+    ) -> Mapping[int, int]:
+        """The numbers of refused rows that may not be written any more.
+
+        Each with the number of a later row with the same identity that is written: it counts.
+        """
+        refused = [row for row in refused if row.identity]
+        if not refused or not written:
+            return {}
         found = await self._find(sorted([*refused, *written], key=_number), ())
         last = {found[row.number].first: row.number for row in written if row.identity}
-        return [
-            row
-            for row in refused
-            if not row.identity or last.get(found[row.number].first, 0) < row.number
-        ]
+        pairs = {row.number: last.get(found[row.number].first, 0) for row in refused}
+        return {number: later for number, later in pairs.items() if later > number}
+
+    def overtaken(self, row: Row, overtaken: Mapping[int, int]) -> Outcome:
+        """The outcome of a row that a later one has overtaken."""
+        return Outcome.failure(
+            row.number,
+            f"row {overtaken[row.number]} of the file, which also has "
+            f"{self._mapper.identity_text(row)}, was written before this one, which had to wait "
+            "for another row; send this one again if its values are the right ones",
+            field=self._mapper.identifiers[0],
+        )
 
     # --- the target's action, with rows in one attempt ---
 
@@ -318,9 +403,9 @@ class _RowWriter:
             return {}
         try:
             async with self._undo_on_error():
-                outcomes = await self._attempt_checked(rows)
+                attempted = await self._attempt_checked(rows)
                 self._may_get_better.difference_update(row.number for row in rows)
-                return {outcome.row: outcome for outcome in outcomes}
+                return {outcome.row: outcome for outcome in attempted}
         except WrittenElsewhere:
             is_first = not self._counts_inserted
             self._counts_inserted = True
@@ -331,6 +416,8 @@ class _RowWriter:
                 await self._require_about_rows(error)
             if len(rows) == 1:
                 return {rows[0].number: await self._refusal(rows[0], error)}
+            if outcomes := await self._without_missing(rows, error):
+                return outcomes
         first, second = halves(self._table, rows)
         written = await self._bisect(first)
         return written | await self._bisect(second)
@@ -375,24 +462,65 @@ class _RowWriter:
             # `error` may be that of the savepoint, which is gone, too.
             raise RolledBack(self._refused or error)
 
-    async def _refusal(self, row: Row, error: DBAPIError) -> Outcome:
-        self._may_get_better.discard(row.number)
-        if may_get_better(error, is_insert=self._action is Action.CREATE):
-            self._may_get_better.add(row.number)
-        at_fault = await self._value_at_fault(row, error)
-        outcome = row_failure(row.number, error, self._table.columns, at_fault)
-        # A row that has the key of another one may not be written behind it.
-        is_early = row.number in self._may_get_better and self._action in _IN_ANY_ORDER
-        return replace(outcome, is_early=is_early)
+    # --- rows that the database refuses ---
 
-    async def _value_at_fault(self, row: Row, error: DBAPIError) -> tuple[str, Any] | None:
-        """The column whose type does not take its value, with the value."""
-        if not is_of_a_type(error):
-            return None
-        name = await self._statements.column_at_fault(row)
-        if name is None:
-            return None
-        return name, to_json(row.values[name])
+    async def _without_missing(self, rows: Sequence[Row], error: DBAPIError) -> dict[int, Outcome]:
+        """The outcomes of rows, if some of them refer to rows that do not exist: those are refused
+        at once, and the others written. Empty if it cannot be told which ones they are."""
+        is_reference = violation_of(error) is Violation.REFERENCE
+        if self._action is Action.DELETE or not is_reference or await self._has_triggers():
+            return {}
+        missing = await self._find_missing(rows)
+        if not missing:
+            return {}
+        outcomes: dict[int, Outcome] = {}
+        for row in rows:
+            if row.number in missing:
+                outcome = self._refusals.of_missing(row, missing[row.number], error)
+                outcomes[row.number] = self._or_early(
+                    row, outcome, may_get_better=missing[row.number].table is self._table.sql
+                )
+        rest = [row for row in rows if row.number not in missing]
+        return outcomes | await self._bisect(rest)
+
+    async def _find_missing(self, rows: Sequence[Row]) -> Mapping[int, Reference]:
+        """The rows that refer to rows that do not exist, or to such rows themselves."""
+        missing: dict[int, Reference] = {}
+        dependents: defaultdict[int, list[tuple[int, Reference]]] = defaultdict(list)
+        for reference in self._table.references:
+            for number, other in (await self._refusals.find_missing(rows, reference)).items():
+                if other is None:
+                    missing[number] = reference
+                else:
+                    dependents[other].append((number, reference))
+        found = list(missing)
+        while found:
+            for number, reference in dependents.pop(found.pop(), ()):
+                if number not in missing:
+                    missing[number] = reference
+                    found.append(number)
+        return missing
+
+    async def _has_triggers(self) -> bool:
+        """Whether the table has triggers, which may make what is missing."""
+        if self._triggers is None:
+            self._triggers = await self._statements.has_triggers()
+        return self._triggers
+
+    async def _refusal(self, row: Row, error: DBAPIError) -> Outcome:
+        """The outcome of a row that the database refuses alone."""
+        outcome = await self._refusals.outcome(row, error)
+        is_insert = self._action is Action.CREATE
+        can = may_get_better(error, is_insert=is_insert)
+        return self._or_early(row, outcome, may_get_better=can)
+
+    def _or_early(self, row: Row, outcome: Outcome, *, may_get_better: bool) -> Outcome:
+        """The outcome of a refused row; it is early if other rows may be in its way."""
+        if not may_get_better:
+            self._may_get_better.discard(row.number)
+            return outcome
+        self._may_get_better.add(row.number)
+        return replace(outcome, is_early=has_plain_key(row))
 
 
 def _new_row_outcomes(rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:

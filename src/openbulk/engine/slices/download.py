@@ -37,8 +37,8 @@ from openbulk.engine.pages import query_for_connector, take_wanted
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
 from openbulk.engine.slices.external_sort import forget_unsorted, sort
-from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.exact_json import pack_line
+from openbulk.reading.packing import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.download_ledger import DownloadLedger
 from openbulk.storage.files import FileStore, Part

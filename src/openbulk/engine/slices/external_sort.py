@@ -1,6 +1,5 @@
 """Sorts a download by external merge sort: in runs that fit into memory, which are then merged."""
 
-import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,17 @@ from typing import Any
 from openbulk.domain.comparison import sort_key
 from openbulk.domain.query import Order
 from openbulk.domain.records import value_at
-from openbulk.engine.slices.parts import BYTES_PER_PART, RECORDS_PER_PART, Cut
+from openbulk.engine.slices.parts import Cut
 from openbulk.exact_json import unpack_line
+from openbulk.reading.packing import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.storage.files import FileStore, Part
+from openbulk.threads import Threads
 
 RUN_BYTES = 16 * 1024 * 1024
 """Size of a run, which is sorted in memory. While runs are merged, one part of each is in
 memory."""
+
+_THREADS = Threads("sort", 2)
 
 ShouldStop = Callable[[], Awaitable[bool]]
 Line = tuple[Any, bytes]
@@ -94,7 +97,7 @@ def _key(line: Line) -> Any:
 
 async def _write_run(files: FileStore, name: str, lines: list[Line]) -> Sequence[str]:
     """Sort the lines, write them in parts, and return the parts' paths."""
-    await asyncio.to_thread(lines.sort, key=_key)
+    await _THREADS.run(lines.sort, key=_key)
     paths: list[str] = []
     for begin in range(0, len(lines), RECORDS_PER_PART):
         part = lines[begin : begin + RECORDS_PER_PART]
@@ -113,7 +116,7 @@ async def _write_sorted(
 ) -> Cut | None:
     first_rows: list[int] = []
     records = 0
-    while part := await asyncio.to_thread(_next_part, lines):
+    while part := await _THREADS.run(_next_part, lines):
         await files.put(Part(records + 1).path(name), b"\n".join(part))
         first_rows.append(records + 1)
         records += len(part)

@@ -1,9 +1,9 @@
 """The records of a job, with the outcomes that its earlier slices have recorded."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 
 from openbulk.domain.records import Outcome, Record, Row
-from openbulk.engine.slices.parts import rows_of
+from openbulk.engine.slices.parts import rows_of_part
 from openbulk.storage.files import FileStore
 from openbulk.storage.slice_ledger import SliceLedger
 
@@ -16,12 +16,12 @@ class FileRecords:
         ledger: SliceLedger,
         files: FileStore,
         record_of: Callable[[Row], Record | Outcome],
-        rows_with_outcome: Collection[int],
+        last: int,
     ) -> None:
-        """`rows_with_outcome` are those behind the job's cursor."""
+        """`last` is the last row that has an outcome."""
         self.fence = ledger.fence
         self.cursor = ledger.job.cursor
-        self.last = max(rows_with_outcome, default=self.cursor)
+        self.last = last
         self._ledger = ledger
         self._files = files
         self._record_of = record_of
@@ -30,7 +30,9 @@ class FileRecords:
         """The records behind a row, each with the id of what it has written or found."""
         for part in await self._ledger.parts_after(after):
             rows = [
-                row async for row in rows_of(self._files, self._ledger.job, [part], after=after)
+                row
+                async for row in rows_of_part(self._files, self._ledger.job, part)
+                if row.number > after
             ]
             if not rows:
                 continue

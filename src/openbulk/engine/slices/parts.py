@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Protocol
 
-from openbulk.domain.job import KEPT_REMARKS, NO_REMARKS, Job, Remarks, RowRemark, shorten_remark
-from openbulk.domain.records import Problem, Row
-from openbulk.engine.date_columns import DateColumns, keep_signs
-from openbulk.exact_json import pack_line, unpack_line
+from openbulk.domain.job import NO_REMARKS, Job, Remarks
+from openbulk.domain.records import Row
+from openbulk.engine.date_columns import keep_signs
+from openbulk.engine.slices.row_states import RowState, RowStates
+from openbulk.reading.packing import Packed, Packer, Summary, unpack_row
 from openbulk.storage.files import FileStore, Part
+from openbulk.threads import Threads
 
-RECORDS_PER_PART = 1_000
-BYTES_PER_PART = 4 * 1024 * 1024
-"""A part ends at whichever limit it reaches first. This bounds the memory of a slice."""
+STOP_POLL_SECONDS = 0.25
+"""How often cutting looks whether it must stop."""
+_THREADS = Threads("parts", 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,85 +29,100 @@ class Cut:
     remarks: Remarks = NO_REMARKS
 
 
-@dataclass(slots=True)
-class _RemarkCollector:
-    """Collects what was left out of rows, in bounded memory."""
+class PartSource(Protocol):
+    """Where the parts of a job come from."""
 
-    rows: int = 0
-    first: list[RowRemark] = field(default_factory=list)
+    async def next_part(self) -> Packed | None:
+        """The next part; None after the last one. Raises BadInput if there is none to be had."""
 
-    def add(self, row: Row) -> None:
-        """Note the remarks of a row that is sent."""
-        self.rows += 1
-        if len(self.first) < KEPT_REMARKS:
-            text = shorten_remark("; ".join(row.remarks))
-            self.first.append(RowRemark(row.number, row.line, text))
+    def summary(self) -> Summary:
+        """What the job has to know of all its rows, after the last part."""
+
+
+class RowsInThread:
+    """Packs rows in a thread: those of a download, whose form is ours already."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._packer = Packer(rows)
+
+    async def next_part(self) -> Packed | None:
+        """The next part, or None."""
+        return await _THREADS.run(self._packer.next_part)
+
+    def summary(self) -> Summary:
+        """What the rows have shown."""
+        return self._packer.summary()
 
 
 async def cut(
-    files: FileStore,
-    file: str,
-    read: Callable[[], Iterator[Row]],
-    stop: Callable[[], Awaitable[bool]],
+    files: FileStore, file: str, source: PartSource, stop: Callable[[], Awaitable[bool]]
 ) -> Cut | None:
-    """Cut the rows of a job's file into parts; None if `stop` returns True between two of them.
+    """Write the parts of a job's file; None if `stop` returns True before the last one.
 
     Cutting again makes the same parts, remarks and signs of dates. Raises BadInput if the file as a
     whole cannot be read.
     """
-    # Recognizing the encoding or the order of dates may take the whole file before the first row.
-    rows = await asyncio.to_thread(read)
     first_rows: list[int] = []
-    remarks = _RemarkCollector()
-    dates = DateColumns()
     records = 0
-    # In a thread: parsing a part takes longer than the event loop may be kept from other work.
-    packed = await asyncio.to_thread(_next_part, rows, remarks, dates)
-    while packed:
-        await files.put(Part(records + 1).path(file), b"\n".join(packed))
-        first_rows.append(records + 1)
-        records += len(packed)
-        packed = await asyncio.to_thread(_next_part, rows, remarks, dates)
-        if packed and await stop():
+    watch = _Watch(stop)
+    while part := await watch.next_part(source):
+        if records and await watch.must_stop():
             return None
-    await keep_signs(files, file, dates.signs())
-    return Cut(records, first_rows, Remarks(remarks.rows, tuple(remarks.first)))
+        await files.put(Part(records + 1).path(file), part.content)
+        first_rows.append(records + 1)
+        records += part.records
+    if watch.has_stopped:
+        return None
+    summary = source.summary()
+    await keep_signs(files, file, summary.signs)
+    return Cut(records, first_rows, summary.remarks)
 
 
-def _next_part(rows: Iterator[Row], remarks: _RemarkCollector, dates: DateColumns) -> list[bytes]:
-    packed: list[bytes] = []
-    size = 0
-    for row in rows:
-        dates.add(row)
-        packed.append(_pack(row, remarks))
-        size += len(packed[-1])
-        if len(packed) == RECORDS_PER_PART or size >= BYTES_PER_PART:
-            break
-    return packed
+class _Watch:
+    """Looks at intervals whether cutting must stop, also while a part takes long."""
 
+    def __init__(self, stop: Callable[[], Awaitable[bool]]) -> None:
+        self._stop = stop
+        self._clock = asyncio.get_running_loop().time
+        self._look_at = 0.0
+        self.has_stopped = False
 
-def _pack(row: Row, remarks: _RemarkCollector) -> bytes:
-    """A row in the form that parts keep. The remarks of a row that can be sent are collected."""
-    problem = None if row.problem is None else asdict(row.problem)
-    try:
-        packed = pack_line((row.line, row.values, problem))
-    except TypeError as error:
-        # No service takes such a value either: half of a surrogate pair, hundreds of nested levels.
-        # Its row alone fails.
-        refusal = Problem(f"a value cannot be sent ({error})")
-        return _pack(Row(row.number, None, refusal, row.line), remarks)
-    if row.remarks and row.problem is None:
-        remarks.add(row)
-    return packed
+    async def next_part(self, source: PartSource) -> Packed | None:
+        """The next part; None after the last one, or when cutting must stop."""
+        part = asyncio.create_task(source.next_part())
+        try:
+            while not (await asyncio.wait({part}, timeout=STOP_POLL_SECONDS))[0]:
+                if await self.must_stop():
+                    return None
+            return part.result()
+        finally:
+            if part.cancel():
+                await asyncio.wait({part})
+
+    async def must_stop(self) -> bool:
+        """Whether cutting must stop, as far as it was looked at a moment ago."""
+        if self._clock() >= self._look_at:
+            self._look_at = self._clock() + STOP_POLL_SECONDS
+            self.has_stopped = await self._stop()
+        return self.has_stopped
 
 
 async def rows_of(
-    files: FileStore, job: Job, parts: Sequence[Part], *, after: int
+    files: FileStore, job: Job, parts: Sequence[Part], states: RowStates, state: RowState
 ) -> AsyncIterator[Row]:
-    """The rows of a job's parts after the row `after`."""
-    for part in parts:
-        rows = await files.get(part.path(job.upload.file))
-        for number, packed in enumerate(rows.split(b"\n"), part.first_row):
-            if number > after:
-                line, values, problem = unpack_line(packed)
-                yield Row(number, values, None if problem is None else Problem(**problem), line)
+    """The rows of a job's parts that have a state when they are reached."""
+    ends = [part.first_row for part in parts[1:]]
+    for part, end in zip_longest(parts, ends):
+        if states.has_any(state, part.first_row, end):
+            async for row in rows_of_part(files, job, part, lambda row: states[row] == state):
+                yield row
+
+
+async def rows_of_part(
+    files: FileStore, job: Job, part: Part, is_wanted: Callable[[int], bool] | None = None
+) -> AsyncIterator[Row]:
+    """The rows of a part; those whose number is wanted, if that is asked as each is reached."""
+    rows = await files.get(part.path(job.upload.file))
+    for number, packed in enumerate(rows.split(b"\n"), part.first_row):
+        if is_wanted is None or is_wanted(number):
+            yield unpack_row(number, packed)

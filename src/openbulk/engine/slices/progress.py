@@ -1,7 +1,6 @@
 """Turns a job's rows into records, and tracks which rows have an outcome."""
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from openbulk.connectors.base import Features
@@ -12,6 +11,7 @@ from openbulk.domain.records import (
     Target,
     value_at,
 )
+from openbulk.engine.slices.row_states import RowState, RowStates
 
 
 def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
@@ -51,30 +51,39 @@ def ordering_keys_of(columns: Mapping[str, str], batch: Sequence[Record]) -> Set
     return {key for record in batch for key in ordering_keys(columns, record)}
 
 
-@dataclass(slots=True)
 class Progress:
     """The progress of a slice through its job's rows."""
 
-    cursor: int
-    """All rows up to here have an outcome."""
-    done: set[int] = field(default_factory=set)
-    """Rows after the cursor that have an outcome, recorded or not."""
-    results: list[Outcome] = field(default_factory=list)
-    """Outcomes that are not recorded yet."""
-    lines: dict[int, int | None] = field(default_factory=dict)
-    """Line numbers of the rows without a recorded outcome: a problem is shown with its line."""
-    has_outcomes: bool = False
-    """Whether any row got an outcome in this slice."""
+    def __init__(self, cursor: int, records: int) -> None:
+        self.cursor = cursor
+        """All rows up to here have an outcome."""
+        self.states = RowStates(records, cursor)
+        self.results: list[Outcome] = []
+        """Outcomes that are not recorded yet."""
+        self.lines: dict[int, int | None] = {}
+        """Line numbers of the rows without a recorded outcome: a problem is shown with its line."""
+        self.has_outcomes = False
+        """Whether any row got an outcome in this slice."""
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Add outcomes, and move the cursor to the last row up to which every row has one."""
         self.has_outcomes = self.has_outcomes or bool(outcomes)
+        states = self.states
         for outcome in outcomes:
             self.results.append(outcome)
-            self.done.add(outcome.row)
-        while self.cursor + 1 in self.done:
+            states[outcome.row] = RowState.DONE
+        while states[self.cursor + 1] == RowState.DONE:
             self.cursor += 1
-            self.done.remove(self.cursor)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether a row after the cursor has an outcome."""
+        return self.states.has_any(RowState.DONE, self.cursor + 1, None)
+
+    def drop_lines(self, rows: Iterable[int]) -> None:
+        """Forget the lines of rows that get no outcome yet: they are read again."""
+        for row in rows:
+            self.lines.pop(row, None)
 
     def take(self) -> tuple[list[Outcome], dict[int, int | None]]:
         """Remove the outcomes to record; return them, and the lines of those with a problem."""

@@ -2,15 +2,21 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
 import structlog
 
-from openbulk.domain.errors import Fenced, FileStoreUnavailable, Unavailable
-from openbulk.domain.job import Job, NextSlice, Status, Upload
-from openbulk.domain.records import Row
+from openbulk.domain.errors import (
+    BadInput,
+    Fenced,
+    FileStoreUnavailable,
+    ReaderUnavailable,
+    Unavailable,
+)
+from openbulk.domain.job import Job, NextSlice, Status
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.connections import Connections
@@ -18,12 +24,13 @@ from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
-from openbulk.engine.slices.downloaded_records import as_rows, result_of
+from openbulk.engine.slices.downloaded_records import Result, as_rows, result_of
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze, ending_of
-from openbulk.engine.slices.parts import cut
+from openbulk.engine.slices.parts import PartSource, RowsInThread, cut
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats.base import Format
-from openbulk.formats.packed import unpack
+from openbulk.reading.reader import StoredFile
+from openbulk.reading.readers import Readers
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.retry import (
@@ -36,6 +43,8 @@ from openbulk.storage.slice_ledger import SliceLedger
 log = structlog.get_logger()
 
 UNAVAILABLE_PAUSE_SECONDS = 0.5
+MAX_READ_ATTEMPTS = 2
+"""A job ends if the process that reads its file is killed so often: the file may be the reason."""
 
 Announce = Callable[[Job], Awaitable[None]]
 """Notifies a job's caller that the job is finished. May be called twice."""
@@ -49,6 +58,7 @@ class SliceRunner:
         *,
         ledger: Ledger,
         files: FileStore,
+        readers: Readers,
         formats: Mapping[str, Format],
         connections: Connections,
         announce: Announce,
@@ -59,6 +69,7 @@ class SliceRunner:
     ) -> None:
         self._ledger = ledger
         self._files = files
+        self._readers = readers
         self._formats = formats
         self._connections = connections
         self._announce = announce
@@ -158,8 +169,13 @@ class SliceRunner:
         """Cut a job's file into parts; return whether this slice also sends their records."""
         upload = ledger.job.upload
         deadline = SliceDeadline(ledger, self._draining, self._now)
-        read = await self._reader_of(upload)
-        done = await cut(self._files, upload.file, read, deadline.must_stop)
+        try:
+            async with self._parts_of(ledger.job) as source:
+                done = await cut(self._files, upload.file, source, deadline.must_stop)
+        except ReaderUnavailable as error:
+            if ledger.job.slice_attempts < MAX_READ_ATTEMPTS:
+                raise
+            raise BadInput(f"{error.message}; that happened {MAX_READ_ATTEMPTS} times") from error
         if done is None:
             return False
         await ledger.set_parts(done.records, done.first_rows, done.remarks)
@@ -170,17 +186,26 @@ class SliceRunner:
         # in the lane, sends its records.
         return upload.is_small
 
-    async def _reader_of(self, upload: Upload) -> Callable[[], Iterator[Row]]:
-        """A function that reads an upload's rows: from its file, or from a download's records."""
-        if upload.records_of is None:
-            file = self._files.open(upload.file, upload.file_size)
-            file_format = self._formats[upload.file_format]
-            return lambda: file_format.read(unpack(file), upload.target.options)
-        find = partial(self._ledger.job, upload.records_of)
+    @asynccontextmanager
+    async def _parts_of(self, job: Job) -> AsyncIterator[PartSource]:
+        """The parts of an upload: of its file, or of a download's records."""
+        upload = job.upload
+        if upload.records_of is not None:
+            yield RowsInThread(as_rows(await self._result_of(upload.records_of)))
+            return
+        file = StoredFile(upload.file, upload.file_size)
+        options = upload.target.options
+        async with self._readers.parts(
+            file, upload.file_format, options, owner=job.instance_id
+        ) as parts:
+            yield parts
+
+    async def _result_of(self, job_id: int) -> Result:
+        find = partial(self._ledger.job, job_id)
         source = await retry_while_unavailable(find, self._draining)
         assert source is not None
         find_result = partial(result_of, self._ledger, self._files, source)
-        return partial(as_rows, await retry_while_unavailable(find_result, self._draining))
+        return await retry_while_unavailable(find_result, self._draining)
 
     # --- the end ---
 

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
 
-from openbulk.connectors.base import Connector, Features, NativeBulk
+from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.fields import FieldError
@@ -24,7 +24,7 @@ from openbulk.domain.errors import (
     RetryLater,
     ServiceError,
 )
-from openbulk.domain.records import Outcome, OutcomeKind, Record, Row
+from openbulk.domain.records import Outcome, Record
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.date_columns import signs_of
@@ -34,33 +34,24 @@ from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.job_records import FileRecords
 from openbulk.engine.slices.lost_answers import complete_outcomes, look_up
-from openbulk.engine.slices.parts import rows_of
+from openbulk.engine.slices.native_import import NativeImport
 from openbulk.engine.slices.progress import (
     Progress,
-    key_of,
     ordering_columns,
     ordering_keys_of,
 )
-from openbulk.storage.files import FileStore, Part
-from openbulk.storage.slice_ledger import SliceLedger, Ticket
+from openbulk.engine.slices.record_reader import RecordReader
+from openbulk.engine.slices.row_states import RowState
+from openbulk.engine.slices.waiting import WaitingRecords
+from openbulk.storage.files import FileStore
+from openbulk.storage.slice_ledger import SliceLedger
 
 RECORD_SECONDS = 0.25
 RECORD_OUTCOMES = 1_000
 """Outcomes are written at this interval, or as soon as this many are pending."""
-MAX_UNRECORDED = 4 * RECORD_OUTCOMES
-"""Backpressure: with this many unrecorded outcomes, the slice records them before it reads more."""
 RECORD_POLL_SECONDS = 0.05
 DEADLINE_POLL_SECONDS = 0.25
 """How often a slice looks whether outcomes are due, and whether it is over."""
-FIRST_NATIVE_POLL_SECONDS = 0.05
-MAX_NATIVE_POLL_SECONDS = 2.0
-
-
-MAX_EARLY = 10_000
-"""Records that need another one and wait for it, at most. They are held in memory."""
-MAX_ROWS_AHEAD = 30_000
-"""Rows after which the half of the waiting records that has waited longer is refused: the next
-slice reads all of these rows again, as its cursor is before them."""
 
 
 class UploadSlice:
@@ -82,10 +73,9 @@ class UploadSlice:
         self._files = files
         self._deadline = deadline
         self._ending: Ending | None = None
-        self._progress = Progress(ledger.job.cursor)
-        self._parts: Sequence[Part] = ()
-        self._early: list[tuple[Record, Outcome]] = []
-        """Records that need others, and the outcomes that they have without these."""
+        assert ledger.job.records is not None
+        self._progress = Progress(ledger.job.cursor, ledger.job.records)
+        self._waiting = WaitingRecords(self._progress.states)
         self._target = replace(
             ledger.job.upload.target,
             run=ledger.job.upload.file,
@@ -95,10 +85,9 @@ class UploadSlice:
         )
         self._features = Features()
         self._ordering: Mapping[str, str] = {}
-        self._names_are_paths = names_are_paths
-        self._has_read_all = False
         self._fields: RecordFields | None = None
         """None as long as no record can be sent."""
+        self._names_are_paths = names_are_paths
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
@@ -110,18 +99,27 @@ class UploadSlice:
             refusal = await self._prepare()
         except ServiceError as error:
             return ending_of(error)
-        self._parts, with_outcome = await self._ledger.rows_to_send()
-        self._progress.done = set(with_outcome)
-        records = FileRecords(self._ledger, self._files, self._record_of, with_outcome)
+        parts, done = await self._ledger.rows_to_send()
+        for first, last in done:
+            self._progress.states.set_range(first, last, RowState.DONE)
+        reader = RecordReader(
+            self._files,
+            self._job,
+            parts,
+            self._progress,
+            target=self._target,
+            fields=self._fields,
+            record=self._record,
+        )
+        last = done[-1][1] if done else self._progress.cursor
+        records = FileRecords(self._ledger, self._files, reader.record_of, last)
         self._target = replace(self._target, job_records=records)
         watching = asyncio.create_task(self._watch())
         try:
             if refusal is not None:
-                await self._refuse_all(refusal)
-            elif self._features.native:
-                await self._import_natively(self._features)
+                await self._refuse_all(reader, refusal)
             else:
-                await self._send_all(self._features)
+                await self._send_all(reader)
             await self._record()
             if self._fields is not None:
                 await self._ledger.add_left_out(self._fields.left_out)
@@ -133,6 +131,8 @@ class UploadSlice:
             await watching
         if self._progress.cursor == self._job.records:
             return Complete()
+        if self._waiting:
+            await self._waiting.save(self._files, self._job.upload.file)
         return self._ending or Continue()
 
     async def _prepare(self) -> str | None:
@@ -167,52 +167,57 @@ class UploadSlice:
         )
         return None
 
-    async def _refuse_all(self, reason: str) -> None:
-        async for record in self._pending_records():
+    async def _refuse_all(self, reader: RecordReader, reason: str) -> None:
+        async for record in reader.read():
             self._progress.add([Outcome.failure(record.row, reason)])
             if self._ending:
                 return
 
+    async def _send_all(self, reader: RecordReader) -> None:
+        if not self._features.native:
+            await self._send_in_batches(reader, self._features)
+            return
+        native = self._connector.native
+        assert native is not None
+        try:
+            await NativeImport(
+                native,
+                self._ledger,
+                self._target,
+                reader,
+                self._progress,
+                self._record,
+                lambda: self._must_stop,
+            ).run(self._features.max_batch)
+        except ServiceError as error:
+            self._end(ending_of(error))
+
     # --- records in batches, several at a time ---
 
-    async def _send_all(self, features: Features) -> None:
-        await self._look_up_open_intents(features)
+    async def _send_in_batches(self, reader: RecordReader, features: Features) -> None:
+        await self._look_up_open_intents(reader, features)
+        if self._progress.is_ahead:
+            await self._waiting.load(self._files, self._job.upload.file)
         try:
-            records = self._pending_records()
-            while not (self._has_read_all or self._may_not_go_on):
-                async with asyncio.TaskGroup() as calls:
-                    batches = self._batches(records, features.max_batch)
-                    await self._start_calls(calls, features, batches)
-                await self._send_early_records(features)
+            await self._send_pass(reader, features, RowState.UNSENT)
+            while self._waiting and not self._must_stop:
+                self._waiting.begin_pass()
+                await self._send_pass(reader, features, RowState.WAITING)
+                if not self._must_stop:
+                    self._progress.add(self._waiting.end_pass())
         except BaseExceptionGroup as group:
             # The first failure cancelled the other calls: their errors only follow from it.
             raise group.exceptions[0] from None
 
-    async def _send_early_records(self, features: Features) -> None:
-        """Send records again that wait for others, until no further one is taken.
-
-        If the slice ends before, they have no outcome, and the next slice sends them.
-        """
-        left = MAX_EARLY + 1
-        while len(self._early) < left and not self._may_not_go_on:
-            early, self._early = self._early, []
-            left = len(early)
-            batches = _batches_of([record for record, _ in early], features.max_batch)
-            async with asyncio.TaskGroup() as calls:
-                await self._start_calls(calls, features, batches)
-        if not self._may_not_go_on:
-            self._end_waiting()
-
-    def _end_waiting(self) -> None:
-        """Refuse the records that wait for others: all of them at the end of the file, before it
-        the half that has waited longer."""
-        self._early.sort(key=lambda pair: pair[0].row)
-        count = len(self._early) if self._has_read_all else (len(self._early) + 1) // 2
-        self._progress.add([outcome for _, outcome in self._early[:count]])
-        self._early = self._early[count:]
+    async def _send_pass(self, reader: RecordReader, features: Features, state: RowState) -> None:
+        """Send the records in this state, each once."""
+        async with asyncio.TaskGroup() as calls:
+            batches = reader.batches(state, features.max_batch)
+            await self._start_calls(calls, features, batches)
 
     @property
-    def _may_not_go_on(self) -> bool:
+    def _must_stop(self) -> bool:
+        """Whether no further record may be sent in this slice."""
         return self._ending is not None or self._read_failure is not None
 
     async def _start_calls(
@@ -259,7 +264,7 @@ class UploadSlice:
             if not features.idempotent_writes:
                 await self._ledger.record_intents(rows)
             outcomes = complete_outcomes(batch, await self._write(batch, features))
-            self._progress.add(await self._without_early(batch, outcomes, features))
+            self._progress.add(await self._set_aside(outcomes, features))
         except (RetryLater, DiskFull) as error:
             # The records were not sent: an open intent would make the next slice look them up and
             # mark them unknown.
@@ -273,20 +278,18 @@ class UploadSlice:
         except Exception as error:
             self._end(Crash(error))
 
-    async def _without_early(
-        self, batch: Sequence[Record], outcomes: Sequence[Outcome], features: Features
+    async def _set_aside(
+        self, outcomes: Sequence[Outcome], features: Features
     ) -> Sequence[Outcome]:
-        """The outcomes to record; records that come too early are set aside, as far as they may."""
+        """The outcomes to record. A record that comes too early has none yet."""
         if not any(outcome.is_early for outcome in outcomes):
             return outcomes
-        pairs = zip(batch, outcomes, strict=True)
-        room = MAX_EARLY - len(self._early)
-        early = [pair for pair in pairs if pair[1].is_early][:room]
-        self._early += early
-        rows = {record.row for record, _ in early}
-        if not features.idempotent_writes:
+        finished = self._waiting.set_aside(outcomes)
+        rows = {outcome.row for outcome in outcomes} - {outcome.row for outcome in finished}
+        self._progress.drop_lines(row for row in rows if not self._waiting.keeps(row))
+        if not features.idempotent_writes and rows:
             await self._ledger.drop_intents(sorted(rows))
-        return [outcome for outcome in outcomes if outcome.row not in rows]
+        return finished
 
     async def _write(self, batch: Sequence[Record], features: Features) -> Sequence[Outcome]:
         """Write a batch, retrying transient errors.
@@ -301,25 +304,25 @@ class UploadSlice:
             except AnswerLost as error:
                 if not features.idempotent_writes:
                     return await look_up(self._connector, self._target, batch, error.message)
-                if self._may_not_resend(resends):
+                if not self._can_resend(resends):
                     raise
             except RetryLater as error:
-                if error.after is not None or self._may_not_resend(resends):
+                if error.after is not None or not self._can_resend(resends):
                     raise
             resends += 1
             await asyncio.sleep(wait_before_resend(resends, random.random()))  # noqa: S311
 
-    def _may_not_resend(self, resends: int) -> bool:
-        return resends == MAX_RESENDS or self._ending is not None
+    def _can_resend(self, resends: int) -> bool:
+        return resends < MAX_RESENDS and self._ending is None
 
-    async def _look_up_open_intents(self, features: Features) -> None:
+    async def _look_up_open_intents(self, reader: RecordReader, features: Features) -> None:
         """Look up the records that were being sent when an earlier runner of this job died."""
         if features.idempotent_writes:
             return
         rows = await self._ledger.open_intents()
         if not rows:
             return
-        batch = await self._records_at(rows)
+        batch = await reader.records_at(rows)
         try:
             reason = "openbulk was stopped in the middle of the call"
             outcomes = await look_up(self._connector, self._target, batch, reason)
@@ -327,120 +330,6 @@ class UploadSlice:
         except ServiceError as error:
             self._end(ending_of(error))
         await self._record()
-
-    # --- a native bulk import, one batch at a time ---
-
-    async def _import_natively(self, features: Features) -> None:
-        native = self._connector.native
-        assert native is not None
-        while not self._ending and self._progress.cursor != self._job.records:
-            batch, until = await self._native_batch(features.max_batch)
-            try:
-                outcomes = await self._import_batch(native, batch, until)
-            except ServiceError as error:
-                self._end(ending_of(error))
-                return
-            if outcomes is None:
-                return
-            self._progress.add(complete_outcomes(batch, outcomes))
-            await self._record(ticket_done=True)
-
-    async def _import_batch(
-        self, native: NativeBulk, batch: Sequence[Record], until: int
-    ) -> Sequence[Outcome] | None:
-        """Import a batch; None if the slice ended before the service was done with it."""
-        if not batch:
-            return ()
-        ticket = self._ledger.ticket
-        if ticket is None:
-            # In the slice that collects, another row may be a record. The outcomes of those that
-            # are none are recorded now, so that the batch stays what was submitted.
-            await self._record()
-            await self._ledger.lease.wait_until_held()
-            ticket = Ticket(await native.submit(self._target, batch), until)
-            await self._ledger.set_ticket(ticket)
-        pause = FIRST_NATIVE_POLL_SECONDS
-        while (outcomes := await native.collect(ticket.text, self._target, batch)) is None:
-            if self._ending:
-                return None
-            await asyncio.sleep(pause)
-            pause = min(MAX_NATIVE_POLL_SECONDS, pause * 1.5)
-        return outcomes
-
-    async def _native_batch(self, size: int) -> tuple[list[Record], int]:
-        """The next batch, and the last row in it."""
-        batch: list[Record] = []
-        until = self._progress.cursor
-        stop_at = self._ledger.ticket.until if self._ledger.ticket else self._job.records
-        assert stop_at is not None
-        async for record in self._pending_records():
-            if record.row > stop_at or len(batch) == size:
-                break
-            batch.append(record)
-            until = record.row
-        return batch, until
-
-    # --- records ---
-
-    async def _pending_records(self) -> AsyncIterator[Record]:
-        """The records without an outcome. Rows that are none get a failed outcome on the way."""
-        progress = self._progress
-        async for row in rows_of(self._files, self._job, self._parts, after=progress.cursor):
-            if row.number <= progress.cursor or row.number in progress.done:
-                continue
-            if len(progress.results) >= MAX_UNRECORDED:
-                await self._record()
-            progress.lines[row.number] = row.line
-            record = self._record_of(row)
-            if isinstance(record, Record):
-                yield record
-            else:
-                progress.add([record])
-
-    def _record_of(self, row: Row) -> Record | Outcome:
-        """The record of a row, or the outcome of one that cannot be sent."""
-        if row.values is None:
-            return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)
-        values = row.values
-        try:
-            if self._fields is not None:
-                values = self._fields.of(values)
-        except FieldError as error:
-            return error.outcome(row.number)
-        return Record(row.number, values, key_of(self._target, row.number, values))
-
-    async def _batches(
-        self, records: AsyncIterator[Record], size: int
-    ) -> AsyncIterator[list[Record]]:
-        """Records in batches: all of them, or until those that wait for others go first."""
-        batch: list[Record] = []
-        async for record in records:
-            batch.append(record)
-            if len(batch) == size:
-                yield batch
-                if self._have_waited:
-                    return
-                batch = []
-        if batch:
-            yield batch
-        self._has_read_all = True
-
-    @property
-    def _have_waited(self) -> bool:
-        """Whether the records that wait for others are sent again before any further one."""
-        is_full = len(self._early) >= MAX_EARLY or len(self._progress.done) > MAX_ROWS_AHEAD
-        return bool(self._early) and is_full
-
-    async def _records_at(self, rows: frozenset[int]) -> list[Record]:
-        """The records in these rows that have no outcome."""
-        records: list[Record] = []
-        last = max(rows)
-        async for record in self._pending_records():
-            if record.row in rows:
-                records.append(record)
-            if record.row >= last:
-                break
-        return records
 
     # --- how the slice ends, and what it records ---
 
@@ -491,8 +380,3 @@ class UploadSlice:
             for kind, count in Counter(outcome.kind for outcome in results).items():
                 metrics.RECORDS.labels(kind).inc(count)
         self._recorded_at = asyncio.get_running_loop().time()
-
-
-async def _batches_of(records: Sequence[Record], size: int) -> AsyncIterator[Sequence[Record]]:
-    for begin in range(0, len(records), size):
-        yield records[begin : begin + size]

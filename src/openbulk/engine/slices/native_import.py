@@ -1,0 +1,87 @@
+"""A slice's work with a service's own bulk import: one batch at a time, each with a ticket."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from openbulk.connectors.base import NativeBulk
+from openbulk.domain.records import Outcome, Record, Target
+from openbulk.engine.slices.lost_answers import complete_outcomes
+from openbulk.engine.slices.progress import Progress
+from openbulk.engine.slices.record_reader import RecordReader
+from openbulk.storage.slice_ledger import SliceLedger, Ticket
+
+FIRST_POLL_SECONDS = 0.05
+MAX_POLL_SECONDS = 2.0
+
+
+class RecordOutcomes(Protocol):
+    """Records the outcomes of the slice so far."""
+
+    def __call__(self, *, ticket_done: bool = False) -> Awaitable[None]:
+        """With `ticket_done`, the service is done with the batch of the ticket."""
+
+
+class NativeImport:
+    """Imports a job's records until the slice ends."""
+
+    def __init__(
+        self,
+        native: NativeBulk,
+        ledger: SliceLedger,
+        target: Target,
+        reader: RecordReader,
+        progress: Progress,
+        record: RecordOutcomes,
+        must_stop: Callable[[], bool],
+    ) -> None:
+        self._native = native
+        self._ledger = ledger
+        self._target = target
+        self._reader = reader
+        self._progress = progress
+        self._record = record
+        self._must_stop = must_stop
+
+    async def run(self, max_batch: int) -> None:
+        """Import batches. Raises ServiceError."""
+        while not self._must_stop() and self._progress.cursor != self._ledger.job.records:
+            batch, until = await self._next_batch(max_batch)
+            outcomes = await self._import(batch, until)
+            if outcomes is None:
+                return
+            self._progress.add(complete_outcomes(batch, outcomes))
+            await self._record(ticket_done=True)
+
+    async def _import(self, batch: Sequence[Record], until: int) -> Sequence[Outcome] | None:
+        """Import a batch; None if the slice ended before the service was done with it."""
+        if not batch:
+            return ()
+        ticket = self._ledger.ticket
+        if ticket is None:
+            # In the slice that collects, another row may be a record. The outcomes of those that
+            # are none are recorded now, so that the batch stays what was submitted.
+            await self._record()
+            await self._ledger.lease.wait_until_held()
+            ticket = Ticket(await self._native.submit(self._target, batch), until)
+            await self._ledger.set_ticket(ticket)
+        pause = FIRST_POLL_SECONDS
+        while (outcomes := await self._native.collect(ticket.text, self._target, batch)) is None:
+            if self._must_stop():
+                return None
+            await asyncio.sleep(pause)
+            pause = min(MAX_POLL_SECONDS, pause * 1.5)
+        return outcomes
+
+    async def _next_batch(self, size: int) -> tuple[list[Record], int]:
+        """The next batch, and the last row in it."""
+        batch: list[Record] = []
+        until = self._progress.cursor
+        stop_at = self._ledger.ticket.until if self._ledger.ticket else self._ledger.job.records
+        assert stop_at is not None
+        async for record in self._reader.read():
+            if record.row > stop_at or len(batch) == size:
+                break
+            batch.append(record)
+            until = record.row
+        return batch, until

@@ -1,0 +1,67 @@
+"""How far each row of a job's file is: one byte for each row."""
+
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+
+
+class RowState(IntEnum):
+    """How far a row is."""
+
+    UNSENT = 0
+    """It has not been sent, or nobody recorded what became of it."""
+    DONE = 1
+    """It has an outcome."""
+    WAITING = 2
+    """It was sent, and needs another row that the service does not have yet."""
+    TRIED = 3
+    """It waits, and was sent again since the pass through the waiting rows began."""
+
+
+class RowStates:
+    """The state of each row, numbered from 1."""
+
+    def __init__(self, records: int, cursor: int = 0) -> None:
+        """All rows up to the cursor have an outcome."""
+        # One more at each end: rows begin with 1, and the last one is followed by an unsent one.
+        self._states = bytearray(records + 2)
+        self.set_range(0, cursor, RowState.DONE)
+
+    def __getitem__(self, row: int) -> int:
+        return self._states[row]
+
+    def __setitem__(self, row: int, state: RowState) -> None:
+        self._states[row] = state
+
+    def set_range(self, first: int, last: int, state: RowState) -> None:
+        """Set the state of the rows from `first` to `last`."""
+        self._states[first : last + 1] = bytes([state]) * (last - first + 1)
+
+    def set_all(self, rows: Iterable[int], state: RowState) -> None:
+        """Set the state of rows that have no outcome."""
+        for row in rows:
+            if self._states[row] != RowState.DONE:
+                self._states[row] = state
+
+    def has_any(self, state: RowState, first: int, end: int | None) -> bool:
+        """Whether a row from `first` on, and before `end`, has this state."""
+        return self._states.find(state, first, self._end if end is None else end) >= 0
+
+    def count(self, state: RowState) -> int:
+        """How many rows have this state."""
+        return self._states.count(state, 1, self._end)
+
+    def rows(self, state: RowState) -> Iterator[int]:
+        """The rows with this state, in the order of the file."""
+        row = self._states.find(state, 1, self._end)
+        while row >= 0:
+            yield row
+            row = self._states.find(state, row + 1, self._end)
+
+    def replace(self, old: RowState, new: RowState) -> None:
+        """Give all rows of one state another one."""
+        self._states = self._states.replace(bytes([old]), bytes([new]))
+
+    @property
+    def _end(self) -> int:
+        """The number behind the last row."""
+        return len(self._states) - 1

@@ -1,0 +1,175 @@
+"""Shares out the processes that read files: a bounded number, started when they are needed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
+
+import structlog
+
+from openbulk.domain.errors import ReaderUnavailable
+from openbulk.formats import FORMATS
+from openbulk.formats.recognition import Inspection
+from openbulk.reading.messages import Task
+from openbulk.reading.packing import Packed, Summary, unpack_row
+from openbulk.reading.reader import Reader, Reading, StoredFile
+from openbulk.storage.files import FileStore
+
+log = structlog.get_logger()
+
+WAIT_SECONDS = 20.0
+"""Maximum seconds that a caller waits for a process to look into its file."""
+IDLE_SECONDS = 60.0
+"""A process that nobody has needed for so long ends, but for the last one."""
+_BUSY = "openbulk reads many other files at the moment; send it again in a minute"
+
+
+class FileParts:
+    """The parts of a file. A process reads it from the first call of `next_part` on."""
+
+    def __init__(self, begin: Callable[[], Awaitable[Reading]]) -> None:
+        self._begin = begin
+        self._reading: Reading | None = None
+
+    async def next_part(self) -> Packed | None:
+        """The next part, or None. Raises what `Reading.next_rows` raises."""
+        if self._reading is None:
+            self._reading = await self._begin()
+        return await self._reading.next_rows()
+
+    def summary(self) -> Summary:
+        """What the job of the file has to know, after its last part."""
+        assert self._reading is not None
+        return Summary.from_json(self._reading.answer)
+
+
+class Readers:
+    """A bounded number of processes. The files of one owner never take all of them."""
+
+    def __init__(self, files: FileStore, size: int) -> None:
+        self._files = files
+        self._size = size
+        self._idle: list[tuple[float, Reader]] = []
+        """Since when, and who; the one that has worked last is at the end."""
+        self._busy: Counter[int] = Counter()
+        """Number of processes by owner."""
+        self._change = asyncio.Condition()
+
+    async def start(self) -> None:
+        """Start a process, so that the first file need not wait for it."""
+        self._idle.append((self._now(), Reader()))
+
+    async def stop(self) -> None:
+        """End the processes. Those that read end with their files."""
+        self._size = 0
+        while self._idle:
+            await self._idle.pop()[1].end()
+
+    async def inspect(
+        self,
+        file: StoredFile,
+        format_name: Any,
+        options: Mapping[str, Any],
+        count: int,
+        *,
+        takes_events: bool,
+        owner: int,
+    ) -> Inspection:
+        """The format and the first rows of a file, as `recognition.inspect_rows` finds them.
+
+        There are fewer rows than `count` if they are large. Raises BadInput, and ReaderUnavailable
+        if no process can do it now.
+        """
+        request = {
+            "task": Task.INSPECT,
+            "format": format_name,
+            "options": options,
+            "count": count,
+            "takes_events": takes_events,
+        }
+        async with self._reading(file, request, owner, WAIT_SECONDS) as reading:
+            rows = await reading.next_rows() or Packed(0, b"")
+            await reading.next_rows()
+        answer = reading.answer
+        lines = rows.content.split(b"\n") if rows.records else []
+        return Inspection(
+            FORMATS[answer["format"]],
+            [unpack_row(number, line) for number, line in enumerate(lines, 1)],
+            answer["is_whole"],
+            answer["source"],
+        )
+
+    @asynccontextmanager
+    async def parts(
+        self, file: StoredFile, format_name: str, options: Mapping[str, Any], *, owner: int
+    ) -> AsyncIterator[FileParts]:
+        """The parts of a file. The first one waits for a process as long as it takes."""
+        request = {"task": Task.READ, "format": format_name, "options": options}
+        async with AsyncExitStack() as stack:
+            reading = self._reading(file, request, owner, None)
+            yield FileParts(partial(stack.enter_async_context, reading))
+
+    @asynccontextmanager
+    async def _reading(
+        self,
+        file: StoredFile,
+        request: Mapping[str, Any],
+        owner: int,
+        patience: float | None,
+    ) -> AsyncIterator[Reading]:
+        await self._wait_for_turn(owner, patience)
+        reader = None
+        reading = None
+        try:
+            reader = await self._take()
+            reading = Reading(self._files, file, reader)
+            await reading.begin(request)
+            yield reading
+        finally:
+            # `shield`: a cancelled caller must not leave a process behind.
+            is_clean = reading is not None and reading.is_clean
+            await asyncio.shield(self._give_back(owner, reader, is_clean=is_clean))
+
+    async def _wait_for_turn(self, owner: int, patience: float | None) -> None:
+        try:
+            async with asyncio.timeout(patience), self._change:
+                await self._change.wait_for(lambda: self._has_room_for(owner))
+                self._busy[owner] += 1
+        except TimeoutError as error:
+            raise ReaderUnavailable(_BUSY) from error
+
+    def _has_room_for(self, owner: int) -> bool:
+        is_free = self._busy.total() < self._size
+        return is_free and self._busy[owner] < max(1, self._size - 1)
+
+    async def _take(self) -> Reader:
+        """A process that reads nothing: the one that has worked last, or a new one."""
+        while self._idle:
+            _, reader = self._idle.pop()
+            if reader.is_alive:
+                return reader
+            await reader.end()
+        try:
+            return Reader()
+        except OSError as error:
+            log.exception("no process to read a file")
+            raise ReaderUnavailable(
+                "openbulk cannot start a process that reads the file; send it again in a minute"
+            ) from error
+
+    async def _give_back(self, owner: int, reader: Reader | None, *, is_clean: bool) -> None:
+        if reader is not None and is_clean and self._size:
+            self._idle.append((self._now(), reader))
+        elif reader is not None:
+            await reader.end()
+        async with self._change:
+            self._busy -= Counter([owner])
+            self._change.notify_all()
+        while len(self._idle) > 1 and self._idle[0][0] < self._now() - IDLE_SECONDS:
+            await self._idle.pop(0)[1].end()
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

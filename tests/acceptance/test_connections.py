@@ -1,0 +1,160 @@
+"""Callers that only hold connections stop nobody."""
+
+import resource
+import socket
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from support.harness import BASE_PATH, Processes, Reply, Server, request, until
+
+HEADS = (
+    b"",
+    b"GET /healthz HTTP/1.1\r\nX-Slow: ",
+    b"POST /elements/api-v2/bulk/events HTTP/1.1\r\n",
+)
+BODY_HEAD = (
+    f"POST {BASE_PATH}/instances HTTP/1.1\r\nHost: x\r\n{{secrets}}"
+    "Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def many_files() -> Iterator[None]:
+    """Files enough for the test itself."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[1], 8192), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextmanager
+def held(server: Server, count: int, *beginnings: bytes) -> Iterator[list[socket.socket]]:
+    """So many connections, each of which has sent one of the beginnings of a request."""
+    address = urllib.parse.urlsplit(server.process.url)
+    with ExitStack() as stack:
+        sockets = []
+        for number in range(count):
+            connection = socket.create_connection((address.hostname, address.port), 5)
+            stack.enter_context(connection)
+            with suppress(OSError):  # the server may have closed it at once
+                connection.sendall(beginnings[number % len(beginnings)])
+            sockets.append(connection)
+        yield sockets
+
+
+def healthz_seconds(server: Server) -> float:
+    begin = time.monotonic()
+    assert request("GET", f"{server.process.url}/healthz", timeout=10).status == 200
+    return time.monotonic() - begin
+
+
+def refusal_of(server: Server) -> Reply | None:
+    """The answer to a request that is refused; None if it is not."""
+    reply = request("GET", f"{server.process.url}/healthz")
+    return reply if reply.status == 503 else None
+
+
+def first_line(connection: socket.socket) -> bytes:
+    connection.settimeout(10)
+    return connection.makefile("rb").readline()
+
+
+def test_two_thousand_slow_connections_hold_nobody(tmp_path: Path) -> None:
+    with Processes(tmp_path, max_files=(1024, 1024)) as processes:
+        server = processes.server().instance("memory")
+        with held(server, 2000, *HEADS):
+            assert healthz_seconds(server) < 1
+            status = server.done("records", b"name\nAnn\n")
+            assert (status["status"], status["recordsCount"]) == ("COMPLETE", 1)
+            assert healthz_seconds(server) < 1
+        log = server.process.log()
+        assert log.count("connections turned away") == 1
+        assert "Traceback" not in log
+        assert server.process.peak_memory_mb() < 300
+
+
+def test_the_soft_limit_of_files_is_raised_to_the_hard_one(tmp_path: Path) -> None:
+    with Processes(tmp_path, max_files=(256, 2048)) as processes:
+        server = processes.server()
+        with held(server, 600, *HEADS) as sockets:
+            assert healthz_seconds(server) < 1
+            sockets[0].setblocking(False)
+            with pytest.raises(BlockingIOError):  # the first one is still open
+                sockets[0].recv(1)
+        assert "connections turned away" not in server.process.log()
+
+
+def test_a_body_without_a_secret_is_answered_before_it_is_read(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        server = processes.server()
+        head = BODY_HEAD.format(secrets="").encode()
+        with held(server, 300, head + b" " * 900_000) as sockets:
+            for connection in sockets:
+                assert first_line(connection) == b"HTTP/1.1 401 Unauthorized\r\n"
+            assert server.process.peak_memory_mb() < 250
+
+
+def test_when_every_connection_has_a_body_another_one_gets_503(tmp_path: Path) -> None:
+    with Processes(tmp_path, max_files=(128, 128)) as processes:
+        server = processes.server()
+        secrets = f"Authorization: {server.authorization}\r\n"
+        head = BODY_HEAD.format(secrets=secrets).encode()
+        head = head.replace(b"Host: x", b"Host: x\r\nExpect: 100-continue")
+        with held(server, 64, head) as sockets:
+            for connection in sockets:
+                assert first_line(connection) == b"HTTP/1.1 100 Continue\r\n"
+            reply = until(lambda: refusal_of(server), 10, "503 for a connection too many")
+            assert "as many connections as it can take" in reply.json["message"]
+            sockets[0].shutdown(socket.SHUT_RDWR)
+            until(lambda: refusal_of(server) is None, 10, "room for another connection")
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "says"),
+    [
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\n" + "A: b\r\n" * 101, 431, "103 headers"),
+        (f"GET /healthz HTTP/1.1\r\nHost: x\r\nA: {'a' * 20_000}\r\n", 431, "20021 bytes"),
+        (f"GET /{'a' * 20_000} HTTP/1.1\r\nHost: x\r\n", 414, "20001 bytes"),
+    ],
+)
+def test_a_head_that_no_client_sends_is_refused(
+    module_server: Server, head: str, status: int, says: str
+) -> None:
+    address = urllib.parse.urlsplit(module_server.process.url)
+    with socket.create_connection((address.hostname, address.port), 5) as connection:
+        connection.sendall(f"{head}Connection: close\r\n\r\n".encode())
+        connection.settimeout(10)
+        answer = connection.makefile("rb").read().decode()
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert says in answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        b"\x00\xff\r\n\r\n",
+        b"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_bytes_that_are_not_http_are_not_logged_one_by_one(
+    module_server: Server, sent: bytes
+) -> None:
+    before = len(module_server.process.log().splitlines())
+    with held(module_server, 50, sent) as sockets:
+        for connection in sockets:
+            first_line(connection)
+    log = module_server.process.log()
+    assert len(log.splitlines()) - before <= 3
+    assert "Traceback" not in log
+
+
+@pytest.fixture(scope="module")
+def module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Processes(tmp_path_factory.mktemp("connections")) as processes:
+        yield processes.server()
