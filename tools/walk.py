@@ -219,6 +219,7 @@ def record_walk() -> list[Step]:
             "OPENBULK_USER_SECRET": USER_SECRET,
             "OPENBULK_ORGANIZATION_SECRET": ORGANIZATION_SECRET,
             "OPENBULK_ALLOW_PRIVATE_ADDRESSES": "true",
+            "OPENBULK_MEMORY_CONNECTOR": "true",
             "OPENBULK_DATA_DIR": str(Path(name, "data")),
             "PYTHONPATH": str(SOURCE.parent),
         }

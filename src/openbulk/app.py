@@ -25,7 +25,7 @@ from openbulk.api import make_api
 from openbulk.api.readiness import Readiness
 from openbulk.api.services import Services
 from openbulk.api.wire.jobs import notification_body
-from openbulk.connectors import providers
+from openbulk.connectors import providers, providers_on_offer
 from openbulk.domain.errors import (
     CannotStart,
     FileStoreUnavailable,
@@ -343,7 +343,9 @@ def _services(
         lease = Lease(LEASE_SECONDS)
         heartbeat = Heartbeat(name, Workers(database), queue, lease, clock)
     resolve = partial(allowed_address, allowed=settings.egress_networks)
-    known_providers = providers(resolve, settings.sqlite_folder)
+    known_providers = providers(
+        resolve, settings.sqlite_folder, has_memory=settings.memory_connector
+    )
     governor = Governor(Budgets(database, draining), clock.time, lease)
     connections = Connections(accounts, known_providers, http, governor, draining)
 
@@ -384,6 +386,7 @@ def _services(
         workflows=engine.workflows,
         connections=connections,
         providers=known_providers,
+        offered=providers_on_offer(known_providers),
         formats=FORMATS,
         http=http,
         allowed_networks=settings.egress_networks,

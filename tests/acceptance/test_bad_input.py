@@ -146,7 +146,11 @@ def test_secrets_come_in_any_order(server: Server, order: str) -> None:
         (b"name,age,name\n1,2,3\n", None, "column 1 and column 3 are both called 'name'"),
         (b"[]", None, "the file holds no record; a JSON file is an array of objects"),
         (b"PK\x03\x04rest", None, "the zip archive cannot be read"),
-        (b"name\nAnn\n", "{not json", "metaData is not JSON (error at character 2); write it like"),
+        (
+            b"name\nAnn\n",
+            "{not json",
+            'metaData is not JSON: error at character 2; it looks like {"action": "create"}',
+        ),
         (b"name\nAnn\n", "[1]", "metaData is not a JSON object"),
         (
             b"name\nAnn\n",

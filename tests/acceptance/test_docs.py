@@ -161,7 +161,7 @@ def test_every_key_of_metadata_is_documented() -> None:
     options = [*UPLOAD_OPTIONS, *DOWNLOAD_OPTIONS]
     for one in FORMATS.values():
         options += one.options
-    for provider in providers(_no_address, None).values():
+    for provider in providers(_no_address, None, has_memory=True).values():
         options += provider.options
     names = {*CONTRACT_OPTIONS, *(option.name for option in options)}
     assert {name for name in names if f"{name}`" not in page} == set()

@@ -51,9 +51,11 @@ def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
     }
     settings: dict[str, str] = dict(re.findall(r"(\w+)=(\S+)", BLOCKS["bash settings"]))
     assert all(value in settings.values() for value in told)
-    env = {
-        variable: told.get(value, value) for variable, value in settings.items()
-    } | s3.environment
+    env = (
+        {variable: told.get(value, value) for variable, value in settings.items()}
+        | s3.environment
+        | {"OPENBULK_MEMORY_CONNECTOR": "true"}
+    )
     first, second = BLOCKS["bash first"].split(), BLOCKS["bash second"].split()
     program = ".venv/bin/openbulk"
     assert (first[:2], second) == ([program, "serve"], [program, "worker"])

@@ -214,6 +214,7 @@ def cases_of_schedules() -> Iterator[Case]:
         "'/circus' cannot be scheduled; these can: ",
         body={**noon, "uri": "/circus"},
     )
+    yield Case("GET /jobs", 400, "is not a token of this list", "/jobs?nextPage=x")
     yield Case("POST /jobs", 403, DROPPED, who="dropped", body=noon)
     yield Case("POST /jobs", 404, "there is no instance 99", body={**noon, "instanceId": 99})
     yield Case("POST /jobs", 502, DOWN, who="down", body=noon)
@@ -447,8 +448,18 @@ MET_BY_ITSELF = {200, 401, 405, 429, 507}
 test_full_disk.py."""
 BODIES = 413
 """Met below for every operation with a JSON body."""
-ELSEWHERE = {("GET", "/readyz"): {503}}
-"""In test_services.py."""
+TOO_MANY = (
+    "/instances",
+    "/elements/{key}/instances",
+    "/jobs",
+    "/bulk/workflows",
+    f"{HUB}/bulk/workflows",
+)
+ELSEWHERE: dict[tuple[str, str], set[int]] = {
+    ("GET", "/readyz"): {503},
+    **{("POST", f"{BASE_PATH}{path}"): {409} for path in TOO_MANY},
+}
+"""In test_services.py, and test_doors.py for more instances or schedules than the limit."""
 
 
 def in_hub(path: str) -> bool:

@@ -20,7 +20,7 @@ from openbulk.domain.records import Action, Target
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address
 
-PROVIDERS = providers(partial(allowed_address, allowed=()), None)
+PROVIDERS = providers(partial(allowed_address, allowed=()), None, has_memory=True)
 
 
 def use(

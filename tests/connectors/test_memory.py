@@ -5,6 +5,8 @@ import pytest
 
 from openbulk.connectors.base import ConnectionContext
 from openbulk.connectors.memory import MemoryProvider
+from openbulk.connectors.memory.records import Room
+from openbulk.domain.errors import NotFound
 from openbulk.domain.records import Action, OutcomeKind, Target
 from openbulk.testing.connectors import Connect, ConnectorTests, record, send
 from support import forget
@@ -117,3 +119,25 @@ class TestMemory(ConnectorTests):
 
 class TestMemoryLog(TestMemory):
     object_name = "log"
+
+
+async def test_what_finds_no_room_fails_and_organizations_are_apart(
+    http: aiohttp.ClientSession,
+) -> None:
+    provider = MemoryProvider(Room(max_records=2))
+
+    def connect(organization: int) -> Connect:
+        context = ConnectionContext({}, http, forget, organization_id=organization)
+        return lambda: provider.connect(context)
+
+    target = Target("records", Action.UPSERT)
+    outcomes = await send(connect(1), target, [record(row, {"name": "Ann"}) for row in (1, 2, 3)])
+    assert [one.problem is None for one in outcomes] == [True, True, False]
+    assert "memory of this server is full" in str(outcomes[2].problem)
+    (refused,) = await send(connect(2), target, [record(9, {"name": "Bob"})])
+    assert refused.kind is OutcomeKind.FAILED
+    provider.keep_only(1, [])
+    (taken,) = await send(connect(2), target, [record(9, {"name": "Bob"})])
+    assert taken.problem is None
+    with pytest.raises(NotFound):
+        await connect(1)().get("records", "9", {})

@@ -102,6 +102,7 @@ class _Run:
             "OPENBULK_USER_SECRET": USER_SECRET,
             "OPENBULK_ORGANIZATION_SECRET": ORGANIZATION_SECRET,
             "OPENBULK_ALLOW_PRIVATE_ADDRESSES": "true",
+            "OPENBULK_MEMORY_CONNECTOR": "true",
             "OPENBULK_DATA_DIR": str(self._data),
         }
         if self._database:

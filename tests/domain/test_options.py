@@ -20,7 +20,7 @@ from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address
 
 PACKAGE = Path(openbulk.__file__).parent
-PROVIDERS = providers(partial(allowed_address, allowed=()), None)
+PROVIDERS = providers(partial(allowed_address, allowed=()), None, has_memory=True)
 NAMES = ("calendarId", "action", "nullValue")
 
 

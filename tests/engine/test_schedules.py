@@ -153,7 +153,7 @@ async def add(office: Office, spec: TransferSpec, name: str = "s") -> Schedule:
         office.clock(),
         next_after(EVERY_HOUR, office.clock()),
     )
-    await office.schedules.add(made)
+    assert await office.schedules.add(made, limit=10)
     return made
 
 

@@ -28,7 +28,7 @@ async def accounts(engine: AsyncEngine) -> Accounts:
 
 
 async def instance(accounts: Accounts, token: str = "element-token") -> Instance:
-    return await accounts.add_instance(
+    made = await accounts.add_instance(
         organization_id=1,
         element="memory",
         name="Mine",
@@ -36,7 +36,10 @@ async def instance(accounts: Accounts, token: str = "element-token") -> Instance
         configuration={"password": "unmistakable"},
         tags=["a"],
         now=datetime(2026, 3, 1, tzinfo=UTC),
+        limit=10,
     )
+    assert made is not None
+    return made
 
 
 async def test_callers_are_recognized_by_their_secrets(accounts: Accounts) -> None:

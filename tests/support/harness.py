@@ -221,6 +221,7 @@ class Processes:
             "OPENBULK_USER_SECRET": USER_SECRET,
             "OPENBULK_ORGANIZATION_SECRET": ORGANIZATION_SECRET,
             "OPENBULK_ALLOW_PRIVATE_ADDRESSES": "true",
+            "OPENBULK_MEMORY_CONNECTOR": "true",
             "OPENBULK_DATA_DIR": str(data_dir or self.folder / "data"),
             **env,
         }

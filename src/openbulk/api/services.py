@@ -44,6 +44,8 @@ class Services:
     workflows: Workflows
     connections: Connections
     providers: Mapping[str, Provider]
+    offered: Mapping[str, Provider]
+    """Those that instances can be created for."""
     formats: Mapping[str, Format]
     http: aiohttp.ClientSession
     allowed_networks: Networks

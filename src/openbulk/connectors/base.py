@@ -11,7 +11,7 @@ OUTCOME   what happened to a record; a refused record is an outcome, not an exce
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import aiohttp
 
@@ -193,6 +193,8 @@ class ConnectionContext:
     remember: Remember
     pace: Pace = UNPACED
     """Every call of the connector takes a permit from it."""
+    organization_id: int = 0
+    """The organization of the instance: what a provider keeps itself is apart for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,16 @@ class OAuth(Protocol):
 
         Does nothing if there are no tokens, or the service cannot revoke them.
         """
+
+
+@runtime_checkable
+class KeepsRecords(Protocol):
+    """A provider that keeps the records of its instances in this process, if it may."""
+
+    is_on: bool
+
+    def keep_only(self, organization_id: int, configurations: Sequence[Mapping[str, str]]) -> None:
+        """Delete what no instance of the organization, by these configurations, has any more."""
 
 
 class Provider(Protocol):

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol
 Path = tuple[str | int, ...]
 """Where a field is: the names of the objects around it, the numbers of list items, its name."""
 
+MAX_STEPS = 32
+"""A field that is nested deeper could not be shown: answers are JSON, which parsers bound."""
 _LIST_ITEM = re.compile(r"(?P<name>[^\[\]]+)\[(?P<index>\d{1,4})\]")
 
 
@@ -191,12 +193,12 @@ def steps_of(name: str) -> Path:
     """The path that a dotted name writes: `("start", "date")` of `start.date`.
 
     A dot at an end of the name or beside a blank is a full stop, and part of the name: `No. of
-    guests`, `Nr.`.
+    guests`, `Nr.`. A name of more than `MAX_STEPS` steps is one step, too.
     """
     if "." not in name and "[" not in name:
         return (name,)
     parts = name.split(".")
-    if any(not part or part != part.strip() for part in parts):
+    if len(parts) > MAX_STEPS or any(not part or part != part.strip() for part in parts):
         return (name,)
     steps: list[str | int] = []
     for part in parts:

@@ -72,7 +72,9 @@ class Connections:
                 connection.version = version
 
         pace = InstancePace(self._governor)
-        context = ConnectionContext(instance.configuration, self._http, remember, pace)
+        context = ConnectionContext(
+            instance.configuration, self._http, remember, pace, instance.organization_id
+        )
         connector = self._providers[instance.element].connect(context)
         connection = Connection(connector, pace, instance.version)
         return connection

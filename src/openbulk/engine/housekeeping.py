@@ -1,7 +1,7 @@
 """Enqueues work that processes have dropped, and deletes what is old."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 
 import structlog
@@ -10,6 +10,7 @@ from openbulk.domain.job import Job
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import LaneQueue, slice_id
+from openbulk.engine.queue.periodic import do_each
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
@@ -56,14 +57,24 @@ class Housekeeping:
     async def sweep(self) -> None:
         """Enqueue work that is in the ledger but not in the queue, and forget what is old.
 
-        A process drops work if it dies, or if the disk of its queue is full.
+        A process drops work if it dies, or if the disk of its queue is full. A step that fails is
+        logged, and the others go on; so do the items of a step.
         """
+        steps: list[Callable[[], Awaitable[object]]] = [
+            self._requeue_lost_slices,
+            self._enqueue_dropped_slices,
+            self._notifications.sweep,
+            self._workflows.sweep,
+            self._forget_files,
+            self._forget_slices,
+        ]
+        await do_each(steps, lambda step: step(), lambda step: f"sweep: {step.__qualname__}")
+
+    async def _requeue_lost_slices(self) -> None:
         if requeued := await self._queue.requeue_lost():
             log.warning("requeued slices whose end could not be recorded", slices=requeued)
-        await self._enqueue_dropped_slices()
-        await self._notifications.sweep()
-        await self._workflows.sweep()
-        await self._forget_files()
+
+    async def _forget_slices(self) -> None:
         finished_before = self._now() - KEEP_FINISHED_SLICES
         await self._queue.forget(finished_before=finished_before.isoformat())
 
@@ -73,11 +84,15 @@ class Housekeeping:
         jobs = [job for job in await self._ledger.active_jobs() if job.id not in running]
         slices = [job.next_slice(self._now()) for job in jobs]
         is_unfinished = await self._queue.is_unfinished_by_id([slice_id(due) for due in slices])
-        for job, due in zip(jobs, slices, strict=True):
+
+        async def enqueue(job: Job) -> None:
+            due = job.next_slice(self._now())
             if slice_id(due) not in is_unfinished:
                 await self._queue.enqueue_slice(due)
             elif not is_unfinished[slice_id(due)]:
                 await self._enqueue_in_place_of(job)
+
+        await do_each(jobs, enqueue, lambda job: f"slice of job {job.id}")
 
     async def _enqueue_in_place_of(self, job: Job) -> None:
         """Enqueue another slice, because the queue considers the one that is due finished."""
@@ -87,10 +102,13 @@ class Housekeeping:
 
     async def _forget_files(self) -> None:
         finished_before = self._now() - self._keep_files
-        for name in await self._ledger.files_of_jobs_finished_before(finished_before):
-            # In this order: if the process dies in between, the next sweep deletes the file again.
-            await self._files.delete(name)
-            await self._ledger.forget_file(name)
+        old = await self._ledger.files_of_jobs_finished_before(finished_before)
+        await do_each(old, self._forget_file, lambda name: f"deletion of the file {name}")
+
+    async def _forget_file(self, name: str) -> None:
+        # In this order: if the process dies in between, the next sweep deletes the file again.
+        await self._files.delete(name)
+        await self._ledger.forget_file(name)
 
     async def delete_orphans(self, *, is_shared: bool) -> int:
         """Delete the files that no job owns; return their number. Called when a process starts.

@@ -12,6 +12,7 @@ import structlog
 from openbulk.domain.job import Job
 from openbulk.engine import metrics
 from openbulk.engine.queue.dbos_queue import LaneQueue, NextAttempt
+from openbulk.engine.queue.periodic import do_each
 from openbulk.notify.callbacks import (
     HOSTS,
     Attempt,
@@ -59,12 +60,14 @@ class Notifications:
 
     async def sweep(self) -> None:
         """Resume the notifications that a dead process has dropped."""
-        for job in await self._deliveries.jobs_to_notify():
-            await self.announce(job)
-        for delivery in await self._deliveries.open():
-            delay = max(0.0, (delivery.due_at - self._now()).total_seconds())
-            due = NextAttempt(delivery.id, delivery.attempts + 1, delay)
-            await self._queue.enqueue_attempt(due)
+        jobs = await self._deliveries.jobs_to_notify()
+        await do_each(jobs, self.announce, lambda job: f"notification of job {job.id}")
+        deliveries = await self._deliveries.open()
+        await do_each(deliveries, self._resume, lambda one: f"notification {one.id}")
+
+    async def _resume(self, delivery: Delivery) -> None:
+        delay = max(0.0, (delivery.due_at - self._now()).total_seconds())
+        await self._queue.enqueue_attempt(NextAttempt(delivery.id, delivery.attempts + 1, delay))
 
     async def deliver(self, delivery_id: int, number: int) -> NextAttempt | None:
         """Make an attempt; return the next one if it has to be repeated."""

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from openbulk.domain.instance import CallingInstance, Instance
 from openbulk.security import Sealer, fingerprint
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
+from openbulk.storage.readable import read_each
 from openbulk.storage.tables import (
     bookmarks,
     instances,
@@ -170,8 +171,10 @@ class Accounts:
         configuration: Mapping[str, str],
         tags: Sequence[str],
         now: datetime,
-    ) -> Instance:
-        """Remember a signed-in instance."""
+        limit: int,
+    ) -> Instance | None:
+        """Remember a signed-in instance; None if its organization has as many as `limit`."""
+        count = select(func.count()).where(instances.c.organization_id == organization_id)
         values = {
             "organization_id": organization_id,
             "element": element,
@@ -180,6 +183,8 @@ class Accounts:
             "created_at": now,
         }
         async with self._engine.begin() as connection:
+            if (await connection.execute(count)).scalar_one() >= limit:
+                return None
             # A configuration is sealed for its instance, whose id is not known before the insert.
             made = await connection.execute(
                 insert(instances).values(
@@ -221,15 +226,25 @@ class Accounts:
             ).first()
         return None if row is None else self._instance(row)
 
-    async def instances_of(self, organization_id: int) -> Sequence[Instance]:
-        """All instances of an organization, oldest first."""
+    async def instances_of(
+        self, organization_id: int, *, after: int = 0, limit: int | None = None
+    ) -> Sequence[Instance]:
+        """The instances of an organization whose ids are above `after`, oldest first."""
         async with self._reading.connect() as connection:
             rows = await connection.execute(
                 select(instances)
-                .where(instances.c.organization_id == organization_id)
+                .where(instances.c.organization_id == organization_id, instances.c.id > after)
                 .order_by(instances.c.id)
+                .limit(limit)
             )
-            return [self._instance(row) for row in rows]
+            return read_each(rows, self._instance, "instance")
+
+    async def elements_of(self, organization_id: int) -> Mapping[int, str]:
+        """The keys of the services of an organization's instances, by their ids."""
+        chosen = select(instances.c.id, instances.c.element)
+        chosen = chosen.where(instances.c.organization_id == organization_id)
+        async with self._reading.connect() as connection:
+            return {row.id: row.element for row in await connection.execute(chosen)}
 
     async def change_instance(self, before: Instance, after: Instance) -> Instance | None:
         """Apply the differences between two readings; return the instance, None if it is gone.

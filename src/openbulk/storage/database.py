@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from openbulk.bounded_json import load_json, store_json
 from openbulk.domain.errors import CannotStart, DiskFull, Unavailable
 from openbulk.storage.retry import outage
 
@@ -45,6 +46,8 @@ TAKEOVER = 0x6F62756C6B03
 IDENTIFYING = 0x6F62756C6B04
 SEALING = 0x6F62756C6B05
 """PostgreSQL's advisory locks for work of one process at a time: "obulk" and a number."""
+_JSON: Mapping[str, Any] = {"json_serializer": store_json, "json_deserializer": load_json}
+"""A row that cannot be shown again is mended before it is committed, and when it is read."""
 _UNAVAILABLE = frozenset(
     {
         errors.AdminShutdown.sqlstate,
@@ -83,7 +86,7 @@ def open_ledger_engine(url: str) -> AsyncEngine:
 
 
 def _open_sqlite(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"))
+    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), **_JSON)
     _make_sqlite_durable(engine.sync_engine)
     event.listen(engine.sync_engine, "handle_error", _translate_full)
     event.listen(engine.sync_engine, "handle_error", _translate_busy)
@@ -104,6 +107,7 @@ def _open_postgresql(url: URL) -> AsyncEngine:
         max_overflow=_MAX_POOL_SIZE - _POOL_SIZE,
         pool_pre_ping=True,  # a connection may have died with the server since its last use
         connect_args=_connect_arguments(url),
+        **_JSON,
     )
     event.listen(engine.sync_engine, "handle_error", _translate_unavailable)
     event.listen(engine.sync_engine, "handle_error", _translate_full)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk.domain.job import Job
 from openbulk.storage.database import for_reading
 from openbulk.storage.job_rows import ACTIVE, job_of
+from openbulk.storage.readable import read_each
 from openbulk.storage.tables import deliveries, jobs
 
 
@@ -63,7 +64,7 @@ class Deliveries:
                     ~written.exists(),
                 )
             )
-            return [job_of(row) for row in rows]
+            return read_each(rows, job_of, "job")
 
     async def get(self, delivery_id: int) -> Delivery | None:
         """A notification by its id."""

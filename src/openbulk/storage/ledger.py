@@ -27,6 +27,7 @@ from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of, work_values
+from openbulk.storage.readable import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes
 
@@ -126,7 +127,7 @@ class Ledger:
         if before is not None:
             chosen = chosen.where(jobs.c.id < before)
         async with self._reading.connect() as connection:
-            return [job_of(row) for row in await connection.execute(chosen)]
+            return read_each(await connection.execute(chosen), job_of, "job")
 
     async def active_jobs(self) -> Sequence[Job]:
         """The jobs that are not finished, oldest first."""
@@ -134,7 +135,7 @@ class Ledger:
             rows = await connection.execute(
                 select(jobs).where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.id)
             )
-            return [job_of(row) for row in rows]
+            return read_each(rows, job_of, "job")
 
     # --- their slices ---
 

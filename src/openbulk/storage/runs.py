@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.workflow import Run, RunStatus, Transfer, TransferSpec
 from openbulk.storage.database import for_reading
+from openbulk.storage.readable import read_each
 from openbulk.storage.tables import runs, transfers
 from openbulk.storage.transfer_codec import spec_of, spec_values
 
@@ -33,21 +34,25 @@ class Runs:
         )
         return await self._runs(chosen)
 
-    async def of_schedule(self, schedule_id: str, *, limit: int) -> Sequence[Run]:
-        """The newest runs of a schedule, newest first."""
+    async def of_schedule(self, schedule_id: str, *, limit: int, skip: int = 0) -> Sequence[Run]:
+        """The runs of a schedule, newest first, after the first `skip` of them."""
         chosen = (
             select(runs)
             .where(runs.c.schedule_id == schedule_id)
-            .order_by(runs.c.created_at.desc())
+            .order_by(runs.c.created_at.desc(), runs.c.id)
+            .offset(skip)
             .limit(limit)
         )
         return await self._runs(chosen)
 
-    async def of_schedules(self, organization_id: int, *, limit: int) -> Sequence[Run]:
-        """The newest runs of all schedules of an organization, newest first."""
+    async def of_schedules(
+        self, organization_id: int, *, limit: int, skip: int = 0
+    ) -> Sequence[Run]:
+        """The runs of an organization's schedules, newest first, after the first `skip`."""
         of_any = (runs.c.organization_id == organization_id, runs.c.schedule_id.is_not(None))
+        newest_first = (runs.c.created_at.desc(), runs.c.id)
         return await self._runs(
-            select(runs).where(*of_any).order_by(runs.c.created_at.desc()).limit(limit)
+            select(runs).where(*of_any).order_by(*newest_first).offset(skip).limit(limit)
         )
 
     async def with_file(self, file: str) -> Run | None:
@@ -71,9 +76,9 @@ class Runs:
         chosen = _with_runs().where(runs.c.organization_id == organization_id)
         if schedule_id is not None:
             chosen = chosen.where(runs.c.schedule_id == schedule_id)
-        return await self._transfers(
-            chosen.order_by(transfers.c.id.desc()).offset(skip).limit(limit)
-        )
+        chosen = chosen.order_by(transfers.c.id.desc()).offset(skip).limit(limit)
+        async with self._reading.connect() as connection:
+            return read_each(await connection.execute(chosen), _transfer, "transfer")
 
     async def end_transfer(self, transfer_id: int, error: str | None, now: datetime) -> None:
         """End a transfer. Only the first call has an effect."""

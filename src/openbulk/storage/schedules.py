@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.workflow import Run, RunStatus, Schedule, TransferSpec
 from openbulk.storage.database import for_reading
+from openbulk.storage.readable import read_each
 from openbulk.storage.runs import insert_run
 from openbulk.storage.tables import runs, schedules, transfers
 from openbulk.storage.transfer_codec import spec_of, spec_values
@@ -21,9 +22,16 @@ class Schedules:
         self._engine = engine
         self._reading = for_reading(engine)
 
-    async def add(self, schedule: Schedule) -> None:
-        """Add a schedule: from now on it runs whenever it is due."""
+    async def add(self, schedule: Schedule, *, limit: int) -> bool:
+        """Add a schedule: from now on it runs whenever it is due.
+
+        Returns False, and adds none, if its organization has as many as `limit`.
+        """
+        of_organization = schedules.c.organization_id == schedule.organization_id
+        count = select(func.count()).select_from(schedules).where(of_organization)
         async with self._engine.begin() as connection:
+            if (await connection.execute(count)).scalar_one() >= limit:
+                return False
             await connection.execute(
                 insert(schedules).values(
                     id=schedule.id,
@@ -38,6 +46,7 @@ class Schedules:
                     due_at=schedule.due_at,
                 )
             )
+        return True
 
     async def get(self, schedule_id: str) -> Schedule | None:
         """A schedule by its id."""
@@ -47,18 +56,25 @@ class Schedules:
             ).first()
         return None if row is None else _schedule(row)
 
-    async def of(self, organization_id: int) -> Sequence[Schedule]:
-        """All schedules of an organization, oldest first."""
-        chosen = select(schedules).where(schedules.c.organization_id == organization_id)
+    async def of(
+        self, organization_id: int, *, after: Schedule | None, limit: int
+    ) -> Sequence[Schedule]:
+        """The schedules of an organization after another one, oldest first."""
+        columns = schedules.c
+        chosen = select(schedules).where(columns.organization_id == organization_id).limit(limit)
+        if after is not None:
+            is_older = columns.created_at > after.created_at
+            is_as_old = and_(columns.created_at == after.created_at, columns.id > after.id)
+            chosen = chosen.where(or_(is_older, is_as_old))
         async with self._reading.connect() as connection:
             rows = await connection.execute(chosen.order_by(schedules.c.created_at, schedules.c.id))
-            return [_schedule(row) for row in rows]
+            return read_each(rows, _schedule, "schedule")
 
     async def due(self, now: datetime) -> Sequence[Schedule]:
         """The schedules that are due."""
         async with self._reading.connect() as connection:
             rows = await connection.execute(select(schedules).where(schedules.c.due_at <= now))
-            return [_schedule(row) for row in rows]
+            return read_each(rows, _schedule, "schedule")
 
     async def set_time(self, schedule_id: str, cron: str, due_at: datetime | None) -> None:
         """Set when a schedule is due; with None it is not due until it is set again."""

@@ -41,13 +41,22 @@ class Timestamp(TypeDecorator[datetime]):
 
 
 class SafeText(TypeDecorator[str]):
-    """Text of any origin. PostgreSQL allows no NUL in text: U+FFFD replaces it."""
+    """Text of any origin. U+FFFD replaces what no database, or no answer, can hold.
+
+    That is NUL, which PostgreSQL does not allow in text, and half of a surrogate pair, which UTF-8
+    does not have.
+    """
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return value if value is None else value.replace("\0", "\ufffd")
+        if value is None:
+            return None
+        text = value.replace("\0", "\ufffd")
+        if text.isascii():
+            return text
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")

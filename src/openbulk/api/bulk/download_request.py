@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from openbulk.api.bulk.metadata import parameters_among, parse_metadata, use_download_options
-from openbulk.api.wire.ids import parse_id
+from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.wire.query_language import EXAMPLE, field_list, parse, parse_where
 from openbulk.domain.comparison import in_utc
 from openbulk.domain.errors import BadInput
@@ -190,10 +190,7 @@ def _whole_number(given: Mapping[str, Any], name: str, *, minimum: int) -> int |
     text = _text(given, name)
     if not text:
         return None
-    number = parse_id(text)
-    if number is None or number < minimum:
-        raise BadInput(f"{name} is {text[:40]!r}; it must be a whole number of at least {minimum}")
-    return number
+    return parse_whole_number(text, name, minimum=minimum)
 
 
 def _time(given: Mapping[str, Any], name: str) -> datetime | None:

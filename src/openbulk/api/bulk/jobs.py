@@ -13,6 +13,7 @@ from openbulk.api.http.paging import (
     PageSize,
     parse_offset,
     parse_page_size,
+    present_each,
     take_page,
 )
 from openbulk.api.http.parameters import Fields, parse_whole_number
@@ -62,7 +63,9 @@ async def jobs(
     # shows that there is a next page.
     while len(items) <= limit:
         found = await services.ledger.jobs_of(instance.id, before=before, limit=MAX_PAGE)
-        candidates = [present_job_item(job, services.completed_status) for job in found]
+        candidates = present_each(
+            found, lambda job: present_job_item(job, services.completed_status), "job"
+        )
         items += [item for item in candidates if condition is None or holds(condition, item)]
         if len(found) < MAX_PAGE:
             break

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-import orjson
-
 from openbulk.api.http.bodies import require_distinct_keys
+from openbulk.bounded_json import MAX_KEPT_BYTES, read_json
 from openbulk.connectors.base import Provider
 from openbulk.connectors.targets import ResolvedObject
 from openbulk.domain.errors import BadInput
@@ -74,22 +73,12 @@ def parse_metadata(value: Any) -> dict[str, Any]:
     """
     options = value
     if isinstance(value, str | None):
-        options = _parse_json(value)
+        options = read_json(value or "{}", "metaData", example=_EXAMPLE, max_bytes=MAX_KEPT_BYTES)
     if not isinstance(options, dict):
         raise BadInput(f"metaData is not a JSON object; it looks like {_EXAMPLE}")
     if isinstance(value, str) and value:
         require_distinct_keys(value, "metaData")
     return options
-
-
-def _parse_json(text: str | None) -> Any:
-    try:
-        return orjson.loads(text or "{}")
-    except orjson.JSONDecodeError as error:
-        raise BadInput(
-            f"metaData is not JSON (error at character {error.pos + 1}); "
-            f"write it like {_EXAMPLE}, with double quotes"
-        ) from error
 
 
 # --- uploads ---

@@ -44,6 +44,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
 }
 
 RETRY_AFTER_SECONDS = "5"
+MAX_MESSAGE = 4_000
 
 
 def present_errors(app: FastAPI) -> None:
@@ -69,9 +70,6 @@ async def _answer_openbulk_error(request: Request, error: Exception) -> JSONResp
 async def _answer_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        character = first["loc"][-1] + 1
-        return error_answer(request, 400, f"the body is not JSON: error at character {character}")
     if first["loc"] == ("body",):
         return error_answer(request, 400, _body_problem(request, first["type"]))
     place = ".".join(str(step) for step in first["loc"])
@@ -118,6 +116,14 @@ async def _answer_http_error(request: Request, error: Exception) -> JSONResponse
     return error_answer(request, error.status_code, message, headers=headers)
 
 
+def _shorten(message: str) -> str:
+    """A message that a person can read, whatever the request has that it quotes."""
+    if len(message) <= MAX_MESSAGE:
+        return message
+    half = MAX_MESSAGE // 2
+    return f"{message[:half]} ... {message[-half:]}"
+
+
 def error_answer(
     request: Request,
     status: int,
@@ -126,7 +132,7 @@ def error_answer(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The response to a request that failed."""
-    body = {"message": message, "requestId": request.state.request_id}
+    body = {"message": _shorten(message), "requestId": request.state.request_id}
     if provider_message:
         body["providerMessage"] = provider_message
     answer = JSONResponse(body, status, headers)

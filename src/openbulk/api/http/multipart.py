@@ -8,7 +8,7 @@ from email.message import Message
 from typing import Any
 
 from fastapi import Request
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
@@ -24,6 +24,7 @@ from openbulk.storage.files import FileStore, FileWriter
 
 # A form is held in memory up to these limits; its file is streamed into the store.
 MAX_FIELDS = 50
+MAX_BOUNDARY_BYTES = 70
 MAX_HEADER_BYTES = 16 * 1024
 LINGER_SECONDS = 30.0
 """Seconds for which openbulk reads the rest of a refused upload."""
@@ -134,13 +135,18 @@ class _Form:
             "on_part_end": self._end,
             "on_end": self._complete,
         }
+        if not 0 < len(boundary) <= MAX_BOUNDARY_BYTES:
+            raise BadInput(
+                f"the boundary of the form has {len(boundary)} characters; it has from 1 to "
+                f"{MAX_BOUNDARY_BYTES} (RFC 2046, section 5.1.1)"
+            )
         self._parser = MultipartParser(boundary, callbacks)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the form. Raises BadInput, TooLarge."""
         try:
             self._parser.write(chunk)
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise BadInput(f"the multipart form is malformed ({error}); {_FILE_HINT}") from error
 
     def _begin(self) -> None:

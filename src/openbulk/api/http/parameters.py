@@ -54,6 +54,7 @@ async def refuse_misspelt_parameters(request: Request) -> None:
     The contract ignores unknown ones, so those that are like none are ignored.
     """
     _refuse_misspelt_headers(request)
+    _refuse_nul(request)
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
@@ -63,6 +64,15 @@ async def refuse_misspelt_parameters(request: Request) -> None:
         near = None if name in known else likely_name(name, known)
         if near is not None:
             raise BadInput(f"the parameter {name[:80]!r} is not known; did you mean {near!r}?")
+
+
+def _refuse_nul(request: Request) -> None:
+    """Raise BadInput for a NUL in the address: PostgreSQL has no text with one."""
+    for name, value in (*request.path_params.items(), *request.query_params.multi_items()):
+        if "\0" in name:
+            raise BadInput("the name of a parameter has the character NUL (%00); leave it out")
+        if "\0" in str(value):
+            raise BadInput(f"{name[:80]} has the character NUL (%00); leave it out")
 
 
 def _refuse_misspelt_headers(request: Request) -> None:

@@ -194,7 +194,10 @@ async def sign_in(
     async def remember(changes: Mapping[str, str]) -> None:
         entries.update(changes)
 
-    connector = provider.connect(ConnectionContext(entries, services.http, remember))
+    context = ConnectionContext(
+        entries, services.http, remember, organization_id=user.organization_id
+    )
+    connector = provider.connect(context)
     try:
         await connector.check()
     finally:

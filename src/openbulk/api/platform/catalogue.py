@@ -60,14 +60,14 @@ async def elements_of(
 ) -> list[dict[str, Any]]:
     """The services of a hub that instances can be made of."""
     check_hub(hub)
-    providers = services.providers.values()
+    providers = services.offered.values()
     return [_present_element(services, provider) for provider in providers if provider.hub == hub]
 
 
 @router.get("/elements", summary="List elements", responses=answers(list[Element]))
 async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
     """The services that instances can be made of."""
-    return [_present_element(services, provider) for provider in services.providers.values()]
+    return [_present_element(services, provider) for provider in services.offered.values()]
 
 
 @router.get(
@@ -113,12 +113,16 @@ def check_hub(hub: str) -> None:
 
 def find_provider(services: Services, key: str) -> Provider:
     """The service with this key or number. Raises NotFound."""
-    by_number = dict(enumerate(services.providers.values(), 1))
-    provider = services.providers.get(key) or by_number.get(parse_id(key) or 0)
+    by_number = dict(enumerate(services.providers, 1))
+    provider = services.offered.get(by_number.get(parse_id(key) or 0, key))
     if provider is None:
-        keys = ", ".join(services.providers)
-        raise NotFound(f"there is no element {key!r}; the elements are: {keys}")
+        keys = ", ".join(services.offered)
+        hint = _MEMORY_IS_OFF if key == "memory" else ""
+        raise NotFound(f"there is no element {key[:80]!r}; the elements are: {keys}{hint}")
     return provider
+
+
+_MEMORY_IS_OFF = "; this server offers memory only with OPENBULK_MEMORY_CONNECTOR=true"
 
 
 def element_number(services: Services, key: str) -> int:

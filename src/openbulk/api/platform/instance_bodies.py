@@ -13,8 +13,13 @@ class ElementKey(BaseModel):
     key: str = Field(description="Key or number of the service.", examples=["googlecalendar"])
 
 
+_MAX_TEXT = 20_000
+"""Characters of a value: the key file of a service account has some 2,500."""
+_MAX_TAGS = 100
+_Text = Annotated[str, Field(max_length=_MAX_TEXT)]
+_Tag = Annotated[str, Field(max_length=200)]
 Configuration = Annotated[
-    dict[str, str | bool | int | float | None],
+    dict[str, _Text | bool | int | float | None],
     Field(
         description="Configuration entries by their names.",
         examples=[{"quota.user.minute": "600"}],
@@ -25,7 +30,7 @@ Configuration = Annotated[
 class EntryBody(ContractBody):
     """A new value for one entry of an instance's configuration."""
 
-    propertyValue: str | bool | int | float | None = Field(  # noqa: N815 - the wire contract's name
+    propertyValue: _Text | bool | int | float | None = Field(  # noqa: N815 - the wire contract's name
         description="New value. Null leaves the entry unchanged.", examples=["600"]
     )
 
@@ -71,10 +76,12 @@ class InstanceBody(ContractBody):
     configuration: Configuration | None = Field(
         None, description="Settings of the service; `/elements/{key}` lists them."
     )
-    providerData: dict[str, str] | None = Field(  # noqa: N815 - the wire contract's name
+    providerData: dict[str, _Text] | None = Field(  # noqa: N815 - the wire contract's name
         None, description="`code` and `state` from the redirect after a sign-in."
     )
-    tags: list[str] | None = Field(None, description="Tags that find the instance in lists.")
+    tags: list[_Tag] | None = Field(
+        None, max_length=_MAX_TAGS, description="Tags that find the instance in lists."
+    )
     disabled: bool | None = Field(
         None, description="Whether the jobs of the instance wait until it is enabled."
     )

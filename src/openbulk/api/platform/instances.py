@@ -17,6 +17,7 @@ from openbulk.api.http.paging import (
     NextPage,
     PageSize,
     parse_page_size,
+    present_each,
     take_page,
 )
 from openbulk.api.http.parameters import parse_whole_number
@@ -40,8 +41,8 @@ from openbulk.api.wire.elements import (
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import MASK, Nothing
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN
-from openbulk.connectors.base import Provider
-from openbulk.domain.errors import BadInput, NotFound, ServiceError
+from openbulk.connectors.base import KeepsRecords, Provider
+from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
 from openbulk.domain.instance import Instance
 from openbulk.domain.options import option_text, with_known_spelling
 from openbulk.domain.spelling import known_spelling
@@ -57,6 +58,9 @@ EntryName = Annotated[
 NewElement = Annotated[str, Path(description="Key or number of the service.", examples=["memory"])]
 _SIGNS_IN = (400, 413, *OF_THE_SERVICE)
 """Problems of an operation that checks credentials with the service."""
+MAX_INSTANCES = 10_000
+"""Of an organization."""
+_READ_AT_ONCE = 500
 REVOKE_SECONDS = 10.0
 """Seconds that a deletion waits for the service to revoke the access."""
 
@@ -64,7 +68,7 @@ REVOKE_SECONDS = 10.0
 @router.post(
     "/instances",
     summary="Create an instance",
-    responses=answers(wire.Instance, 404, *_SIGNS_IN),
+    responses=answers(wire.Instance, 404, 409, *_SIGNS_IN),
 )
 async def create(body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Sign in to a service. Only this answer shows the token of the instance.
@@ -81,7 +85,7 @@ async def create(body: InstanceBody, services: ServicesOfApp, user: SignedInUser
 @router.post(
     "/elements/{key}/instances",
     summary="Create an instance of a service",
-    responses=answers(wire.Instance, 404, *_SIGNS_IN),
+    responses=answers(wire.Instance, 404, 409, *_SIGNS_IN),
 )
 async def create_of(
     key: NewElement, body: InstanceBody, services: ServicesOfApp, user: SignedInUser
@@ -103,7 +107,13 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
         configuration=configuration,
         tags=body.tags or (),
         now=datetime.now(UTC),
+        limit=MAX_INSTANCES,
     )
+    if instance is None:
+        raise Conflict(
+            f"the organization has {MAX_INSTANCES:,} instances, which is the limit; "
+            "delete one with DELETE /instances/{id}"
+        )
     return _present_instance(services, instance, user, token)
 
 
@@ -142,16 +152,24 @@ async def list_all(
     limit = parse_page_size(page_size, default=MAX_PAGE)
     after = parse_whole_number(next_page or "0", "nextPage", minimum=0)
     wanted_tags = frozenset(filter(None, tags))
-    found = [
-        instance
-        for instance in await services.accounts.instances_of(user.organization_id)
-        if wanted_tags <= set(instance.tags) and search.lower() in instance.name.lower()
-    ]
-    if not found and (wanted_tags or search):
+    found: list[Instance] = []
+    # One instance too many shows that there is a next page.
+    while len(found) <= limit:
+        candidates = await services.accounts.instances_of(
+            user.organization_id, after=after, limit=_READ_AT_ONCE
+        )
+        found += [
+            one
+            for one in candidates
+            if wanted_tags <= set(one.tags) and search.lower() in one.name.lower()
+        ]
+        if len(candidates) < _READ_AT_ONCE:
+            break
+        after = candidates[-1].id
+    if not (found or next_page) and (wanted_tags or search):
         raise NotFound("there is no instance with these tags and this text in its name")
-    rest = [instance for instance in found if instance.id > after]
-    page = take_page(response, rest, limit, lambda instance: instance.id)
-    return [_present_instance(services, instance, user) for instance in page]
+    page = take_page(response, found, limit, lambda instance: instance.id)
+    return present_each(page, lambda one: _present_instance(services, one, user), "instance")
 
 
 @router.put(
@@ -327,6 +345,7 @@ async def change(
         # Another request has deleted it meanwhile.
         raise NotFound(f"instance {before.id} was deleted at the same time")
     await services.intake.instance_changed(instance.id)
+    await _forget_unused_records(services, instance)
     return _present_instance(services, instance, user)
 
 
@@ -389,8 +408,18 @@ async def delete(
     await services.schedules.delete_of(instance.id)
     await services.accounts.delete_instance(instance.id)
     await services.intake.instance_changed(instance.id)
+    await _forget_unused_records(services, instance)
     await _revoke(services, instance)
     return {}
+
+
+async def _forget_unused_records(services: Services, changed: Instance) -> None:
+    """Let a provider that keeps records itself delete those that no instance has any more."""
+    provider = services.providers[changed.element]
+    if isinstance(provider, KeepsRecords):
+        instances = await services.accounts.instances_of(changed.organization_id)
+        kept = [one.configuration for one in instances if one.element == changed.element]
+        provider.keep_only(changed.organization_id, kept)
 
 
 async def _revoke(services: Services, instance: Instance) -> None:

@@ -5,8 +5,8 @@ These routes come last: every path without a route of its own is the path of an 
 """
 
 import base64
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi import Query as QueryParameter
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from openbulk.api.http.bodies import answer_records, parse_json_object, read_body
+from openbulk.api.http.bodies import answer_records, parse_record, read_body
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
@@ -22,7 +22,7 @@ from openbulk.api.http.parameters import Fields
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.query_language import field_list, order_list, parse_where
 from openbulk.api.wire.schema import Nothing, Record
-from openbulk.domain.errors import BadInput, NotPossible
+from openbulk.domain.errors import BadInput, NotPossible, SealBroken
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Position
 from openbulk.domain.options import check_values, with_known_spelling
@@ -30,7 +30,7 @@ from openbulk.domain.query import Query
 from openbulk.domain.spelling import known_spelling, likely_name
 from openbulk.engine.direct import Direct, Resource
 from openbulk.engine.query_resolution import resolve_query
-from openbulk.exact_json import decode_json
+from openbulk.security import Sealer
 
 OF_THE_PLATFORM = (
     "bulk",
@@ -64,6 +64,46 @@ async def _records(services: ServicesOfApp, instance: SignedInInstance) -> Direc
 
 
 Records = Annotated[Direct, Depends(_records)]
+
+
+class PageTokens:
+    """Makes tokens of the pages of one list, and reads no others.
+
+    They are sealed for the list: a connector relies on the position that it has made itself.
+    """
+
+    def __init__(self, sealer: Sealer, instance: CallingInstance, query: Query) -> None:
+        self._sealer = sealer
+        parts = (instance.id, query.object, repr(query.where), repr(query.order), query.parameters)
+        self._context = f"page of {parts}"
+
+    def token(self, position: Position) -> str:
+        """The token of the page that begins at a position."""
+        plain = orjson.dumps([position.after, position.skip])
+        return base64.urlsafe_b64encode(self._sealer.seal(plain, self._context)).decode()
+
+    def position(self, token: str) -> Position:
+        """The position in a token. Raises BadInput if it is not one of this list."""
+        if not token:
+            return Position()
+        try:
+            plain = self._sealer.open(base64.urlsafe_b64decode(token), self._context)
+        except (ValueError, SealBroken) as error:
+            raise BadInput(
+                "nextPage is not a token of this list; take it from the header "
+                "elements-next-page-token of a page, and send the other parameters unchanged"
+            ) from error
+        after, skip = orjson.loads(plain)
+        return Position(after, skip)
+
+
+async def _token_maker(
+    services: ServicesOfApp, instance: SignedInInstance
+) -> Callable[[Query], PageTokens]:
+    return partial(PageTokens, services.sealer, instance)
+
+
+MakeTokens = Annotated[Callable[[Query], PageTokens], Depends(_token_maker)]
 ObjectPath = Annotated[
     str, Path(description="Path of an object, or of one of its records.", examples=["events"])
 ]
@@ -75,6 +115,7 @@ async def read(
     response: Response,
     path: ObjectPath,
     records: Records,
+    make_tokens: MakeTokens,
     where: Annotated[
         str, QueryParameter(description="A condition.", examples=["summary like 'Choir%'"])
     ] = "",
@@ -104,8 +145,10 @@ async def read(
         parameters=parameters,
     )
     resolved = await resolve_query(query, records.connector)
-    found, end = await records.page(resource, resolved.query, _position(next_page), size)
-    set_page_headers(response, len(found), None if end.is_end else _token(end))
+    tokens = make_tokens(query)
+    begin = tokens.position(next_page)
+    found, end = await records.page(resource, resolved.query, begin, size)
+    set_page_headers(response, len(found), None if end.is_end else tokens.token(end))
     return answer_records(found, response.headers)
 
 
@@ -246,33 +289,4 @@ async def _record(records: Direct, path: str) -> Resource:
 
 
 async def _values(request: Request) -> dict[str, Any]:
-    """The record in a body; its numbers keep their digits."""
-    body = await read_body(request)
-    parse_json_object(body, '{"summary": "Choir practice"}')
-    try:
-        values: dict[str, Any] = decode_json(body)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"the body cannot be read: {error}") from error
-    return values
-
-
-def _token(position: Position) -> str:
-    """The token of the page that begins at a position."""
-    return base64.urlsafe_b64encode(orjson.dumps([position.after, position.skip])).decode()
-
-
-_MAX_SKIP = 10**9
-
-
-def _position(token: str) -> Position:
-    """The position in a token that `_token` made. Raises BadInput for any other text."""
-    if not token:
-        return Position()
-    with suppress(ValueError):
-        match orjson.loads(base64.urlsafe_b64decode(token)):
-            case [str() | None as after, int() as skip] if 0 <= skip <= _MAX_SKIP:
-                return Position(after, skip)
-    raise BadInput(
-        "nextPage is not a token of this list; take it from the header elements-next-page-token "
-        "of a page"
-    )
+    return parse_record(await read_body(request), '{"summary": "Choir practice"}')

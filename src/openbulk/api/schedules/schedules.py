@@ -3,22 +3,33 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
-from openbulk.api.http.bodies import BoundedRoute, ContractBody, parse_json
+from openbulk.api.http.bodies import BoundedRoute, ContractBody, parse_kept_json
 from openbulk.api.http.callers import SignedInCaller, SignedInUser, require_instance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
-from openbulk.api.http.paging import PageSize, parse_page_size, set_page_headers
+from openbulk.api.http.paging import (
+    NEW_LIST,
+    NextPage,
+    PageNumber,
+    PageSize,
+    next_number,
+    parse_offset,
+    parse_page_size,
+    present_each,
+    take_page,
+)
 from openbulk.api.schedules import transfer_specs
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import schedules as wire
 from openbulk.api.wire.elements import HUBS
-from openbulk.api.wire.ids import parse_id
+from openbulk.api.wire.ids import MAX_ID, parse_id
 from openbulk.api.wire.schema import Nothing
-from openbulk.domain.errors import BadInput, NotFound
+from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.workflow import Run, Schedule, TransferSpec
 from openbulk.engine.workflows.cron import EXAMPLE, next_after
@@ -33,12 +44,16 @@ ScheduleId = Annotated[
     ),
 ]
 _BASE = "/elements/api-v2"
+MAX_SCHEDULES = 1_000
+"""Of an organization."""
 
 
 class Trigger(ContractBody):
     """When a schedule is due."""
 
-    cron: str = Field(examples=[EXAMPLE], description="Quartz cron expression, in UTC.")
+    cron: str = Field(
+        max_length=500, examples=[EXAMPLE], description="Quartz cron expression, in UTC."
+    )
 
 
 class ScheduleBody(ContractBody):
@@ -67,7 +82,7 @@ class ScheduleBody(ContractBody):
     )
     trigger: Trigger
     instanceId: int | None = Field(  # noqa: N815 - the wire contract's name
-        None, description="Instance to work with. Default: the calling instance."
+        None, ge=1, le=MAX_ID, description="Instance to work with. Default: the calling instance."
     )
 
 
@@ -80,20 +95,34 @@ class RescheduleBody(ContractBody):
     )
 
 
-@router.get("/jobs", summary="List schedules", responses=answers(list[wire.Schedule]))
+@router.get("/jobs", summary="List schedules", responses=answers(list[wire.Schedule], 400))
 async def list_all(
-    response: Response, services: ServicesOfApp, user: SignedInUser
+    response: Response,
+    services: ServicesOfApp,
+    user: SignedInUser,
+    page_size: PageSize = "",
+    next_page: NextPage = "",
 ) -> list[dict[str, Any]]:
-    """The schedules of your organization, oldest first."""
-    found = await services.schedules.of(user.organization_id)
-    set_page_headers(response, len(found), None)
-    return [await _present_schedule(services, schedule) for schedule in found]
+    """The schedules of your organization, oldest first, page by page."""
+    limit = parse_page_size(page_size)
+    after = None
+    if next_page:
+        after = await services.schedules.get(next_page)
+        if after is None or after.organization_id != user.organization_id:
+            raise BadInput(f"nextPage {next_page[:40]!r} is not a token of this list; {NEW_LIST}")
+    found = await services.schedules.of(user.organization_id, after=after, limit=limit + 1)
+    page = take_page(response, found, limit, lambda schedule: schedule.id)
+    last_runs = {one.id: await _last_run(services, one) for one in page}
+    now = datetime.now(UTC)
+    return present_each(
+        page, lambda one: wire.present_schedule(one, now, last_runs[one.id]), "schedule"
+    )
 
 
 @router.post(
     "/jobs",
     summary="Create a schedule",
-    responses=answers(wire.Schedule, 400, 404, 413, *OF_THE_SERVICE),
+    responses=answers(wire.Schedule, 400, 404, 409, 413, *OF_THE_SERVICE),
 )
 async def create(
     body: ScheduleBody, services: ServicesOfApp, caller: SignedInCaller
@@ -150,7 +179,7 @@ def _content(body: ScheduleBody) -> Any:
     """The body of the request to repeat, with its query parameters. Raises BadInput."""
     content = body.body or {}
     if isinstance(content, str):
-        content = parse_json(content.encode(), transfer_specs.EXAMPLE)
+        content = parse_kept_json(content.encode(), transfer_specs.EXAMPLE)
     return {**content, **body.query} if isinstance(content, dict) else content
 
 
@@ -164,7 +193,8 @@ async def add_schedule(
     name: str = "",
     description: str = "",
 ) -> Schedule:
-    """Add a schedule that starts these specs. Raises BadInput if the cron expression is never due.
+    """Add a schedule that starts these specs. Raises BadInput if the cron expression is never due,
+    and Conflict if there are too many.
 
     `shown_request` is the request without its secrets; answers show it.
     """
@@ -181,7 +211,11 @@ async def add_schedule(
         created_at=now,
         due_at=_next_time(cron, now),
     )
-    await services.schedules.add(schedule)
+    if not await services.schedules.add(schedule, limit=MAX_SCHEDULES):
+        raise Conflict(
+            f"the organization has {MAX_SCHEDULES:,} schedules, which is the limit; "
+            "delete one with DELETE /jobs/{id}"
+        )
     return schedule
 
 
@@ -194,12 +228,15 @@ async def executions(
     response: Response,
     services: ServicesOfApp,
     user: SignedInUser,
+    page: PageNumber = "",
     page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
     """The latest runs of all schedules, newest first."""
     limit = parse_page_size(page_size)
-    runs = await services.runs.of_schedules(user.organization_id, limit=limit)
-    return await _present_runs(response, services, runs)
+    skip = parse_offset(page, limit)
+    runs = await services.runs.of_schedules(user.organization_id, limit=limit + 1, skip=skip)
+    shown = take_page(response, runs, limit, lambda _: next_number(page))
+    return await _present_runs(services, shown)
 
 
 @router.get(
@@ -281,13 +318,16 @@ async def history(
     schedule_id: ScheduleId,
     services: ServicesOfApp,
     user: SignedInUser,
+    page: PageNumber = "",
     page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
     """The latest runs of a schedule, newest first. `GET /bulkloader?jobId=` lists its transfers."""
     schedule = await _find_schedule(services, user, schedule_id)
     limit = parse_page_size(page_size)
-    runs = await services.runs.of_schedule(schedule.id, limit=limit)
-    return await _present_runs(response, services, runs)
+    skip = parse_offset(page, limit)
+    runs = await services.runs.of_schedule(schedule.id, limit=limit + 1, skip=skip)
+    shown = take_page(response, runs, limit, lambda _: next_number(page))
+    return await _present_runs(services, shown)
 
 
 async def _set_time(
@@ -319,14 +359,14 @@ async def _find_schedule(services: Services, user: User, schedule_id: str) -> Sc
 
 
 async def _present_schedule(services: Services, schedule: Schedule) -> dict[str, Any]:
-    last_run = next(iter(await services.runs.of_schedule(schedule.id, limit=1)), None)
-    return wire.present_schedule(schedule, datetime.now(UTC), last_run)
+    return wire.present_schedule(schedule, datetime.now(UTC), await _last_run(services, schedule))
 
 
-async def _present_runs(
-    response: Response, services: Services, runs: Sequence[Run]
-) -> list[dict[str, Any]]:
-    set_page_headers(response, len(runs), None)
+async def _last_run(services: Services, schedule: Schedule) -> Run | None:
+    return next(iter(await services.runs.of_schedule(schedule.id, limit=1)), None)
+
+
+async def _present_runs(services: Services, runs: Sequence[Run]) -> list[dict[str, Any]]:
     shapes = []
     for run in runs:
         transfers = await services.runs.transfers(run)
@@ -334,5 +374,6 @@ async def _present_runs(
             name for transfer in transfers for name in (transfer.read_file, transfer.sent_file)
         ]
         jobs = await services.ledger.jobs_with_files(files)
-        shapes.append(wire.present_run(run, transfers, jobs))
+        present = partial(wire.present_run, transfers=transfers, jobs=jobs)
+        shapes += present_each([run], present, "run")
     return shapes

@@ -6,13 +6,16 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from openbulk.api.bulk.job_requests import CALLBACK_URL, callback_url_of
-from openbulk.api.http.bodies import parse_json, read_body
+from openbulk.api.http.bodies import parse_kept_json, read_body
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import (
+    PageNumber,
     PageSize,
+    next_number,
     parse_offset,
     parse_page_size,
+    present_each,
     take_page,
 )
 from openbulk.api.schedules.schedules import add_schedule
@@ -108,7 +111,7 @@ _REQUEST = {
     WORKFLOWS,
     summary="Start or schedule a workflow",
     openapi_extra=_REQUEST,
-    responses=answers(WorkflowCreated | ScheduledWorkflow),
+    responses=answers(WorkflowCreated | ScheduledWorkflow, 409),
 )
 async def start(
     request: Request, services: ServicesOfApp, instance: SignedInInstance
@@ -117,7 +120,7 @@ async def start(
 
     `GET /bulkloader` lists the transfers with their status.
     """
-    body = parse_json(await read_body(request), EXAMPLE)
+    body = parse_kept_json(await read_body(request), EXAMPLE)
     specs = await make_specs(services, instance, WORKFLOWS, body, callback_url_of(request))
     cron = request.headers.get("elements-schedule-request")
     if cron:
@@ -158,9 +161,7 @@ async def transfers(
             examples=["1"],
         ),
     ] = "",
-    page: Annotated[
-        str, Query(description="Number of the page, counted from 1.", examples=["1"])
-    ] = "",
+    page: PageNumber = "",
     page_size: PageSize = "",
 ) -> list[dict[str, Any]]:
     """The transfers of workflows with their jobs, newest first, page by page."""
@@ -173,11 +174,12 @@ async def transfers(
         if parent_id
         else limit + 1,  # the contract has transfers with parts, openbulk has none
     )
-    shown = take_page(response, found, limit, lambda _: int(page or "1") + 1)
+    shown = take_page(response, found, limit, lambda _: next_number(page))
     files = [name for transfer in shown for name in (transfer.read_file, transfer.sent_file)]
     jobs = await services.ledger.jobs_with_files(files)
-    instances = await services.accounts.instances_of(user.organization_id)
-    elements = {instance.id: instance.element for instance in instances}
-    return [
-        present_transfer(transfer, jobs, elements, services.completed_status) for transfer in shown
-    ]
+    elements = await services.accounts.elements_of(user.organization_id)
+    return present_each(
+        shown,
+        lambda one: present_transfer(one, jobs, elements, services.completed_status),
+        "transfer",
+    )

@@ -2,6 +2,7 @@
 
 _MAX_DIGITS = 18
 """A number with this many digits always fits into a database's 64-bit integer."""
+MAX_ID = 10**_MAX_DIGITS - 1
 
 
 def parse_id(text: str) -> int | None:

@@ -24,14 +24,13 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import Order, Query
+from openbulk.domain.records import MAX_STEPS
 
 EXAMPLE = "select * from events where status = 'confirmed' limit 100"
 MAX_CHARACTERS = 16 * 1024
 _SHOWN_CHARACTERS = len(EXAMPLE) * 3
 """A message shows at most this much of a refused query."""
 _MAX_DEPTH = 200
-_MAX_STEPS = 32
-"""Of the name of a nested field."""
 _MAX_VALUES = 2_000
 """Of a list behind `in`: each record is compared with each of them."""
 _NO_CHARACTER = re.compile("[\x00\ud800-\udfff]")
@@ -312,20 +311,23 @@ def _order(order: Any) -> tuple[Order, ...]:
 
 def _name(node: Any) -> str:
     """A field's name, dotted if the field is nested."""
-    steps: list[str] = []
+    inner: list[str] = []
     while isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
-        steps.append(node.expression.name)
+        inner.insert(0, node.expression.name)
         node = node.this
-    if not isinstance(node, exp.Column):
-        raise _NotUnderstood(f"{_sql(node)} is not the name of a field")
-    steps += reversed([part.name for part in node.parts])
-    if len(steps) > _MAX_STEPS:
-        raise _NotUnderstood(f"the name of a field has more than {_MAX_STEPS} steps")
-    return ".".join(reversed(steps))
+    if isinstance(node, exp.Column):
+        steps = [*(part.name for part in node.parts), *inner]
+        if len(steps) > MAX_STEPS:
+            raise _NotUnderstood(f"the name of a field has more than {MAX_STEPS} steps", steps[0])
+        return ".".join(steps)
+    raise _NotUnderstood(f"{_sql(node)} is not the name of a field")
 
 
 def _sql(node: Any) -> str:
-    return _shorten(str(node.sql(dialect="mysql")))
+    try:
+        return _shorten(str(node.sql(dialect="mysql")))
+    except RecursionError:
+        return "a part that is nested too deeply"
 
 
 # --- conditions ---

@@ -1,8 +1,9 @@
 """A service in the server's own memory: the smallest connector, for trials and measurements.
 
-Instances with the same `space` share their records. The records are lost when the server stops. To
-try out error files: a record with a field `fail` is refused, with the field's value as the
-reason.
+A server offers it only with `OPENBULK_MEMORY_CONNECTOR=true`. The instances of an organization
+with the same `space` share their records. The records are gone with the last of these instances,
+and when the server stops. To try out error files: a record with a field `fail` is refused, with the
+field's value as the reason.
 
 To connect a service over HTTP, copy `examples/connector/`, which has the same order of members.
 """
@@ -12,7 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
-from openbulk.domain.errors import NotFound
+from openbulk.connectors.memory.records import Records, Room
+from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, value_at
@@ -25,8 +27,6 @@ OBJECTS: Mapping[str, Features] = {
 
 _EMPTY = (None, "")
 
-Records = dict[str, Mapping[str, Any]]
-"""Values by key."""
 Space = dict[str, Records]
 """Records by object."""
 
@@ -36,8 +36,9 @@ class Memory:
 
     native = None
 
-    def __init__(self, space: Space, *, keep: bool) -> None:
+    def __init__(self, space: Space, room: Room, *, keep: bool) -> None:
         self._space = space
+        self._room = room
         self._keep = keep
 
     async def check(self) -> None:
@@ -63,22 +64,23 @@ class Memory:
         for begin in range(first, max(len(keys), first + 1), request.size):
             end = begin + request.size
             # A record may have been deleted since the previous page.
-            page = [{"id": key, **records[key]} for key in keys[begin:end] if key in records]
+            found = ((key, records.get(key)) for key in keys[begin:end])
+            page = [{"id": key, **values} for key, values in found if values is not None]
             yield Page(page, str(end) if end < len(keys) else None)
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
         """The record with this key."""
-        records = self._records(object)
-        if id not in records:
+        values = self._records(object).get(id)
+        if values is None:
             raise NotFound(f"{object!r} has no record {id!r}")
-        return {"id": id, **records[id]}
+        return {"id": id, **values}
 
     async def find(self, target: Target, batch: Sequence[Record]) -> Mapping[str, str]:
         """The records whose keys are stored. A log has no keys."""
         if target.object == "log":
             return {}
-        known = self._records(target.object).keys() & {record.key for record in batch}
-        return {key: key for key in known}
+        records = self._records(target.object)
+        return {record.key: record.key for record in batch if record.key in records}
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the action with each record. A refused record is an outcome, not an exception."""
@@ -99,7 +101,7 @@ class Memory:
     def _records(self, object: str) -> Records:
         if object not in OBJECTS:
             raise NotFound(f"there is no object {object!r}; the objects are: {', '.join(OBJECTS)}")
-        return self._space.setdefault(object, {})
+        return self._space.setdefault(object, Records(self._room))
 
 
 def _problem_of(record: Record, target: Target) -> Outcome | None:
@@ -122,8 +124,8 @@ def _with_own_id(record: Record) -> Record:
 
 
 def _put(record: Record, records: Records, keep: bool, kind: OutcomeKind) -> Outcome:
-    if keep:
-        records[record.key] = record.values
+    if keep and not records.put(record.key, record.values):
+        return _no_room(record)
     return Outcome(record.row, kind, record.key)
 
 
@@ -149,7 +151,8 @@ def _append(record: Record, records: Records, keep: bool) -> Outcome:
     if not keep:
         return Outcome(record.row, OutcomeKind.CREATED)
     number = str(len(records) + 1)
-    records[number] = record.values
+    if not records.put(number, record.values):
+        return _no_room(record)
     return Outcome(record.row, OutcomeKind.CREATED, number)
 
 
@@ -171,9 +174,8 @@ def _update(record: Record, records: Records, keep: bool) -> Outcome:
 
 
 def _delete(record: Record, records: Records, _keep: bool) -> Outcome:
-    if record.key not in records:
+    if not records.delete(record.key):
         return Outcome(record.row, OutcomeKind.NOT_FOUND)
-    del records[record.key]
     return Outcome(record.row, OutcomeKind.DELETED, record.key)
 
 
@@ -181,6 +183,14 @@ def _delete_without_identifier(record: Record, records: Records, keep: bool) -> 
     if record.key not in records:
         return _no_such_record(record)
     return _delete(record, records, keep)
+
+
+def _no_room(record: Record) -> Outcome:
+    return Outcome.failure(
+        record.row,
+        "the memory of this server is full; delete records or instances of the element memory, "
+        "or load into a service",
+    )
 
 
 def _no_such_record(record: Record) -> Outcome:
@@ -229,10 +239,35 @@ class MemoryProvider:
     options: Sequence[Option] = ()
     oauth: OAuth | None = None
 
-    def __init__(self) -> None:
-        self._spaces: dict[str, Space] = {}
+    def __init__(self, room: Room | None = None, *, is_on: bool = True) -> None:
+        self.is_on = is_on
+        self._room = room or Room()
+        self._spaces: dict[tuple[int, str], Space] = {}
 
     def connect(self, context: ConnectionContext) -> Connector:
-        """A connector for an instance. Memory limits no calls, so it takes no permits."""
-        space = self._spaces.setdefault(context.configuration.get("space", ""), {})
-        return Memory(space, keep=context.configuration.get("keep", "true").lower() != "false")
+        """A connector for an instance. Memory limits no calls, so it takes no permits.
+
+        Raises SignInAgain if this server has no memory for records.
+        """
+        if not self.is_on:
+            raise SignInAgain(
+                "this server has no memory for records; start it with "
+                "OPENBULK_MEMORY_CONNECTOR=true, or delete the instance"
+            )
+        name = _space_of(context.configuration)
+        space = self._spaces.setdefault((context.organization_id, name), {})
+        return Memory(
+            space, self._room, keep=context.configuration.get("keep", "true").lower() != "false"
+        )
+
+    def keep_only(self, organization_id: int, configurations: Sequence[Mapping[str, str]]) -> None:
+        """Delete the spaces of an organization that none of its instances has any more."""
+        kept = {_space_of(configuration) for configuration in configurations}
+        for owner, name in list(self._spaces):
+            if owner == organization_id and name not in kept:
+                for records in self._spaces.pop((owner, name)).values():
+                    records.clear()
+
+
+def _space_of(configuration: Mapping[str, str]) -> str:
+    return configuration.get("space", "")

@@ -20,9 +20,11 @@ RECONNECT_SECONDS = 600
 CONNECT_SECONDS = 10
 BUSY_SECONDS = 30
 """SQLite has one writer at a time. A write waits this long for its turn."""
-_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
-"""No path: libpq would read it as the folder of a Unix socket, which has no address to check."""
-_PORT = re.compile(r"\d+", re.ASCII)
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_:-]{1,63}(?:\.[A-Za-z0-9_:-]{1,63})*\.?")
+"""No path: libpq would read it as the folder of a Unix socket, which has no address to check.
+
+Labels have from 1 to 63 characters, and a dot may end the name (RFC 1035, section 2.3.4)."""
+_PORT = re.compile(r"\d{1,5}", re.ASCII)
 _OPEN_MODES = ("disable", "allow", "prefer")
 """Modes of TLS that may end in a connection without it."""
 _SSL_MODES = (*_OPEN_MODES, "require", "verify-ca", "verify-full")
@@ -99,6 +101,17 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
     )
 
 
+def _file_in(folder: Path, name: str) -> Path | None:
+    """The file with this name; None if the folder has none."""
+    try:
+        # `resolve` follows symbolic links and `..`, so that neither leads out of the folder.
+        file = (folder / name).resolve()
+        is_file = file.is_relative_to(folder.resolve()) and file.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, a loop of links
+        return None
+    return file if is_file else None
+
+
 def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncEngine:
     """An engine for an existing file in the folder for SQLite files. Raises BadInput."""
     if folder is None:
@@ -108,9 +121,8 @@ def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncE
     name = configuration.get("db.file", "")
     if not name:
         raise BadInput("db.file is missing; name a file in the folder of OPENBULK_SQLITE_FOLDER")
-    # `resolve` follows symbolic links and `..`, so that neither leads out of the folder.
-    file = (folder / name).resolve()
-    if not file.is_relative_to(folder.resolve()) or not file.is_file():
+    file = _file_in(folder, name)
+    if file is None:
         raise BadInput(
             f"db.file: there is no file {name[:60]!r} in the folder of OPENBULK_SQLITE_FOLDER"
         )

@@ -14,6 +14,7 @@ import structlog
 
 from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.domain.workflow import Run, RunStatus, Transfer, TransferSpec
+from openbulk.engine.queue.periodic import do_each
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 
@@ -69,8 +70,8 @@ class Workflows:
 
     async def sweep(self) -> None:
         """Continue the runs that a dead process has dropped."""
-        for run in await self._runs.unfinished_runs():
-            await self.advance(run)
+        runs = await self._runs.unfinished_runs()
+        await do_each(runs, self.advance, lambda run: f"workflow {run.id}")
 
     async def advance(self, run: Run) -> None:
         """Take the steps of a run that are due. No-op while it waits for a job."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from openbulk.domain.workflow import Run, Schedule, TransferSpec
+from openbulk.engine.queue.periodic import do_each
 from openbulk.engine.workflows.cron import next_after
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.storage.schedules import Schedules
@@ -37,10 +38,11 @@ class Scheduler:
 
     async def run_due(self) -> None:
         """Begin the runs that are due."""
-        for schedule in await self._schedules.due(self._now()):
-            await self._run(schedule, self._now())
+        due = await self._schedules.due(self._now())
+        await do_each(due, self._run, lambda schedule: f"schedule {schedule.id}")
 
-    async def _run(self, schedule: Schedule, now: datetime) -> None:
+    async def _run(self, schedule: Schedule) -> None:
+        now = self._now()
         due_next = next_after(schedule.cron, now)
         if await self._schedules.is_running(schedule.id):
             log.info("schedule skipped: its last run is unfinished", schedule=schedule.id)

@@ -1,0 +1,25 @@
+"""The rows of a list that can be read: one that cannot costs only itself."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Row
+
+from openbulk.domain.errors import Unavailable
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+def read_each(rows: Iterable[Row[Any]], read: Callable[[Row[Any]], T], kind: str) -> list[T]:
+    """Read rows one by one; log the id of each that cannot be read, and leave it out."""
+    found: list[T] = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("row cannot be read", kind=kind, id=row.id)
+    return found

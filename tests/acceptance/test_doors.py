@@ -1,0 +1,204 @@
+"""What one caller sends never stops the server for the others."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from support.harness import Processes, Server
+from support.receiver import Receiver
+
+DEEP = "[" * 260 + "]" * 260
+
+
+@pytest.fixture
+def server(processes: Processes) -> Server:
+    return processes.server().instance("memory")
+
+
+def test_metadata_that_cannot_be_shown_is_refused_before_there_is_a_job(server: Server) -> None:
+    for value in (DEEP, '"\\ud800"', "NaN", '"\\u0000"'):
+        reply = server.upload("records", b"name\nAnn\n", f'{{"callback-payload": {value}}}')
+        assert reply.status == 400, value
+        assert "metaData.callback-payload" in reply.json["message"]
+    assert server.call("GET", "/bulk/jobs").json == []
+
+
+def test_tags_and_schedules_that_cannot_be_shown_are_refused(server: Server) -> None:
+    headers = {"Content-Type": "application/json"}
+    schedule = '{"uri": "/bulk/query", "body": {"q": "select * from records", "x": %s}, "trigger": '
+    schedule += '{"cron": "0 0 12 ? * *"}}'
+    for path, body, place in (
+        ("/instances", '{"element": {"key": "memory"}, "tags": [%s]}', "the body.tags[0]"),
+        ("/jobs", schedule, "the body.body.x"),
+    ):
+        for value in (DEEP, '"\\ud800"', "Infinity"):
+            reply = server.call("POST", path, body=(body % value).encode(), headers=headers)
+            assert (reply.status, place in reply.json["message"]) == (400, True), reply.body
+    assert server.call("GET", "/jobs").json == []
+
+
+@pytest.fixture
+def poisoned(processes: Processes, receiver: Receiver) -> Iterator[Server]:
+    """A server whose ledger has what an earlier version took."""
+    first = processes.server()
+    server = first.instance("memory", tags=["a"])
+    first.instance("memory", name="Another")
+    for _ in range(2):
+        server.done("records", b"name\nAnn\n")
+    first.process.stop()
+    with closing(sqlite3.connect(processes.folder / "data" / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE jobs SET options = ? WHERE id = 1", (f'{{"a": {DEEP}}}',))
+        ledger.execute("UPDATE instances SET tags = ? WHERE id = 1", ('["\\ud800"]',))
+        # As if the process had died between the end of the jobs and their notifications.
+        ledger.execute("UPDATE jobs SET callback_url = ?", (receiver.url,))
+    again = processes.server()
+    yield Server(again.process, server.element_token)
+
+
+def test_what_an_earlier_version_took_costs_nobody_anything(
+    poisoned: Server, receiver: Receiver
+) -> None:
+    """Lists and single answers go on, and the sweep recovers both notifications."""
+    receiver.wait_for(2, within=20)
+    for path in ("/instances", "/instances/1", "/bulk/jobs", "/bulk/1", "/bulk/1/status"):
+        reply = poisoned.call("GET", path)
+        assert reply.status == 200, (path, reply.body)
+    assert len(poisoned.call("GET", "/instances").json) == 2
+    assert len(poisoned.call("GET", "/bulk/jobs").json) == 2
+    assert "Traceback" not in poisoned.process.log()
+
+
+def test_a_row_that_cannot_be_read_is_logged_and_its_neighbours_are_shown(
+    processes: Processes,
+) -> None:
+    first = processes.server()
+    server = first.instance("memory")
+    for _ in range(2):
+        server.done("records", b"name\nAnn\n")
+    first.process.stop()
+    with closing(sqlite3.connect(processes.folder / "data" / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE jobs SET action = 'dance' WHERE id = 1")
+    again = Server(processes.server().process, server.element_token)
+    assert [job["id"] for job in again.call("GET", "/bulk/jobs").json] == [2]
+    assert "row cannot be read" in again.process.log()
+
+
+def test_page_tokens_belong_to_their_list(server: Server) -> None:
+    server.done("records", b"name\nAnn\nBob\nCid\n")
+    first = server.call("GET", "/records?pageSize=2")
+    token = first.headers["elements-next-page-token"]
+    second = server.call("GET", f"/records?pageSize=2&nextPage={token}")
+    assert (second.status, len(second.json)) == (200, 1)
+    for query in (
+        f"/log?nextPage={token}",
+        f"/records?orderBy=name&nextPage={token}",
+        "/records?nextPage=WyJhYmMiLDBd",
+        "/records?nextPage=bm9uc2Vuc2U=",
+        "/records?nextPage=" + "9" * 5_000,
+    ):
+        reply = server.call("GET", query)
+        assert (reply.status, "nextPage is not a token" in reply.json["message"]) == (400, True)
+
+
+def test_schedules_have_pages(server: Server) -> None:
+    body = {
+        "uri": "/bulk/query",
+        "body": {"q": "select * from records"},
+        "trigger": {"cron": "0 0 12 ? * *"},
+    }
+    made = [server.call("POST", "/jobs", json_body=body).json["id"] for _ in range(3)]
+    first = server.call("GET", "/jobs?pageSize=2")
+    token = first.headers["elements-next-page-token"]
+    second = server.call("GET", f"/jobs?pageSize=2&nextPage={token}")
+    assert [one["id"] for one in [*first.json, *second.json]] == made
+    assert "elements-next-page-token" not in second.headers
+    assert server.call("GET", "/jobs?nextPage=x").status == 400
+
+
+def test_memory_is_off_unless_it_is_asked_for(processes: Processes, tmp_path: Path) -> None:
+    on = processes.server()
+    server = on.instance("memory")
+    on.process.stop()
+    off = processes.server(OPENBULK_MEMORY_CONNECTOR="false")
+    reply = off.call("POST", "/instances", json_body={"element": {"key": "memory"}})
+    assert reply.status == 404
+    assert "OPENBULK_MEMORY_CONNECTOR=true" in reply.json["message"]
+    assert "memory" not in [one["key"] for one in off.call("GET", "/elements").json]
+    # An instance from before is listed, and says what is missing.
+    assert off.call("GET", "/instances").json[0]["element"]["key"] == "memory"
+    refusal = Server(off.process, server.element_token).call("GET", "/records")
+    assert refusal.status == 401
+    assert "OPENBULK_MEMORY_CONNECTOR=true" in refusal.json["message"]
+
+
+def test_records_in_memory_are_gone_with_the_last_instance_of_their_space(
+    processes: Processes,
+) -> None:
+    root = processes.server()
+    first, second = root.instance("memory"), root.instance("memory")
+    first.done("records", b"name\nAnn\n")
+    assert first.call("DELETE", "/instances").status == 200
+    assert len(second.call("GET", "/records").json) == 1
+    assert second.call("DELETE", "/instances").status == 200
+    assert root.instance("memory").call("GET", "/records").json == []
+
+
+def test_tags_and_values_have_lengths(server: Server) -> None:
+    made = {"element": {"key": "memory"}}
+    for more in (
+        {"tags": ["x"] * 101},
+        {"tags": ["x" * 201]},
+        {"name": "x" * 501},
+        {"configuration": {"space": "x" * 20_001}},
+    ):
+        assert server.call("POST", "/instances", json_body={**made, **more}).status == 400, more
+    large = json.dumps({"callback-payload": "x" * 70_000})
+    assert server.upload("records", b"name\nAnn\n", large).status == 413
+
+
+def test_an_organization_has_a_limited_number_of_instances_and_schedules(
+    processes: Processes,
+) -> None:
+    server = processes.server().instance("memory")
+    schedule = {
+        "uri": "/bulk/query",
+        "body": {"q": "select * from records"},
+        "trigger": {"cron": "0 0 12 ? * *"},
+    }
+    assert server.call("POST", "/jobs", json_body=schedule).status == 200
+    with closing(sqlite3.connect(processes.folder / "data" / "ledger.db")) as ledger, ledger:
+        copy_first_row(ledger, "schedules", 999, id="'copy' || n")
+        unique = {"id": "n + 1", "token_fingerprint": "'copy' || n"}
+        copy_first_row(ledger, "instances", 9_999, **unique)
+    workflow = [
+        {
+            "objectName": "records",
+            "targetConfiguration": {"token": server.element_token, "objectName": "records"},
+        }
+    ]
+    scheduled = {"Elements-Schedule-Request": "0 0 12 ? * *"}
+    instance = {"element": {"key": "memory"}}
+    for path, body, headers in (
+        ("/jobs", schedule, {}),
+        ("/bulk/workflows", workflow, scheduled),
+        ("/instances", instance, {}),
+        ("/elements/memory/instances", {}, {}),
+    ):
+        reply = server.call("POST", path, json_body=body, headers=headers)
+        assert (reply.status, "which is the limit" in reply.json["message"]) == (409, True), path
+
+
+def copy_first_row(ledger: sqlite3.Connection, table: str, times: int, **changed: str) -> None:
+    """Copy the first row, with SQL for the columns that change; `n` counts from 1."""
+    names = [row[1] for row in ledger.execute(f"PRAGMA table_info({table})")]
+    values = ", ".join(changed.get(name, name) for name in names)
+    ledger.execute(
+        f"WITH RECURSIVE counted(n) AS "
+        f"(SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {times}) "
+        f"INSERT INTO {table} SELECT {values} "
+        f"FROM counted, (SELECT * FROM {table} LIMIT 1)"
+    )
