@@ -71,7 +71,7 @@ def upload_contacts(caller: "Caller", eloqua: str) -> None:
     caller.get("/hubs/marketing/objects")
     step("3. Upload ten contacts. openbulk stores the file and answers with the number of a job.")
     job = caller.upload("/hubs/marketing/bulk/contact?path=/sample.csv", "sample.csv")
-    step("4. Ask for the status until the job is COMPLETE. It counts ten records, and none that failed.")
+    step("4. Ask for the status until the job is COMPLETE. Ten records, none failed.")
     status = caller.finished(f"/hubs/marketing/bulk/{job}/status")
     step("5. Look into Eloqua. The ten contacts are there.")
     contacts = get_json(f"{eloqua}/sandbox/contacts")
@@ -86,7 +86,7 @@ def upload_events(caller: "Caller", google: str) -> None:
     keys = {"apiKey": "demo", "apiSecret": "demo-secret"}
     parameters = {**keys, "callbackUrl": CALLBACK, "base.url": google}
     url = caller.get("/elements/googlecalendar/oauth/url", parameters)["oauthUrl"]
-    step("2. A person opens that page and presses Allow. Google sends the browser back with a code.")
+    step("2. A person opens that page and presses Allow. Google sends them back with a code.")
     code = press_allow(url)
     show(f"{CALLBACK}?code={code[:8]}...")
     step("3. Sign in with this code. The answer holds a new token.")
