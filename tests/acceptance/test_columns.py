@@ -100,6 +100,20 @@ UPSERT = {"action": "upsert"}
         (
             "google",
             "events",
+            b"summary,start.date,Ende\nx,2026-03-01,2026-03-02\n",
+            {},
+            "'Ende' is not a field of events; did you mean 'end.dateTime' or 'end.date'?",
+        ),
+        (
+            "google",
+            "events",
+            b'[{"summary": "x", "start": {"date": "2026-03-01"}, "ende": {"date": "2026-03-02"}}]',
+            {},
+            "'ende' is not a field of events; did you mean 'end'?",
+        ),
+        (
+            "google",
+            "events",
             b"Subject,Start Date,Start Tim,Descripton\nx,2026-03-01,10:00,y\n",
             {},
             "'Start Tim' is not a column of Google Calendar's CSV; did you mean 'Start Time'?; "
@@ -447,3 +461,10 @@ def test_cases_of_column_names(
     created(server, object, file)
     with postgres.connect(database) as connection:
         assert connection.execute(f'SELECT * FROM "{object}"').fetchall() == right
+
+
+@pytest.mark.parametrize("column", ["organizer", "creator"])
+def test_a_column_of_what_google_fills_itself_is_left_out(services: Services, column: str) -> None:
+    """Although it means a whole object there."""
+    file = f"summary,start.date,end.date,{column}\nx,2026-03-01,2026-03-02,Ann\n"
+    created(services.google, "events", file.encode())

@@ -99,7 +99,7 @@ def test_a_column_is_found_by_name_in_any_case_by_title_and_by_path(
         ("start.date.day", "did you mean 'start.date'?"),
         ("LastName.first", "did you mean 'LastName'?"),
         ("attendees.email", "did you mean 'attendees[0].email'?"),
-        ("start[0]", "did you mean 'start'?"),
+        ("start[0]", "did you mean 'start.dateTime' or 'start.date'?"),
         ("zzz", "its fields are: id, LastName, C_EmailAddress"),
         ("", "its fields are"),
         (".", "its fields are"),

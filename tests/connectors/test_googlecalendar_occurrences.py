@@ -253,6 +253,33 @@ async def test_one_uid_for_two_events_costs_the_second(connector: Connector) -> 
     )
 
 
+@pytest.mark.parametrize("more", [{"start": {"date": "2026-04-01"}}, {"summary": "Concert"}])
+async def test_a_cancelled_row_of_another_event_deletes_none_of_an_earlier_row(
+    connector: Connector, http: aiohttp.ClientSession, url: str, more: dict[str, object]
+) -> None:
+    """Two events under one iCalUID are never taken for one."""
+    first = event("Fair", iCalUID=UID)
+    other = {**first, "end": {"date": "2026-04-02"}, "status": "cancelled", **more}
+    outcomes = await write_rows(connector, target(), first, other)
+    assert outcomes[0].kind is OutcomeKind.CREATED
+    assert outcomes[1].problem is not None
+    assert outcomes[1].problem.message == (
+        f"row 1 has the iCalUID '{UID}', too, and is another event by its {next(iter(more))}; "
+        "give each event an iCalUID of its own"
+    )
+    assert [one["summary"] for one in await held(http, url)] == ["Fair"]
+
+
+@pytest.mark.parametrize("row", [event("Fair"), {}])
+async def test_a_cancelled_row_of_the_same_event_deletes_it(
+    connector: Connector, http: aiohttp.ClientSession, url: str, row: dict[str, object]
+) -> None:
+    called_off = {**row, "iCalUID": UID, "status": "cancelled"}
+    rows = [event("Fair", iCalUID=UID), called_off]
+    assert await kinds(connector, target(), *rows) == [OutcomeKind.CREATED, OutcomeKind.DELETED]
+    assert await held(http, url) == []
+
+
 async def test_a_cancelled_row_costs_one_look(
     connector: Connector, http: aiohttp.ClientSession, url: str
 ) -> None:

@@ -31,11 +31,16 @@ MOVED: dict[str, Any] = {
     "end": at("2026-10-26T10:45:00"),
 }
 CALLED_OFF = {**MOVED, "originalStartTime": at("2026-11-02T08:00:00"), "status": "cancelled"}
+DAYS = ("10-19", "10-26", "11-02", "11-09")
 AN_HOUR_LATER = {"start": at("2026-10-19T09:00:00"), "end": at("2026-10-19T09:45:00")}
 REMOVED = "the series no longer has these dates, and their changes were removed from the calendar: "
 KEPT = (
     "the calendar has changes of its own on these dates of the series, which the file does not "
     "have, and they stay: "
+)
+BESIDE = (
+    "the series does not have these dates, and the file and the calendar have changes of them, "
+    "which happen beside it: "
 )
 
 
@@ -130,6 +135,84 @@ async def test_dates_with_rows_of_their_own_get_no_remark(
     assert [outcome.remark for outcome in outcomes] == [""] * 3
     after = await calls(http, url)
     assert {**after, "GET": 0} == {**before, "GET": 0}, "nothing was written"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_changed_date_that_the_series_in_the_file_does_not_have_is_told(
+    connector: Connector, *, is_first: bool
+) -> None:
+    """The file has it as the calendar has it, so it stays, and happens beside the series."""
+    await upload(connector, "1", SERIES, MOVED)
+    later = {**SERIES, **AN_HOUR_LATER}
+    rows = [MOVED, later] if is_first else [later, MOVED]
+    outcomes = await upload(connector, "2", *rows)
+    assert [one.remark for one in outcomes if one.kind is OutcomeKind.UPDATED] == [
+        f"{BESIDE}2026-10-26"
+    ]
+    dates = ["10-19T09", "10-26T09", "10-26T10", "11-02T09", "11-09T09"]
+    assert await starts(connector) == [f"2026-{date}" for date in dates]
+    called_off = {**MOVED, "status": "cancelled"}
+    outcomes = await upload(connector, "3", later, called_off)
+    assert [(one.kind, one.remark) for one in outcomes] == [
+        (OutcomeKind.UNCHANGED, ""),
+        (OutcomeKind.DELETED, ""),
+    ]
+
+
+async def test_a_date_that_the_series_will_have_comes_too_early(connector: Connector) -> None:
+    """The row of the series may come later in the file."""
+    await upload(connector, "1", SERIES)
+    moved = {**MOVED, "originalStartTime": at("2026-10-26T09:00:00")}
+    later = {**SERIES, **AN_HOUR_LATER}
+    (early,) = await write_rows(connector, target(run="2", job_records=File(moved, later)), moved)
+    assert early.is_early
+    outcomes = await upload(connector, "2", later, moved)
+    assert [one.kind for one in outcomes] == [OutcomeKind.UPDATED] * 2
+
+
+async def test_a_removed_date_does_not_come_back_beside_its_series(connector: Connector) -> None:
+    """As in a calendar that never had it."""
+    await upload(connector, "1", SERIES, MOVED)
+    later = {**SERIES, **AN_HOUR_LATER}
+    await upload(connector, "2", later)
+    _, refused = await upload(connector, "3", later, MOVED)
+    assert refused.problem is not None
+    assert "has no occurrence at 2026-10-26T08:00:00" in refused.problem.message
+    assert await starts(connector) == [f"2026-{day}T09" for day in DAYS]
+    outcomes = await upload(connector, "4", SERIES, MOVED)
+    assert [one.kind for one in outcomes] == [OutcomeKind.UPDATED] * 2
+
+
+async def test_two_rows_for_one_date_say_that_they_are(connector: Connector) -> None:
+    """They are no two events. A later row may call the date off."""
+    other = {**MOVED, "start": at("2026-10-26T10:15:00")}
+    called_off = {**other, "status": "cancelled"}
+    outcomes = await upload(connector, "1", SERIES, MOVED, other, called_off)
+    assert outcomes[2].problem is not None
+    assert outcomes[2].problem.message == (
+        "row 2 is the same date of the series with iCalUID 'maths@x', too, and differs in its "
+        "start; keep one of them"
+    )
+    assert outcomes[3].kind is OutcomeKind.DELETED
+
+
+async def test_a_row_of_a_single_event_leaves_a_series_and_says_so(connector: Connector) -> None:
+    """A calendar file has no way to say that a series ends."""
+    await upload(connector, "1", SERIES)
+    single = {name: value for name, value in SERIES.items() if name != "recurrence"}
+    (outcome,) = await upload(connector, "2", single)
+    assert (outcome.kind, outcome.remark) == (
+        OutcomeKind.UNCHANGED,
+        "the calendar has a series here, and the row has no recurrence: the series and all its "
+        "dates stay; to make it a single event, delete the series first, or send recurrence [] in "
+        "JSON",
+    )
+    (outcome,) = await upload(connector, "3", {**single, **AN_HOUR_LATER}, action=Action.UPDATE)
+    assert (outcome.kind, outcome.remark) == (OutcomeKind.UPDATED, "")
+    assert len(await starts(connector)) == 4
+    (outcome,) = await upload(connector, "4", {**single, "recurrence": []})
+    assert (outcome.kind, outcome.remark) == (OutcomeKind.UPDATED, "")
+    assert await starts(connector) == ["2026-10-19T08"]
 
 
 async def test_a_date_that_was_called_off_takes_place_again_if_its_row_says_so(

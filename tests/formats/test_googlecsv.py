@@ -260,6 +260,8 @@ def test_a_misspelt_column_is_refused(column: str, meant: str) -> None:
         *("Meeting Organizer", "Required Attendees", "Optional Attendees", "Meeting Resources"),
         *("Billing Information", "Categories", "Mileage", "Priority", "Sensitivity", "Due Date"),
         *("Show time as", "Reminder on/off", "Reminder Date", "Reminder Time", "Guests", "Room"),
+        *("Calendar", "Send Date", "Sent Date", "Restart Time", "Allocation", "Prescription"),
+        *("Half Day Event", "Location 2", "Location ID", "LocationURL", "Description EN"),
     ],
 )
 def test_a_column_of_another_name_is_not_called_misspelt(column: str) -> None:

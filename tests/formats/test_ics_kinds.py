@@ -765,6 +765,44 @@ def test_a_cancellation_is_a_newer_version() -> None:
         assert row.values["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_cancellation_of_another_event_calls_nothing_off(*, is_first: bool) -> None:
+    """Two events under one UID are two, also if one of them is cancelled."""
+    text = f"UID:a\nSUMMARY:s\n{START}"
+    cancelled = f"UID:a\nSUMMARY:other\nSTATUS:CANCELLED\n{START}".replace("20260604", "20260605")
+    found = read(calendar(*([cancelled, text] if is_first else [text, cancelled])))
+    refused, sent = found if is_first else reversed(found)
+    assert sent.values is not None
+    assert sent.values["summary"] == "s"
+    assert refused.problem is not None
+    word = "is used again" if is_first else "was used before"
+    assert f"{word} in the file, for another event, on line " in refused.problem.message
+
+
+def test_a_cancellation_without_a_start_is_of_the_event_of_its_uid() -> None:
+    (row,) = read(calendar(f"UID:a\nSUMMARY:s\n{START}", "UID:a\nSTATUS:CANCELLED"))
+    assert row.values is not None
+    assert row.values["status"] == "cancelled"
+
+
+def test_a_cancellation_of_a_date_is_of_that_date_whenever_it_starts() -> None:
+    """RECURRENCE-ID says which it is."""
+    date = "UID:a\nRECURRENCE-ID;TZID=Europe/Berlin:20260611T100000\n"
+    moved = f"{date}DTSTART;TZID=Europe/Berlin:20260612T100000"
+    called_off = f"{date}STATUS:CANCELLED\nDTSTART;TZID=Europe/Berlin:20260611T100000"
+    _, row = read(calendar(f"UID:a\n{START}RRULE:FREQ=WEEKLY", moved, called_off))
+    assert row.values is not None
+    assert row.values["status"] == "cancelled"
+
+
+def test_a_newer_cancellation_may_have_another_start() -> None:
+    """SEQUENCE says that it is a version of the same event."""
+    moved = f"UID:a\nSEQUENCE:1\nSTATUS:CANCELLED\n{START}".replace("20260604", "20260605")
+    (row,) = read(calendar(f"UID:a\n{START}", moved))
+    assert row.values is not None
+    assert row.values["status"] == "cancelled"
+
+
 def test_other_events_of_one_uid_are_refused_and_their_neighbours_are_not() -> None:
     """Each of them names the first."""
     found = read(calendar(*(f"UID:a\nSUMMARY:{n}\n{START}" for n in range(3)), f"UID:b\n{START}"))
@@ -1077,6 +1115,21 @@ TZOFFSETTO:+0300
 END:STANDARD
 END:VTIMEZONE
 """
+
+
+def test_a_zone_that_is_described_as_two_is_not_chosen_from() -> None:
+    """Files that were put together have both."""
+    head = MOSCOW_AS_BERLIN.replace("Europe/Berlin", "School")
+    other = head.replace("+0300", "+0400")
+    lines = START.replace("Europe/Berlin", "School")
+    (row,) = read(calendar(lines, head=head + other))
+    assert row.problem is not None
+    assert row.problem.message == (
+        "DTSTART on line 20 is in the time zone 'School', whose VTIMEZONE on line 11 is another "
+        "zone than that of the same name on line 3; correct it, or use an IANA name like "
+        "Europe/Berlin"
+    )
+    assert event(lines, head + head)["start"]["timeZone"] == event(lines, head)["start"]["timeZone"]
 
 
 def test_a_vtimezone_that_contradicts_its_name_is_told() -> None:

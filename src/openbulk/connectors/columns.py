@@ -166,14 +166,7 @@ class Columns:
 
         Its dates alone if it has any; none if a column means a single value, a list or anything.
         """
-        try:
-            column = self._root.column(name)
-        except FieldError:
-            return ()
-        prefix = f"{path_text(column.path)}."
-        fields = column.level.fields
-        dates = [one for one in ("dateTime", "date") if one in fields]
-        return [f"{prefix}{one}" for one in dates or fields]
+        return self._root.inner_columns_of(name)
 
     def describe_unknown(self, names: Iterable[str]) -> list[str]:
         """A sentence for each column that means no field, with the field that it could mean.
@@ -213,6 +206,11 @@ class _Level:
         """Names that are fields as they stand, and whose values have no names to resolve."""
         self.read_only: frozenset[str] = frozenset()
         """Fields that are left out."""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the service fills it itself."""
+        return bool(self._schema.get("readOnly"))
 
     @cached_property
     def is_list(self) -> bool:
@@ -394,6 +392,19 @@ class _Level:
         titles = ((field.get("title"), name) for name, field in self._properties.items())
         return _group((fold(title), name) for title, name in titles if title)
 
+    def inner_columns_of(self, name: str) -> Sequence[str]:
+        """The columns to have in place of one that means a whole object; none if it does not.
+
+        None for an object that the service fills itself: what a file has there is not sent.
+        """
+        try:
+            column = self.column(name)
+        except FieldError:
+            return ()
+        fields = () if column.level.is_read_only else column.level.fields
+        dates = [one for one in ("dateTime", "date") if one in fields]
+        return [path_text((*column.path, one)) for one in dates or fields]
+
     # --- a name that means nothing ---
 
     def _full(self, name: str) -> str:
@@ -410,7 +421,10 @@ class _Level:
     def _describe_unknown(self, name: str) -> str:
         near = get_close_matches(fold(name), self._known_names, 1)
         if near:
-            hint = f"did you mean {self._known_names[near[0]]!r}?"
+            meant = self._known_names[near[0]]
+            # A cell of a table holds no object.
+            inner = self.inner_columns_of(meant) if self._names_are_paths else ()
+            hint = f"did you mean {' or '.join(map(repr, inner or [meant]))}?"
         else:
             names = [self._full(path) for path in self._shown_fields()]
             more = f" and {len(names) - MAX_SHOWN} more" * (len(names) > MAX_SHOWN)

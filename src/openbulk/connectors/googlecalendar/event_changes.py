@@ -41,6 +41,7 @@ class EventChanges:
             if is_cancelled(event):
                 return Outcome(row.number, kind_of_missing(row), old_id)
             _require_newest(row, event)
+            await self._require_own_removal(row, event)
             return await self.remove(row, old_id)
         wanted = await self._fields_for(row, event)
         if is_cancelled(event):
@@ -67,6 +68,17 @@ class EventChanges:
             return None
         self._lookup.remember(row, changed)
         return outcome_of(row, OutcomeKind.UPDATED, old_id, changed)
+
+    async def _require_own_removal(self, row: EventRow, event: Event) -> None:
+        """Raise FieldError if a row calls off another event than an earlier row has written."""
+        different = changes(row.fields, event)
+        if row.original_start is not None or not _APPEARANCE & different.keys():
+            return
+        claims = self._lookup.claims_of(row.target)
+        claims.claim(row, str(event["id"]))
+        first_row = await claims.first_row(row, str(event["id"]))
+        if first_row != row.number:
+            _require_same_event(row, first_row, different)
 
     async def remove(self, row: EventRow, old_id: str) -> Outcome:
         """Delete an event, or cancel an occurrence."""
@@ -122,13 +134,20 @@ def _require_same_event(row: EventRow, first_row: int, different: Mapping[str, A
             "rows says which event they mean: give each an id or an iCalUID, or name the column "
             "that identifies events with metaData.identifierFieldName",
         )
-    if row.identity.field == ICAL_UID and _APPEARANCE & different.keys():
+    if row.identity.field != ICAL_UID or not _APPEARANCE & different.keys():
+        return
+    by = " and ".join(sorted(_APPEARANCE & different.keys()))
+    if row.original_start is not None:
         raise FieldError(
-            ICAL_UID,
-            f"row {first_row} has the {row.identity}, too, and is another event by its "
-            f"{' and '.join(sorted(_APPEARANCE & different.keys()))}; give each event an iCalUID "
-            "of its own",
+            "originalStartTime",
+            f"row {first_row} is the same date of the series with {row.identity}, too, and differs "
+            f"in its {by}; keep one of them",
         )
+    raise FieldError(
+        ICAL_UID,
+        f"row {first_row} has the {row.identity}, too, and is another event by its {by}; give each "
+        "event an iCalUID of its own",
+    )
 
 
 def _require_newest(row: EventRow, event: Event) -> None:

@@ -7,23 +7,25 @@ series.
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.event_rows import RowReader
-from openbulk.connectors.googlecalendar.events import Event, private_property
+from openbulk.connectors.googlecalendar.events import Event, is_cancelled, private_property
 from openbulk.connectors.googlecalendar.identity import identity_of
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart
 from openbulk.domain.records import Record, Target
 
 _SCHEMA = """
-CREATE TABLE dates (calendar TEXT, field TEXT, value TEXT, moment TEXT, is_day INTEGER, zone TEXT);
+CREATE TABLE dates (
+    calendar TEXT, field TEXT, value TEXT, happens INTEGER, moment TEXT, is_day INTEGER, zone TEXT
+);
 CREATE INDEX by_series ON dates (calendar, field, value);
 """
-_ADD = "INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?)"
+_ADD = "INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?, ?)"
 _OF_SERIES = """
-SELECT moment, is_day, zone FROM dates WHERE calendar = ? AND field = ? AND value = ?
+SELECT happens, moment, is_day, zone FROM dates WHERE calendar = ? AND field = ? AND value = ?
 """
 
 
@@ -63,14 +65,17 @@ class FileDates:
             return  # this row is refused, and is no date
         if series is not None:
             place = draft.calendar, series.field, series.value
-            self._database.execute(_ADD, (*place, *draft.original_start.pack()))
+            happens = not is_cancelled(draft.body)
+            self._database.execute(_ADD, (*place, happens, *draft.original_start.pack()))
 
-    def of_series(self, series: Event, calendar: str, calendar_zone: str) -> frozenset[str]:
-        """The dates of a series, as `occurrence_name` names them."""
-        names: set[str | None] = set()
+    def of_series(self, series: Event, calendar: str, calendar_zone: str) -> Mapping[str, bool]:
+        """The dates of a series, as `occurrence_name` names them; False for those called off."""
+        dates: dict[str, bool] = {}
         for field in self._fields or ():
             value = series.get(field) or private_property(series, field)
-            for found in self._database.execute(_OF_SERIES, (calendar, field, value)):
+            found = self._database.execute(_OF_SERIES, (calendar, field, value))
+            for happens, *original_start in found:
                 with suppress(FieldError, ValueError):
-                    names.add(OriginalStart.unpack(*found).fit_to(series, calendar_zone).name)
-        return frozenset(filter(None, names))
+                    date = OriginalStart.unpack(*original_start).fit_to(series, calendar_zone)
+                    dates[date.name or ""] = bool(happens)
+        return dates

@@ -14,8 +14,8 @@ from openbulk.connectors.googlecalendar.event_changes import (
 )
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow
-from openbulk.connectors.googlecalendar.events import Event
-from openbulk.connectors.googlecalendar.recurrence import OriginalStart
+from openbulk.connectors.googlecalendar.events import Event, is_cancelled
+from openbulk.connectors.googlecalendar.recurrence import OriginalStart, dates_that_are_none
 from openbulk.connectors.googlecalendar.splits import SeriesSplits
 from openbulk.domain.records import Action, Outcome, OutcomeKind
 
@@ -42,7 +42,9 @@ class OccurrenceUploads:
             return await self._splits.write(row, series, original_start)
         row = _place(row, original_start.name)
         if row.target.action in _COMPARING:
-            outcome = await self._changes.change(row, await self._lookup.find(row))
+            event = await self._lookup.find(row)
+            _require_no_revival(row, original_start, series, event)
+            outcome = await self._changes.change(row, event)
             if outcome is not None:
                 return outcome
         return await self._change_first_time(row, original_start, series)
@@ -68,12 +70,7 @@ class OccurrenceUploads:
             return await self._changes.remove(row, occurrence_id)
         changed = await self._calls.patch(row, occurrence_id, row.fields)
         if changed is None:
-            raise FieldError(
-                "originalStartTime",
-                f"the series {row.identity} has no occurrence at {original_start}; write when the "
-                "series has it there, or remove originalStartTime (RECURRENCE-ID) to make it a "
-                "single event",
-            )
+            raise _no_occurrence(row, original_start)
         self._lookup.remember(row, changed)
         return outcome_of(row, OutcomeKind.UPDATED, occurrence_id, changed)
 
@@ -101,6 +98,27 @@ class OccurrenceUploads:
             "whole series, with its dates behind it, or remove originalStartTime (RECURRENCE-ID) "
             "to make this a single event",
         )
+
+
+def _require_no_revival(
+    row: EventRow, original_start: OriginalStart, series: Event, event: Event | None
+) -> None:
+    """Raise RecordTooEarly if a date was removed because the series does not have it any more.
+
+    Google would have it happen beside the series.
+    """
+    if event is None or not is_cancelled(event) or row.is_removal:
+        return
+    if dates_that_are_none(series, [original_start.name]):
+        raise _no_occurrence(row, original_start)
+
+
+def _no_occurrence(row: EventRow, original_start: OriginalStart) -> RecordTooEarly:
+    return RecordTooEarly(
+        "originalStartTime",
+        f"the series {row.identity} has no occurrence at {original_start}; write when the series "
+        "has it there, or remove originalStartTime (RECURRENCE-ID) to make it a single event",
+    )
 
 
 def _place(row: EventRow, name: str | None) -> EventRow:

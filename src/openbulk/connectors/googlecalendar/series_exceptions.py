@@ -6,7 +6,7 @@ those of dates that the series does not have any more (BuilderIO/agent-native pu
 Such a date would happen twice: where the series now has it, and where it was before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
@@ -15,12 +15,16 @@ from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
 from openbulk.connectors.googlecalendar.file_dates import FileDates
 from openbulk.connectors.googlecalendar.recurrence import dates_that_are_none
-from openbulk.domain.records import Outcome, Target
+from openbulk.domain.records import Action, Outcome, Target
 
 MAX_JOBS = 8
 """Jobs whose dates are kept; those of another one are read again."""
 _SHOWN_DATES = 5
 _SCHEDULE = frozenset({"start", "recurrence"})
+_STAYS_A_SERIES = (
+    "the calendar has a series here, and the row has no recurrence: the series and all its dates "
+    "stay; to make it a single event, delete the series first, or send recurrence [] in JSON"
+)
 
 
 class SeriesExceptions:
@@ -39,24 +43,32 @@ class SeriesExceptions:
         """
         if not before.get("recurrence") or not _SCHEDULE & row.fields.keys():
             return outcome
+        remarks = [_STAYS_A_SERIES] if _is_single(row) else []
+        remarks += await self._settle_dates(row, before)
+        return replace(outcome, remark="; ".join(remarks))
+
+    async def _settle_dates(self, row: EventRow, before: Event) -> Sequence[str]:
+        """Remove changed dates that a series has no more; return remarks."""
         series = await self._lookup.find(row) or before
         exceptions = await self._lookup.exceptions_of(row, series)
         if not exceptions:
-            return outcome
+            return []
         named = await self._dates_with_rows(row, series)
         unnamed = {name: one for name, one in exceptions.items() if name not in named}
-        gone = dates_that_are_none(series, unnamed)
-        removed = {name: unnamed[name] for name in gone if not is_cancelled(unnamed[name])}
+        happening = {name: one for name, one in exceptions.items() if not is_cancelled(one)}
+        gone = dates_that_are_none(series, exceptions)
+        removed = {name: unnamed[name] for name in gone & unnamed.keys() & happening.keys()}
         for event in removed.values():
             await self._calls.delete(row, str(event["id"]))
             self._lookup.forget(row, str(event["id"]))
         # A single call has no file that could name them.
         is_whole_file = row.target.job_records is not None
         kept = unnamed.keys() - gone if is_whole_file else ()
-        return replace(outcome, remark=_remark(removed, kept))
+        own = {name for name, happens in named.items() if happens}
+        return _remarks(removed, kept, gone & own & happening.keys())
 
-    async def _dates_with_rows(self, row: EventRow, series: Event) -> frozenset[str]:
-        """The dates of a series that have rows of their own in the job."""
+    async def _dates_with_rows(self, row: EventRow, series: Event) -> Mapping[str, bool]:
+        """The dates of a series with rows of their own in the job; False if called off there."""
         dates = await self._dates_of(row.target)
         zone = "UTC"
         # The day of a moment is that in the calendar's zone.
@@ -74,8 +86,17 @@ class SeriesExceptions:
         return dates
 
 
-def _remark(removed: Iterable[str], kept: Iterable[str]) -> str:
-    """What a person should know of the dates of a series; "" for nothing."""
+def _is_single(row: EventRow) -> bool:
+    """Whether a row says all of an event, which is not a series.
+
+    An update says only what is to change.
+    """
+    is_whole = row.target.action is Action.UPSERT and "start" in row.fields
+    return is_whole and "recurrence" not in row.fields
+
+
+def _remarks(removed: Iterable[str], kept: Iterable[str], beside: Iterable[str]) -> Sequence[str]:
+    """What a person should know of the dates of a series."""
     sentences = []
     if removed:
         sentences.append(
@@ -87,7 +108,12 @@ def _remark(removed: Iterable[str], kept: Iterable[str]) -> str:
             "the calendar has changes of its own on these dates of the series, which the file does "
             f"not have, and they stay: {_list_days(kept)}"
         )
-    return "; ".join(sentences)
+    if beside:
+        sentences.append(
+            "the series does not have these dates, and the file and the calendar have changes of "
+            f"them, which happen beside it: {_list_days(beside)}"
+        )
+    return sentences
 
 
 def _list_days(names: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """The columns of Google Calendar's CSV, and how they identify a file."""
 
 import codecs
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,6 +46,8 @@ _OUTLOOK_COLUMNS = frozenset(
 """Columns that Outlook fills for each event, and that say nothing of most."""
 _LIKENESS_OF_TYPOS = 0.82
 """`Start Tim` is like `Start Time`, but `Due Date` is not like `End Date`."""
+_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+|\d+")
+"""A word of a name, also of one in camel case: `calendarId` has two."""
 
 Cells = Mapping[str, str]
 """The cells of a row, by the names of their columns in lower case."""
@@ -88,9 +91,26 @@ def _describe_misspelt(name: str, absent: Sequence[str]) -> str | None:
     `absent` are the columns that the file does not have.
     """
     meant = likely_name(" ".join(name.split()), absent, _LIKENESS_OF_TYPOS)
-    if meant is None:
+    if meant is None or _is_name_of_its_own(name, meant):
         return None
     return f"{name!r} is not a column of Google Calendar's CSV; did you mean {meant!r}?"
+
+
+def _is_name_of_its_own(name: str, known: str) -> bool:
+    """Whether a name that is like a known one is none the less no typo of it.
+
+    `Send Date` is not `End Date`: people mistype the first letter least. `Location 2`,
+    `Description EN` and `Calendar` have the words of `Location`, `Description` and `calendarId`,
+    and more or fewer.
+    """
+    words, known_words = _words_of(name), _words_of(known)
+    if words[:1] and words[0][0] != known_words[0][0]:
+        return True
+    return set(words) < set(known_words) or set(words) > set(known_words)
+
+
+def _words_of(name: str) -> Sequence[str]:
+    return [word.lower() for word in _WORD.findall(name)]
 
 
 def _require_distinct_columns(header: Sequence[str]) -> None:

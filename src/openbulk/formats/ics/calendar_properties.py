@@ -4,7 +4,7 @@ A file may hold several, one after another; what one of them states applies to i
 (RFC 5545, section 3.4).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -134,7 +134,7 @@ class _Draft:
         calendar_zone = find_iana_zone(name)
         # A description may fit several zones, and the calendar's may be one that is described.
         zones = map(partial(_identify, calendar_zone), self._time_zones)
-        described = {one.name: one for one in zones}
+        described = _by_name(zones)
         method = header.get("METHOD", Property("METHOD", ""))
         calendar = CalendarProperties(described_zones=described, method=method.word)
         if not stated.value:
@@ -143,6 +143,17 @@ class _Draft:
             return replace(calendar, zone=calendar.require_zone(name, stated.place))
         except ValueError as error:
             return replace(calendar, zone_problem=str(error))
+
+
+def _by_name(zones: Iterable[VTimezone]) -> Mapping[str, VTimezone]:
+    """By their names; one that is described as two zones is neither."""
+    by_name: dict[str, VTimezone] = {}
+    for one in zones:
+        other = by_name.setdefault(one.name, one)
+        if other.zone != one.zone:
+            problem = f"is another zone than that of the same name on line {other.line}"
+            by_name[one.name] = replace(one, zone="", problem=problem)
+    return by_name
 
 
 def _identify(calendar_zone: str | None, component: Component) -> VTimezone:

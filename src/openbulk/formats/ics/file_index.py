@@ -331,13 +331,13 @@ def _unpack_start(packed: bytes | None) -> SeriesStart | None:
 
 
 def _pack_version(version: Version) -> Sequence[object]:
-    return version.line, *version.rank, version.appearance.hex(), version.content.hex()
+    digests = version.start, version.appearance, version.content
+    return version.line, *version.rank, *(digest.hex() for digest in digests)
 
 
 def _unpack_version(packed: bytes) -> Version:
-    line, sequence, stamp, is_cancelled, appearance, content = orjson.loads(packed)
-    digests = bytes.fromhex(appearance), bytes.fromhex(content)
-    return Version(line, sequence, stamp, is_cancelled, *digests)
+    line, sequence, stamp, is_cancelled, *digests = orjson.loads(packed)
+    return Version(line, sequence, stamp, is_cancelled, *map(bytes.fromhex, digests))
 
 
 def _unpack_calendar(packed: bytes) -> CalendarProperties:

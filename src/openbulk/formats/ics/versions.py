@@ -30,6 +30,9 @@ class Version:
     sequence: int
     stamp: str
     is_cancelled: bool
+    start: bytes
+    """Stands for its start; empty if it has none, as a cancellation may, and for one date of a
+    series, which RECURRENCE-ID identifies."""
     appearance: bytes
     """Stands for its start and summary: what people know an event by."""
     content: bytes
@@ -38,13 +41,15 @@ class Version:
     @classmethod
     def of(cls, event: ParsedEvent, line: int) -> "Version":
         """The version that an event is, which begins on that line."""
-        appearance = [event.values.get("start"), event.values.get("summary")]
+        start = event.values.get("start")
+        appearance = [start, event.values.get("summary")]
         content = {key: value for key, value in event.values.items() if key not in _OF_THE_VERSION}
         return cls(
             line,
             event.sequence,
             event.stamp,
             event.is_cancelled,
+            _digest(start) if start and event.times.original_start is None else b"",
             _digest(appearance),
             _digest(content),
         )
@@ -56,8 +61,11 @@ class Version:
 
     def is_comparable(self, other: "Version") -> bool:
         """Whether both are versions of one event, and something says which is newer."""
-        if (self.sequence, self.is_cancelled) != (other.sequence, other.is_cancelled):
+        if self.sequence != other.sequence:
             return True
+        if self.is_cancelled != other.is_cancelled:
+            # Programs change the summary of what they cancel: "Canceled: Maths".
+            return self.start == other.start or not (self.start and other.start)
         # The same event twice: either of them will do.
         if self.content == other.content:
             return True
@@ -86,6 +94,9 @@ def judge(versions: Iterator[Version]) -> Iterator[Verdict]:
     current = next(versions)
     for version in versions:
         if not current.is_comparable(version):
+            if current.is_cancelled and not version.is_cancelled:
+                # A cancellation in doubt must not delete the event.
+                current, version = version, current  # noqa: PLW2901
             yield Verdict(version.line, Standing.DOUBTFUL, _describe_doubt(version, current))
         else:
             older, current = sorted((current, version), key=lambda one: one.rank)
@@ -95,8 +106,9 @@ def judge(versions: Iterator[Version]) -> Iterator[Verdict]:
 
 def _describe_doubt(version: Version, current: Version) -> str:
     if version.appearance != current.appearance:
+        where = "was used before" if current.line < version.line else "is used again"
         return (
-            f"the UID of the event on line {version.line} was used before in the file, for another "
+            f"the UID of the event on line {version.line} {where} in the file, for another "
             f"event, on line {current.line}; give each event a UID of its own"
         )
     return (
