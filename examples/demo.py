@@ -52,28 +52,28 @@ openbulk                   {server}
 Oracle Eloqua (sandbox)    {eloqua}
 Google Calendar (sandbox)  {google}
 
-Three things below are the same in each command. Run the commands where openbulk's files are.
+Every command uses some of these three values. You can try the commands in openbulk's folder.
 $API    {server}{API}
 $AUTH   Authorization: User ..., Organization ...
-        the secrets that openbulk prints at its first start
+        the two secrets that openbulk writes into a file at its first start
 $TOKEN  the token of the instance, from the answer to its sign-in""")
 
 
 def upload_contacts(caller: "Caller", eloqua: str) -> None:
     """The first flow: a file of contacts goes into a marketing service."""
     heading("Flow 1: ten contacts into Oracle Eloqua")
-    step("1. Sign in to Eloqua. This makes an instance; the answer holds its token.")
+    step("1. Sign in to Eloqua. The answer holds a token. The next commands send it.")
     configuration = {"base.url": eloqua, "username": "Acme\\admin", "password": "secret"}
     caller.sign_in(
         {"element": {"key": "eloqua"}, "name": "Marketing", "configuration": configuration}
     )
-    step("2. List the objects of the service.")
+    step("2. List the kinds of records that Eloqua has. They are called objects.")
     caller.get("/hubs/marketing/objects")
-    step("3. Upload a file of contacts. The answer comes at once: the upload is a job now.")
+    step("3. Upload ten contacts. openbulk stores the file and answers with the number of a job.")
     job = caller.upload("/hubs/marketing/bulk/contact?path=/sample.csv", "sample.csv")
-    step("4. Ask for the status until the job is COMPLETE. No record has failed.")
+    step("4. Ask for the status until the job is COMPLETE. Ten records, none failed.")
     status = caller.finished(f"/hubs/marketing/bulk/{job}/status")
-    step("5. Log in to Eloqua, and find the new contacts.")
+    step("5. Look into Eloqua. The ten contacts are there.")
     contacts = get_json(f"{eloqua}/sandbox/contacts")
     show_table(contacts, ("C_EmailAddress", "C_FirstName", "C_LastName", "C_Title"))
     require(status["recordsCount"] == len(contacts) == 10 and status["recordsFailedCount"] == 0)
@@ -82,14 +82,14 @@ def upload_contacts(caller: "Caller", eloqua: str) -> None:
 def upload_events(caller: "Caller", google: str) -> None:
     """The second flow: a file of events goes into a calendar, after an OAuth sign-in."""
     heading("Flow 2: three events into Google Calendar, and back")
-    step("1. Get the address where a person allows openbulk to use their calendar.")
+    step("1. Ask for the address of Google's consent page.")
     keys = {"apiKey": "demo", "apiSecret": "demo-secret"}
     parameters = {**keys, "callbackUrl": CALLBACK, "base.url": google}
     url = caller.get("/elements/googlecalendar/oauth/url", parameters)["oauthUrl"]
-    step("2. The person opens it and presses Allow. Google sends them back with a code.")
+    step("2. A person opens that page and presses Allow. Google sends them back with a code.")
     code = press_allow(url)
     show(f"{CALLBACK}?code={code[:8]}...")
-    step("3. Sign in with that code.")
+    step("3. Sign in with this code. The answer holds a new token.")
     configuration = {
         "base.url": google,
         "oauth.api.key": "demo",
@@ -98,11 +98,11 @@ def upload_events(caller: "Caller", google: str) -> None:
     }
     body = {"element": {"key": "googlecalendar"}, "name": "School", "configuration": configuration}
     caller.sign_in({**body, "providerData": {"code": code}})
-    step("4. Upload a file of events.")
+    step("4. Upload three events. This is a job, too.")
     job = caller.upload("/bulk/events", "events.csv")
-    step("5. Ask for the status until the job is COMPLETE.")
+    step("5. Ask for the status until the job is COMPLETE. No event has failed.")
     status = caller.finished(f"/bulk/{job}/status")
-    step("6. Open the calendar, and find the events.")
+    step("6. Look into the calendar. The three events are there.")
     events = get_json(f"{google}/sandbox/events")
     rows = [{**event, "start": event["start"]["dateTime"]} for event in events]
     show_table(rows, ("summary", "start", "location"))
@@ -110,13 +110,13 @@ def upload_events(caller: "Caller", google: str) -> None:
 
 
 def download_events(caller: "Caller") -> None:
-    """The way back: a query makes a job, whose records come as a file."""
-    step("7. Now back: a query makes a job, too.")
+    """The way back: a query is a job, and its result is a file."""
+    step("7. Read events back: all but those in the garden. A query is a job, too.")
     query = "select summary, start.dateTime, location from events where location != 'Garden'"
     job = caller.post("/bulk/query", {"q": query})["id"]
-    step("8. Ask for its status until it is COMPLETE.")
+    step("8. Ask for the status until the job is COMPLETE. Then its file is ready.")
     caller.finished(f"/bulk/{job}/status")
-    step("9. Fetch its file as CSV. With 'Accept: text/calendar' it would be a calendar file.")
+    step("9. Fetch the file as CSV. For a calendar file, send 'Accept: text/calendar'.")
     require(len(caller.fetch(f"/bulk/{job}/events").splitlines()) == 3)
 
 
@@ -132,7 +132,7 @@ class Program:
         return self._wait_for(r"listens on (\S+)")
 
     def secrets(self) -> tuple[str, str]:
-        """The user's and the organization's secret, which a first start writes into a file."""
+        """The user's and the organization's secret, from the file that the first start writes."""
         written = Path(self._wait_for(r"secrets for your calls are in (\S+)")).read_text()
         secrets = dict(line.split("=", 1) for line in written.splitlines())
         return secrets["OPENBULK_USER_SECRET"], secrets["OPENBULK_ORGANIZATION_SECRET"]
@@ -323,7 +323,7 @@ def _entry(value: Any) -> str:
 
 
 def require(holds: bool) -> None:
-    """The demo is a test, too."""
+    """End the demo with an error unless this holds."""
     if not holds:
         raise SystemExit("the demo did not end as it should")
 

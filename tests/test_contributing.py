@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md, held against the code: its lists name every step, its tree every room."""
+"""CONTRIBUTING.md, held against the code: its lists name every step, its tree every folder."""
 
 import inspect
 import re
