@@ -59,7 +59,7 @@ async def read_all(
 
 def rows_of(parts: list[Packed]) -> list[Row]:
     lines = [line for part in parts for line in part.content.split(b"\n")]
-    return [unpack_row(number, line) for number, line in enumerate(lines, 1)]
+    return [unpack_row(number, line)._replace(size=0) for number, line in enumerate(lines, 1)]
 
 
 def children() -> list[int]:
