@@ -595,13 +595,13 @@ class Weighing(Scripted):
 
 async def test_records_in_flight_are_bounded_by_bytes(tmp_path: Path) -> None:
     """Whatever the service takes at once; and a record that is larger than the bound goes alone."""
-    texts = [*["x" * 3_000_000] * 6, "," * 300_000, *["y"] * 50]
+    texts = [*["x" * 900_000] * 12, "," * 300_000, *["y"] * 50]
     rows = "".join(f'"{text}"\n' for text in texts)
     bench = await make_bench(tmp_path, f"name\n{rows}".encode())
     features = Features(frozenset({Action.CREATE}), 20, 8, idempotent_writes=True)
     connector = Weighing(features)
     assert await bench.run_slice(connector) == Complete()
-    assert connector.batches == [2, 2, 2, 1, 20, 20, 10]
+    assert connector.batches == [9, 3, 1, 20, 20, 10]
     largest = 64 * 300_000
     assert connector.most < largest + 1_000_000
     assert (await bench.now()).counts.created == len(texts)
