@@ -207,6 +207,39 @@ HUGE = {
 }
 
 
+LARGE_RECORDS = b"".join(
+    b'{"C_EmailAddress": "ann%d@example.com", "C_FirstName": "%s"}\n' % (number, b"x" * 7_900_000)
+    for number in range(12)
+)
+
+
+def test_large_records_are_sent_in_little_memory(processes: Processes) -> None:
+    """Each is as large as a record may be: one at a time is in memory, and not a batch of them."""
+    server = processes.server()
+    memory = server.instance("memory", {"keep": "false"})
+    assert memory.done("records", LARGE_RECORDS, within=60)["recordsCount"] == 12
+    assert server.process.peak_memory_mb() < 300
+
+
+def test_large_records_are_imported_in_little_memory(processes: Processes) -> None:
+    """By a service that imports many records at once."""
+    server = processes.server()
+    eloqua = server.eloqua(processes.sandbox("eloqua"))
+    assert eloqua.done("contact", LARGE_RECORDS, within=60)["recordsCount"] == 12
+    assert server.process.peak_memory_mb() < 300
+
+
+def test_wide_rows_are_sent_in_little_memory(processes: Processes) -> None:
+    """Their names take more memory than their values."""
+    names = ",".join(f"column {number:05} {'n' * 80}" for number in range(10_000))
+    rows = ",".join(["1"] * 10_000)
+    server = processes.server()
+    memory = server.instance("memory", {"keep": "false"})
+    file = "\n".join([names, *[rows] * 150]).encode()
+    assert memory.done("records", file, within=120)["recordsCount"] == 150
+    assert server.process.peak_memory_mb() < 300
+
+
 def test_no_file_costs_the_server_memory(processes: Processes) -> None:
     """It is the processes that need it."""
     server = processes.server()

@@ -54,7 +54,7 @@ async def rows_after(
 ) -> list[Row]:
     states = RowStates(records, cursor)
     rows = rows_of(files, job, [Part(row) for row in parts], states, RowState.UNSENT)
-    return [row async for row in rows]
+    return [row._replace(size=0) async for row in rows]
 
 
 async def test_every_row_is_read_again_from_wherever_a_slice_begins(files: FileStore) -> None:

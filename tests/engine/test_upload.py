@@ -26,6 +26,7 @@ from openbulk.domain.errors import (
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.engine.slices import record_reader
 from openbulk.engine.slices import upload as upload_module
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
@@ -555,6 +556,58 @@ async def test_a_native_import_is_submitted_once_and_collected_after_a_restart(
     await bench.ledger._engine.dispose()
 
 
+async def test_a_native_batch_is_what_its_ticket_says_whatever_the_limits_are_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next version of openbulk may have others."""
+    bench = await make_bench(tmp_path, b"name\n" + b"".join(b"%d\n" % n for n in range(6)))
+    native = Ticketed(asks=10**6)
+    features = Features(frozenset({Action.CREATE}), max_batch=4, native=True)
+    draining = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.2, draining.set)
+    assert await bench.run_slice(Scripted(features, native=native), draining) == Continue()
+    assert native.submitted == [[1, 2, 3, 4]]
+
+    native._asks = 0
+    monkeypatch.setattr(record_reader, "MAX_BATCH_BYTES", 1)
+    assert await bench.run_slice(Scripted(features, native=native)) == Complete()
+    assert native.submitted == [[1, 2, 3, 4], [5], [6]]
+    await bench.ledger._engine.dispose()
+
+
+@dataclass
+class Weighing(Scripted):
+    """A service that notes how many bytes of records it holds at the same time."""
+
+    held: int = 0
+    most: int = 0
+    batches: list[int] = field(default_factory=list)
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        size = sum(record.size for record in batch)
+        self.held += size
+        self.most = max(self.most, self.held)
+        self.batches.append(len(batch))
+        await asyncio.sleep(0.01)
+        self.held -= size
+        return created(batch)
+
+
+async def test_records_in_flight_are_bounded_by_bytes(tmp_path: Path) -> None:
+    """Whatever the service takes at once; and a record that is larger than the bound goes alone."""
+    texts = [*["x" * 900_000] * 12, "," * 300_000, *["y"] * 50]
+    rows = "".join(f'"{text}"\n' for text in texts)
+    bench = await make_bench(tmp_path, f"name\n{rows}".encode())
+    features = Features(frozenset({Action.CREATE}), 20, 8, idempotent_writes=True)
+    connector = Weighing(features)
+    assert await bench.run_slice(connector) == Complete()
+    assert connector.batches == [9, 3, 1, 20, 20, 10]
+    largest = 64 * 300_000
+    assert connector.most < largest + 1_000_000
+    assert (await bench.now()).counts.created == len(texts)
+    await bench.ledger._engine.dispose()
+
+
 async def test_a_file_that_cannot_be_read_as_a_whole_says_why(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="both called 'a'"):
         await make_bench(tmp_path, b"a,a\n1,2\n")
@@ -565,12 +618,12 @@ async def test_calls_that_share_a_key_wait_for_those_before_them() -> None:
     limiter = ConcurrencyLimiter(replace(KEYED, concurrency=3))
     first, second, other = (asyncio.create_task(asyncio.sleep(wait)) for wait in (0.05, 9, 0))
     for call, keys in ((first, {"a"}), (second, {"a"}), (other, {"b"})):
-        await asyncio.wait_for(limiter.acquire(), 1)
+        await asyncio.wait_for(limiter.acquire(1), 1)
         assert limiter.calls_before(keys) == ({first} if call is second else set())
-        limiter.release_after(call, keys)
+        limiter.release_after(call, keys, 1)
     second.cancel()
     await asyncio.wait({first, second, other})
     await asyncio.sleep(0)
     assert limiter.calls_before({"a", "b"}) == set()
     for _ in range(3):
-        await asyncio.wait_for(limiter.acquire(), 1)
+        await asyncio.wait_for(limiter.acquire(1), 1)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ async def read_all(
 
 def rows_of(parts: list[Packed]) -> list[Row]:
     lines = [line for part in parts for line in part.content.split(b"\n")]
-    return [unpack_row(number, line) for number, line in enumerate(lines, 1)]
+    return [unpack_row(number, line)._replace(size=0) for number, line in enumerate(lines, 1)]
 
 
 def children() -> list[int]:
@@ -112,7 +113,8 @@ async def test_a_process_finds_the_format_and_the_first_rows(
     file = await stored(files, CSV)
     found = await readers.inspect(file, None, {}, 200, takes_events=False, owner=1)
     expected = inspect_rows(io.BytesIO(CSV), None, {}, 200, takes_events=False)
-    assert found == expected
+    rows = [row._replace(size=0) for row in found.rows]
+    assert replace(found, rows=rows) == expected
     assert not found.is_whole
 
 

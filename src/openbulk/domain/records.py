@@ -64,6 +64,8 @@ class Record:
     key: str = ""
     """Stays the same each time this record is sent. If writes are idempotent, it makes a repeated
     call harmless."""
+    size: int = 0
+    """About how many bytes of memory it takes; 0 for a single call."""
 
 
 class JobRecords(Protocol):
@@ -129,6 +131,8 @@ class Row(NamedTuple):
     no lines."""
     remarks: Sequence[str] = ()
     """Sentences on what the values lack, because no service takes it."""
+    size: int = 0
+    """About how many bytes of memory it takes, once it was packed."""
 
 
 @dataclass(frozen=True, slots=True)

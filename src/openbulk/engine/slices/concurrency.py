@@ -5,10 +5,12 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 
 from openbulk.connectors.base import Features
+from openbulk.engine.slices.byte_budget import ByteBudget
+from openbulk.engine.slices.record_reader import MAX_BATCH_BYTES
 
 
 class ConcurrencyLimiter:
-    """Slots for calls in flight, up to the service's concurrency.
+    """Slots for calls in flight, up to the service's concurrency, and the bytes of their records.
 
     Calls that share an ordering key run one after another. If the service refuses a call, the slice
     ends, and the next one begins with few slots again.
@@ -18,12 +20,14 @@ class ConcurrencyLimiter:
         self._slots = features.initial_concurrency or features.concurrency
         self._max_slots = features.concurrency
         self._free = asyncio.Semaphore(self._slots)
+        self._bytes = ByteBudget(MAX_BATCH_BYTES)
         self._last_calls: dict[str, asyncio.Task[None]] = {}
         """The latest call in flight of each ordering key."""
 
-    async def acquire(self) -> None:
-        """Wait for a slot."""
+    async def acquire(self, size: int) -> None:
+        """Wait for a slot, and until the records in flight leave room for `size` bytes."""
         await self._free.acquire()
+        await self._bytes.take(size)
 
     def calls_before(self, ordering_keys: AbstractSet[str]) -> AbstractSet[asyncio.Task[None]]:
         """The calls in flight that a call with these keys has to wait for.
@@ -32,12 +36,17 @@ class ConcurrencyLimiter:
         """
         return {self._last_calls[key] for key in self._last_calls.keys() & ordering_keys}
 
-    def release_after(self, call: asyncio.Task[None], ordering_keys: AbstractSet[str]) -> None:
-        """When the call ends, free its slot, and open another one up to the maximum."""
+    def release_after(
+        self, call: asyncio.Task[None], ordering_keys: AbstractSet[str], size: int
+    ) -> None:
+        """When the call ends, free its slot and bytes, and open another slot up to the maximum."""
         self._last_calls.update(dict.fromkeys(ordering_keys, call))
-        call.add_done_callback(partial(self._release, ordering_keys))
+        call.add_done_callback(partial(self._release, ordering_keys, size))
 
-    def _release(self, ordering_keys: AbstractSet[str], call: asyncio.Task[None]) -> None:
+    def _release(
+        self, ordering_keys: AbstractSet[str], size: int, call: asyncio.Task[None]
+    ) -> None:
+        self._bytes.give_back(size)
         for key in ordering_keys:
             if self._last_calls.get(key) is call:
                 del self._last_calls[key]

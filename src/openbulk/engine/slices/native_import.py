@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 from openbulk.connectors.base import NativeBulk
 from openbulk.domain.records import Outcome, Record, Target
 from openbulk.engine.slices.lost_answers import complete_outcomes
 from openbulk.engine.slices.progress import Progress
-from openbulk.engine.slices.record_reader import RecordReader
+from openbulk.engine.slices.record_reader import Batch, RecordReader
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
 FIRST_POLL_SECONDS = 0.05
@@ -73,15 +74,19 @@ class NativeImport:
             pause = min(MAX_POLL_SECONDS, pause * 1.5)
         return outcomes
 
-    async def _next_batch(self, size: int) -> tuple[list[Record], int]:
-        """The next batch, and the last row in it."""
-        batch: list[Record] = []
-        until = self._progress.cursor
-        stop_at = self._ledger.ticket.until if self._ledger.ticket else self._ledger.job.records
-        assert stop_at is not None
-        async for record in self._reader.read():
-            if record.row > stop_at or len(batch) == size:
-                break
-            batch.append(record)
-            until = record.row
-        return batch, until
+    async def _next_batch(self, max_records: int) -> tuple[list[Record], int]:
+        """The next batch, and the last row in it. A ticket alone says what its batch has."""
+        batch = Batch()
+        ticket = self._ledger.ticket
+        # Closed at once: a part of the file would stay in memory until the service is done.
+        async with aclosing(self._reader.read()) as records:
+            async for record in records:
+                if ticket is None:
+                    is_in = batch.has_room(record, max_records)
+                else:
+                    is_in = record.row <= ticket.until
+                if not is_in:
+                    break
+                batch.add(record)
+        until = batch.records[-1].row if batch.records else self._progress.cursor
+        return batch.records, until

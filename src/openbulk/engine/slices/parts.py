@@ -1,7 +1,8 @@
 """Cuts a job's file into parts: a slice starts at any record without reading those before it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Protocol
@@ -109,20 +110,31 @@ class _Watch:
 
 async def rows_of(
     files: FileStore, job: Job, parts: Sequence[Part], states: RowStates, state: RowState
-) -> AsyncIterator[Row]:
+) -> AsyncGenerator[Row]:
     """The rows of a job's parts that have a state when they are reached."""
     ends = [part.first_row for part in parts[1:]]
     for part, end in zip_longest(parts, ends):
         if states.has_any(state, part.first_row, end):
-            async for row in rows_of_part(files, job, part, lambda row: states[row] == state):
-                yield row
+            rows = rows_of_part(files, job, part, lambda row: states[row] == state)
+            async with aclosing(rows):
+                async for row in rows:
+                    yield row
 
 
 async def rows_of_part(
     files: FileStore, job: Job, part: Part, is_wanted: Callable[[int], bool] | None = None
-) -> AsyncIterator[Row]:
+) -> AsyncGenerator[Row]:
     """The rows of a part; those whose number is wanted, if that is asked as each is reached."""
     rows = await files.get(part.path(job.upload.file))
-    for number, packed in enumerate(rows.split(b"\n"), part.first_row):
+    for number, packed in enumerate(_lines(rows), part.first_row):
         if is_wanted is None or is_wanted(number):
             yield unpack_row(number, packed)
+
+
+def _lines(content: bytes) -> Iterator[bytes]:
+    """The lines of a part, one at a time: all of them at once would be the part a second time."""
+    begin = 0
+    while (end := content.find(b"\n", begin)) >= 0:
+        yield content[begin:end]
+        begin = end + 1
+    yield content[begin:]

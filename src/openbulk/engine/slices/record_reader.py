@@ -1,6 +1,8 @@
 """Reads the rows of a job's parts as records to send."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.job import Job
@@ -13,6 +15,30 @@ from openbulk.storage.files import FileStore, Part
 
 MAX_UNRECORDED = 4_000
 """Backpressure: with this many unrecorded outcomes, the slice records them before it reads more."""
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+"""Memory of the records in one batch, and of those in all calls in flight of a slice. A larger
+record is sent alone. A native import keeps with its ticket which rows a batch has, so this may
+change between two starts."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records that are sent together."""
+
+    records: list[Record] = field(default_factory=list)
+    size: int = 0
+    """About how many bytes of memory they take."""
+
+    def add(self, record: Record) -> None:
+        """Take one more record."""
+        self.records.append(record)
+        self.size += record.size
+
+    def has_room(self, record: Record, max_records: int) -> bool:
+        """Whether one more record may be sent with the others."""
+        if not self.records:
+            return True
+        return len(self.records) < max_records and self.size + record.size <= MAX_BATCH_BYTES
 
 
 class RecordReader:
@@ -38,19 +64,20 @@ class RecordReader:
         self._fields = fields
         self._record = record
 
-    async def read(self, state: RowState = RowState.UNSENT) -> AsyncIterator[Record]:
+    async def read(self, state: RowState = RowState.UNSENT) -> AsyncGenerator[Record]:
         """The records of rows in this state. Rows that are none get a failed outcome on the way."""
         progress = self._progress
         rows = rows_of(self._files, self._job, self._parts, progress.states, state)
-        async for row in rows:
-            if len(progress.results) >= MAX_UNRECORDED:
-                await self._record()
-            progress.lines[row.number] = row.line
-            record = self.record_of(row)
-            if isinstance(record, Record):
-                yield record
-            else:
-                progress.add([record])
+        async with aclosing(rows):
+            async for row in rows:
+                if len(progress.results) >= MAX_UNRECORDED:
+                    await self._record()
+                progress.lines[row.number] = row.line
+                record = self.record_of(row)
+                if isinstance(record, Record):
+                    yield record
+                else:
+                    progress.add([record])
 
     def record_of(self, row: Row) -> Record | Outcome:
         """The record of a row, or the outcome of one that cannot be sent."""
@@ -62,26 +89,31 @@ class RecordReader:
                 values = self._fields.of(values)
         except FieldError as error:
             return error.outcome(row.number)
-        return Record(row.number, values, key_of(self._target, row.number, values))
+        return Record(row.number, values, key_of(self._target, row.number, values), row.size)
 
-    async def batches(self, state: RowState, size: int) -> AsyncIterator[list[Record]]:
+    async def batches(self, state: RowState, max_records: int) -> AsyncGenerator[Batch]:
         """The records of rows in this state, in batches."""
-        batch: list[Record] = []
-        async for record in self.read(state):
-            batch.append(record)
-            if len(batch) == size:
-                yield batch
-                batch = []
-        if batch:
+        batch = Batch()
+        async with aclosing(self.read(state)) as records:
+            async for record in records:
+                if not batch.has_room(record, max_records):
+                    yield batch
+                    batch = Batch()
+                batch.add(record)
+                if len(batch.records) == max_records:
+                    yield batch
+                    batch = Batch()
+        if batch.records:
             yield batch
 
     async def records_at(self, rows: frozenset[int]) -> list[Record]:
         """The records in these rows that have not been sent."""
         records: list[Record] = []
         last = max(rows)
-        async for record in self.read():
-            if record.row in rows:
-                records.append(record)
-            if record.row >= last:
-                break
+        async with aclosing(self.read()) as found:
+            async for record in found:
+                if record.row in rows:
+                    records.append(record)
+                if record.row >= last:
+                    break
         return records

@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from openbulk.connectors.base import Connector, Features
@@ -40,7 +40,7 @@ from openbulk.engine.slices.progress import (
     ordering_columns,
     ordering_keys_of,
 )
-from openbulk.engine.slices.record_reader import RecordReader
+from openbulk.engine.slices.record_reader import Batch, RecordReader
 from openbulk.engine.slices.row_states import RowState
 from openbulk.engine.slices.waiting import WaitingRecords
 from openbulk.storage.files import FileStore
@@ -211,8 +211,8 @@ class UploadSlice:
 
     async def _send_pass(self, reader: RecordReader, features: Features, state: RowState) -> None:
         """Send the records in this state, each once."""
-        async with asyncio.TaskGroup() as calls:
-            batches = reader.batches(state, features.max_batch)
+        reading = aclosing(reader.batches(state, features.max_batch))
+        async with asyncio.TaskGroup() as calls, reading as batches:
             await self._start_calls(calls, features, batches)
 
     @property
@@ -224,18 +224,18 @@ class UploadSlice:
         self,
         calls: asyncio.TaskGroup,
         features: Features,
-        batches: AsyncIterator[Sequence[Record]],
+        batches: AsyncIterator[Batch],
     ) -> None:
         limiter = ConcurrencyLimiter(features)
         try:
             async for batch in batches:
-                keys = ordering_keys_of(self._ordering, batch)
-                await limiter.acquire()
+                keys = ordering_keys_of(self._ordering, batch.records)
+                await limiter.acquire(batch.size)
                 if self._ending:
                     return
                 before = limiter.calls_before(keys)
-                call = calls.create_task(self._send_after(before, batch, features))
-                limiter.release_after(call, keys)
+                call = calls.create_task(self._send_after(before, batch.records, features))
+                limiter.release_after(call, keys, batch.size)
         except Fenced:
             raise
         except Exception as error:
