@@ -257,7 +257,7 @@ def cases_of_records() -> Iterator[Case]:
     for method in ("PATCH", "PUT", "DELETE"):
         body = None if method == "DELETE" else {"fail": "no Bobs here"}
         who, path = ("sql", "/things/1") if method == "DELETE" else ("memory", "/records/{ann}")
-        says = "FOREIGN KEY" if method == "DELETE" else "no Bobs here"
+        says = "still refer to this row" if method == "DELETE" else "no Bobs here"
         yield Case(f"{method} /{{path}}", 400, says, path, who, body)
     for method, path in (
         ("GET", ""),

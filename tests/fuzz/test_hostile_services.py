@@ -395,7 +395,8 @@ def test_an_answer_larger_than_what_was_asked_for_is_refused(
         assert "secret" not in caught.value.message
         return longest
 
-    assert run(work) < 1
+    # A second on a quiet machine; without bounds, 5 s and more. Other tests run beside this one.
+    assert run(work) < 3
 
 
 def test_numbers_of_an_answer_keep_their_digits() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import suppress
@@ -104,9 +103,7 @@ def test_bytes_that_are_almost_http_harm_nobody(server: Server, parts: list[byte
                 answer += block
     statuses = [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
     assert not [line for line in statuses if line.startswith(b"HTTP/1.1 5")], answer
-    begin = time.monotonic()
     assert request("GET", f"{server.process.url}/healthz", timeout=10).status == 200
-    assert time.monotonic() - begin < 1
     log = server.process.log()
     assert "Traceback" not in log
     assert "request failed" not in log
