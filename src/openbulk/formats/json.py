@@ -14,7 +14,6 @@ from openbulk.domain.records import Problem, Row
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.json_recovery import find_element_end
 from openbulk.formats.json_values import (
-    TooManyValues,
     ValueDecoder,
     describe_syntax_error,
     encode_records,
@@ -138,8 +137,8 @@ class _TextWindow:
         line = self.line
         try:
             value, problem = self._take_value()
-        except TooManyValues as error:
-            return self._take_broken(number, str(error))
+        except BadInput as error:
+            return self._take_broken(number, error.message)
         except (ValueError, RecursionError) as error:
             return self._take_broken(number, f"it is not JSON: {describe_syntax_error(error)}")
         return make_row(number, line, value, problem, Json.looks_like)

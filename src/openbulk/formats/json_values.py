@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row, path_text
 from openbulk.exact_json import SAFE_CHARACTERS, encode_json, parse_float, parse_integer
 
@@ -200,16 +201,12 @@ _REASONS: Mapping[str, str] = {
 """What the messages of Python's decoder mean. They end at a colon in some versions."""
 
 
-class TooManyValues(ValueError):
-    """A record has more than MAX_VALUES values; the message is a sentence about it."""
-
-
 def require_few_values(text: str, begin: int = 0) -> None:
-    """Raise TooManyValues for the text of a record with more marks than MAX_VALUES values need."""
+    """Raise BadInput for the text of a record with more marks than MAX_VALUES values need."""
     if len(text) - begin <= MAX_VALUES:
         return
     if sum(text.count(mark, begin) for mark in ",[{") > MAX_VALUES:
-        raise TooManyValues(f"it has more than {MAX_VALUES:,} values; write several records")
+        raise BadInput(f"it has more than {MAX_VALUES:,} values; write several records")
 
 
 def describe_syntax_error(error: Exception) -> str:

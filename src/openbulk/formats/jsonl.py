@@ -9,7 +9,6 @@ from openbulk.domain.records import Problem, Row
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.json_recovery import find_list
 from openbulk.formats.json_values import (
-    TooManyValues,
     ValueDecoder,
     describe_syntax_error,
     encode_records,
@@ -82,8 +81,8 @@ def _decode_line(line: bytes, decoder: ValueDecoder, encoding: str) -> tuple[Any
         text = line.decode()
         require_few_values(text)
         return decoder.decode(text)
-    except TooManyValues as error:
-        return None, Problem(str(error))
+    except BadInput as error:
+        return None, Problem(error.message)
     except UnicodeDecodeError as error:
         return None, Problem(describe_damage(line, error, encoding), _damaged_field(line))
     except (ValueError, RecursionError) as error:
@@ -101,7 +100,7 @@ def _decode_object(text: bytes) -> dict[str, Any] | None:
     try:
         require_few_values(decoded)
         value, _ = ValueDecoder().decode(decoded)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, BadInput):
         return None
     if not isinstance(value, dict):
         return None
