@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from openbulk.domain.job import Job
+from openbulk.domain.job import Job, NextSlice
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import LaneQueue, slice_id
@@ -85,14 +85,15 @@ class Housekeeping:
         slices = [job.next_slice(self._now()) for job in jobs]
         is_unfinished = await self._queue.is_unfinished_by_id([slice_id(due) for due in slices])
 
-        async def enqueue(job: Job) -> None:
-            due = job.next_slice(self._now())
+        async def enqueue(dropped: tuple[Job, NextSlice]) -> None:
+            job, due = dropped
             if slice_id(due) not in is_unfinished:
                 await self._queue.enqueue_slice(due)
             elif not is_unfinished[slice_id(due)]:
                 await self._enqueue_in_place_of(job)
 
-        await do_each(jobs, enqueue, lambda job: f"slice of job {job.id}")
+        pairs = zip(jobs, slices, strict=True)
+        await do_each(pairs, enqueue, lambda pair: f"slice of job {pair[0].id}")
 
     async def _enqueue_in_place_of(self, job: Job) -> None:
         """Enqueue another slice, because the queue considers the one that is due finished."""

@@ -253,14 +253,10 @@ class Accounts:
         made meanwhile stay, such as a refresh token that a worker has renewed.
         """
         async with self._engine.begin() as connection:
-            row = (
-                await connection.execute(
-                    select(instances).where(instances.c.id == before.id).with_for_update()
-                )
-            ).first()
-            if row is None:
+            locked = await self._locked_instance(connection, before.id)
+            if locked is None:
                 return None
-            now = _merge_changes(self._instance(row), before, after)
+            now = _merge_changes(locked, before, after)
             await connection.execute(
                 update(instances)
                 .where(instances.c.id == now.id)
@@ -279,15 +275,11 @@ class Accounts:
     ) -> int | None:
         """Change entries of a configuration; return the version, None if the instance is gone."""
         async with self._engine.begin() as connection:
-            row = (
-                await connection.execute(
-                    select(instances).where(instances.c.id == instance_id).with_for_update()
-                )
-            ).first()
-            if row is None:
+            instance = await self._locked_instance(connection, instance_id)
+            if instance is None:
                 return None
             # Change only these entries: a person may have changed others meanwhile.
-            configuration = {**self._instance(row).configuration, **changes}
+            configuration = {**instance.configuration, **changes}
             version: int | None = await connection.scalar(
                 update(instances)
                 .where(instances.c.id == instance_id)
@@ -314,17 +306,12 @@ class Accounts:
         It is empty if the instance is gone.
         """
         async with self._engine.begin() as connection:
-            row = (
-                await connection.execute(
-                    select(instances).where(instances.c.id == instance_id).with_for_update()
-                )
-            ).first()
-            if row is None:
+            instance = await self._locked_instance(connection, instance_id)
+            if instance is None:
                 return {}
-            configuration = self._instance(row).configuration
-            if configuration.get(name):
-                return configuration
-            configuration = {**configuration, name: value}
+            if instance.configuration.get(name):
+                return instance.configuration
+            configuration = {**instance.configuration, name: value}
             await connection.execute(
                 update(instances)
                 .where(instances.c.id == instance_id)
@@ -339,6 +326,14 @@ class Accounts:
                 delete(bookmarks).where(bookmarks.c.instance_id == instance_id)
             )
             await connection.execute(delete(instances).where(instances.c.id == instance_id))
+
+    async def _locked_instance(
+        self, connection: AsyncConnection, instance_id: int
+    ) -> Instance | None:
+        """An instance that nobody else changes until the transaction ends."""
+        chosen = select(instances).where(instances.c.id == instance_id).with_for_update()
+        row = (await connection.execute(chosen)).first()
+        return None if row is None else self._instance(row)
 
     def _seal(self, instance_id: int, configuration: Mapping[str, str]) -> bytes:
         return self._sealer.seal(orjson.dumps(dict(configuration)), _context(instance_id))
