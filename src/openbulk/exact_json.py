@@ -6,7 +6,7 @@ leaves the precision of numbers to the reader.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -104,18 +104,17 @@ def decode_stored_json(text: str | bytes) -> Any:
 
 def is_deeper(value: Any, levels: int) -> bool:
     """Whether a value has more than this many levels of objects and lists."""
-    current = [value]
+    level = [value] if isinstance(value, list | dict) else []
     for _ in range(levels):
-        current = [child for one in current for child in _parts_of(one)]
-        if not current:
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, list | dict)
+        ]
+        if not level:
             return False
-    return any(isinstance(one, dict | list) for one in current)
-
-
-def _parts_of(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+    return bool(level)
 
 
 def _refuse_constant(name: str) -> Any:

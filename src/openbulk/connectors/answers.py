@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from openbulk.domain.errors import AnswerLost, RetryLater, ServiceError
-from openbulk.exact_json import decode_json
+from openbulk.exact_json import decode_json, is_deeper
 
 BASE_BYTES = 1024 * 1024
 RECORD_BYTES = 16 * 1024
@@ -161,7 +161,7 @@ def parse_answer(body: bytes, bounds: Bounds) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ValueError("a body that is not JSON") from error
-    if _is_deeper(value, MAX_DEPTH):
+    if is_deeper(value, MAX_DEPTH):
         raise ValueError(f"more than {MAX_DEPTH} levels of lists and objects")
     if _NOT_EXACT.search(body):
         try:
@@ -169,20 +169,6 @@ def parse_answer(body: bytes, bounds: Bounds) -> Any:
         except ValueError as error:
             raise ValueError(f"a number that cannot be read ({error})") from error
     return value
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    level = [value] if isinstance(value, list | dict) else []
-    for _ in range(levels):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, list | dict)
-        ]
-        if not level:
-            return False
-    return True
 
 
 # --- shapes ---
