@@ -153,8 +153,8 @@ def test_a_transfer_whose_instance_is_deleted_ends_with_the_reason(
 ) -> None:
     sandbox = processes.sandbox("google")
     source, target = server.instance("memory", {"space": "a"}), server.google(sandbox)
-    day = {"date": "2026-09-01"}
-    source.done("records", json.dumps([{"summary": "Lesson", "start": day, "end": day}]).encode())
+    start, end = {"date": "2026-09-01"}, {"date": "2026-09-02"}
+    source.done("records", json.dumps([{"summary": "Lesson", "start": start, "end": end}]).encode())
     # The transfer waits for its service, and cannot end before the instance is deleted.
     sandbox.kill()
     run_id = source.call(
