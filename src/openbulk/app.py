@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk import security
 from openbulk.api import make_api
+from openbulk.api.password_sign_in import CallersSecrets, PasswordSignIn
 from openbulk.api.readiness import Readiness
 from openbulk.api.services import Services
 from openbulk.api.wire.jobs import notification_body
@@ -229,7 +230,8 @@ async def _start_server(
     """Start a server. An earlier attempt may have taken any of these steps before it failed."""
     ledger, files = await _open(settings, parts)
     first_secrets = await _first_start(ledger.accounts, settings, secrets)
-    services = await _start_services(settings, ledger, files, parts)
+    sign_in = await _password_sign_in(settings, ledger)
+    services = await _start_services(settings, ledger, files, parts, sign_in)
     await services.inspectors.start()
     return Server(
         make_api(services),
@@ -241,7 +243,8 @@ async def _start_server(
 
 async def _start_worker(settings: Settings, parts: AsyncExitStack) -> Worker:
     ledger, files = await _open(settings, parts)
-    services = await _start_services(settings, ledger, files, parts)
+    nobody = PasswordSignIn(FIRST_USER, None, None, ledger.sealer)
+    services = await _start_services(settings, ledger, files, parts, nobody)
     return Worker(services.engine.name)
 
 
@@ -255,7 +258,11 @@ async def _open(settings: Settings, parts: AsyncExitStack) -> tuple[_Ledger, Fil
 
 
 async def _start_services(
-    settings: Settings, ledger: _Ledger, files: FileStore, parts: AsyncExitStack
+    settings: Settings,
+    ledger: _Ledger,
+    files: FileStore,
+    parts: AsyncExitStack,
+    sign_in: PasswordSignIn,
 ) -> Services:
     connector = guarded_connector(allowed=settings.egress_networks, limit=CONNECTIONS_AT_ONCE)
     http = await parts.enter_async_context(
@@ -264,7 +271,7 @@ async def _start_services(
     readers = Readers(files, READERS)
     parts.push_async_callback(readers.stop)
     await readers.start()
-    services = _services(settings, ledger, files, readers, http)
+    services = _services(settings, ledger, files, readers, http, sign_in)
     parts.push_async_callback(services.inspectors.stop)
     parts.push_async_callback(services.connections.close)
     parts.push_async_callback(services.engine.stop)
@@ -331,6 +338,7 @@ def _services(
     files: FileStore,
     readers: Readers,
     http: aiohttp.ClientSession,
+    sign_in: PasswordSignIn,
 ) -> Services:
     database, accounts = opened.engine, opened.accounts
     ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
@@ -390,6 +398,7 @@ def _services(
         formats=FORMATS,
         http=http,
         allowed_networks=settings.egress_networks,
+        password_sign_in=sign_in,
         live_compatible=settings.live_compatible,
         completed_status=settings.completed_word,
         max_upload_bytes=settings.max_upload_bytes,
@@ -438,6 +447,8 @@ async def _first_start(accounts: Accounts, settings: Settings, made: _FirstSecre
             f"an earlier {owner} secret has ended, because it is not set any more; "
             "callers must send one that is set"
         )
+    if settings.user is not None:
+        await accounts.set_email(settings.user)
     if file is not None and not is_first:
         # Another process was faster; its secrets are in its own file.
         file.unlink()
@@ -445,8 +456,36 @@ async def _first_start(accounts: Accounts, settings: Settings, made: _FirstSecre
     return path if is_first and path.exists() else None
 
 
+async def _password_sign_in(settings: Settings, ledger: _Ledger) -> PasswordSignIn:
+    """The password of the first user, and the secrets that a sign-in opens.
+
+    These are the ones that are set, else those in the file of the first start, if they still hold.
+    """
+    kept = _read_first_secrets(settings)
+    user = next(iter(secrets_in(settings.user_secret)), kept.get("OPENBULK_USER_SECRET"))
+    organization = next(
+        iter(secrets_in(settings.organization_secret)), kept.get("OPENBULK_ORGANIZATION_SECRET")
+    )
+    secrets = None
+    if user and organization:
+        caller = await ledger.accounts.identify(user, organization, None)
+        if caller is not None and caller.knows_organization:
+            secrets = CallersSecrets(user, organization)
+    password = None if settings.password is None else settings.password.get_secret_value()
+    return PasswordSignIn(settings.user or FIRST_USER, password, secrets, ledger.sealer)
+
+
 def _first_secrets_file(settings: Settings) -> Path:
     return settings.data_dir / "first-secrets"
+
+
+def _read_first_secrets(settings: Settings) -> dict[str, str]:
+    """The secrets that the first start has made, by their settings; none without their file."""
+    try:
+        lines = _first_secrets_file(settings).read_text().splitlines()
+    except (OSError, ValueError):
+        return {}
+    return {name: secret for name, _, secret in (line.partition("=") for line in lines)}
 
 
 def _write_first_secrets(settings: Settings, made: _FirstSecrets) -> Path | None:

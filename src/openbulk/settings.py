@@ -1,5 +1,6 @@
 """The settings. Each is an environment variable `OPENBULK_...`."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -40,6 +41,28 @@ def _check_secrets(setting: SecretStr | None) -> SecretStr | None:
 
 Secrets = Annotated[SecretStr | None, AfterValidator(_check_secrets)]
 
+MIN_PASSWORD_CHARACTERS = 12
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+
+
+def _check_password(setting: SecretStr | None) -> SecretStr | None:
+    if setting is not None and len(setting.get_secret_value()) < MIN_PASSWORD_CHARACTERS:
+        raise PydanticCustomError(
+            "password_too_short",
+            "a password needs at least {least} characters; four or more words make a good one",
+            {"least": MIN_PASSWORD_CHARACTERS},
+        )
+    return setting
+
+
+def _check_email(setting: str | None) -> str | None:
+    if setting is not None and not _EMAIL.fullmatch(setting):
+        raise PydanticCustomError(
+            "not_an_email",
+            "it is not an e-mail address; it looks like ann@example.com",
+        )
+    return setting
+
 
 class Settings(BaseSettings):
     """The settings of a server."""
@@ -71,6 +94,16 @@ class Settings(BaseSettings):
         None,
         description="Secret of the first user. Separate several with commas: each of them holds. "
         "Default: made at the first start.",
+    )
+    user: Annotated[str | None, AfterValidator(_check_email)] = Field(
+        None,
+        description="E-mail address of the first user, who signs in with it. Default: "
+        "admin@localhost.",
+    )
+    password: Annotated[SecretStr | None, AfterValidator(_check_password)] = Field(
+        None,
+        description="Password of the first user for POST /authentication, of at least 12 "
+        "characters. Default: none; nobody signs in with one.",
     )
     organization_secret: Secrets = Field(
         None,

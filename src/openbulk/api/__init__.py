@@ -11,6 +11,7 @@ from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
 from openbulk.api.http.error_responses import present_errors
 from openbulk.api.http.middleware import (
+    INSTANCE_ID,
     BoundedHeads,
     RequestIds,
     TrailingSlashes,
@@ -18,8 +19,15 @@ from openbulk.api.http.middleware import (
 )
 from openbulk.api.http.openapi import describe
 from openbulk.api.http.parameters import refuse_misspelt_parameters
-from openbulk.api.platform import authorization, catalogue, instances
-from openbulk.api.platform.catalogue import HubKey, check_hub
+from openbulk.api.platform import (
+    authentication,
+    authorization,
+    catalogue,
+    element_instances,
+    instances,
+    own_instance,
+)
+from openbulk.api.platform.catalogue import HubKey
 from openbulk.api.records import objects, records
 from openbulk.api.schedules import schedules, workflows
 from openbulk.api.services import Services
@@ -28,10 +36,15 @@ BASE_PATH = "/elements/api-v2"
 
 EXPOSED_HEADERS = (
     "Elements-Returned-Count",
-    "Elements-Next-Page-Token",
+    "Elements-Total-Count",
     "Elements-Request-Id",
-    REPLAYED,
+    "Elements-Next-Page-Token",
+    "Elements-Trace-Id",
+    "Elements-Error",
     "Content-Disposition",
+    # Those of the contract come first, in its order: the vendor's tests compare them as one text.
+    INSTANCE_ID,
+    REPLAYED,
 )
 """Response headers that pages of other origins may read (CORS)."""
 
@@ -39,15 +52,18 @@ EXPOSED_HEADERS = (
 def make_api(services: Services) -> FastAPI:
     """The application. Every path for the calling instance exists with and without a hub prefix.
 
-    GET     /objects                        /objects/{object}/metadata
+    GET     /objects                        /objects/{object}/metadata  /ping
     POST    /bulk/{object}                  /bulk/query                 /bulk/download
     POST    /bulk/workflows
     GET     /bulk/jobs                      /bulk/{id}
     GET     /bulk/{id}/status               /bulk/{id}/errors
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel
+    POST    /authentication                 GET /authentication/secrets
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
+    GET     /elements/{key}/instances       /elements/{key}/instances/{id}      PATCH, PUT, DELETE
+    GET     /instances/configuration        /instances/count
     PUT     /instances/{id}                 PATCH and PUT are one
     PUT     /instances/{id}/enabled         /instances/enabled          DELETE disables
     PATCH   /instances/{id}
@@ -57,6 +73,7 @@ def make_api(services: Services) -> FastAPI:
     PUT     /jobs/{id}/enable               /jobs/{id}/disable          PATCH /jobs/{id}/reschedule
     GET     /hubs  /hubs/keys               /hubs/{hub}                 /hubs/{hub}/elements
     GET     /elements                       /elements/{key}             /elements/{key}/metadata
+    GET     /elements/keys                  /elements/metadata
     GET     /{object}                       /{object}/{id}              POST makes, DELETE deletes
     PATCH   /{object}/{id}                  PATCH and PUT are one
     GET     /healthz  /readyz  /metrics     /docs  /openapi.json
@@ -79,8 +96,12 @@ def make_api(services: Services) -> FastAPI:
     of_instance.include_router(results.router)
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"
-    api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_require_hub)])
+    api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_ignore_hub)])
+    api.include_router(authentication.router, prefix=BASE_PATH)
+    # Before those with a number in their path: `configuration` is none.
+    api.include_router(own_instance.router, prefix=BASE_PATH)
     api.include_router(instances.router, prefix=BASE_PATH)
+    api.include_router(element_instances.router, prefix=BASE_PATH)
     api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
     api.include_router(workflows.history, prefix=BASE_PATH)
@@ -90,7 +111,7 @@ def make_api(services: Services) -> FastAPI:
     # Included last: every path without a route of its own is the path of an object.
     api.include_router(records.make_router("resource"), prefix=BASE_PATH)
     api.include_router(
-        records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_require_hub)]
+        records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_ignore_hub)]
     )
     # The middleware that is added last is outermost. So the answer to an unhandled error also gets
     # a request id, and pages of other origins may read it.
@@ -123,5 +144,5 @@ class _CorsOfApi(CORSMiddleware):
             await self.app(scope, receive, send)
 
 
-async def _require_hub(hub: HubKey) -> None:
-    check_hub(hub)
+async def _ignore_hub(hub: HubKey) -> None:
+    """Take any hub: in the contract it is a mere prefix, and clients send what they like."""

@@ -8,6 +8,7 @@ import aiohttp
 from fastapi import Depends, Request
 
 from openbulk.api.guessing import Guesses
+from openbulk.api.password_sign_in import PasswordSignIn
 from openbulk.api.readiness import Readiness
 from openbulk.connectors.base import Provider
 from openbulk.engine.completion import Completion
@@ -50,6 +51,7 @@ class Services:
     http: aiohttp.ClientSession
     allowed_networks: Networks
     """Networks that instances and callbacks may call beside public addresses."""
+    password_sign_in: PasswordSignIn
     live_compatible: bool
     """Whether to answer as the live service does (`OPENBULK_COMPATIBILITY=live`)."""
     completed_status: str

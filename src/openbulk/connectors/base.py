@@ -20,6 +20,9 @@ from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
+CUSTOM = "x-custom"
+"""Keyword of a field's schema."""
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
@@ -130,9 +133,9 @@ class Connector(Protocol):
 
         It looks like `{"type": "object", "properties": {...}, "required": [...]}`. Nested fields
         are nested schemas. `readOnly`, `enum`, `format`, `title` and `description` are present if
-        known. Columns are resolved against it (`columns.py`): `write` gets no other fields, unless
-        the schema has `additionalProperties`. Raises NotFound for an object that `objects` does not
-        name.
+        known, and CUSTOM is true for a field that somebody has added at the service. Columns are
+        resolved against it (`columns.py`): `write` gets no other fields, unless the schema has
+        `additionalProperties`. Raises NotFound for an object that `objects` does not name.
         """
 
     def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:

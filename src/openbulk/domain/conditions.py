@@ -4,7 +4,7 @@ SQL's three-valued logic: a comparison with a missing value is None (unknown).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from openbulk.domain.comparison import COMPARISONS, compare, is_like
@@ -127,6 +127,17 @@ def conjuncts(condition: Condition | None) -> Sequence[Condition]:
 def fields_of(condition: Condition | None) -> tuple[str, ...]:
     """The fields that a condition reads; none if there is no condition."""
     return () if condition is None else condition.fields
+
+
+def rename_field(condition: Condition, old: str, new: str) -> Condition:
+    """The condition with another field in place of one."""
+    match condition:
+        case Comparison():
+            return replace(condition, field=new) if condition.field == old else condition
+        case Not(part):
+            return Not(rename_field(part, old, new))
+        case _:
+            return type(condition)(tuple(rename_field(one, old, new) for one in condition.parts))
 
 
 def condition_of(kept: Sequence[Any]) -> Condition:

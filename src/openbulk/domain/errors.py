@@ -36,6 +36,7 @@ OpenbulkError
     ├── AnswerLost             the answer was lost: it may have been done
     ├── Refused                not done, and a retry will not help: stop the job
     ├── SignInAgain            not done: the service no longer accepts the credentials
+    │   └── InstanceDisabled   ... or somebody has disabled the instance: enable it
     ├── CursorExpired          the page token has expired: read the list from its beginning
     └── CallWithdrawn          not done: another process may have taken the slice over
 """
@@ -194,6 +195,10 @@ class Refused(ServiceError):
 
 class SignInAgain(ServiceError):
     """The service no longer accepts the credentials: a person has to sign in again."""
+
+
+class InstanceDisabled(SignInAgain):
+    """Somebody has disabled the instance: a person has to enable it."""
 
 
 class CursorExpired(ServiceError):

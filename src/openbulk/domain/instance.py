@@ -29,5 +29,7 @@ class Instance:
     created_at: datetime
     tags: Sequence[str] = field(default_factory=tuple)
     disabled: bool = False
+    token: str | None = field(default=None, repr=False, compare=False)
+    """Its token, if that is kept to be shown again."""
     version: int = field(default=0, compare=False)
     """Raised by each change, also by other processes."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from openbulk.domain.conditions import All, Comparison, Condition, conjuncts
+from openbulk.domain.conditions import All, Comparison, Condition, conjuncts, rename_field
 from openbulk.domain.errors import BadInput
 
 
@@ -55,6 +55,16 @@ class Query:
             self,
             where=All((*conjuncts(self.where), *changes.conditions)),
             changed_since=changes.since if changes.is_known_to_service else None,
+        )
+
+    def rename_field(self, old: str, new: str) -> "Query":
+        """This query with another field in place of one."""
+        names = {old: new}
+        return replace(
+            self,
+            fields=tuple(names.get(name, name) for name in self.fields),
+            where=self.where and rename_field(self.where, old, new),
+            order=tuple(replace(one, field=names.get(one.field, one.field)) for one in self.order),
         )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import aiohttp
 
 from openbulk.connectors.base import ConnectionContext, Connector, Provider
-from openbulk.domain.errors import NotFound, SignInAgain
+from openbulk.domain.errors import InstanceDisabled, NotFound
 from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.retry import retry_while_unavailable
@@ -46,7 +46,7 @@ class Connections:
     async def to(self, instance_id: int) -> Connection:
         """The connection of an instance's current version, even if another process has changed it.
 
-        Raises NotFound if the instance was deleted, SignInAgain if it is disabled.
+        Raises NotFound if the instance was deleted, InstanceDisabled if it is disabled.
         """
         if (connection := self._open.get(instance_id)) is not None:
             if connection.version == await self._accounts.version_of(instance_id):
@@ -61,7 +61,7 @@ class Connections:
         if instance is None:
             raise NotFound(f"instance {instance_id} does not exist any more")
         if instance.disabled:
-            raise SignInAgain(f"instance {instance_id} is disabled; enable it to continue")
+            raise InstanceDisabled(f"instance {instance_id} is disabled; enable it to continue")
 
         async def remember(changes: Mapping[str, str]) -> None:
             # A service shows a renewed refresh token once: wait rather than lose it.

@@ -108,6 +108,18 @@ class Direct:
                 return Resource(resolved, record_id, objects[resolved.name])
         raise NotFound(f"there is no object {path!r}; the objects are: {', '.join(objects)}")
 
+    async def check(self) -> None:
+        """Call the service. Raises the ServiceError with which it refuses."""
+        await _call(self.connector.check)
+
+    async def key_behind_id(self, resource: Resource) -> str | None:
+        """The field that `id` stands for: the key of an object that has no field `id`."""
+        key = resource.features.id
+        if key in (None, "id"):
+            return None
+        schema = await _call(lambda: self.connector.metadata(resource.name))
+        return None if "id" in schema.get("properties", {}) else key
+
     # --- reading ---
 
     async def get(
@@ -211,6 +223,9 @@ class Direct:
         target = _target(resource, Action.DELETE, options)
         outcome = await self._write(target, record, resource)
         if outcome.kind is not OutcomeKind.DELETED and outcome.id is None:
+            # The service may say what is missing: the record, or what it is in.
+            if "read" in resource.can:
+                await self.get(resource)
             raise NotFound(f"{resource.name!r} has no record {record_id!r}")
 
     async def _record_after(

@@ -30,6 +30,12 @@ class DateFilter:
     field: str = ""
     """The field with the date; empty for the service's own."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that the caller has sent."""
+        bounds = {"from": self.since, "to": self.until}
+        return tuple(name for name, moment in bounds.items() if moment is not None)
+
 
 NO_DATES = DateFilter()
 NO_OPTIONS: Mapping[str, Any] = {}
@@ -69,21 +75,35 @@ class ResolvedDownload:
     changes: ChangedRange | None
 
 
-async def resolve_download(request: DownloadRequest, connector: Connector) -> ResolvedDownload:
+async def resolve_download(
+    request: DownloadRequest, connector: Connector, *, ignores_dates: bool = False
+) -> ResolvedDownload:
     """A requested download in the service's terms.
 
-    Raises BadInput for an object or a field that does not exist, and ServiceError if the service
-    does not list its objects.
+    With `ignores_dates`, a time range of changes has no effect on an object that does not date its
+    changes; the job says so. Raises BadInput otherwise, and for an object or a field that does not
+    exist, and ServiceError if the service does not list its objects.
     """
+    dates, unused = request.dates, request.download.unused_options
+    if ignores_dates and dates.names and not await _has_dates(request, connector):
+        dates, unused = NO_DATES, (*unused, *dates.names)
     resolved = await resolve_query(
-        request.download.query, connector, dates=request.dates, options=request.options
+        request.download.query, connector, dates=dates, options=request.options
     )
     download = replace(
         request.download,
         query=resolved.query,
         is_sorted_by_service=resolved.is_sorted_by_service,
+        unused_options=unused,
     )
     return ResolvedDownload(download, resolved.changes)
+
+
+async def _has_dates(request: DownloadRequest, connector: Connector) -> bool:
+    """Whether changes are dated: by a field that the caller names, or by the service."""
+    objects = await connector.objects()
+    features = objects.get(resolve_object(request.download.query.object, objects).name)
+    return bool(request.dates.field or features is None or features.changed)
 
 
 async def resolve_query(

@@ -145,6 +145,12 @@ class Accounts:
                     ended.append(name)
         return ended
 
+    async def set_email(self, email: str) -> None:
+        """Set the address of the first user."""
+        first = select(func.min(users.c.id)).scalar_subquery()
+        async with self._engine.begin() as connection:
+            await connection.execute(update(users).where(users.c.id == first).values(email=email))
+
     async def identify(
         self, user_secret: str, organization_secret: str | None, token: str | None
     ) -> Caller | None:
@@ -172,8 +178,12 @@ class Accounts:
         tags: Sequence[str],
         now: datetime,
         limit: int,
+        keeps_token: bool = False,
     ) -> Instance | None:
-        """Remember a signed-in instance; None if its organization has as many as `limit`."""
+        """Remember a signed-in instance; None if its organization has as many as `limit`.
+
+        With `keeps_token` the token can be read again. Else only its fingerprint is kept.
+        """
         count = select(func.count()).where(instances.c.organization_id == organization_id)
         values = {
             "organization_id": organization_id,
@@ -196,7 +206,10 @@ class Accounts:
             await connection.execute(
                 update(instances)
                 .where(instances.c.id == instance_id)
-                .values(sealed_configuration=self._seal(instance_id, configuration))
+                .values(
+                    sealed_configuration=self._seal(instance_id, configuration),
+                    sealed_token=self._seal_token(instance_id, token) if keeps_token else None,
+                )
             )
         return Instance(
             id=instance_id,
@@ -206,6 +219,7 @@ class Accounts:
             configuration=dict(configuration),
             created_at=now,
             tags=tuple(tags),
+            token=token if keeps_token else None,
         )
 
     async def instance(self, instance_id: int) -> Instance | None:
@@ -291,13 +305,19 @@ class Accounts:
             )
         return version
 
-    async def replace_token(self, instance_id: int, token: str) -> None:
-        """Give an instance another token; the earlier one ends at once."""
+    async def replace_token(
+        self, instance_id: int, token: str, *, keeps_token: bool = False
+    ) -> None:
+        """Give an instance another token; the earlier one ends at once.
+
+        `keeps_token` as in `add_instance`.
+        """
+        sealed = self._seal_token(instance_id, token) if keeps_token else None
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(instances)
                 .where(instances.c.id == instance_id)
-                .values(token_fingerprint=fingerprint(token))
+                .values(token_fingerprint=fingerprint(token), sealed_token=sealed)
             )
 
     async def set_missing_entry(self, instance_id: int, name: str, value: str) -> Mapping[str, str]:
@@ -338,8 +358,14 @@ class Accounts:
     def _seal(self, instance_id: int, configuration: Mapping[str, str]) -> bytes:
         return self._sealer.seal(orjson.dumps(dict(configuration)), _context(instance_id))
 
+    def _seal_token(self, instance_id: int, token: str) -> bytes:
+        return self._sealer.seal(token.encode(), _token_context(instance_id))
+
     def _instance(self, row: Row[Any]) -> Instance:
         plain = self._sealer.open(row.sealed_configuration, _context(row.id))
+        token: str | None = None
+        if row.sealed_token is not None:
+            token = self._sealer.open(row.sealed_token, _token_context(row.id)).decode()
         return Instance(
             id=row.id,
             organization_id=row.organization_id,
@@ -349,19 +375,20 @@ class Accounts:
             created_at=row.created_at,
             tags=tuple(row.tags),
             disabled=row.disabled,
+            token=token,
             version=row.version,
         )
 
 
 async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
-    """Reseal, with the first master key, the configurations that another key has sealed.
+    """Reseal, with the first master key, the configurations and tokens that another key has sealed.
 
-    Returns their number. Raises SealBroken or KeyMissing if one cannot be opened.
+    Returns the number of their instances. Raises SealBroken or KeyMissing if one cannot be opened.
     """
-    kept = instances.c.sealed_configuration
+    kept = (instances.c.sealed_configuration, instances.c.sealed_token)
     others = (
-        select(instances.c.id, kept)
-        .where(func.substr(kept, 1, len(sealer.key_id)) != sealer.key_id)
+        select(instances.c.id, *kept)
+        .where(or_(*(func.substr(one, 1, len(sealer.key_id)) != sealer.key_id for one in kept)))
         .order_by(instances.c.id)
         .limit(_SEALED_AT_ONCE)
         .with_for_update()
@@ -369,15 +396,24 @@ async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
     change = (
         update(instances)
         .where(instances.c.id == bindparam("of"))
-        .values(sealed_configuration=bindparam("sealed"))
+        .values(sealed_configuration=bindparam("configuration"), sealed_token=bindparam("token"))
     )
+
+    def sealed_again(sealed: bytes, context: str) -> bytes:
+        return sealer.seal(sealer.open(sealed, context), context)
+
     changed = 0
     while rows := (await connection.execute(others)).all():
-        opened = [(row.id, sealer.open(row.sealed_configuration, _context(row.id))) for row in rows]
-        await connection.execute(
-            change,
-            [{"of": id_, "sealed": sealer.seal(plain, _context(id_))} for id_, plain in opened],
-        )
+        values = [
+            {
+                "of": row.id,
+                "configuration": sealed_again(row.sealed_configuration, _context(row.id)),
+                "token": row.sealed_token
+                and sealed_again(row.sealed_token, _token_context(row.id)),
+            }
+            for row in rows
+        ]
+        await connection.execute(change, values)
         changed += len(rows)
     return changed
 
@@ -441,3 +477,7 @@ def _merge_entries(
 
 def _context(instance_id: int) -> str:
     return f"configuration of instance {instance_id}"
+
+
+def _token_context(instance_id: int) -> str:
+    return f"token of instance {instance_id}"

@@ -104,6 +104,8 @@ instances = Table(
     Column("element", SafeText, nullable=False),
     Column("name", SafeText, nullable=False),
     Column("token_fingerprint", String(64), nullable=False, unique=True),
+    # NULL if no answer may show the token again.
+    Column("sealed_token", LargeBinary),
     Column("sealed_configuration", LargeBinary, nullable=False),
     Column("tags", JSON, nullable=False),
     Column("disabled", Boolean, nullable=False, server_default=false()),

@@ -222,7 +222,7 @@ async def _submit(
         earlier = await job_to_continue(services.ledger, instance.id, job_id)
         require_same_query(wanted, earlier)
         wanted = continue_job(wanted, earlier)
-    resolved = await resolve_download(wanted, connector)
+    resolved = await resolve_download(wanted, connector, ignores_dates=services.live_compatible)
     work = resolved.download.restrict_to(resolved.changes)
     await check_callback_url(work.callback_url, services, instance)
     return await submit(request, response, services, instance, work, idempotency_key)

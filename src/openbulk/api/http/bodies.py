@@ -30,6 +30,9 @@ class BoundedRoute(APIRoute):
     route identifies the caller first, and reads no body that its handler does not take.
     """
 
+    needs_caller = True
+    max_bytes = MAX_BODY_BYTES
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, with a body that is already read."""
         handle = super().get_route_handler()
@@ -37,8 +40,9 @@ class BoundedRoute(APIRoute):
             return handle
 
         async def handle_bounded(request: Request) -> Response:
-            await identify_caller(request, await services_of(request))
-            body = await read_body(request)
+            if self.needs_caller:
+                await identify_caller(request, await services_of(request))
+            body = await read_body(request, self.max_bytes)
 
             async def receive() -> Message:
                 return {"type": "http.request", "body": body, "more_body": False}
@@ -52,6 +56,13 @@ class BoundedRoute(APIRoute):
         return handle_bounded
 
 
+class OpenRoute(BoundedRoute):
+    """A route for everybody, who may not have a secret yet. It reads less than others."""
+
+    needs_caller = False
+    max_bytes = 16 * 1024
+
+
 class _RequestInBounds(Request):
     """A request whose JSON body is parsed already, and within bounds."""
 
@@ -62,14 +73,14 @@ class _RequestInBounds(Request):
         return self.value
 
 
-async def read_body(request: Request) -> bytes:
-    """Read a small body. Raises BadInput if it is cut off, TooLarge over `MAX_BODY_BYTES`."""
+async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Read a small body. Raises BadInput if it is cut off, TooLarge over `max_bytes`."""
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise TooLarge(f"the body is larger than {MAX_BODY_BYTES} bytes")
+            if len(body) > max_bytes:
+                raise TooLarge(f"the body is larger than {max_bytes} bytes")
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole body had arrived") from error
     return bytes(body)

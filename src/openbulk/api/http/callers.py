@@ -1,11 +1,12 @@
 """The caller of a request, identified by the secrets in the `Authorization` header."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from openbulk.api.password_sign_in import CallersSecrets
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import NotSignedIn
 from openbulk.domain.instance import CallingInstance
@@ -13,7 +14,13 @@ from openbulk.storage.accounts import Caller, User
 
 _SECRET = re.compile(r"\s*(?P<kind>\w+)\s+(?P<secret>\S(?:.*\S)?)\s*")
 # The contract calls an instance's token `Element`; one of its pages says `Token`.
-_KINDS = {"user": "user", "organization": "organization", "element": "element", "token": "element"}
+_KINDS = {
+    "user": "user",
+    "organization": "organization",
+    "element": "element",
+    "token": "element",
+    "bearer": "bearer",
+}
 _HEADER_HINT = "send the header 'Authorization: User <secret>, Organization <secret>'"
 
 
@@ -24,6 +31,8 @@ class Secrets:
     user: str | None = None
     organization: str | None = None
     element: str | None = None
+    bearer: str | None = None
+    """The token of a sign-in with a password, in place of the user's and organization's secret."""
 
 
 def parse_authorization(header: str) -> Secrets:
@@ -58,12 +67,15 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
 
 
 async def _look_up(request: Request, services: Services) -> Caller:
-    secrets = parse_authorization(request.headers.get("authorization", ""))
+    secrets = _secrets_of(request)
+    if secrets.user is None and secrets.bearer is not None:
+        opened = open_token(secrets.bearer, request, services)
+        secrets = replace(secrets, user=opened.user, organization=opened.organization)
     if secrets.user is None:
         raise NotSignedIn(f"the user secret is missing; {_HEADER_HINT}")
     if secrets.organization is None and secrets.element is None:
         raise NotSignedIn(f"the organization secret is missing; {_HEADER_HINT}")
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     services.guesses.check(address, secrets.user)
     try:
         caller = await _identify(secrets, secrets.user, services)
@@ -72,6 +84,36 @@ async def _look_up(request: Request, services: Services) -> Caller:
         raise
     services.guesses.note_right(secrets.user)
     return caller
+
+
+def _secrets_of(request: Request) -> Secrets:
+    return parse_authorization(request.headers.get("authorization", ""))
+
+
+def bearer_token_of(request: Request) -> str | None:
+    """The token of a sign-in with a password; None if the request has none."""
+    return _secrets_of(request).bearer
+
+
+def address_of(request: Request) -> str:
+    """The address that a request comes from."""
+    return request.client.host if request.client else ""
+
+
+def open_token(token: str, request: Request, services: Services) -> CallersSecrets:
+    """The secrets that the token of a sign-in opens. Raises NotSignedIn.
+
+    A wrong token counts as a wrong secret. Raises TooManyGuesses after too many.
+    """
+    address = address_of(request)
+    services.guesses.check(address, token)
+    try:
+        secrets = services.password_sign_in.secrets_for(token)
+    except NotSignedIn:
+        services.guesses.note_wrong(address)
+        raise
+    services.guesses.note_right(token)
+    return secrets
 
 
 async def _identify(secrets: Secrets, user_secret: str, services: Services) -> Caller:

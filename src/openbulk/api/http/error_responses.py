@@ -39,6 +39,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.AnswerLost: 502,
     errors.Refused: 403,
     errors.SignInAgain: 401,
+    errors.InstanceDisabled: 403,
     # The service no longer knows the position in the caller's nextPage.
     errors.CursorExpired: 400,
 }

@@ -8,6 +8,7 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openbulk.api.http.error_responses import error_answer
+from openbulk.storage.accounts import Caller
 
 log = structlog.get_logger()
 
@@ -16,12 +17,21 @@ MAX_PATH_BYTES = 16 * 1024
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 16 * 1024
 
+INSTANCE_ID = "Elements-Element-Instance-Id"
+"""Response header with the number of the instance whose token a request carries."""
+
+# Names and records may hold HTML. A browser that guesses the type of an answer would run it.
+_NO_PAGE = (b"x-content-type-options", b"nosniff")
+
 STOPPING = "openbulk is stopping; send the request again shortly, to this server or another"
 FAILED = "openbulk failed to handle this request; its log has the details under this request id"
 
 
 class RequestIds:
-    """Gives every request an id, logs with it, and returns it as `Elements-Request-Id`."""
+    """Gives every request an id, logs with it, and returns it as `Elements-Request-Id`.
+
+    Beside it, the answer names the calling instance, and no browser takes it for a page.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -36,12 +46,21 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                header = (b"elements-request-id", request_id.encode())
-                message["headers"] = [*message["headers"], header]
+                headers = [(b"elements-request-id", request_id.encode()), _NO_PAGE]
+                headers += _instance_header(scope)
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request=request_id):
             await self._app(scope, receive, send_with_id)
+
+
+def _instance_header(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The header that names the calling instance; none if no token of one came."""
+    caller: Caller | None = scope["state"].get("caller")
+    if caller is None or caller.instance is None:
+        return []
+    return [(INSTANCE_ID.lower().encode(), str(caller.instance.id).encode())]
 
 
 class TrailingSlashes:

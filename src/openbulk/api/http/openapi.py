@@ -21,6 +21,7 @@ token of the next page.
 """
 _IN_A_HUB = "Paths with a hub prefix"
 _TAGS = {
+    "Authentication": "Signing in to openbulk with a password, for clients that begin with one.",
     "Instances": "Accounts of services that openbulk works with.",
     "Objects": "Objects of an instance and their fields.",
     "Bulk": "Jobs that upload files and download records.",
@@ -38,7 +39,7 @@ _SECRETS = {
     "description": "`User <secret>, Organization <secret>`, in any order. To call on behalf of an "
     "instance, add `, Element <token>`.",
 }
-_WITHOUT_SECRETS = ("/healthz", "/readyz")
+_WITHOUT_SECRETS = ("/healthz", "/readyz", "/elements/api-v2/authentication")
 _REF = "#/components/schemas/"
 
 
@@ -169,16 +170,8 @@ def _document(api: FastAPI) -> dict[str, Any]:
             operation["security"] = [{"secrets": []}]
         if "/hubs/{hub}/" in path and not path.endswith("/elements"):
             operation["tags"] = [_IN_A_HUB]
-            # An unknown hub gets this answer.
-            operation["responses"].setdefault("404", _unknown_hub(operation["responses"]["401"]))
         _show_examples(operation, schemas)
     return document
-
-
-def _unknown_hub(refusal: dict[str, Any]) -> dict[str, Any]:
-    """The 404 of a path with a hub, in the shape of another refusal."""
-    content = refusal["content"]["application/json"] | _example_of(404)["application/json"]
-    return {**_PROBLEMS[404], "content": {"application/json": content}}
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

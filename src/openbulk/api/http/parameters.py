@@ -1,8 +1,10 @@
 """Parameters that several resources share."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import Path, Query, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from openbulk.api.wire.ids import parse_id
@@ -33,6 +35,13 @@ def parse_whole_number(text: str, name: str, *, minimum: int) -> int:
     return number
 
 
+def parse_flag(text: str, name: str) -> bool:
+    """The switch in a parameter; false if it is empty. Raises BadInput."""
+    if text.lower() not in ("", "true", "false"):
+        raise BadInput(f"{name} is {text[:40]!r}; it must be true or false")
+    return text.lower() == "true"
+
+
 _OUR_HEADERS = ("element", "idempotency")
 _KNOWN_HEADERS = (
     "elements-async-callback-url",
@@ -58,12 +67,20 @@ async def refuse_misspelt_parameters(request: Request) -> None:
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
-    known = [field.alias for field in route.dependant.query_params]
+    known = list(_query_names(route.dependant))
     known += _described_parameters(route)
     for name in request.query_params:
         near = None if name in known else likely_name(name, known)
         if near is not None:
             raise BadInput(f"the parameter {name[:80]!r} is not known; did you mean {near!r}?")
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    """The query parameters of a handler, and of all that it depends on."""
+    for field in dependant.query_params:
+        yield field.alias
+    for other in dependant.dependencies:
+        yield from _query_names(other)
 
 
 def _refuse_nul(request: Request) -> None:

@@ -2,20 +2,23 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query, Request
 
 from openbulk.api.http.callers import SignedInCaller, SignedInUser
 from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.parameters import parse_flag
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.elements import (
     HUBS,
     Element,
+    ElementKeyName,
     ElementMetadata,
     ElementWithSettings,
     Hub,
     HubName,
     present_element,
     present_hub,
+    present_metadata,
     present_objects,
     present_settings,
 )
@@ -31,10 +34,35 @@ ElementName = Annotated[
 HubKey = Annotated[str, Path(description="Key of the hub.", examples=["scheduling"])]
 
 
-@router.get("/hubs", summary="List hubs", responses=answers(list[Hub]))
-async def hubs(user: SignedInUser) -> list[dict[str, Any]]:
+_IN_HUB = "/elements/api-v2/hubs/{hub}"
+
+
+@router.get("/hubs", summary="List hubs", responses=answers(list[Hub], 400))
+async def hubs(
+    request: Request,
+    user: SignedInUser,
+    hydrate: Annotated[
+        str, Query(description="`true` lists the calls below each hub, too.", examples=["true"])
+    ] = "",
+) -> list[dict[str, Any]]:
     """The hubs of the bulk API, including those without an element on this server."""
-    return [present_hub(hub) for hub in sorted(HUBS)]
+    shapes = [present_hub(hub) for hub in sorted(HUBS)]
+    if not parse_flag(hydrate, "hydrate"):
+        return shapes
+    return [{**shape, "resources": _calls_below(request, shape["key"])} for shape in shapes]
+
+
+def _calls_below(request: Request, hub: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "method": method.upper(),
+            "path": f"/hubs/{hub}{path.removeprefix(_IN_HUB)}",
+            "description": operation["summary"],
+        }
+        for path, operations in request.app.openapi()["paths"].items()
+        if path.startswith(f"{_IN_HUB}/")
+        for method, operation in operations.items()
+    ]
 
 
 @router.get("/hubs/keys", summary="List the keys of hubs", responses=answers(list[HubName]))
@@ -71,6 +99,24 @@ async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str
 
 
 @router.get(
+    "/elements/keys", summary="List the keys of elements", responses=answers(list[ElementKeyName])
+)
+async def element_keys(services: ServicesOfApp, user: SignedInUser) -> list[str]:
+    """The keys of the services, as paths have them."""
+    return list(services.offered)
+
+
+@router.get(
+    "/elements/metadata",
+    summary="List what elements can do",
+    responses=answers(list[ElementMetadata]),
+)
+async def all_metadata(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
+    """The services, and their bulk operations."""
+    return [present_metadata(shape) for shape in await elements(services, user)]
+
+
+@router.get(
     "/elements/{key}",
     summary="Retrieve an element",
     responses=answers(ElementWithSettings, 404),
@@ -94,7 +140,7 @@ async def metadata(
     With the token of an instance, the answer also has the operations of each object.
     """
     provider = find_provider(services, key)
-    shape = {**_present_element(services, provider), "bulk": {"upload": True, "download": True}}
+    shape = present_metadata(_present_element(services, provider))
     if caller.instance is None or caller.instance.element != provider.key:
         return shape
     try:

@@ -1,6 +1,6 @@
 """JSON bodies of requests about instances."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,16 +10,21 @@ from openbulk.api.http.bodies import ContractBody
 class ElementKey(BaseModel):
     """The service of an instance."""
 
-    key: str = Field(description="Key or number of the service.", examples=["googlecalendar"])
+    key: str | None = Field(
+        None, description="Key or number of the service.", examples=["googlecalendar"]
+    )
+    id: int | str | None = Field(None, description="Number of the service, if there is no key.")
 
 
-_MAX_TEXT = 20_000
+MAX_TEXT = 20_000
 """Characters of a value: the key file of a service account has some 2,500."""
 _MAX_TAGS = 100
-_Text = Annotated[str, Field(max_length=_MAX_TEXT)]
+_Text = Annotated[str, Field(max_length=MAX_TEXT)]
 _Tag = Annotated[str, Field(max_length=200)]
+_Value = _Text | bool | int | float | dict[str, Any] | list[Any] | None
+"""A JSON object or array is kept as its text: the key of a service account may be one."""
 Configuration = Annotated[
-    dict[str, _Text | bool | int | float | None],
+    dict[str, _Value],
     Field(
         description="Configuration entries by their names.",
         examples=[{"quota.user.minute": "600"}],
@@ -30,7 +35,7 @@ Configuration = Annotated[
 class EntryBody(ContractBody):
     """A new value for one entry of an instance's configuration."""
 
-    propertyValue: _Text | bool | int | float | None = Field(  # noqa: N815 - the wire contract's name
+    propertyValue: _Value = Field(  # noqa: N815 - the wire contract's name
         description="New value. Null leaves the entry unchanged.", examples=["600"]
     )
 

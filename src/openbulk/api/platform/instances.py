@@ -1,16 +1,17 @@
 """Instances: create, list, change and delete the accounts that openbulk works with."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import orjson
 import structlog
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from openbulk.api.http.bodies import BoundedRoute
-from openbulk.api.http.callers import SignedInInstance, SignedInUser
+from openbulk.api.http.callers import SignedInUser
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import (
     MAX_PAGE,
@@ -24,6 +25,7 @@ from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.platform.authorization import sign_in
 from openbulk.api.platform.catalogue import element_number, find_provider
 from openbulk.api.platform.instance_bodies import (
+    MAX_TEXT,
     ChangedInstance,
     Configuration,
     EntryBody,
@@ -56,7 +58,7 @@ EntryName = Annotated[
     str, Path(description="Name or number of the entry.", examples=["quota.user.minute"])
 ]
 NewElement = Annotated[str, Path(description="Key or number of the service.", examples=["memory"])]
-_SIGNS_IN = (400, 413, *OF_THE_SERVICE)
+SIGNS_IN = (400, 413, *OF_THE_SERVICE)
 """Problems of an operation that checks credentials with the service."""
 MAX_INSTANCES = 10_000
 """Of an organization."""
@@ -68,7 +70,7 @@ REVOKE_SECONDS = 10.0
 @router.post(
     "/instances",
     summary="Create an instance",
-    responses=answers(wire.Instance, 404, 409, *_SIGNS_IN),
+    responses=answers(wire.Instance, 404, 409, *SIGNS_IN),
 )
 async def create(body: InstanceBody, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Sign in to a service. Only this answer shows the token of the instance.
@@ -77,15 +79,16 @@ async def create(body: InstanceBody, services: ServicesOfApp, user: SignedInUser
     {"oauth.api.key": "...", "oauth.api.secret": "...", "oauth.callback.url": "https://..."},
     "providerData": {"code": "..."}}`.
     """
-    if body.element is None:
+    key = _element_in(body)
+    if key is None:
         raise BadInput('the body names no element; add "element": {"key": "memory"}')
-    return await _create(body.element.key, body, services, user)
+    return await _create(key, body, services, user)
 
 
 @router.post(
     "/elements/{key}/instances",
     summary="Create an instance of a service",
-    responses=answers(wire.Instance, 404, 409, *_SIGNS_IN),
+    responses=answers(wire.Instance, 404, 409, *SIGNS_IN),
 )
 async def create_of(
     key: NewElement, body: InstanceBody, services: ServicesOfApp, user: SignedInUser
@@ -94,20 +97,29 @@ async def create_of(
     return await _create(key, body, services, user)
 
 
+def _element_in(body: InstanceBody) -> str | None:
+    """The key or number of the service that a body names; None if it names none."""
+    if body.element is None:
+        return None
+    return body.element.key or (None if body.element.id is None else str(body.element.id))
+
+
 async def _create(key: str, body: InstanceBody, services: Services, user: User) -> dict[str, Any]:
     provider = find_provider(services, key)
     entries = _entry_texts(body.configuration, provider)
     configuration = await sign_in(provider, entries, body.providerData, services, user)
-    token = new_secret()  # the ledger stores only its fingerprint
+    name = body.name or provider.name
+    token = new_secret()
     instance = await services.accounts.add_instance(
         organization_id=user.organization_id,
         element=provider.key,
-        name=body.name or provider.name,
+        name=name,
         token=token,
         configuration=configuration,
-        tags=body.tags or (),
+        tags=(name,) if body.tags is None else body.tags,
         now=datetime.now(UTC),
         limit=MAX_INSTANCES,
+        keeps_token=services.live_compatible,
     )
     if instance is None:
         raise Conflict(
@@ -117,15 +129,20 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
     return _present_instance(services, instance, user, token)
 
 
-@router.get(
-    "/instances",
-    summary="List instances",
-    responses=answers(list[wire.Instance], 400, 404),
-)
-async def list_all(
-    response: Response,
-    services: ServicesOfApp,
-    user: SignedInUser,
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which instances a list shows."""
+
+    search: str
+    tags: frozenset[str]
+
+    def matches(self, instance: Instance) -> bool:
+        """Whether an instance is wanted. Its name counts as a tag, too."""
+        names = {*instance.tags, instance.name}
+        return self.tags <= names and self.search.lower() in instance.name.lower()
+
+
+async def _filter_of_list(
     search: Annotated[
         str,
         Query(
@@ -138,10 +155,27 @@ async def list_all(
         Sequence[str],
         Query(
             alias="tags[]",
-            description="Tags that the instance must have, all of them.",
+            description="Tags that the instance must have, all of them. Its name is one, too.",
             examples=[["choir"]],
         ),
     ] = (),
+) -> Filter:
+    return Filter(search, frozenset(filter(None, tags)))
+
+
+FilterOfList = Annotated[Filter, Depends(_filter_of_list)]
+
+
+@router.get(
+    "/instances",
+    summary="List instances",
+    responses=answers(list[wire.Instance], 400, 404),
+)
+async def list_all(
+    response: Response,
+    services: ServicesOfApp,
+    user: SignedInUser,
+    wanted: FilterOfList,
     page_size: PageSize = "",
     next_page: NextPage = "",
 ) -> list[dict[str, Any]]:
@@ -149,9 +183,21 @@ async def list_all(
 
     The answer is 404 if a filter matches no instance.
     """
+    return await list_page(response, services, user, wanted, page_size, next_page)
+
+
+async def list_page(
+    response: Response,
+    services: Services,
+    user: User,
+    wanted: Filter,
+    page_size: str,
+    next_page: str,
+    element: str | None = None,
+) -> list[dict[str, Any]]:
+    """A page of the wanted instances, of one service if `element` is its key."""
     limit = parse_page_size(page_size, default=MAX_PAGE)
     after = parse_whole_number(next_page or "0", "nextPage", minimum=0)
-    wanted_tags = frozenset(filter(None, tags))
     found: list[Instance] = []
     # One instance too many shows that there is a next page.
     while len(found) <= limit:
@@ -159,17 +205,22 @@ async def list_all(
             user.organization_id, after=after, limit=_READ_AT_ONCE
         )
         found += [
-            one
-            for one in candidates
-            if wanted_tags <= set(one.tags) and search.lower() in one.name.lower()
+            one for one in candidates if element in (None, one.element) and wanted.matches(one)
         ]
         if len(candidates) < _READ_AT_ONCE:
             break
         after = candidates[-1].id
-    if not (found or next_page) and (wanted_tags or search):
+    if not (found or next_page) and (wanted.tags or wanted.search):
         raise NotFound("there is no instance with these tags and this text in its name")
     page = take_page(response, found, limit, lambda instance: instance.id)
     return present_each(page, lambda one: _present_instance(services, one, user), "instance")
+
+
+@router.get("/instances/count", summary="Count instances", responses=answers(wire.InstanceCounts))
+async def count(services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
+    """How many instances your organization has, also of each service."""
+    elements = await services.accounts.elements_of(user.organization_id)
+    return wire.present_counts(list(elements.values()))
 
 
 @router.put(
@@ -205,7 +256,7 @@ async def configuration(
     instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
 ) -> list[dict[str, Any]]:
     """The entries that the instance has or can have, with secrets masked."""
-    instance = await _find_instance(services, user, instance_id)
+    instance = await find_instance(services, user, instance_id)
     return wire.present_configuration(instance, services.providers[instance.element])
 
 
@@ -229,7 +280,7 @@ async def configuration_entry(
 @router.patch(
     "/instances/{instance_id}/configuration",
     summary="Update the configuration of an instance",
-    responses=answers(list[wire.ConfigurationEntry], 404, *_SIGNS_IN),
+    responses=answers(list[wire.ConfigurationEntry], 404, *SIGNS_IN),
 )
 async def change_configuration(
     instance_id: InstanceId, entries: Configuration, services: ServicesOfApp, user: SignedInUser
@@ -242,7 +293,7 @@ async def change_configuration(
 @router.patch(
     "/instances/{instance_id}/configuration/{name}",
     summary="Update a configuration entry",
-    responses=answers(wire.ConfigurationEntry, 404, *_SIGNS_IN),
+    responses=answers(wire.ConfigurationEntry, 404, *SIGNS_IN),
 )
 async def change_configuration_entry(
     instance_id: InstanceId,
@@ -260,55 +311,6 @@ async def change_configuration_entry(
     return await configuration_entry(instance_id, key, services, user)
 
 
-@router.put(
-    "/instances/enabled",
-    summary="Enable the calling instance",
-    responses=answers(wire.Instance, 507),
-)
-async def enable_own(
-    services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
-) -> dict[str, Any]:
-    """Continue the jobs of the instance whose token is in the Authorization header."""
-    return await enable(str(instance.id), services, user)
-
-
-@router.delete(
-    "/instances/enabled",
-    summary="Disable the calling instance",
-    responses=answers(wire.Instance, 507),
-)
-async def disable_own(
-    services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
-) -> dict[str, Any]:
-    """Pause the jobs of the instance whose token is in the Authorization header."""
-    return await disable(str(instance.id), services, user)
-
-
-@router.put(
-    "/instances",
-    summary="Update the calling instance",
-    responses=answers(wire.Instance, *_SIGNS_IN),
-)
-@router.patch(
-    "/instances",
-    summary="Update the calling instance",
-    responses=answers(wire.Instance, *_SIGNS_IN),
-)
-async def change_own(
-    body: ChangedInstance, services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
-) -> dict[str, Any]:
-    """Change the instance whose token is in the Authorization header."""
-    return await change(str(instance.id), body, services, user)
-
-
-@router.delete("/instances", summary="Delete the calling instance", responses=answers(Nothing, 507))
-async def delete_own(
-    services: ServicesOfApp, user: SignedInUser, instance: SignedInInstance
-) -> dict[str, Any]:
-    """Delete the instance whose token is in the Authorization header."""
-    return await delete(str(instance.id), services, user)
-
-
 @router.get(
     "/instances/{instance_id}",
     summary="Retrieve an instance",
@@ -318,18 +320,18 @@ async def get(
     instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """An instance, with its secrets masked."""
-    return _present_instance(services, await _find_instance(services, user, instance_id), user)
+    return _present_instance(services, await find_instance(services, user, instance_id), user)
 
 
 @router.put(
     "/instances/{instance_id}",
     summary="Update an instance",
-    responses=answers(wire.Instance, 404, *_SIGNS_IN),
+    responses=answers(wire.Instance, 404, *SIGNS_IN),
 )
 @router.patch(
     "/instances/{instance_id}",
     summary="Update an instance",
-    responses=answers(wire.Instance, 404, *_SIGNS_IN),
+    responses=answers(wire.Instance, 404, *SIGNS_IN),
 )
 async def change(
     instance_id: InstanceId, body: ChangedInstance, services: ServicesOfApp, user: SignedInUser
@@ -338,7 +340,7 @@ async def change(
 
     Waiting jobs of the instance retry at once.
     """
-    before = await _find_instance(services, user, instance_id)
+    before = await find_instance(services, user, instance_id)
     after = await _with_changes(before, body, services, user)
     instance = await services.accounts.change_instance(before, after)
     if instance is None:
@@ -353,6 +355,7 @@ async def _with_changes(
     instance: Instance, body: ChangedInstance, services: Services, user: User
 ) -> Instance:
     """The instance after a change. Checks a new configuration with the service."""
+    _require_same_element(instance, _element_in(body), services)
     if body.configuration or body.providerData:
         provider = find_provider(services, instance.element)
         given = _entry_texts(body.configuration, provider, instance.configuration)
@@ -366,12 +369,23 @@ async def _with_changes(
         configuration = await sign_in(provider, wanted, body.providerData, services, user)
         instance = replace(instance, configuration=configuration)
     if body.name is not None:
-        instance = replace(instance, name=body.name)
+        # Its name is a tag; a new one takes its place.
+        tags = tuple(body.name if tag == instance.name else tag for tag in instance.tags)
+        instance = replace(instance, name=body.name, tags=tags)
     if body.tags is not None:
         instance = replace(instance, tags=tuple(body.tags))
     if body.disabled is not None:
         instance = replace(instance, disabled=body.disabled)
     return instance
+
+
+def _require_same_element(instance: Instance, wanted: str | None, services: Services) -> None:
+    """Raise BadInput if an instance is to become one of another service."""
+    if wanted is not None and find_provider(services, wanted).key != instance.element:
+        raise BadInput(
+            f"instance {instance.id} is one of {instance.element!r}, and cannot become one of "
+            f"{find_provider(services, wanted).key!r}; create another instance"
+        )
 
 
 @router.post(
@@ -386,9 +400,9 @@ async def replace_token(
 
     Jobs and schedules of the instance continue.
     """
-    instance = await _find_instance(services, user, instance_id)
+    instance = await find_instance(services, user, instance_id)
     token = new_secret()
-    await services.accounts.replace_token(instance.id, token)
+    await services.accounts.replace_token(instance.id, token, keeps_token=services.live_compatible)
     log.info("token replaced", instance=instance.id)
     return _present_instance(services, instance, user, token)
 
@@ -403,7 +417,7 @@ async def delete(
 
     Its unfinished jobs stop.
     """
-    instance = await _find_instance(services, user, instance_id)
+    instance = await find_instance(services, user, instance_id)
     # Schedules first: a schedule that is due in between would start a run of a deleted instance.
     await services.schedules.delete_of(instance.id)
     await services.accounts.delete_instance(instance.id)
@@ -462,7 +476,7 @@ def _entry_texts(
     known = dict.fromkeys([*choices, *existing, *CONTRACT_SETTINGS])
     entries = with_known_spelling(configuration or {}, known, "the configuration", "entry")
     texts = {
-        name: option_text(value)
+        name: _entry_text(name, value)
         for name, value in entries.items()
         if value is not None and name not in CONTRACT_SECRETS - choices.keys()
     }
@@ -473,7 +487,17 @@ def _entry_texts(
     return texts
 
 
-async def _find_instance(services: Services, user: User, instance_id: str) -> Instance:
+def _entry_text(name: str, value: Any) -> str:
+    """A value as text; a JSON object or array as JSON. Raises BadInput if that is too long."""
+    if not isinstance(value, Mapping | list):
+        return option_text(value)
+    text = orjson.dumps(value).decode()
+    if len(text) > MAX_TEXT:
+        raise BadInput(f"{name} has {len(text)} characters; it can have at most {MAX_TEXT}")
+    return text
+
+
+async def find_instance(services: Services, user: User, instance_id: str) -> Instance:
     """An instance of the user's organization. Raises NotFound."""
     number = parse_id(instance_id)
     instance = None if number is None else await services.accounts.instance(number)
@@ -483,8 +507,10 @@ async def _find_instance(services: Services, user: User, instance_id: str) -> In
 
 
 def _present_instance(
-    services: Services, instance: Instance, user: User, token: str = MASK
+    services: Services, instance: Instance, user: User, token: str | None = None
 ) -> dict[str, Any]:
+    if token is None and services.live_compatible:
+        token = instance.token
     provider = services.providers[instance.element]
     number = element_number(services, provider.key)
-    return wire.present_instance(instance, provider, number, user, token)
+    return wire.present_instance(instance, provider, number, user, token or MASK)

@@ -1,20 +1,25 @@
 """The objects of an instance, and their fields."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
-from openbulk.api.http.parameters import ObjectInPath
+from openbulk.api.http.parameters import ObjectInPath, parse_flag
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire.objects import (
     ObjectFields,
     ObjectName,
+    Ping,
     VendorObject,
     present_fields,
     present_object,
+    present_ping,
 )
+from openbulk.connectors.targets import resolve_object
+from openbulk.engine.direct import Direct
 
 router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
 
@@ -48,12 +53,32 @@ async def objects(
 @router.get(
     "/objects/{object:path}/metadata",
     summary="List the fields of an object",
-    responses=answers(ObjectFields, 404),
+    responses=answers(ObjectFields, 400, 404),
 )
 async def metadata(
-    object: ObjectInPath, services: ServicesOfApp, instance: SignedInInstance
+    object: ObjectInPath,
+    services: ServicesOfApp,
+    instance: SignedInInstance,
+    custom_fields_only: Annotated[
+        str,
+        Query(
+            alias="customFieldsOnly",
+            description="`true` lists only those that somebody has added at the service.",
+            examples=["false"],
+        ),
+    ] = "",
 ) -> dict[str, Any]:
     """The fields of an object, each with its path and type, and whether it is required or
     read-only."""
     connector = (await services.connections.to(instance.id)).connector
-    return present_fields(await connector.metadata(object))
+    name = resolve_object(object, await connector.objects()).name
+    only_custom = parse_flag(custom_fields_only, "customFieldsOnly")
+    return present_fields(await connector.metadata(name), only_custom=only_custom)
+
+
+@router.get("/ping", summary="Check the sign-in of an instance", responses=answers(Ping))
+async def ping(services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
+    """Call the service with the credentials of the instance. The answer is an error if it fails."""
+    connector = (await services.connections.to(instance.id)).connector
+    await Direct(connector).check()
+    return present_ping(instance.element, datetime.now(UTC))

@@ -6,6 +6,7 @@ These routes come last: every path without a route of its own is the path of an 
 
 import base64
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -20,8 +21,9 @@ from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import Fields
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.api.wire.query_language import field_list, order_list, parse_where
+from openbulk.api.wire.query_language import field_list, order_list, parse, parse_where
 from openbulk.api.wire.schema import Nothing, Record
+from openbulk.connectors.targets import resolve_object
 from openbulk.domain.errors import BadInput, NotPossible, SealBroken
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Position
@@ -33,6 +35,7 @@ from openbulk.engine.query_resolution import resolve_query
 from openbulk.security import Sealer
 
 OF_THE_PLATFORM = (
+    "authentication",
     "bulk",
     "bulkloader",
     "elements",
@@ -41,9 +44,10 @@ OF_THE_PLATFORM = (
     "jobs",
     "metrics",
     "objects",
+    "ping",
 )
 """First segments of paths that belong to the platform, and never to an object."""
-_OF_AN_INSTANCE = ("bulk", "objects")
+_OF_AN_INSTANCE = ("bulk", "objects", "ping")
 """Those of them that also exist below `/hubs/{hub}`. There, an object may have another of them."""
 
 
@@ -74,18 +78,28 @@ class PageTokens:
 
     def __init__(self, sealer: Sealer, instance: CallingInstance, query: Query) -> None:
         self._sealer = sealer
-        parts = (instance.id, query.object, repr(query.where), repr(query.order), query.parameters)
+        parts = (
+            instance.id,
+            query.object,
+            repr(query.where),
+            repr(query.order),
+            query.parameters,
+            *([] if query.limit is None else [query.limit]),
+        )
         self._context = f"page of {parts}"
 
-    def token(self, position: Position) -> str:
-        """The token of the page that begins at a position."""
-        plain = orjson.dumps([position.after, position.skip])
+    def token(self, position: Position, left: int | None) -> str:
+        """The token of the page that begins at a position, with so many records left to show."""
+        plain = orjson.dumps([position.after, position.skip, left])
         return base64.urlsafe_b64encode(self._sealer.seal(plain, self._context)).decode()
 
-    def position(self, token: str) -> Position:
-        """The position in a token. Raises BadInput if it is not one of this list."""
+    def position(self, token: str, limit: int | None) -> tuple[Position, int | None]:
+        """The position in a token, and how many records are left to show; None for all.
+
+        `limit` is the query's. Raises BadInput if the token is not one of this list.
+        """
         if not token:
-            return Position()
+            return Position(), limit
         try:
             plain = self._sealer.open(base64.urlsafe_b64decode(token), self._context)
         except (ValueError, SealBroken) as error:
@@ -93,8 +107,8 @@ class PageTokens:
                 "nextPage is not a token of this list; take it from the header "
                 "elements-next-page-token of a page, and send the other parameters unchanged"
             ) from error
-        after, skip = orjson.loads(plain)
-        return Position(after, skip)
+        after, skip, *left = orjson.loads(plain)
+        return Position(after, skip), next(iter(left), None)
 
 
 async def _token_maker(
@@ -110,12 +124,17 @@ ObjectPath = Annotated[
 RecordPath = Annotated[str, Path(description="Path of a record.", examples=["events/choir2026"])]
 
 
-async def read(
-    request: Request,
-    response: Response,
-    path: ObjectPath,
-    records: Records,
-    make_tokens: MakeTokens,
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a list is to show, as its caller writes it."""
+
+    where: str
+    fields: str
+    order: str
+    q: str
+
+
+async def _question(
     where: Annotated[
         str, QueryParameter(description="A condition.", examples=["summary like 'Choir%'"])
     ] = "",
@@ -128,28 +147,48 @@ async def read(
             examples=["summary desc"],
         ),
     ] = "",
+    q: Annotated[
+        str,
+        QueryParameter(
+            description="A query that selects from this object. Another text is a parameter of the "
+            "service, if it has one of this name.",
+            examples=["select * from events where summary like 'Choir%'"],
+        ),
+    ] = "",
+) -> Question:
+    return Question(where.strip(), fields, order, q.strip())
+
+
+async def read(
+    request: Request,
+    response: Response,
+    path: ObjectPath,
+    records: Records,
+    make_tokens: MakeTokens,
+    question: Annotated[Question, Depends(_question)],
     page_size: PageSize = "",
     next_page: NextPage = "",
 ) -> Any:
     """A page of an object's records, or one record if the path ends in its id."""
     resource = await records.resource(path)
+    key = await records.key_behind_id(resource)
     parameters = _parameters(request, resource)
     if resource.id is not None:
-        return answer_records(await records.get(resource, parameters))
-    size = parse_page_size(page_size)
-    query = Query(
-        path,
-        fields=field_list(fields),
-        where=parse_where(where.strip()),
-        order=order_list(order),
-        parameters=parameters,
-    )
+        return answer_records(_with_id(await records.get(resource, parameters), key))
+    query = await _query_of(question, resource, records, parameters)
+    query = replace(query, object=path)
+    if key is not None:
+        query = query.rename_field("id", key)
     resolved = await resolve_query(query, records.connector)
     tokens = make_tokens(query)
-    begin = tokens.position(next_page)
+    begin, left = tokens.position(next_page, query.limit)
+    size = parse_page_size(page_size)
+    size = size if left is None else min(size, left)
     found, end = await records.page(resource, resolved.query, begin, size)
-    set_page_headers(response, len(found), None if end.is_end else tokens.token(end))
-    return answer_records(found, response.headers)
+    left = None if left is None else left - len(found)
+    has_more = not end.is_end and left != 0
+    set_page_headers(response, len(found), tokens.token(end, left) if has_more else None)
+    return answer_records([_with_id(record, key) for record in found], response.headers)
 
 
 async def create(
@@ -165,7 +204,9 @@ async def create(
         why = f"{path!r} is a record; to create one, POST to {path.rpartition('/')[0]!r}"
         raise NotPossible(why, can=resource.can)
     options = _options(request, services, instance, resource)
-    return answer_records(await records.create(resource, await _values(request), options))
+    key = await records.key_behind_id(resource)
+    values = _with_key(await _values(request), key)
+    return answer_records(_with_id(await records.create(resource, values, options), key))
 
 
 async def change(
@@ -178,7 +219,9 @@ async def change(
     """Change those fields of a record that the body has. PUT and PATCH are equivalent."""
     resource = await _record(records, path)
     options = _options(request, services, instance, resource)
-    return answer_records(await records.change(resource, await _values(request), options))
+    key = await records.key_behind_id(resource)
+    values = _with_key(await _values(request), key)
+    return answer_records(_with_id(await records.change(resource, values, options), key))
 
 
 async def delete(
@@ -192,6 +235,67 @@ async def delete(
     resource = await _record(records, path)
     await records.delete(resource, _options(request, services, instance, resource))
     return {}
+
+
+async def _query_of(
+    question: Question, resource: Resource, records: Direct, parameters: Mapping[str, str]
+) -> Query:
+    """The query that a question asks, by `q` or by the other parameters. Raises BadInput."""
+    query = await _query_in(question.q, resource, records)
+    if query is None:
+        return Query(
+            resource.name,
+            fields=field_list(question.fields),
+            where=parse_where(question.where),
+            order=order_list(question.order),
+            parameters=parameters,
+        )
+    if question.fields or question.where or question.order:
+        raise BadInput("q holds a whole query; leave where, fields and orderBy out")
+    of_service = {name: value for name, value in parameters.items() if name != "q"}
+    return replace(query, parameters=of_service)
+
+
+async def _query_in(text: str, resource: Resource, records: Direct) -> Query | None:
+    """The query in the parameter `q`; None if the text is none, and so is the service's.
+
+    Raises BadInput if it selects from another object.
+    """
+    if not text.lower().startswith("select"):
+        return None
+    try:
+        query = parse(text)
+    except BadInput:
+        if "q" in resource.features.parameters:
+            return None
+        raise
+    selected = resolve_object(query.object, await records.connector.objects()).name
+    if selected != resource.name:
+        raise BadInput(
+            f"q selects from {query.object!r}, and the path names {resource.name!r}; name the same "
+            "object in both"
+        )
+    return query
+
+
+def _with_id(record: Mapping[str, Any], key: str | None) -> Mapping[str, Any]:
+    """A record with `id`: in the contract every record has one. `key` is the field of its key."""
+    if key is None or key not in record:
+        return record
+    return {"id": record[key], **record}
+
+
+def _with_key(values: Mapping[str, Any], key: str | None) -> Mapping[str, Any]:
+    """The values of a record that may have been read here: `id` stands for its key.
+
+    Raises BadInput if the two differ.
+    """
+    if key is None or "id" not in values:
+        return values
+    rest = {name: value for name, value in values.items() if name != "id"}
+    if str(rest.setdefault(key, values["id"])) != str(values["id"]):
+        raise BadInput(f"id and {key} differ; id stands for {key}, so leave one of them out")
+    return rest
 
 
 def make_router(convertor: str) -> APIRouter:
@@ -243,7 +347,8 @@ def _body(example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _OURS = frozenset({"where", "fields", "orderBy", "pageSize", "nextPage", "page"})
-"""Parameters of openbulk. They are never passed to the service, even if it has one of that name."""
+"""Parameters of openbulk. They are never passed to the service, even if it has one of that name.
+`q` is, unless it holds a query."""
 
 
 def _parameters(request: Request, resource: Resource) -> dict[str, str]:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
 from openbulk.api.http.bodies import BoundedRoute, ContractBody, parse_kept_json
-from openbulk.api.http.callers import SignedInCaller, SignedInUser, require_instance
+from openbulk.api.http.callers import SignedInCaller, SignedInUser, parse_authorization
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import (
     NEW_LIST,
@@ -26,11 +26,10 @@ from openbulk.api.http.paging import (
 from openbulk.api.schedules import transfer_specs
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import schedules as wire
-from openbulk.api.wire.elements import HUBS
 from openbulk.api.wire.ids import MAX_ID, parse_id
 from openbulk.api.wire.schema import Nothing
 from openbulk.domain.errors import BadInput, Conflict, NotFound
-from openbulk.domain.instance import CallingInstance
+from openbulk.domain.instance import CallingInstance, Instance
 from openbulk.domain.workflow import Run, Schedule, TransferSpec
 from openbulk.engine.workflows.cron import EXAMPLE, next_after
 from openbulk.storage.accounts import Caller, User
@@ -78,11 +77,15 @@ class ScheduleBody(ContractBody):
     )
     headers: dict[str, str] = Field(
         default_factory=dict,
-        description="Headers of the request. Only Elements-Async-Callback-Url has an effect.",
+        description="Headers of the request. Elements-Async-Callback-Url has an effect, and the "
+        "Element token in Authorization, which names the instance.",
     )
     trigger: Trigger
     instanceId: int | None = Field(  # noqa: N815 - the wire contract's name
-        None, ge=1, le=MAX_ID, description="Instance to work with. Default: the calling instance."
+        None,
+        ge=1,
+        le=MAX_ID,
+        description="Instance to work with. Default: the calling instance, or your only one.",
     )
 
 
@@ -131,10 +134,10 @@ async def create(
 
     With `from` or `lastRunDate`, each run begins where the last completed run ended.
     """
-    instance = await _instance_of(body, services, caller)
     uri = _relative_path(body)
-    content = _content(body)
     headers = {name.lower(): value for name, value in body.headers.items()}
+    instance = await _instance_of(body, headers, services, caller)
+    content = _content(body)
     callback_url = headers.get("elements-async-callback-url") or None
     made = await transfer_specs.make_specs(services, instance, uri, content, callback_url)
     requests = [dict(spec.request) for spec in made]
@@ -155,24 +158,55 @@ async def create(
     return await _present_schedule(services, schedule)
 
 
-async def _instance_of(body: ScheduleBody, services: Services, caller: Caller) -> CallingInstance:
-    if body.instanceId is None:
-        return await require_instance(caller)
-    instance = await services.accounts.instance(body.instanceId)
-    if instance is None or instance.organization_id != caller.user.organization_id:
-        raise NotFound(f"there is no instance {body.instanceId}")
+async def _instance_of(
+    body: ScheduleBody, headers: Mapping[str, str], services: Services, caller: Caller
+) -> CallingInstance:
+    """The instance to work with: named by the body, by a token, or the only one there is.
+
+    Raises NotFound, and BadInput if there are several and none is named.
+    """
+    if body.instanceId is not None:
+        instance = await services.accounts.instance(body.instanceId)
+        if instance is None or instance.organization_id != caller.user.organization_id:
+            raise NotFound(f"there is no instance {body.instanceId}")
+        return _as_caller(instance)
+    if caller.instance is not None:
+        return caller.instance
+    token = parse_authorization(headers.get("authorization", "")).element
+    if token is not None:
+        instance = await services.accounts.instance_with_token(token)
+        if instance is None or instance.organization_id != caller.user.organization_id:
+            raise BadInput("the Element token in headers.Authorization is not known")
+        return _as_caller(instance)
+    found = await services.accounts.instances_of(caller.user.organization_id, limit=2)
+    if len(found) != 1:
+        raise BadInput(
+            f"the request does not say which of your instances it is for; add "
+            f'"instanceId": {found[0].id if found else 1}, or send the token of the instance'
+        )
+    return _as_caller(found[0])
+
+
+def _as_caller(instance: Instance) -> CallingInstance:
     return CallingInstance(instance.id, instance.organization_id, instance.element)
 
 
 def _relative_path(body: ScheduleBody) -> str:
-    """The path of the request to repeat, without base path and hub. Raises BadInput."""
+    """The path of the request to repeat, without base path and hub.
+
+    Raises BadInput if it cannot be repeated.
+    """
     if body.method.upper() != "POST":
         raise BadInput(f"method {body.method!r} cannot be scheduled; only POST can")
     steps = body.uri.removeprefix(_BASE).strip("/").split("/")
     # The hub is a mere prefix, here as in every path.
-    if steps[0] == "hubs" and len(steps) > 1 and steps[1] in HUBS:
+    if steps[0] == "hubs":
         steps = steps[2:]
-    return "/" + "/".join(steps)
+    path = "/" + "/".join(steps)
+    if path not in transfer_specs.SCHEDULABLE:
+        possible = ", ".join(transfer_specs.SCHEDULABLE)
+        raise BadInput(f"{path[:200]!r} cannot be scheduled; these can: {possible}")
+    return path
 
 
 def _content(body: ScheduleBody) -> Any:

@@ -27,6 +27,7 @@ from openbulk.domain.workflow import Destination, TransferSpec
 from openbulk.engine.query_resolution import DownloadRequest, resolve_download
 
 WORKFLOWS, QUERY, DOWNLOAD = "/bulk/workflows", "/bulk/query", "/bulk/download"
+SCHEDULABLE = (WORKFLOWS, QUERY, DOWNLOAD)
 """The requests that can be scheduled."""
 MAX_TRANSFERS = 100
 EXAMPLE = (
@@ -79,7 +80,7 @@ _TARGET_KEYS = (
 async def make_specs(
     services: Services, instance: CallingInstance, uri: str, body: Any, callback_url: str | None
 ) -> Sequence[TransferSpec]:
-    """The specs that a request to `uri` describes, checked with the services.
+    """The specs that a request to `uri`, one of SCHEDULABLE, describes, checked with the services.
 
     Raises BadInput if one cannot be carried out, ServiceError if a service does not answer.
     """
@@ -91,11 +92,8 @@ async def make_specs(
         ]
     if uri == QUERY:
         request = download_of_query(_require_object(body), "", callback_url)
-    elif uri == DOWNLOAD:
-        request = download_of_body(_require_object(body), "")
     else:
-        possible = ", ".join((WORKFLOWS, QUERY, DOWNLOAD))
-        raise BadInput(f"{uri!r} cannot be scheduled; these can: {possible}")
+        request = download_of_body(_require_object(body), "")
     return [await _spec_of_download(services, instance, request, body)]
 
 
@@ -113,7 +111,7 @@ async def _spec_of_download(
             "where the last one ended"
         )
     connector = (await services.connections.to(instance.id)).connector
-    resolved = await resolve_download(request, connector)
+    resolved = await resolve_download(request, connector, ignores_dates=services.live_compatible)
     await check_callback_url(resolved.download.callback_url, services, instance)
     return TransferSpec(resolved.download, resolved.changes, destination, dict(shown_request))
 

@@ -1,7 +1,9 @@
 """Hubs and elements on the wire: the services that instances can be made of."""
 
 from collections.abc import Mapping
+from html import escape
 from typing import Annotated, Any, Literal, NotRequired
+from urllib.parse import quote
 
 from pydantic import Field, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
@@ -92,6 +94,7 @@ CONTRACT_SETTINGS = frozenset(
         "event.poller.urls",
         "event.vendor.type",
         "expires_in",
+        "extra.oauth.params",
         "filter.response.nulls",
         "oauth.authorization.url",
         "oauth.basic.header",
@@ -120,24 +123,62 @@ NO_EFFECT = "Of the service that openbulk replaces; it has no effect here."
 
 
 @with_config(EXACT)
+class HubResource(TypedDict):
+    """A call below a hub."""
+
+    method: Annotated[str, doc("Method of the call.", "GET")]
+    path: Annotated[str, doc("Path of the call.", "/hubs/scheduling/objects")]
+    description: Annotated[str, doc("What the call does.", "List objects")]
+
+
+@with_config(EXACT)
 class Hub(TypedDict):
     """A kind of service."""
 
     key: Annotated[str, doc("Key of the hub, as paths have it.", "scheduling")]
     name: Annotated[str, doc("Equal to `key`.", "scheduling")]
+    resources: NotRequired[
+        Annotated[list[HubResource], doc("With `hydrate`: the calls below the hub.")]
+    ]
 
 
 HubName = Annotated[str, Field(examples=["scheduling"])]
 
 
 @with_config(EXACT)
-class Element(TypedDict):
-    """A service that instances can be made of."""
+class ElementOfInstance(TypedDict):
+    """The service of an instance."""
 
     id: Annotated[int, doc("Number of the service on this server.", 1)]
     key: Annotated[str, doc("Key of the service, as paths and bodies have it.", "googlecalendar")]
     name: Annotated[str, doc("Name of the service.", "Google Calendar")]
     hub: Annotated[str, doc("Hub that the service belongs to.", "scheduling")]
+
+
+@with_config(EXACT)
+class Authentication(TypedDict):
+    """How instances of a service sign in."""
+
+    type: Annotated[
+        Literal["oauth2", "custom"],
+        doc("oauth2 if people can sign in at the service; else its configuration says how."),
+    ]
+
+
+ElementKeyName = Annotated[str, Field(examples=["googlecalendar"])]
+
+
+@with_config(EXACT)
+class Element(ElementOfInstance):
+    """A service that instances can be made of."""
+
+    description: Annotated[
+        str, doc("What the service is for.", "Bulk jobs and single records of Google Calendar.")
+    ]
+    image: Annotated[
+        str, doc("Picture of the service, as a data URL.", "data:image/svg+xml,%3Csvg/%3E")
+    ]
+    authentication: Authentication
 
 
 @with_config(EXACT)
@@ -194,10 +235,19 @@ class ObjectSupport(TypedDict):
 
 
 @with_config(EXACT)
+class Events(TypedDict):
+    """Events of a service."""
+
+    supported: Annotated[bool, doc("Always false: openbulk has no events.", False)]
+    methods: Annotated[list[Any], doc("Always empty.", [])]
+
+
+@with_config(EXACT)
 class ElementMetadata(Element):
     """A service, and what it can do."""
 
     bulk: Bulk
+    events: Events
     resources: NotRequired[
         Annotated[
             list[ObjectSupport],
@@ -214,9 +264,38 @@ def present_hub(hub: str) -> dict[str, Any]:
     return {"key": hub, "name": hub}
 
 
+def present_element_of_instance(provider: base.Provider, element_id: int) -> dict[str, Any]:
+    """The service of an instance."""
+    return {"id": element_id, "key": provider.key, "name": provider.name, "hub": provider.hub}
+
+
 def present_element(provider: base.Provider, element_id: int) -> dict[str, Any]:
     """A service."""
-    return {"id": element_id, "key": provider.key, "name": provider.name, "hub": provider.hub}
+    return {
+        **present_element_of_instance(provider, element_id),
+        "description": f"Bulk jobs and single records of {provider.name}.",
+        "image": _picture_of(provider),
+        "authentication": {"type": "custom" if provider.oauth is None else "oauth2"},
+    }
+
+
+def _picture_of(provider: base.Provider) -> str:
+    """A tile with the first letter of the service: logos belong to their owners."""
+    letter = escape(provider.name[:1])
+    return "data:image/svg+xml," + quote(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" '
+        'rx="8" fill="#345"/><text x="32" y="44" font-size="36" text-anchor="middle" fill="#fff" '
+        f'font-family="sans-serif">{letter}</text></svg>'
+    )
+
+
+def present_metadata(element: Mapping[str, Any]) -> dict[str, Any]:
+    """What a service can do, beside its shape."""
+    return {
+        **element,
+        "bulk": {"upload": True, "download": True},
+        "events": {"supported": False, "methods": []},
+    }
 
 
 def present_settings(provider: base.Provider) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Instances on the wire: signed-in accounts of services."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
 from pydantic import with_config
@@ -11,8 +12,8 @@ from openbulk.api.wire.elements import (
     CONTRACT_SETTINGS,
     NO_EFFECT,
     PLATFORM_SETTINGS,
-    Element,
-    present_element,
+    ElementOfInstance,
+    present_element_of_instance,
 )
 from openbulk.api.wire.schema import EXACT, MASK, doc, without_none
 from openbulk.connectors.base import Provider
@@ -33,6 +34,8 @@ class InstanceUser(TypedDict):
 
     id: Annotated[int, doc("Number of the user.", 1)]
     emailAddress: Annotated[str, doc("Email address of the user.", "admin@localhost")]
+    firstName: Annotated[str, doc("The address up to its @: openbulk knows no names.", "admin")]
+    lastName: Annotated[str, doc("Always empty.", "")]
 
 
 @with_config(EXACT)
@@ -44,11 +47,12 @@ class Instance(TypedDict):
     token: Annotated[
         str,
         doc(
-            "Token for calls to this instance. Only the answer that creates the instance shows it.",
+            "Token for calls to this instance. Only the answer that creates the instance shows it; "
+            "every answer, with `OPENBULK_COMPATIBILITY=live`.",
             MASK,
         ),
     ]
-    element: Element
+    element: ElementOfInstance
     configuration: Annotated[
         dict[str, str],
         doc(
@@ -64,6 +68,20 @@ class Instance(TypedDict):
         str, doc("When the instance was created (ISO 8601).", "2026-05-30T10:00:00+00:00")
     ]
     user: InstanceUser
+    maxCacheSize: Annotated[int, doc("Always 0: openbulk has no cache.", 0)]
+    cacheTimeToLive: Annotated[int, doc("Always 0.", 0)]
+    cachingEnabled: Annotated[bool, doc("Always false.", False)]
+
+
+@with_config(EXACT)
+class InstanceCounts(TypedDict):
+    """How many instances there are."""
+
+    totalInstances: Annotated[int, doc("All instances of the organization.", 3)]
+    elementInstances: Annotated[
+        dict[str, int],
+        doc("Instances of each service, by its key.", {"googlecalendar": 2, "memory": 1}),
+    ]
 
 
 @with_config(EXACT)
@@ -106,20 +124,38 @@ class SignInAddress(TypedDict):
 def present_instance(
     instance: domain.Instance, provider: Provider, element_id: int, user: User, token: str = MASK
 ) -> dict[str, Any]:
-    """An instance. Its token is shown once, by the answer that creates it; its secrets never."""
+    """An instance. Its secrets are never shown, and its token only if it is given."""
     return {
         "id": instance.id,
         "name": instance.name,
         "token": token,
-        "element": present_element(provider, element_id),
+        "element": present_element_of_instance(provider, element_id),
         "configuration": _mask_secrets(instance.configuration, provider),
         "tags": list(instance.tags),
         "provisionInteractions": [],
         "valid": True,
         "disabled": instance.disabled,
         "createdDate": instance.created_at.isoformat(timespec="seconds"),
-        "user": {"id": user.id, "emailAddress": user.email},
+        "user": present_user(user),
+        "maxCacheSize": 0,
+        "cacheTimeToLive": 0,
+        "cachingEnabled": False,
     }
+
+
+def present_user(user: User) -> dict[str, Any]:
+    """A user. The contract has names; openbulk has the address alone."""
+    return {
+        "id": user.id,
+        "emailAddress": user.email,
+        "firstName": user.email.partition("@")[0],
+        "lastName": "",
+    }
+
+
+def present_counts(elements: Sequence[str]) -> dict[str, Any]:
+    """How many instances there are, from the service of each."""
+    return {"totalInstances": len(elements), "elementInstances": dict(Counter(elements))}
 
 
 def present_configuration(instance: domain.Instance, provider: Provider) -> list[dict[str, Any]]:

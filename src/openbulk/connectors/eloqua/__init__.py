@@ -52,8 +52,15 @@ _CONTACT = Features(
     changed=CHANGED["contact"],
     needs=((ENTITIES["contact"].identifier,),),
     skips_read_only=True,
+    # The Open Connectors service takes both, and lists the one.
+    paths=("contacts",),
 )
-_ACCOUNT = replace(_CONTACT, changed=CHANGED["account"], needs=((ENTITIES["account"].identifier,),))
+_ACCOUNT = replace(
+    _CONTACT,
+    changed=CHANGED["account"],
+    needs=((ENTITIES["account"].identifier,),),
+    paths=("accounts",),
+)
 _ASSET = Features(
     frozenset({Action.CREATE, Action.UPDATE, Action.DELETE}),
     concurrency=4,
@@ -75,15 +82,15 @@ class Eloqua:
 
     async def check(self) -> None:
         """Request the address of the account, which needs valid credentials."""
-        await self._service.locate()
+        await self._service.locate(again=True)
 
     async def objects(self) -> Mapping[str, Features]:
         """In the order in which the Open Connectors service lists them."""
         return {
             ACTIVITIES: Features(id=None, parameters=ACTIVITY_PARAMETERS),
             "contact": _CONTACT,
-            "campaign": _ASSET,
-            "list": _ASSET,
+            "campaign": replace(_ASSET, paths=("campaigns",)),
+            "list": replace(_ASSET, paths=("lists",)),
             "account": _ACCOUNT,
         }
 

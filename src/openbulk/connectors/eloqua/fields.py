@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from openbulk.connectors.base import CUSTOM
 from openbulk.connectors.eloqua.service import Service
 from openbulk.connectors.fields import FieldError, did_you_mean
 
@@ -15,10 +16,14 @@ _ITEM = {
         "name": _TEXT,
         "statement": _TEXT,
         "dataType": _TEXT,
+        "createdAt": _TEXT,
     },
     "required": ["internalName", "statement"],
 }
 """A field as Eloqua answers it."""
+# Eloqua's own fields were created in 1900, as the answers of its tutorial show
+# (Developers/BulkAPI/Tutorials/FieldsMetadata.htm).
+_OF_ELOQUA = "1900-"
 JSON_TYPES = {"number": "number", "numeric": "number"}
 
 
@@ -34,6 +39,7 @@ class Field:
     data_type: str
     is_read_only: bool
     is_required: bool
+    is_custom: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ def _field(item: Mapping[str, Any]) -> Field:
         data_type=item.get("dataType", "string"),
         is_read_only=bool(item.get("hasReadOnlyConstraint")),
         is_required=bool(item.get("hasNotNullConstraint")),
+        is_custom=not item.get("createdAt", _OF_ELOQUA).startswith(_OF_ELOQUA),
     )
 
 
@@ -96,4 +103,6 @@ def _schema_of(field: Field) -> dict[str, Any]:
         schema["format"] = "date-time"
     if field.is_read_only:
         schema["readOnly"] = True
+    if field.is_custom:
+        schema[CUSTOM] = True
     return schema

@@ -112,9 +112,12 @@ class Service:
         self._login_url = login_url.rstrip("/")
         self._base: str | None = None
 
-    async def locate(self) -> str:
-        """The address of the account's pod. Raises SignInAgain for refused credentials."""
-        if self._base is None:
+    async def locate(self, *, again: bool = False) -> str:
+        """The address of the account's pod, requested anew with `again`.
+
+        Raises SignInAgain for refused credentials.
+        """
+        if self._base is None or again:
             answer = await self._client.call("GET", f"{self._login_url}/id")
             body = answer.json()
             if not answer.is_success or not isinstance(body, dict):

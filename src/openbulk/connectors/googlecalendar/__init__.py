@@ -99,7 +99,8 @@ class GoogleCalendar:
         _require_object(object)
         if object != EVENTS:
             return await self._collections.get(object, id, parameters)
-        event = await self._api.get(event_path(parameters.get("calendarId") or PRIMARY, id))
+        calendar = parameters.get("calendarId") or PRIMARY
+        event = await self._api.get_of_calendar(event_path(calendar, id), calendar, f"event {id!r}")
         if is_deleted(event):
             raise NotFound(f"the event {id!r} was deleted")
         return event

@@ -62,6 +62,25 @@ class CalendarApi:
         require_success(answer)
         return answer.object()
 
+    async def get_of_calendar(self, path: str, calendar: str, what: str) -> dict[str, Any]:
+        """A resource of a calendar; `what` names it for a person.
+
+        Raises NotFound, which says whether it or the calendar is missing: Google's answer is the
+        same for both. Raises Refused if Google refuses to show it.
+        """
+        answer = await self.read(path)
+        if answer.status == 404:
+            # The narrowest scope allows this call.
+            parameters = {"maxResults": "1", "fields": "kind"}
+            of_calendar = await self.read(events_path(calendar), parameters)
+            if of_calendar.status != 404:
+                raise NotFound(
+                    f"calendar {calendar!r} has no {what}",
+                    provider_message=read_refusal(answer).message,
+                )
+        require_success(answer)
+        return answer.object()
+
 
 def page_size(parameters: Mapping[str, str]) -> int:
     """The size of the page that a call asks for."""

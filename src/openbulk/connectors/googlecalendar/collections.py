@@ -180,7 +180,10 @@ class CalendarCollections:
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Fields:
         """One record of a collection. Raises NotFound."""
         collection = COLLECTIONS[object]
-        path = path_for(collection.path, parameters.get("calendarId") or PRIMARY, id)
+        calendar = parameters.get("calendarId") or PRIMARY
+        path = path_for(collection.path, calendar, id)
+        if collection.is_of_calendar:
+            return await self._api.get_of_calendar(path, calendar, f"rule of access {id!r}")
         return collection.visible_record(await self._api.get(path))
 
     async def find(self, batch: Sequence[Record]) -> Mapping[str, str]:
