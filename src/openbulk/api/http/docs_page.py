@@ -48,10 +48,9 @@ _POLICY = (
 )
 _PAGE_HEADERS = {
     "content-security-policy": _POLICY,
-    "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-_FILE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "max-age=3600"}
+_FILE_HEADERS = {"cache-control": "max-age=3600"}
 
 
 @router.get("/docs")
