@@ -161,7 +161,10 @@ class Authentication(TypedDict):
 
     type: Annotated[
         Literal["oauth2", "custom"],
-        doc("oauth2 if people can sign in at the service; else its configuration says how."),
+        doc(
+            "oauth2 if people can sign in at the service; else its configuration says how.",
+            "oauth2",
+        ),
     ]
 
 
