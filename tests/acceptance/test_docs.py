@@ -76,7 +76,6 @@ def test_what_the_guide_to_moving_over_says_is_missing_is_missing(processes: Pro
     page = (DOCS / "how-to" / "moving-over.md").read_text()
     server = processes.server().instance("memory")
     missing = {
-        ("POST", "/authentication"),
         ("GET", "/users"),
         ("GET", "/accounts"),
         ("GET", "/organizations"),
@@ -84,6 +83,7 @@ def test_what_the_guide_to_moving_over_says_is_missing_is_missing(processes: Pro
         ("GET", "/instances/1/docs"),
         ("GET", "/objects/records/docs"),
         ("GET", "/elements/googlecalendar/oauth/token"),
+        ("POST", "/hubs/db/query"),
         ("GET", "/elements/googlecalendar/oauth/url/default"),
     }
     for method, path in missing:
