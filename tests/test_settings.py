@@ -1,6 +1,7 @@
 """Settings that follow from others."""
 
 import pytest
+from pydantic import ValidationError
 
 from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from openbulk.settings import Settings, misspelt_variables
@@ -42,6 +43,24 @@ def test_a_finished_job_is_spelled_as_the_settings_say(
 )
 def test_a_variable_that_is_almost_a_setting_is_named(variable: str, meant: str | None) -> None:
     assert misspelt_variables([variable]) == ({variable: meant} if meant else {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("OPENBULK_PASSWORD", "eleven char", "a password needs at least 12 characters"),
+        ("OPENBULK_USER", "ann", "it looks like ann@example.com"),
+        ("OPENBULK_USER", "ann@example.com, bob@example.com", "it looks like ann@example.com"),
+    ],
+)
+def test_a_user_and_a_password_that_cannot_sign_in_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    """The message does not show the password."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=says) as refusal:
+        Settings()
+    assert name != "OPENBULK_PASSWORD" or value not in str(refusal.value)
 
 
 def test_networks_that_may_be_called_come_from_both_settings(

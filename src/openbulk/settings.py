@@ -67,7 +67,9 @@ def _check_email(setting: str | None) -> str | None:
 class Settings(BaseSettings):
     """The settings of a server."""
 
-    model_config = SettingsConfigDict(env_prefix="OPENBULK_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="OPENBULK_", extra="ignore", hide_input_in_errors=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 for any free port.")

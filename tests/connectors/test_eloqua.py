@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 
+from openbulk.api.wire.objects import present_fields
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.eloqua.bulk import staging_bodies
+from openbulk.connectors.eloqua.fields import read_fields
+from openbulk.connectors.eloqua.service import Service
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import BadInput, RetryLater
 from openbulk.domain.query import PageRequest, Query
@@ -328,3 +332,26 @@ async def test_each_activity_of_a_contact_is_read_once(
     pages = [page async for page in connector.read(Query("activities"), PageRequest())]
     assert len({activity["id"] for page in pages for activity in page.records}) == 2
     assert sum(len(page.records) for page in pages) == 2
+
+
+class FieldList(Service):
+    """Eloqua's list of the fields of contacts, as its tutorial shows it."""
+
+    def __init__(self, *created: str) -> None:
+        self._created = created
+
+    async def items(self, path: str, item: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The fields, each created at another time."""
+        statement = "{{Contact.Field(C_Club1)}}"
+        return [
+            {"internalName": f"C_Field{number}", "statement": statement, "createdAt": created}
+            for number, created in enumerate(self._created)
+        ]
+
+
+async def test_a_field_that_somebody_has_added_is_custom() -> None:
+    """Eloqua's own were created in 1900."""
+    service = FieldList("1900-01-01T05:00:00.0000000Z", "2026-05-04T12:00:00.0000000Z")
+    fields = present_fields((await read_fields(service, "contact", "contacts")).schema("x"))
+    custom = {one["vendorPath"]: one["custom"] for one in fields["fields"]}
+    assert custom == {"id": False, "C_Field0": False, "C_Field1": True}

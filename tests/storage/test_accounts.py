@@ -132,6 +132,50 @@ async def test_a_new_master_key_seals_everything_again(
         await accounts.instance(made.id)
 
 
+async def test_a_token_can_be_read_again_only_if_it_is_kept_for_that(
+    accounts: Accounts, engine: AsyncEngine
+) -> None:
+    """Sealed, also under a new master key. Without it, a token is known by its fingerprint."""
+    forgotten = await instance(accounts)
+    for keeps_token in (True, False):
+        await accounts.replace_token(forgotten.id, "kept-token", keeps_token=keeps_token)
+        read = await accounts.instance(forgotten.id)
+        assert read is not None
+        assert read.token == ("kept-token" if keeps_token else None)
+        assert await accounts.instance_with_token("kept-token") == forgotten
+    await accounts.replace_token(forgotten.id, "kept-token", keeps_token=True)
+    sealer = Sealer([NEW, OLD])
+    async with engine.begin() as connection:
+        assert await reseal(connection, sealer) == 1
+    rotated = await Accounts(engine, Sealer([NEW])).instance(forgotten.id)
+    assert rotated is not None
+    assert (rotated.token, rotated.configuration) == ("kept-token", forgotten.configuration)
+
+
+async def test_a_sealed_token_does_not_open_for_another_instance(
+    accounts: Accounts, engine: AsyncEngine
+) -> None:
+    one, other = await instance(accounts, "one"), await instance(accounts, "other")
+    await accounts.replace_token(one.id, "kept-token", keeps_token=True)
+    async with engine.begin() as connection:
+        copy = (
+            "UPDATE instances SET sealed_token = (SELECT sealed_token FROM instances WHERE id = "
+            f"{one.id}) WHERE id = {other.id}"
+        )
+        await connection.execute(text(copy))
+    with pytest.raises(SealBroken, match="token of instance"):
+        await accounts.instance(other.id)
+
+
+async def test_the_address_of_the_first_user_is_set(accounts: Accounts) -> None:
+    await accounts.add_organization("other-organization", "bob@example.com", "other-user")
+    await accounts.set_email("cara@example.com")
+    for secret, email in (("user-secret", "cara@example.com"), ("other-user", "bob@example.com")):
+        caller = await accounts.identify(secret, None, None)
+        assert caller is not None
+        assert caller.user.email == email
+
+
 async def test_adding_the_first_user_again_says_again_that_it_is_the_first(
     engine: AsyncEngine,
 ) -> None:
