@@ -13,9 +13,11 @@ from openbulk.api.wire.elements import (
     Element,
     ElementKeyName,
     ElementMetadata,
+    ElementMetadataWithObjects,
     ElementWithSettings,
     Hub,
     HubName,
+    HubWithCalls,
     present_element,
     present_hub,
     present_metadata,
@@ -37,7 +39,7 @@ HubKey = Annotated[str, Path(description="Key of the hub.", examples=["schedulin
 _IN_HUB = "/elements/api-v2/hubs/{hub}"
 
 
-@router.get("/hubs", summary="List hubs", responses=answers(list[Hub], 400))
+@router.get("/hubs", summary="List hubs", responses=answers(list[Hub] | list[HubWithCalls], 400))
 async def hubs(
     request: Request,
     user: SignedInUser,
@@ -130,7 +132,7 @@ async def element(key: ElementName, services: ServicesOfApp, user: SignedInUser)
 @router.get(
     "/elements/{key}/metadata",
     summary="Retrieve what an element can do",
-    responses=answers(ElementMetadata, 404),
+    responses=answers(ElementMetadataWithObjects, 404),
 )
 async def metadata(
     key: ElementName, services: ServicesOfApp, caller: SignedInCaller

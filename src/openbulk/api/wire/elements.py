@@ -137,9 +137,13 @@ class Hub(TypedDict):
 
     key: Annotated[str, doc("Key of the hub, as paths have it.", "scheduling")]
     name: Annotated[str, doc("Equal to `key`.", "scheduling")]
-    resources: NotRequired[
-        Annotated[list[HubResource], doc("With `hydrate`: the calls below the hub.")]
-    ]
+
+
+@with_config(EXACT)
+class HubWithCalls(Hub):
+    """A kind of service, with the calls below it, as `hydrate=true` shows it."""
+
+    resources: Annotated[list[HubResource], doc("The calls below the hub.")]
 
 
 HubName = Annotated[str, Field(examples=["scheduling"])]
@@ -251,6 +255,12 @@ class ElementMetadata(Element):
 
     bulk: Bulk
     events: Events
+
+
+@with_config(EXACT)
+class ElementMetadataWithObjects(ElementMetadata):
+    """A service, and what it can do with the objects of the calling instance."""
+
     resources: NotRequired[
         Annotated[
             list[ObjectSupport],
