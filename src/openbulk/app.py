@@ -466,13 +466,13 @@ async def _password_sign_in(settings: Settings, ledger: _Ledger) -> PasswordSign
     organization = next(
         iter(secrets_in(settings.organization_secret)), kept.get("OPENBULK_ORGANIZATION_SECRET")
     )
-    secrets = None
+    email, secrets = settings.user or FIRST_USER, None
     if user and organization:
         caller = await ledger.accounts.identify(user, organization, None)
         if caller is not None and caller.knows_organization:
-            secrets = CallersSecrets(user, organization)
+            email, secrets = caller.user.email, CallersSecrets(user, organization)
     password = None if settings.password is None else settings.password.get_secret_value()
-    return PasswordSignIn(settings.user or FIRST_USER, password, secrets, ledger.sealer)
+    return PasswordSignIn(email, password, secrets, ledger.sealer)
 
 
 def _first_secrets_file(settings: Settings) -> Path:

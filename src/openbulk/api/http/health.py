@@ -14,6 +14,7 @@ from openbulk.api.http.callers import identify_caller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire.schema import EXACT, doc
+from openbulk.domain.errors import NotSignedIn
 
 router = APIRouter(tags=["Operation"], responses=may_answer(405))
 
@@ -73,6 +74,11 @@ async def metrics(request: Request, services: ServicesOfApp) -> Response:
     of a user and the organization.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not _is_one_of(token, services.metrics_tokens):
+    if scheme.lower() != "bearer":
         await identify_caller(request, services)
+    elif not _is_one_of(token, services.metrics_tokens):
+        raise NotSignedIn(
+            "the Bearer token is not that of OPENBULK_METRICS_TOKEN; send that one, or "
+            "'Authorization: User <secret>, Organization <secret>'"
+        )
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -94,6 +94,9 @@ async def create_of(
     key: NewElement, body: InstanceBody, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """Sign in to the service in the path. Only this answer shows the token of the instance."""
+    named = _element_in(body)
+    if named is not None and find_provider(services, named) != find_provider(services, key):
+        raise BadInput(f"the path names the element {key!r}, and the body {named!r}; name one")
     return await _create(key, body, services, user)
 
 
