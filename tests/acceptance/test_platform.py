@@ -98,6 +98,7 @@ def test_the_vendors_suite_signs_in_and_swaps_its_token_for_the_secrets(seed: Se
         "userSecret": USER_SECRET,
         "organizationSecret": ORGANIZATION_SECRET,
     }
+    assert secrets.headers["cache-control"] == "no-store"
     assert called(bearer(seed, token, "/hubs/keys"))
     for name, password in ((EMAIL, "wrong horse battery"), ("bob@example.com", PASSWORD)):
         assert "user name or the password is wrong" in refused(sign_in(seed, name, password), 401)
@@ -258,6 +259,14 @@ def test_the_vendors_suite_is_refused_by_a_disabled_instance(seed: Server) -> No
         assert "enable it" in refused(mine.call(method, path, json_body=body), 403), path
     called(mine.call("PUT", "/instances/enabled"))
     called(mine.call("GET", "/records"))
+
+
+def test_the_vendors_suite_lists_the_objects_of_a_disabled_instance(live: Server) -> None:
+    """As the live service does, so under `live` alone. Its records are refused there, too."""
+    mine = live.instance("memory")
+    called(mine.call("DELETE", "/instances/enabled"))
+    assert called(mine.call("GET", "/objects")) == ["records", "log"]
+    assert "enable it" in refused(mine.call("GET", "/records"), 403)
 
 
 def test_names_with_html_in_them_are_kept_and_no_answer_is_a_page(live: Server) -> None:

@@ -150,10 +150,10 @@ def cases_of_own_instances() -> Iterator[Case]:
     """The calls of instances for the calling one, and below an element."""
     own, entry = "/instances/configuration", "/instances/configuration/{name}"
     for method in ("GET", "PATCH"):
-        body = {"propertyValue": "x"} if method == "PATCH" else None
+        value = {"propertyValue": "x"} if method == "PATCH" else None
         no_entry = "circus" if method == "PATCH" else "the entries are: space, keep"
         status = 400 if method == "PATCH" else 404
-        yield Case(f"{method} {entry}", status, no_entry, f"{own}/circus", body=body)
+        yield Case(f"{method} {entry}", status, no_entry, f"{own}/circus", body=value)
     numbered = f"{own}/99"
     yield Case(
         f"PATCH {entry}", 404, "there is no entry '99'", numbered, body={"propertyValue": ""}

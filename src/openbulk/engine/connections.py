@@ -56,11 +56,11 @@ class Connections:
         # Another task may have connected meanwhile: all tasks use the first connection.
         return self._open.setdefault(instance_id, connection)
 
-    async def _connect(self, instance_id: int) -> Connection:
+    async def _connect(self, instance_id: int, *, even_disabled: bool = False) -> Connection:
         instance = await self._accounts.instance(instance_id)
         if instance is None:
             raise NotFound(f"instance {instance_id} does not exist any more")
-        if instance.disabled:
+        if instance.disabled and not even_disabled:
             raise InstanceDisabled(f"instance {instance_id} is disabled; enable it to continue")
 
         async def remember(changes: Mapping[str, str]) -> None:
@@ -80,9 +80,11 @@ class Connections:
         return connection
 
     @asynccontextmanager
-    async def another(self, instance_id: int) -> AsyncIterator[Connector]:
+    async def another(
+        self, instance_id: int, *, even_disabled: bool = False
+    ) -> AsyncIterator[Connector]:
         """Another connector of an instance, which has not read anything yet. Raises as `to`."""
-        connection = await self._connect(instance_id)
+        connection = await self._connect(instance_id, even_disabled=even_disabled)
         try:
             yield connection.connector
         finally:

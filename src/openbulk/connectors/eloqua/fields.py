@@ -39,7 +39,7 @@ class Field:
     data_type: str
     is_read_only: bool
     is_required: bool
-    is_custom: bool
+    is_custom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
