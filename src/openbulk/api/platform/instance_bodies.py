@@ -20,7 +20,8 @@ MAX_TEXT = 20_000
 """Characters of a value: the key file of a service account has some 2,500."""
 _MAX_TAGS = 100
 _Text = Annotated[str, Field(max_length=MAX_TEXT)]
-_Tag = Annotated[str, Field(max_length=200)]
+MAX_TAG = 200
+_Tag = Annotated[str, Field(max_length=MAX_TAG)]
 _Value = _Text | bool | int | float | dict[str, Any] | list[Any] | None
 """A JSON object or array is kept as its text: the key of a service account may be one."""
 Configuration = Annotated[

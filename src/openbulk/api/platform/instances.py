@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Annotated, Any
 
 import orjson
@@ -25,6 +26,7 @@ from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.platform.authorization import sign_in
 from openbulk.api.platform.catalogue import element_number, find_provider
 from openbulk.api.platform.instance_bodies import (
+    MAX_TAG,
     MAX_TEXT,
     ChangedInstance,
     Configuration,
@@ -119,7 +121,7 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
         name=name,
         token=token,
         configuration=configuration,
-        tags=(name,) if body.tags is None else body.tags,
+        tags=_as_tag(name) if body.tags is None else body.tags,
         now=datetime.now(UTC),
         limit=MAX_INSTANCES,
         keeps_token=services.live_compatible,
@@ -372,9 +374,9 @@ async def _with_changes(
         configuration = await sign_in(provider, wanted, body.providerData, services, user)
         instance = replace(instance, configuration=configuration)
     if body.name is not None:
-        # Its name is a tag; a new one takes its place.
-        tags = tuple(body.name if tag == instance.name else tag for tag in instance.tags)
-        instance = replace(instance, name=body.name, tags=tags)
+        # The name is a tag, and a new one takes its place.
+        tags = ((_as_tag(body.name) if tag == instance.name else (tag,)) for tag in instance.tags)
+        instance = replace(instance, name=body.name, tags=tuple(chain.from_iterable(tags)))
     if body.tags is not None:
         instance = replace(instance, tags=tuple(body.tags))
     if body.disabled is not None:
@@ -382,12 +384,21 @@ async def _with_changes(
     return instance
 
 
+def _as_tag(name: str) -> tuple[str, ...]:
+    """The tag that the name of an instance is; none for a name that is too long for one."""
+    return (name,) if 0 < len(name) <= MAX_TAG else ()
+
+
 def _require_same_element(instance: Instance, wanted: str | None, services: Services) -> None:
     """Raise BadInput if an instance is to become one of another service."""
-    if wanted is not None and find_provider(services, wanted).key != instance.element:
+    own = instance.element
+    if wanted in (None, own, str(element_number(services, own))):
+        return
+    other = find_provider(services, str(wanted)).key
+    if other != own:
         raise BadInput(
-            f"instance {instance.id} is one of {instance.element!r}, and cannot become one of "
-            f"{find_provider(services, wanted).key!r}; create another instance"
+            f"instance {instance.id} is one of {own!r}, and cannot become one of {other!r}; "
+            "create another instance"
         )
 
 

@@ -5,6 +5,7 @@ These routes come last: every path without a route of its own is the path of an 
 """
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -256,12 +257,15 @@ async def _query_of(
     return replace(query, parameters=of_service)
 
 
+_SELECT = re.compile(r"select\s", re.IGNORECASE)
+
+
 async def _query_in(text: str, resource: Resource, records: Direct) -> Query | None:
     """The query in the parameter `q`; None if the text is none, and so is the service's.
 
     Raises BadInput if it selects from another object.
     """
-    if not text.lower().startswith("select"):
+    if _SELECT.match(text) is None:
         return None
     try:
         query = parse(text)
@@ -293,6 +297,8 @@ def _with_key(values: Mapping[str, Any], key: str | None) -> Mapping[str, Any]:
     if key is None or "id" not in values:
         return values
     rest = {name: value for name, value in values.items() if name != "id"}
+    if values["id"] is None:
+        return rest
     if str(rest.setdefault(key, values["id"])) != str(values["id"]):
         raise BadInput(f"id and {key} differ; id stands for {key}, so leave one of them out")
     return rest
