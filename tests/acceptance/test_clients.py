@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from support.harness import BASE_PATH, Processes, Server, multipart, request
+from support.harness import Processes, Server, multipart, request
 
 STATUS_KEYS = {
     *(
@@ -49,54 +49,6 @@ def polled(server: Server, path: str, every: float) -> dict[str, object]:
             return status
         time.sleep(every)
     raise AssertionError(status)
-
-
-def test_what_the_vendors_own_tests_do_before_and_after_each_other(processes: Processes) -> None:
-    """They sign in, swap the token, make an instance, use it without a hub, and delete it."""
-    server = processes.server(
-        OPENBULK_COMPATIBILITY="live",
-        OPENBULK_USER="churros@example.com",
-        OPENBULK_PASSWORD="churros with sugar",
-    )
-    base = f"{server.process.url}{BASE_PATH}"
-    agent = {"User-Agent": "Churrosbot/churros@example.com"}
-    password = {"username": "churros@example.com", "password": "churros with sugar"}
-    signed_in = request("POST", f"{base}/authentication", json_body=password, headers=agent)
-    bearer = {**agent, "Authorization": f"Bearer {signed_in.json['token']}"}
-    # Without an instance, a filter finds nothing, also for the token.
-    assert request("GET", f"{base}/instances?tags[]=churros", headers=bearer).status == 404
-    found = request("GET", f"{base}/authentication/secrets", headers=bearer).json
-    secrets = f"User {found['userSecret']}, Organization {found['organizationSecret']}"
-    headers = {**agent, "Authorization": secrets}
-    for path in ("/instances", "/elements/memory/instances"):
-        body = {
-            "name": "churros-instance",
-            "element": {"key": "memory"},
-            "configuration": {
-                "event.notification.enabled": "true",
-                "event.notification.signature.key": "",
-                "extra.oauth.params": {"access_type": "offline"},
-            },
-        }
-        made = request("POST", base + path, json_body=body, headers=headers).json
-        own = {**agent, "Authorization": f"{secrets}, Element {made['token']}"}
-        assert request("GET", f"{base}/ping", headers=own).json["endpoint"] == "memory"
-        created = request("POST", f"{base}/records", json_body={"name": "Ann"}, headers=own)
-        assert created.headers["elements-element-instance-id"] == str(made["id"])
-        where = quote(f"id='{created.json['id']}'")
-        (one,) = request("GET", f"{base}/hubs/crap/records?where={where}", headers=own).json
-        assert one == created.json
-        # The whole answer is sent back with another name.
-        put = {**made, "name": "updated-instance"}
-        changed = request("PUT", f"{base}{path}/{made['id']}", json_body=put, headers=own).json
-        assert (changed["name"], changed["token"]) == ("updated-instance", made["token"])
-        gone = request(
-            "DELETE",
-            f"{base}{path}/{made['id']}",
-            body=b"null",
-            headers={**headers, "Content-Type": "application/json"},
-        )
-        assert (gone.status, request("GET", f"{base}/records", headers=own).status) == (200, 401)
 
 
 def test_the_vendors_own_tests_of_uploads_and_downloads(server: Server) -> None:

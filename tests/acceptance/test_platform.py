@@ -114,6 +114,47 @@ def test_the_vendors_suite_signs_in_and_swaps_its_token_for_the_secrets(seed: Se
         assert secret not in log
 
 
+def test_what_the_vendors_suite_does_before_and_after_each_of_its_tests(live: Server) -> None:
+    """It signs in, swaps the token, makes an instance, uses it without a hub, and deletes it."""
+    base = f"{live.process.url}{BASE_PATH}"
+    agent = {"User-Agent": "Churrosbot/ann@example.com"}
+    token = called(sign_in(live, EMAIL, PASSWORD))["token"]
+    # A filter that finds nothing is 404, also for the token.
+    assert bearer(live, token, "/instances?tags[]=churros-instance").status == 404
+    found = called(bearer(live, token, "/authentication/secrets"))
+    secrets = f"User {found['userSecret']}, Organization {found['organizationSecret']}"
+    headers = {**agent, "Authorization": secrets}
+    for path in ("/instances", "/elements/memory/instances"):
+        body = {
+            "name": "churros-instance",
+            "element": {"key": "memory"},
+            "configuration": {
+                "event.notification.enabled": "true",
+                "event.notification.signature.key": "",
+                "extra.oauth.params": {"access_type": "offline"},
+            },
+        }
+        made = request("POST", base + path, json_body=body, headers=headers).json
+        own = {**agent, "Authorization": f"{secrets}, Element {made['token']}"}
+        assert request("GET", f"{base}/ping", headers=own).json["endpoint"] == "memory"
+        created = request("POST", f"{base}/records", json_body={"name": "Ann"}, headers=own)
+        assert created.headers["elements-element-instance-id"] == str(made["id"])
+        where = quote(f"id='{created.json['id']}'")
+        (one,) = request("GET", f"{base}/hubs/crap/records?where={where}", headers=own).json
+        assert one == created.json
+        # The whole answer is sent back with another name.
+        put = {**made, "name": "updated-instance"}
+        changed = request("PUT", f"{base}{path}/{made['id']}", json_body=put, headers=own).json
+        assert (changed["name"], changed["token"]) == ("updated-instance", made["token"])
+        gone = request(
+            "DELETE",
+            f"{base}{path}/{made['id']}",
+            body=b"null",
+            headers={**headers, "Content-Type": "application/json"},
+        )
+        assert (gone.status, request("GET", f"{base}/records", headers=own).status) == (200, 401)
+
+
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     """A server that has made its secrets itself, and has no instance."""
