@@ -7,6 +7,7 @@ OPENBULK_COMPATIBILITY=live, and those of `seed` against one without.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import takewhile
 from pathlib import Path
@@ -24,6 +25,7 @@ from support.harness import (
     Reply,
     Server,
     request,
+    until,
 )
 
 EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
@@ -559,6 +561,7 @@ def test_clients_of_the_live_service_send_dates_to_objects_that_date_no_changes(
         replies = [
             mine.call("POST", query),
             mine.call("POST", "/bulk/download", json_body=body),
+            mine.call("POST", "/bulk/workflows", json_body=[workflow]),
             mine.call("POST", "/bulk/workflows", json_body=[workflow], headers=every_year),
         ]
         if server is seed:
@@ -568,7 +571,17 @@ def test_clients_of_the_live_service_send_dates_to_objects_that_date_no_changes(
         first, second = (called(reply)["id"] for reply in replies[:2])
         assert mine.finished(first)["infoMessage"] == "from has no effect on this job"
         assert mine.finished(second)["statusMessage"] == "from, to have no effect on this job"
-        called(replies[2])
+        group = called(replies[2])["id"]
+        transfer = until(partial(transfers_of, mine, group), 20.0, "the workflow")[0]
+        download = called(mine.call("GET", f"/bulk/{transfer['sourceJobId']}/status"))
+        assert download["infoMessage"] == "from has no effect on this job"
+        called(replies[3])
+
+
+def transfers_of(server: Server, group: str) -> list[dict[str, Any]]:
+    """The finished transfers of a workflow."""
+    listed = called(server.call("GET", "/bulkloader"))
+    return [one for one in listed if (one["groupName"], one["status"]) == (group, "COMPLETED")]
 
 
 def test_the_vendors_suite_makes_a_schedule_without_an_element_token(fresh: Processes) -> None:
