@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from openbulk.connectors.base import ConnectionContext, Connector, Features, OAu
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone
+from openbulk.connectors.sql.ordering import ordering_keys_of
 from openbulk.connectors.sql.reading import Selection
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
@@ -60,7 +63,12 @@ class Sql:
     async def objects(self) -> Mapping[str, Features]:
         """The tables of the schema."""
         tables = await self._all_tables(is_up_to_date=True)
-        return {name: table.features(self._concurrency) for name, table in tables.items()}
+        return {
+            name: replace(
+                table.features(self._concurrency), ordering=partial(ordering_keys_of, table)
+            )
+            for name, table in tables.items()
+        }
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
         """The columns of a table."""

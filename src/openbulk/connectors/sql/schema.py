@@ -16,6 +16,12 @@ from openbulk.connectors.base import Features
 from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.connectors.sql.numbers import NO_LIMITS, NumberLimits
 from openbulk.connectors.sql.type_names import TypeNames, sqlite_types, type_names
+from openbulk.connectors.sql.unique_keys import (
+    UniqueKey,
+    UniqueKeys,
+    no_unique_keys,
+    unique_keys,
+)
 from openbulk.connectors.sql.values import Column, Kind, to_json
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Action
@@ -89,6 +95,7 @@ class Table:
     references: Sequence[Reference] = ()
     referring: Sequence[str] = ()
     """The tables that refer to it, each with the columns that do: `orders (customer_id)`."""
+    unique_keys: Sequence[UniqueKey] = ()
 
     @property
     def name(self) -> str:
@@ -204,12 +211,14 @@ def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
     tables.sort(key=lambda table: table.name)
     dialect = _DIALECTS[connection.dialect.name]
     names = dialect.type_names(connection, schema)
+    keys = dialect.unique_keys(connection, schema)
     references = {table: _references_of(table) for table in metadata.tables.values()}
     return {
         str(table.name): replace(
             _table(table, names, dialect),
             references=references[table],
             referring=_tables_referring_to(table, references),
+            unique_keys=keys.get(table.name, ()),
         )
         for table in tables
     }
@@ -321,6 +330,7 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
         is_zoned=bool(getattr(type_, "timezone", False)),
         choices=tuple(getattr(type_, "enums", ())),
         is_padded=name.is_padded,
+        is_plain_text=isinstance(type_, _PLAIN_TEXTS) and name.is_deterministic,
         numbers=_limits_of(item, name.modifiers),
         has_binary_items=kind is Kind.LIST and isinstance(item, sa.LargeBinary),
         comment=column.comment,
@@ -331,6 +341,7 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
     )
 
 
+_PLAIN_TEXTS = (sa.TEXT, sa.VARCHAR, sa.CHAR, sa.Enum, postgresql.CITEXT)
 _MODIFIERS = {
     Kind.TEXT: ("length",),
     Kind.MOMENT: ("second_digits",),
@@ -396,13 +407,14 @@ class _Dialect:
     """How the tables of one kind of database are described."""
 
     type_names: Callable[[sa.Connection, str | None], TypeNames]
+    unique_keys: Callable[[sa.Connection, str | None], UniqueKeys]
     column: Callable[[sa.Column[Any], TypeNames], Column]
     loosen_types: Callable[[sa.Table, Mapping[str, Column]], None]
 
 
 _DIALECTS: Mapping[str, _Dialect] = {
-    "postgresql": _Dialect(type_names, _column, _loosen_types),
-    "sqlite": _Dialect(sqlite_types, _sqlite_column, _loosen_sqlite_types),
+    "postgresql": _Dialect(type_names, unique_keys, _column, _loosen_types),
+    "sqlite": _Dialect(sqlite_types, no_unique_keys, _sqlite_column, _loosen_sqlite_types),
 }
 
 

@@ -24,6 +24,8 @@ class TypeName:
     """The name of its collation, quoted; None for the database's own."""
     default: str | None = None
     """The expression of the column's default, or of its domain's."""
+    is_deterministic: bool = True
+    """Whether its collation takes texts for equal only if they have the same characters."""
 
     @property
     def modifiers(self) -> tuple[int, ...]:
@@ -97,6 +99,8 @@ _CATALOG_VERSION = sa.text(
             FROM pg_constraint o JOIN tables ON tables.oid = o.conrelid),
            (SELECT sum(CAST(CAST(d.xmin AS text) AS bigint))
             FROM pg_attrdef d JOIN tables ON tables.oid = d.adrelid),
+           (SELECT sum(CAST(CAST(i.xmin AS text) AS bigint))
+            FROM pg_index i JOIN tables ON tables.oid = i.indrelid),
            (SELECT count(*) FROM pg_enum)
     """
 )
@@ -109,7 +113,8 @@ _POSTGRESQL = sa.text(
                 ELSE format_type(a.atttypid, a.atttypmod) END,
            CASE WHEN a.attcollation NOT IN (0, t.typcollation)
                 THEN quote_ident(n.nspname) || '.' || quote_ident(o.collname) END,
-           coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault)
+           coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault),
+           coalesce(CAST(to_jsonb(o) ->> 'collisdeterministic' AS boolean), true)
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid
     JOIN pg_namespace s ON s.oid = c.relnamespace AND s.nspname = :schema

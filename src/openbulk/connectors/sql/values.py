@@ -75,6 +75,9 @@ class Column:
     """With its length or precision."""
     collation: str | None = None
     """The name of its collation in SQL, if it is not the database's own."""
+    is_plain_text: bool = False
+    """Texts are equal if they have the same characters, but for their case and blanks at the end.
+    """
     makes_numbers_of_texts: bool = False
     """In SQLite: a text that looks like a number is stored as that number."""
 
