@@ -312,7 +312,14 @@ class PostgresqlProvider:
         Setting("db.name", "Name of the database."),
         Setting("db.schema", "The schema whose tables are objects; default: public."),
         Setting(
-            "db.ssl.mode", "disable, require or verify-full (libpq's sslmode); default: prefer."
+            "db.ssl.mode",
+            "disable, prefer, require, verify-ca or verify-full (libpq's sslmode); default: "
+            "verify-full at a public address, else prefer.",
+        ),
+        Setting(
+            "db.ssl.root.certificate",
+            "The certificate of the authority that vouches for the server, in PEM; default: the "
+            "authorities that this machine trusts.",
         ),
         Setting("username", "User of the database."),
         Setting("password", "Password of that user.", secret=True),
