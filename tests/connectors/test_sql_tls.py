@@ -112,7 +112,7 @@ def _shown(postgres: Postgres) -> str | None:
             "SELECT current_setting('ssl_cert_file') WHERE (SELECT ssl FROM pg_stat_ssl WHERE pid ="
             " pg_backend_pid())"
         ).fetchone()
-    return found and found[0]
+    return str(found[0]) if found else None
 
 
 @pytest.fixture(autouse=True)

@@ -80,6 +80,8 @@ _TLS_ADVICE = {
 }
 """By words of libpq's messages
 (https://github.com/postgres/postgres/blob/REL_18_STABLE/src/interfaces/libpq)."""
+_NOT_UTF8 = re.compile("Could not decode to UTF-8 column '(.*?)' with text")
+"""A message of Python's sqlite3."""
 _PERMANENT_WORDS = re.compile("does not exist|no such|unable to open|not a database")
 """Messages of an OperationalError that does not pass: the configuration or the file is wrong."""
 
@@ -93,8 +95,7 @@ def is_of_rows(error: DBAPIError) -> bool | None:
         return False
     original = error.orig
     if isinstance(original, sqlite3.Error):
-        # The lowest byte is the primary code. An error without a code has none in the table.
-        return _SQLITE_IS_OF_ROWS.get(getattr(original, "sqlite_errorcode", 0) & 0xFF)
+        return _SQLITE_IS_OF_ROWS.get(_sqlite_code(error))
     state = _sqlstate(error)
     if state.startswith(_ROW_CLASSES) or _is_raised_by_trigger(error):
         return True
@@ -203,6 +204,12 @@ def failure(error: Exception) -> ServiceError:
         return SignInAgain(
             "the database does not accept this instance's credentials", provider_message=message
         )
+    if found := _NOT_UTF8.search(message):
+        return Refused(
+            f"the column {found[1]} has a text that is not UTF-8; correct it in the database, or "
+            "read other columns",
+            provider_message=message,
+        )
     if (advice := _tls_advice(error)) is not None:
         return Refused(advice, provider_message=message)
     is_temporary = state.startswith(_TEMPORARY_CLASSES) if state else _is_temporary(error)
@@ -227,9 +234,14 @@ def _is_temporary(error: Exception) -> bool:
     """Whether an error without a SQLSTATE is transient."""
     if isinstance(error, OSError | TimeoutError):
         return True
-    if _PERMANENT_WORDS.search(message_of(error)):
+    if _PERMANENT_WORDS.search(message_of(error)) or _sqlite_code(error) == sqlite3.SQLITE_ERROR:
         return False
     return isinstance(error, OperationalError | InterfaceError) or _is_timeout(error)
+
+
+def _sqlite_code(error: Exception) -> int:
+    """The primary result code of SQLite: the lowest byte. 0 if there is none."""
+    return int(getattr(_original(error), "sqlite_errorcode", 0)) & 0xFF
 
 
 def _is_timeout(error: Exception) -> bool:

@@ -52,8 +52,12 @@ def _any_record(_record: Record) -> None:
 
 
 def _is_beyond_records(table: Table, key: UniqueKey) -> bool:
-    """Whether the database computes a key, so that the records do not show it."""
-    return not key.columns or any(name in table.computed_columns for name in key.columns)
+    """Whether the database computes a key, so that the records do not show it.
+
+    Or has a column that is new.
+    """
+    shown = table.columns.keys() - set(table.computed_columns)
+    return not key.columns or not shown.issuperset(key.columns)
 
 
 @dataclass(frozen=True, slots=True)

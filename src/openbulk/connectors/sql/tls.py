@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 from openbulk.domain.errors import BadInput
 
@@ -59,7 +60,7 @@ class Tls:
         return self.mode is None or self.mode in OPEN_MODES
 
     @contextmanager
-    def parameters(self, address: str) -> Iterator[dict[str, str]]:
+    def parameters(self, address: str) -> Iterator[dict[str, Any]]:
         """libpq's parameters for a connection to an address.
 
         They hold as long as the block: libpq reads authorities from a file, which only this user

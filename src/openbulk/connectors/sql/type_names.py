@@ -5,9 +5,11 @@ SQLAlchemy's reflection turns them into its own, and an unknown one into none at
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,13 @@ def type_names(connection: sa.Connection, schema: str | None) -> dict[tuple[str,
 
 def sqlite_types(connection: sa.Connection, _schema: str | None) -> dict[tuple[str, str], TypeName]:
     """The types of all columns of a file of SQLite."""
-    rows = connection.execute(_SQLITE)
-    return {(table, column): TypeName(type_ or "") for table, column, type_ in rows}
+    found: dict[tuple[str, str], TypeName] = {}
+    for (table,) in connection.execute(_SQLITE_TABLES).all():
+        # A table of a module that this process does not have cannot be described.
+        with suppress(DBAPIError):
+            columns = connection.execute(_SQLITE_COLUMNS, {"name": table})
+            found.update(((table, column), TypeName(type_ or "")) for column, type_ in columns)
+    return found
 
 
 def schema_version(connection: sa.Connection, schema: str | None) -> tuple[object, ...]:
@@ -125,10 +132,5 @@ _POSTGRESQL = sa.text(
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
     """
 )
-_SQLITE = sa.text(
-    """
-    SELECT m.name, p.name, p.type
-    FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p
-    WHERE m.type IN ('table', 'view')
-    """
-)
+_SQLITE_TABLES = sa.text("SELECT name FROM sqlite_master WHERE type = 'table'")
+_SQLITE_COLUMNS = sa.text("SELECT name, type FROM pragma_table_xinfo(:name)")

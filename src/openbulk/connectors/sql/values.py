@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from itertools import chain
 from math import isfinite
 from types import MappingProxyType
 from typing import Any
@@ -326,17 +327,21 @@ def _require_kept_items(items: Iterable[Any], limits: NumberLimits) -> None:
             require_kept_decimal(parse_decimal(item), limits)
 
 
-def _parse_hstore(value: Any, _column: Column, _conversion: Conversion) -> Any:
+def _parse_hstore(value: Any, column: Column, _conversion: Conversion) -> Any:
     """Pairs from JSON, or the text of PostgreSQL's own form: `"size"=>"L"`.
 
     The pairs are no `dict`, so that they are not taken for a JSON document.
     """
     if isinstance(value, str) and not value.lstrip().startswith("{"):
+        _require_characters(column, value)
         return value
-    pairs = decode_json(value) if isinstance(value, str) else value
-    if not isinstance(pairs, Mapping):
+    given = decode_json(value) if isinstance(value, str) else value
+    if not isinstance(given, Mapping):
         raise TypeError
-    return MappingProxyType({name: _hstore_text(one) for name, one in pairs.items()})
+    pairs = {name: _hstore_text(one) for name, one in given.items()}
+    for text in chain(pairs, filter(None, pairs.values())):
+        _require_characters(column, text)
+    return MappingProxyType(pairs)
 
 
 def _hstore_text(value: Any) -> str | None:
