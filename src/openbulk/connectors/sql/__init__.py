@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
@@ -18,7 +18,7 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone
 from openbulk.connectors.sql.ordering import ordering_keys_of
-from openbulk.connectors.sql.reading import Selection
+from openbulk.connectors.sql.reading import Selection, not_a_page_token
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
 from openbulk.connectors.sql.type_names import schema_version
@@ -80,13 +80,23 @@ class Sql:
         selection = Selection(table, query, request.size, self._engine.dialect.name)
         after = request.after
         while True:
-            async with self._connection() as connection:
-                rows = (await connection.execute(selection.statement(after))).all()
+            rows = await self._page(selection, after)
             has_more = len(rows) == request.size
             after = selection.page_token(rows[-1]) if has_more else None
             yield Page([selection.record(row) for row in rows], after)
             if not has_more:
                 return
+
+    async def _page(self, selection: Selection, after: str | None) -> Sequence[Any]:
+        try:
+            async with self._connection() as connection:
+                result = await connection.execute(selection.statement(after))
+                return list(result.all())
+        except Refused as error:
+            # The database did not write the values of this token.
+            if after is not None and isinstance(error.__cause__, DataError):
+                raise not_a_page_token() from error
+            raise
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
         """The row with this primary key."""

@@ -451,14 +451,15 @@ def _to_sqlite(column: Column, value: Any) -> Any:
 
     Dates and times are text in ISO 8601, those with an offset in UTC. Raises FieldError.
     """
-    if isinstance(value, Decimal | float) or _is_beyond_64_bits(value):
+    if isinstance(value, Decimal | float) or is_beyond_64_bits(value):
         return _number_to_sqlite(column, Decimal(str(value)))
     if column.makes_numbers_of_texts and isinstance(value, str):
         _require_kept_text(column, value)
     return _TO_SQLITE.get(column.kind, keep_value)(value)
 
 
-def _is_beyond_64_bits(value: Any) -> bool:
+def is_beyond_64_bits(value: Any) -> bool:
+    """Whether a value is an integer that SQLite does not hold."""
     return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
