@@ -509,7 +509,7 @@ def test_the_calling_instance_is_disabled_and_enabled_by_its_token(processes: Pr
     server = processes.server().instance("memory")
     disabled = server.call("DELETE", "/instances/enabled")
     assert (disabled.status, disabled.json["disabled"]) == (200, True), disabled.body
-    assert server.call("GET", "/objects").status == 401
+    assert server.call("GET", "/objects").status == 403
     enabled = server.call("PUT", "/instances/enabled")
     assert (enabled.status, enabled.json["disabled"]) == (200, False), enabled.body
     assert server.call("GET", "/objects").status == 200
