@@ -158,7 +158,7 @@ class EventLookup:
 
     def remember(self, row: EventRow, event: Event) -> None:
         """Cache an event that a row wrote, as Google returned it. The row means it."""
-        self.claims_of(row.target).claim(row, str(event["id"]))
+        self.claims_of(row.target).claim(row, str(event["id"]), row.fields)
         # A job that only creates looks nothing up but the series of occurrences.
         if row.target.action is not Action.CREATE or event.get("recurrence"):
             self._cache_of(row).put(event)

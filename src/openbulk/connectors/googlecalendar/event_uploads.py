@@ -146,15 +146,15 @@ class EventUploads:
         """Create an event, unless an earlier attempt with this record has created it."""
         new_id = row.identity.value
         event = await self._calls.insert(row, new_id, row.record_marker)
-        if event is not None:
-            return outcome_of(row, OutcomeKind.CREATED, new_id, event)
         # An id derived from the record's key can only be this record's. A caller's id may be
         # another event's, which then lacks this record's marker.
+        if event is None and row.record_marker:
+            held = await self._lookup.fetch_taken(row, new_id)
+            if not has_marker(held, row.record_marker):
+                raise await self._id_conflict(row, new_id)
         if row.record_marker:
-            event = await self._lookup.fetch_taken(row, new_id)
-            if not has_marker(event, row.record_marker):
-                raise _id_conflict(row)
-        return Outcome(row.number, OutcomeKind.CREATED, new_id)
+            self._lookup.claims_of(row.target).claim(row, new_id)
+        return outcome_of(row, OutcomeKind.CREATED, new_id, event or {})
 
     async def _create_missing(self, row: EventRow) -> Outcome:
         """Create an event that the calendar does not show.
@@ -209,7 +209,7 @@ class EventUploads:
         """The outcome of an import if its iCalUID is taken."""
         event = await self._lookup.fetch(row, row.identity, showDeleted="true")
         if event is None:
-            raise _id_conflict(row)
+            raise await self._id_conflict(row)
         if is_cancelled(event):
             return await self._revive(row, str(event["id"]))
         if has_marker(event, row.record_marker):  # an earlier attempt created it
@@ -218,11 +218,29 @@ class EventUploads:
             outcome = await self._changes.change(row, event)
             if outcome is not None:
                 return outcome
-        raise _id_conflict(row)
+        raise await self._id_conflict(row, str(event["id"]))
 
     async def _revive(self, row: EventRow, old_id: str) -> Outcome:
         event = await self._calls.revive(row, old_id)
+        self._lookup.remember(row, event)
         return outcome_of(row, OutcomeKind.CREATED, old_id, event)
+
+    async def _id_conflict(self, row: EventRow, event_id: str = "") -> FieldError:
+        """The error for a row whose identifier is taken, maybe by an earlier row of its file."""
+        claims = self._lookup.claims_of(row.target)
+        claims.claim(row)
+        first = await claims.first_rows(row, event_id)
+        if first.row < row.number:
+            return FieldError(
+                row.identity.field,
+                f"row {first.row} has the {row.identity}, too; give each event an "
+                f"{row.identity.field} of its own, or use action upsert to change it",
+            )
+        return FieldError(
+            row.identity.field,
+            f"an event with the {row.identity} exists, or did before it was deleted; use another "
+            "or none, or use action upsert to change it",
+        )
 
 
 def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
@@ -234,11 +252,3 @@ def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
         outcome.remark,
     ]
     return replace(outcome, remark="; ".join(filter(None, remarks)))
-
-
-def _id_conflict(row: EventRow) -> FieldError:
-    return FieldError(
-        row.identity.field,
-        f"an event with the {row.identity} exists, or did before it was deleted; use another or "
-        "none, or use action upsert to change it",
-    )
