@@ -97,6 +97,12 @@ class Claims:
         first, *by_field = self._database.execute(_FIRST, names).fetchone()
         return FirstRows(first, dict(zip(APPEARANCE, by_field, strict=True)))
 
+    async def has_row(self, row: EventRow, event_id: str) -> bool:
+        """Whether a row of the job, sent by whichever process, means an event."""
+        await self._load(row.target)
+        names = row.calendar, _name(row.identity), _name_by_id(event_id)
+        return self._database.execute(_FIRST, names).fetchone()[0] is not None
+
     def _claim(self, calendar: str, value: str, row: int, fields: Mapping[str, Any]) -> None:
         start, summary = (row if is_set(name, fields) else None for name in APPEARANCE)
         self._database.execute(_CLAIM, (calendar, value, row, start, summary))

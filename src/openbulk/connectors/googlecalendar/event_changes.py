@@ -10,7 +10,7 @@ from openbulk.connectors.googlecalendar.event_calls import Deletion, EventCalls
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, version_in
 from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
-from openbulk.connectors.googlecalendar.identity import ICAL_UID, NATURAL
+from openbulk.connectors.googlecalendar.identity import NATURAL
 from openbulk.connectors.googlecalendar.recurrence import fit_lines
 from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.domain.records import Action, Outcome, OutcomeKind

@@ -13,13 +13,18 @@ from openbulk.connectors.googlecalendar.api import (
 from openbulk.connectors.googlecalendar.calendar_cache import CalendarCache
 from openbulk.connectors.googlecalendar.claims import Claims
 from openbulk.connectors.googlecalendar.errors import read_existing, require_accepted
-from openbulk.connectors.googlecalendar.event_rows import EventRow
-from openbulk.connectors.googlecalendar.events import Event, is_cancelled
+from openbulk.connectors.googlecalendar.event_rows import (
+    SERIES_PROPERTY,
+    EventRow,
+    series_marker,
+)
+from openbulk.connectors.googlecalendar.events import Event, is_cancelled, is_part
 from openbulk.connectors.googlecalendar.identity import (
     ICAL_UID,
     ID,
     Identity,
     occurrence_of,
+    part_name,
     summary_and_start,
 )
 from openbulk.connectors.googlecalendar.recurrence import time_value
@@ -107,6 +112,25 @@ class EventLookup:
             events = await self._events(row, _search_parameters(Identity(ICAL_UID, uid)))
         own = (event for event in events if event.get("recurringEventId") == series["id"])
         return {name: event for event in own if (name := occurrence_of(event)) is not None}
+
+    async def parts_of(self, row: EventRow, series: Event) -> dict[str, Event]:
+        """The later parts of a series, which are events of their own, by `PartName.begin`.
+
+        A small job finds those that openbulk has written.
+        """
+        uid = str(series["iCalUID"])
+        cache = self._cache_of(row)
+        if cache.is_complete:
+            events = cache.parts(uid)
+        else:
+            marker = Identity(SERIES_PROPERTY, series_marker(uid))
+            events = await self._events(row, _search_parameters(marker))
+        named = ((part_name(event.get("iCalUID")), event) for event in events)
+        return {
+            part.begin: event
+            for part, event in named
+            if part is not None and part.series == uid and is_part(event)
+        }
 
     def note_refused(self, target: Target, record: Record) -> None:
         """Remember that a row which may be a series was refused: its occurrences say so."""
