@@ -88,14 +88,14 @@ class Claims:
             self._claim(row.calendar, _name_by_id(event_id), row.number, fields or {})
 
     async def first_rows(self, row: EventRow, event_id: str) -> FirstRows:
-        """The first rows of the job that mean an event: this one, or others before it.
+        """The first rows of the job that mean an event: others before it, or this one.
 
         It reads the job's file if another process has sent rows of it.
         """
         await self._load(row.target)
         names = row.calendar, _name(row.identity), _name_by_id(event_id)
         first, *by_field = self._database.execute(_FIRST, names).fetchone()
-        return FirstRows(first, dict(zip(APPEARANCE, by_field, strict=True)))
+        return FirstRows(first or row.number, dict(zip(APPEARANCE, by_field, strict=True)))
 
     async def has_row(self, row: EventRow, event_id: str) -> bool:
         """Whether a row of the job, sent by whichever process, means an event."""

@@ -257,9 +257,7 @@ class EventUploads:
 
     async def _id_conflict(self, row: EventRow, event_id: str = "") -> FieldError:
         """The error for a row whose identifier is taken, maybe by an earlier row of its file."""
-        claims = self._lookup.claims_of(row.target)
-        claims.claim(row)
-        first = await claims.first_rows(row, event_id)
+        first = await self._lookup.claims_of(row.target).first_rows(row, event_id)
         if first.row < row.number:
             return FieldError(
                 row.identity.field,
