@@ -209,6 +209,20 @@ async def test_a_part_without_a_mark_is_found_behind_the_end_of_its_series(
     assert await happening(connector, "maths@x") == sorted(occurrences([whole]), key=str)
 
 
+@pytest.mark.parametrize("size", [1, 100])
+async def test_a_part_is_removed_after_a_kill_between_the_two_calls(
+    connector: Connector, http: aiohttp.ClientSession, url: str, size: int
+) -> None:
+    """The series was written, and the process died before its part was removed."""
+    (whole,) = rows_of(FILES["no split"], "maths@x")
+    await upload(connector, "1", rows_of(FILES["split"], "maths@x"))
+    (series,) = [one for one in await held_events(http, url) if one["iCalUID"] == "maths@x"]
+    await replace_event(http, url, {**series, "recurrence": whole["recurrence"]})
+    (outcome,) = await upload(connector, "2", [whole], records=size)
+    assert (outcome.kind, outcome.remark) == (OutcomeKind.UNCHANGED, f"{REMOVED}2026-06-11")
+    assert await happening(connector, "maths@x") == sorted(occurrences([whole]), key=str)
+
+
 async def test_a_create_of_another_file_makes_nothing_happen_twice(connector: Connector) -> None:
     """A later part is created with its series, and without one, and never beside another's."""
     first, second = (rows_of(FILES[name], "maths@x") for name in ("split", "later split"))
