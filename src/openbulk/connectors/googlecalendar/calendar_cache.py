@@ -62,13 +62,13 @@ class CalendarCache:
 
     def put(self, *events: Event) -> None:
         """Keep the current state of events, and drop those that were deleted."""
+        rows = [(event["id"], None if is_deleted(event) else self._row(event)) for event in events]
         # One transaction for a page of 2,500 events, instead of one for each of them.
         self._database.execute("BEGIN")
-        for event in events:
-            if is_deleted(event):
-                self.drop(event["id"])
+        for event_id, row in rows:
+            if row is None:
+                self.drop(event_id)
             else:
-                row = self._row(event)
                 self._database.execute(_PUT, row)
         self._database.execute("COMMIT")
 

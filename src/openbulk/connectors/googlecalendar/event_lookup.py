@@ -1,11 +1,12 @@
 """Finds in Google's calendars the events that rows mean, and the calendars' time zones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from openbulk.connectors.googlecalendar.api import (
     CalendarApi,
+    count_pages,
     event_path,
     events_path,
     require_progress,
@@ -29,6 +30,8 @@ from openbulk.connectors.googlecalendar.identity import (
 )
 from openbulk.connectors.googlecalendar.recurrence import time_value
 from openbulk.connectors.googlecalendar.shapes import read_list, read_resource
+from openbulk.connectors.googlecalendar.times import is_zone
+from openbulk.domain.errors import Refused
 from openbulk.domain.records import Action, Record, Target
 
 MAX_EVENTS_PAGE = 2500
@@ -38,6 +41,10 @@ MAX_CACHES = 8
 MAX_JOBS = 32
 """Jobs whose claims are kept."""
 MAX_REFUSED = 10_000
+MAX_FOUND = 10_000
+"""Events that are found for one row: a series with all of its changed dates."""
+MAX_CALENDAR = 10_000_000
+"""Events of a calendar that a job looks its rows up in: they take some 10 GB of a disk."""
 _ANY_ZONE = timedelta(days=1)
 _MOMENT = timedelta(seconds=1)
 """The margins around a start within which its event is found; `timeMin` excludes an event that ends
@@ -177,7 +184,10 @@ class EventLookup:
             parameters = {"maxResults": "1", "fields": "timeZone"}
             answer = await self._api.read(events_path(calendar), parameters)
             require_accepted(answer, calendar=calendar)
-            self._zones[calendar] = str(read_resource(answer, "Events").get("timeZone") or "UTC")
+            zone = read_resource(answer, "Events").get("timeZone")
+            if not is_zone(zone):
+                raise answer.mismatch(f"{zone!r} as timeZone", "a time zone there")
+            self._zones[calendar] = str(zone)
         return self._zones[calendar]
 
     def remember(self, row: EventRow, event: Event) -> None:
@@ -216,26 +226,52 @@ class EventLookup:
         """List the calendar, from the page at which an earlier call was interrupted."""
         # Rows are looked up concurrently: the first one lists, and the others wait for it.
         async with cache.filling:
-            while not cache.is_complete:
-                parameters = {"maxResults": str(MAX_EVENTS_PAGE)}
-                if cache.page_token:
-                    parameters["pageToken"] = cache.page_token
-                page = await self._page(row, parameters)
-                cache.put(*page.get("items", []))
-                cache.page_token = page.get("nextPageToken")
-                cache.is_complete = cache.page_token is None
+            if cache.is_complete:
+                return
+            parameters = {"maxResults": str(MAX_EVENTS_PAGE)}
+            async for events, next_page in self._pages(row, parameters, cache.page_token):
+                cache.put(*events)
+                cache.page_token = next_page
+            cache.is_complete = True
 
     async def _events(self, row: EventRow, search: Mapping[str, str]) -> Sequence[Event]:
-        """The events of a row's calendar that a search selects: at most one page of them."""
-        events: Sequence[Event] = (await self._page(row, search)).get("items", ())
-        return events
+        """The events of a row's calendar that a search selects."""
+        found: list[Event] = []
+        async for events, _ in self._pages(row, search):
+            found += events
+            if len(found) > MAX_FOUND:
+                raise Refused(
+                    f"Google Calendar found more than {MAX_FOUND:,} events for row {row.number}; "
+                    "expected was one, and its dates"
+                )
+        return found
 
-    async def _page(self, row: EventRow, parameters: Mapping[str, str]) -> dict[str, Any]:
-        answer = await self._api.read(events_path(row.calendar), parameters)
-        require_accepted(answer, calendar=row.calendar)
-        page = read_list(answer, "Events", MAX_EVENTS_PAGE)
-        require_progress(page, parameters, answer)
-        return page
+    async def _pages(
+        self, row: EventRow, search: Mapping[str, str], page_token: str | None = None
+    ) -> AsyncIterator[tuple[Sequence[Event], str | None]]:
+        """The events of a row's calendar that a search selects, and the tokens of next pages.
+
+        Google may answer an empty page before others.
+        """
+        parameters, count, listed = dict(search), count_pages(search), 0
+        while True:
+            if page_token:
+                parameters["pageToken"] = page_token
+            answer = await self._api.read(events_path(row.calendar), parameters)
+            require_accepted(answer, calendar=row.calendar)
+            page = read_list(answer, "Events", MAX_EVENTS_PAGE)
+            require_progress(page, parameters, answer)
+            page_token = page.get("nextPageToken") or None
+            yield page["items"], page_token
+            if page_token is None:
+                return
+            count.add(len(page["items"]), answer.call, page_token)
+            listed += len(page["items"])
+            if listed > MAX_CALENDAR:
+                raise Refused(
+                    f"{answer.call} listed more than {MAX_CALENDAR:,} events, and names a next "
+                    "page; expected was the end of the calendar"
+                )
 
 
 def _search_parameters(identity: Identity) -> dict[str, str]:

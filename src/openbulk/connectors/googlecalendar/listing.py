@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from openbulk.connectors.answers import Answer
-from openbulk.connectors.googlecalendar.api import CalendarApi, events_path, read_page
+from openbulk.connectors.googlecalendar.api import CalendarApi, count_pages, events_path, read_page
 from openbulk.connectors.googlecalendar.errors import TOO_LONG_AGO, read_refusal
 from openbulk.connectors.googlecalendar.event_lookup import MAX_EVENTS_PAGE
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
@@ -46,6 +46,7 @@ async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> A
     prefix, token = _split_page_token(request.after or "")
     if token:
         parameters["pageToken"] = token
+    count = count_pages(parameters)
     while True:
         if prefix:
             parameters.pop(_SINCE, None)
@@ -55,12 +56,14 @@ async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> A
             prefix = _WHOLE
             continue
         body = read_page(answer, parameters, "Events")
-        events = [event for event in body.get("items", []) if _is_wanted(event, parameters)]
+        events = [event for event in body["items"] if _is_wanted(event, parameters)]
         token = body.get("nextPageToken", "")
         next_page = prefix + token if token else None
-        yield Page(events, next_page, _bookmark(answer, body, parameters, api.account))
+        bookmark = _bookmark(answer, body, parameters, api.account)
+        yield Page(events, next_page, bookmark, listed=len(body["items"]))
         if not token:
             return
+        count.add(len(body["items"]), answer.call, token)
         parameters["pageToken"] = token
 
 

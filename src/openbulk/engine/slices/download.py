@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from openbulk.connectors.answers import PageCount
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
 from openbulk.domain.errors import (
@@ -143,13 +144,18 @@ class DownloadSlice:
     async def _read_pages(self, query: Query) -> Ending:
         pause = FIRST_POLL_SECONDS
         async for page in self._pages(query):
+            begin = self._part.position
             self._take(page)
+            is_same = page.next == begin.after
+            if page.next is not None and not is_same:
+                self._count(page)
             is_end = self._part.position.is_end
             if is_end or self._part.is_full:
                 await self._keep()
             if is_end:
                 return await self._sort() if self._download.is_sorted_here else Complete()
-            if page.is_pending:
+            # The service still prepares the records; a new page token leads to other ones.
+            if page.is_pending and is_same:
                 pause = await self._wait_for_records(pause)
             if await self._deadline.is_over():
                 await self._keep()
@@ -231,6 +237,14 @@ class DownloadSlice:
         # A bookmark stands for the whole list, so a page that was not read to its end leaves none.
         if position.pages > begin.pages:
             part.bookmark = page.bookmark
+
+    def _count(self, page: Page) -> None:
+        """Count a page that is not the last. Raises Refused if the list has no end."""
+        position = self._part.position
+        count = PageCount(self._page_size, position.sparse, position.pages)
+        listed = len(page.records) if page.listed is None else page.listed
+        count.add(listed, "the service")
+        self._part.position = replace(position, sparse=count.sparse)
 
     @property
     def _room(self) -> float:
