@@ -45,6 +45,30 @@ async def test_a_turn_that_is_cut_short_is_gone_on_with(bench: Bench) -> None:
     assert await bench.numbers(job) == ALL
 
 
+class Endless(Numbered):
+    """A service that always names a next page, and has hardly a record on any."""
+
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
+        number = int(request.after or 0)
+        while True:
+            number += 1
+            assert number < 500, "this list has no end"
+            if self.draining is not None and number == 150:
+                self.draining.set()
+            yield Page([{"n": number}] if number % 2 else [], str(number))
+
+
+async def test_a_list_that_never_ends_ends_the_job_over_any_number_of_slices(bench: Bench) -> None:
+    """The slices count its pages together."""
+    job, connector = await bench.job(), Endless(draining=asyncio.Event())
+    assert await bench.run_slice(job, connector) == Continue()
+    connector.draining = None
+    while (ending := await bench.run_slice(job, connector)) == Continue():
+        pass
+    assert isinstance(ending, Fail)
+    assert "201 pages in a row with hardly any of the" in ending.reason
+
+
 @pytest.mark.parametrize("error", [AnswerLost("lost"), RetryLater("busy")])
 async def test_a_page_that_did_not_come_is_asked_for_again_at_once(
     bench: Bench, error: ServiceError

@@ -34,7 +34,7 @@ LARGE_BYTES = 128 * 1024
 MAX_WAIT_SECONDS = 24 * 3600.0
 """A service that wants a longer wait is asked again after a day."""
 MAX_SPARSE_PAGES = 200
-"""Pages in a row with less than a hundredth of the records that were asked for. Google may answer
+"""Pages in a row with a twentieth at most of the records that were asked for. Google may answer
 some that are empty (https://developers.google.com/workspace/calendar/api/v3/reference/events/list,
 `maxResults`); each may stand for thousands of records that a filter leaves out."""
 MAX_PAGES = 10_000_000
@@ -203,7 +203,7 @@ class PageCount:
         # Brent's algorithm: the mark moves on at 1, 2, 4, 8 ... pages, until the circle fits.
         if self.pages.bit_count() == 1:
             self._mark = next_page
-        self.sparse = self.sparse + 1 if records * 100 < self.size else 0
+        self.sparse = self.sparse + 1 if records <= self.size // 20 else 0
         if self.sparse > MAX_SPARSE_PAGES:
             raise Refused(
                 f"{call} answered {self.sparse:,} pages in a row with hardly any of the "

@@ -1,6 +1,6 @@
 """Reads the events of a calendar page by page: all of them, or the changed ones."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -57,6 +57,8 @@ async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> A
             continue
         body = read_page(answer, parameters, "Events")
         events = [event for event in body["items"] if _is_wanted(event, parameters)]
+        if query.changed_since is not None:
+            _require_dates(body["items"], answer)
         token = body.get("nextPageToken", "")
         next_page = prefix + token if token else None
         bookmark = _bookmark(answer, body, parameters, api.account)
@@ -93,6 +95,13 @@ def _is_too_long_ago(answer: Answer, parameters: Mapping[str, str]) -> bool:
     if answer.status != 410 or _SINCE not in parameters or "pageToken" in parameters:
         return False
     return read_refusal(answer).reason == TOO_LONG_AGO
+
+
+def _require_dates(events: Sequence[Event], answer: Answer) -> None:
+    """Raise ServiceError for an event without its date of change, which would seem unchanged."""
+    for number, event in enumerate(events):
+        if not event.get("updated") and not is_cancelled(event):
+            raise answer.mismatch(f"nothing as items[{number}].updated", "a time there")
 
 
 def _is_wanted(event: Event, parameters: Mapping[str, str]) -> bool:

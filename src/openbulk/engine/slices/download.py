@@ -52,6 +52,8 @@ MAX_PAGE_SIZE = 2_500
 FIRST_POLL_SECONDS = 0.05
 MAX_POLL_SECONDS = 2.0
 """Pauses between two reads while the service still prepares the records."""
+SPARSE_PAGE_SIZE = 100
+"""A service whose pages are smaller than this is not known."""
 MAX_RESTARTS = 3
 """A job that has to restart more often fails."""
 
@@ -241,7 +243,8 @@ class DownloadSlice:
     def _count(self, page: Page) -> None:
         """Count a page that is not the last. Raises Refused if the list has no end."""
         position = self._part.position
-        count = PageCount(self._page_size, position.sparse, position.pages)
+        # The connector knows the size of the service's pages, and is stricter within one slice.
+        count = PageCount(min(self._page_size, SPARSE_PAGE_SIZE), position.sparse, position.pages)
         listed = len(page.records) if page.listed is None else page.listed
         count.add(listed, "the service")
         self._part.position = replace(position, sparse=count.sparse)
