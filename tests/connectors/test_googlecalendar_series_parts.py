@@ -181,6 +181,22 @@ async def test_a_part_stays_that_the_series_of_the_file_ends_for(
     assert len(await happening(connector, "maths@x")) == 3
 
 
+@pytest.mark.parametrize("size", [2, 100])
+async def test_a_part_with_a_row_by_its_id_is_left_to_that_row(
+    connector: Connector, size: int
+) -> None:
+    """The file may name its events by Google's ids alone."""
+    await upload(connector, "1", rows_of(FILES["split"], "maths@x"))
+    first, later = await read_all(connector)
+    rows = [
+        {"id": first["id"], "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=1"]},
+        {"id": later["id"], "location": "Attic"},
+    ]
+    outcomes = await upload(connector, "2", rows, action=Action.UPDATE, records=size)
+    assert [(one.kind, one.remark) for one in outcomes] == [(OutcomeKind.UPDATED, "")] * 2
+    assert len(await happening(connector, "maths@x")) == 4
+
+
 @pytest.mark.parametrize("size", [1, 100])
 async def test_the_parts_of_a_series_go_with_it_if_it_is_called_off(
     connector: Connector, size: int

@@ -120,7 +120,8 @@ class RowReader:
         """Raises FieldError for an option of metaData that is not known."""
         self.target = target
         self._options = time_options(target.options)
-        self._calendar = calendar_of(target.options)
+        self.calendar = calendar_of(target.options)
+        """The calendar of rows that name none."""
         self._send_updates = _send_updates(target.options)
         self._may_clear = target.options.get("nullValue") not in (None, "")
         self._job_marker = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
@@ -134,7 +135,7 @@ class RowReader:
         values = dict(record.values)
         if self._may_clear:
             require_clearable(values)
-        calendar = str(values.pop("calendarId", None) or self._calendar)
+        calendar = str(values.pop("calendarId", None) or self.calendar)
         organizer = _organizer(values.pop("organizer", None))
         if self._own_column:
             values.pop(self._own_column, None)

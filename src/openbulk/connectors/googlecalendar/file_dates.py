@@ -18,12 +18,13 @@ from openbulk.connectors.googlecalendar.event_rows import RowReader
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled, private_property
 from openbulk.connectors.googlecalendar.identity import (
     ICAL_UID,
+    ID,
     PartName,
     identity_of,
     part_name,
 )
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, begin_stamp
-from openbulk.domain.records import Action, Record, Target
+from openbulk.domain.records import Action, Record, Target, value_at
 
 _SCHEMA = """
 CREATE TABLE dates (
@@ -33,6 +34,9 @@ CREATE TABLE dates (
 CREATE INDEX by_series ON dates (calendar, field, value);
 CREATE TABLE parts (calendar TEXT, series TEXT, begin TEXT, happens INTEGER, event BLOB);
 CREATE INDEX by_whole ON parts (calendar, series);
+CREATE TABLE events (
+    calendar TEXT, field TEXT, value TEXT, PRIMARY KEY (calendar, field, value)
+) WITHOUT ROWID;
 """
 _ADD = "INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_PART = "INSERT INTO parts VALUES (?, ?, ?, ?, ?)"
@@ -41,6 +45,8 @@ _OF_SERIES = """
 SELECT happens, has_later, moment, is_day, zone FROM dates
 WHERE calendar = ? AND field = ? AND value = ?
 """
+_ADD_EVENT = "INSERT OR IGNORE INTO events VALUES (?, ?, ?)"
+_HAS_EVENT = "SELECT 1 FROM events WHERE calendar = ? AND field = ? AND value = ?"
 MAX_JOBS = 8
 """Jobs whose dates are kept; those of another one are read again."""
 _SCHEDULE = ("start", "recurrence")
@@ -55,6 +61,8 @@ class FileDates:
         self._loading = asyncio.Lock()
         self._fields: Sequence[str] | None = None
         """The fields that name the series of these dates; None until the file is read."""
+        self._column = ID
+        """The column that identifies events, if the caller names one."""
 
     async def load(self, target: Target) -> None:
         """Read the file of the job, unless that was done before."""
@@ -62,14 +70,14 @@ class FileDates:
         async with self._loading:
             if self._fields is not None:
                 return
-            self._database.executescript("DELETE FROM dates; DELETE FROM parts")
+            self._database.executescript("DELETE FROM dates; DELETE FROM parts; DELETE FROM events")
             if target.job_records is not None:
                 reader = RowReader(target)
                 async for record, _ in target.job_records.each():
                     if record.values.get("originalStartTime"):
                         self._add(record, reader)
-                    elif part := part_name(record.values.get(ICAL_UID)):
-                        self._add_part(record, reader, part)
+                    else:
+                        self._add_event(record, reader)
             fields = self._database.execute("SELECT DISTINCT field FROM dates")
             self._fields = [field for (field,) in fields]
 
@@ -87,6 +95,26 @@ class FileDates:
             happens = not is_cancelled(draft.body)
             start = draft.original_start
             self._database.execute(_ADD, (*place, happens, *start.pack(), start.is_this_and_future))
+
+    def _add_event(self, record: Record, reader: RowReader) -> None:
+        part = part_name(record.values.get(ICAL_UID))
+        if part is not None:
+            self._add_part(record, reader, part)
+        self._column = reader.target.identifier_field or ID
+        for name in {ID, self._column}:
+            value = value_at(record.values, name)
+            if value not in (None, ""):
+                calendar = str(record.values.get("calendarId") or reader.calendar)
+                self._database.execute(_ADD_EVENT, (calendar, name, str(value)))
+
+    def has_row(self, event: Event, calendar: str) -> bool:
+        """Whether a row has the id of an event, or the value of the caller's column."""
+        key = self._column.removeprefix("extendedProperties.private.")
+        names = {ID: event["id"], self._column: private_property(event, key)}
+        return any(
+            self._database.execute(_HAS_EVENT, (calendar, name, value)).fetchone()
+            for name, value in names.items()
+        )
 
     def _add_part(self, record: Record, reader: RowReader, part: PartName) -> None:
         try:

@@ -49,7 +49,7 @@ class SeriesParts:
         parts = await self._find(row, before, after)
         if not parts:
             return []
-        named = await self._parts_with_rows(row, before)
+        named = await self._parts_with_rows(row, before, parts)
         unnamed = {begin: part for begin, part in parts.items() if begin not in named}
         ends = {} if after is None else {"": after}
         ends |= {
@@ -98,7 +98,7 @@ class SeriesParts:
         parts = await self._find(row, series, None)
         if not parts:
             return
-        named = await self._parts_with_rows(row, series)
+        named = await self._parts_with_rows(row, series, parts)
         border = begin_stamp(original_start.time.local)
         behind = {begin for begin in parts.keys() - named.keys() if begin > border}
         if behind:
@@ -127,14 +127,17 @@ class SeriesParts:
                 ends.append((begin, part))
         return parts
 
-    async def _parts_with_rows(self, row: EventRow, series: Event) -> Mapping[str, Event | None]:
+    async def _parts_with_rows(
+        self, row: EventRow, series: Event, parts: Mapping[str, Event]
+    ) -> Mapping[str, Event | None]:
         """The parts of a series with rows of their own in the job; None for those it deletes."""
         dates = await self._dates.load(row.target)
         zone = "UTC"
         # The day of a moment is that in the calendar's zone.
         if series["start"].get("date"):
             zone = await self._lookup.zone_of(row.calendar)
-        return dates.parts_of_series(series, row.calendar, zone)
+        by_id = {begin: part for begin, part in parts.items() if dates.has_row(part, row.calendar)}
+        return {**by_id, **dates.parts_of_series(series, row.calendar, zone)}
 
 
 def _continuing(parts: Mapping[str, Event], ends: Mapping[str, Event]) -> Collection[str]:
