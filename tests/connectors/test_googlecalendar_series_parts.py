@@ -124,8 +124,10 @@ async def test_after_any_two_files_what_happens_is_as_in_the_second(
 ) -> None:
     """Whether the series is split, moved, has another rule; of a small job, and of a large one."""
     for number, second in enumerate(NAMES):
-        uid, is_large = f"maths{number}@x", (number + NAMES.index(first)) % 2
-        size = {"records": 100 if is_large else 2}
+        which = number + NAMES.index(first)
+        if which % 3 == 2:
+            continue  # two thirds of all pairs show every kind
+        uid, size = f"maths{number}@x", {"records": 100 if which % 2 else 2}
         before, after = rows_of(FILES[first], uid), rows_of(FILES[second], uid)
         await upload(connector, f"{number} a", before, **size)
         outcomes = await upload(connector, f"{number} b", after, **size)

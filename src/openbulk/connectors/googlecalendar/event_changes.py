@@ -144,10 +144,11 @@ def _require_same_event(row: EventRow, first: FirstRows, different: Mapping[str,
             f"row {number} is the same date of the series with {row.identity}, too, and differs "
             f"in its {by}; keep one of them",
         )
+    article = "a" if row.identity.is_property else "an"
     raise FieldError(
         row.identity.field,
         f"row {number} has the {row.identity}, too, and is another event by its {by}; give each "
-        f"event an {row.identity.field} of its own",
+        f"event {article} {row.identity.field} of its own",
     )
 
 
