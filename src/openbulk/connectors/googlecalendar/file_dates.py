@@ -110,7 +110,7 @@ class FileDates:
     def has_row(self, event: Event, calendar: str) -> bool:
         """Whether a row has the id of an event, or the value of the caller's column."""
         key = self._column.removeprefix("extendedProperties.private.")
-        names = {ID: event["id"], self._column: private_property(event, key)}
+        names = {self._column: private_property(event, key), ID: event["id"]}
         return any(
             self._database.execute(_HAS_EVENT, (calendar, name, value)).fetchone()
             for name, value in names.items()
