@@ -192,6 +192,43 @@ def test_an_organization_has_a_limited_number_of_instances_and_schedules(
         assert (reply.status, "which is the limit" in reply.json["message"]) == (409, True), path
 
 
+def test_an_organization_has_a_limited_number_of_jobs_and_workflows_under_way(
+    processes: Processes,
+) -> None:
+    """One more is refused before its file is read; a repeated request gets its job."""
+    server = processes.server().instance("memory")
+    key = {"Idempotency-Key": "a"}
+    accepted = server.upload("records", b"name\nAnn\n", headers=key)
+    workflow = [
+        {
+            "objectName": "records",
+            "targetConfiguration": {"token": server.element_token, "objectName": "records"},
+        }
+    ]
+    assert server.call("POST", "/bulk/workflows", json_body=workflow).status == 200
+    # So that no copy of these finishes, whatever the sweep does with it.
+    assert server.call("DELETE", "/instances/enabled").status == 200
+    with closing(sqlite3.connect(processes.folder / "data" / "ledger.db")) as ledger, ledger:
+        copy, running = "'copy' || n", "'RUNNING'"
+        copy_first_row(ledger, "runs", 1_000, id=copy, status=running)
+        files = {"read_file": copy, "sent_file": "'sent' || n"}
+        unique = {"id": "n + 1", "run_id": copy, **files}
+        copy_first_row(ledger, "transfers", 1_000, **unique, status=running)
+        new = {"id": "n + 10", "status": "'CREATED'", "finished_at": "NULL"}
+        copy_first_row(ledger, "jobs", 10_000, **new, file="'job' || n")
+    for path, body in (
+        ("/bulk/workflows", workflow),
+        ("/bulk/download", {"objectName": "records"}),
+        ("/bulk/query?q=select%20*%20from%20records", None),
+        ("/bulk/records", {"this": "is no form"}),
+    ):
+        reply = server.call("POST", path, json_body=body)
+        assert (reply.status, reply.headers.get("retry-after")) == (429, "5"), (path, reply.body)
+        assert "which is the limit; wait until some are finished" in reply.json["message"]
+    again = server.upload("records", b"name\nAnn\n", headers=key)
+    assert (again.status, again.json["id"]) == (200, accepted.json["id"])
+
+
 def copy_first_row(ledger: sqlite3.Connection, table: str, times: int, **changed: str) -> None:
     """Copy the first row, with SQL for the columns that change; `n` counts from 1."""
     names = [row[1] for row in ledger.execute(f"PRAGMA table_info({table})")]
