@@ -199,12 +199,8 @@ def test_an_organization_has_a_limited_number_of_jobs_and_workflows_under_way(
     server = processes.server().instance("memory")
     key = {"Idempotency-Key": "a"}
     accepted = server.upload("records", b"name\nAnn\n", headers=key)
-    workflow = [
-        {
-            "objectName": "records",
-            "targetConfiguration": {"token": server.element_token, "objectName": "records"},
-        }
-    ]
+    target = {"token": server.element_token, "objectName": "records"}
+    workflow = [{"objectName": "records", "targetConfiguration": target}]
     assert server.call("POST", "/bulk/workflows", json_body=workflow).status == 200
     # So that no copy of these finishes, whatever the sweep does with it.
     assert server.call("DELETE", "/instances/enabled").status == 200
@@ -216,13 +212,15 @@ def test_an_organization_has_a_limited_number_of_jobs_and_workflows_under_way(
         copy_first_row(ledger, "transfers", 1_000, **unique, status=running)
         new = {"id": "n + 10", "status": "'CREATED'", "finished_at": "NULL"}
         copy_first_row(ledger, "jobs", 10_000, **new, file="'job' || n")
+    another = server.instance("memory")
+    target["token"] = another.element_token
     for path, body in (
         ("/bulk/workflows", workflow),
         ("/bulk/download", {"objectName": "records"}),
         ("/bulk/query?q=select%20*%20from%20records", None),
         ("/bulk/records", {"this": "is no form"}),
     ):
-        reply = server.call("POST", path, json_body=body)
+        reply = another.call("POST", path, json_body=body)
         assert (reply.status, reply.headers.get("retry-after")) == (429, "5"), (path, reply.body)
         assert "which is the limit; wait until some are finished" in reply.json["message"]
     again = server.upload("records", b"name\nAnn\n", headers=key)
