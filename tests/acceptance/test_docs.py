@@ -3,7 +3,9 @@
 import os
 import re
 import subprocess
-from pathlib import Path
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path, PurePath
 
 import pytest
 from prometheus_client import Counter
@@ -235,6 +237,17 @@ def anchors(page: Path) -> set[str]:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_package_with_native_code_is_in_the_threat_model() -> None:
+    page = (DOCS / "explanation" / "security.md").read_text().lower()
+    table = page.split("## native code", 1)[1]
+    names = re.findall(r"^([\w.-]+)==", (ROOT / "requirements" / "run.txt").read_text(), re.M)
+    for name in names:
+        with suppress(PackageNotFoundError):  # another platform's
+            files = distribution(name).files or ()
+            is_native = any(".so" in PurePath(file).suffixes for file in files)
+            assert not is_native or name.removesuffix("-binary") in table, name
 
 
 ASVS = (
