@@ -227,6 +227,28 @@ def test_an_organization_has_a_limited_number_of_jobs_and_workflows_under_way(
     assert (again.status, again.json["id"]) == (200, accepted.json["id"])
 
 
+def test_an_organization_has_a_limited_number_of_callbacks_that_nobody_takes(
+    processes: Processes, receiver: Receiver
+) -> None:
+    """The sweep looks at all of them. Jobs without a callback are still accepted."""
+    server = processes.server().instance("memory")
+    receiver.status = 500
+    callback = {"Elements-Async-Callback-Url": receiver.url}
+    first = server.upload("records", b"name\nAnn\n", headers=callback)
+    server.finished(first.json["id"])
+    receiver.wait_for(1)
+    with closing(sqlite3.connect(processes.folder / "data" / "ledger.db")) as ledger, ledger:
+        copy_first_row(ledger, "jobs", 10_000, id="n + 1", file="'job' || n")
+        later = {"attempts": "3", "due_at": "due_at + 86400000", "finished_at": "NULL"}
+        copy_first_row(ledger, "deliveries", 10_000, id="n + 1", job_id="n + 1", **later)
+    refused = server.upload("records", b"name\nAnn\n", headers=callback)
+    assert (refused.status, refused.headers.get("retry-after")) == (429, "5")
+    assert "10,000 callbacks that no receiver has taken" in refused.json["message"]
+    download = {"objectName": "records", "notificationUrl": receiver.url}
+    assert server.call("POST", "/bulk/download", json_body=download).status == 429
+    assert server.upload("records", b"name\nAnn\n").status == 200
+
+
 def copy_first_row(ledger: sqlite3.Connection, table: str, times: int, **changed: str) -> None:
     """Copy the first row, with SQL for the columns that change; `n` counts from 1."""
     names = [row[1] for row in ledger.execute(f"PRAGMA table_info({table})")]

@@ -212,7 +212,7 @@ async def _submit(
     wanted: DownloadRequest,
     idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any]:
-    await require_room(request, services, instance)
+    await require_room(request, services, instance, wanted.download.callback_url)
     # Answer a retry before asking the service, which may have changed and refuse the query now.
     if idempotency_key is not None:
         answer = await earlier_answer(response, services, instance, idempotency_key)

@@ -109,7 +109,7 @@ async def upload(
     """
     callback_url = callback_url_of(request)
     # Before the file arrives, which may be large.
-    await require_room(request, services, instance)
+    await require_room(request, services, instance, callback_url)
     await check_callback_url(callback_url, services, instance)
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
