@@ -156,6 +156,17 @@ def test_tags_and_values_have_lengths(server: Server) -> None:
         {"configuration": {"space": "x" * 20_001}},
     ):
         assert server.call("POST", "/instances", json_body={**made, **more}).status == 400, more
+    names = ("signature.key", "basic.username", "basic.password", "callback.hosts")
+    long = {f"event.notification.{name}": "x" * 19_000 for name in names}
+    some = dict(list(long.items())[:2])
+    for path, method, configuration, status in (
+        ("/instances", "POST", long, 413),
+        ("/instances/1", "PATCH", some, 200),
+        ("/instances/1", "PATCH", long, 413),
+    ):
+        body = {**made, "configuration": configuration}
+        reply = server.call(method, path, json_body=body)
+        assert reply.status == status, (path, configuration.keys(), reply.body[:300])
     large = json.dumps({"callback-payload": "x" * 70_000})
     assert server.upload("records", b"name\nAnn\n", large).status == 413
 
