@@ -658,6 +658,9 @@ def test_metrics_need_a_token_or_the_secrets_of_a_caller(processes: Processes) -
     assert status(Authorization=server.authorization) == 200
     other = server.call("GET", "/instances", headers={"Authorization": f"Bearer {token}"})
     assert other.status == 401
+    guesses = [status(Authorization=f"Bearer a-guess-of-the-token-{n:02}") for n in range(20)]
+    assert guesses == [401] * 19 + [429]
+    assert status(Authorization=f"Bearer {token}") == 200
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/healthz", "/docs", "/openapi.json"])

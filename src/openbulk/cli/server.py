@@ -35,6 +35,7 @@ from openbulk.cli.connections import (
     raise_file_limit,
 )
 from openbulk.cli.listening import listening_problem
+from openbulk.cli.log_lines import escape_control_characters, write_traceback
 from openbulk.domain.errors import CannotStart
 from openbulk.security import rotate_master_key
 from openbulk.settings import Settings, misspelt_variables
@@ -232,7 +233,7 @@ def _write_logs(form: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _escape_control_characters,
+        escape_control_characters,
     ]
     rendering = _render_json() if form == "json" else _render_text()
     structlog.configure(
@@ -261,26 +262,13 @@ def _write_logs(form: str) -> None:
         logging.getLogger(library).addFilter(seldom)
 
 
-def _escape_control_characters(
-    _logger: Any, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    """Show control characters as escapes: a name from outside must not write a line of its own."""
-    return {
-        name: value.encode("unicode_escape").decode()
-        if isinstance(value, str) and not value.isprintable()
-        else value
-        for name, value in event.items()
-    }
-
-
 def _render_json() -> list[structlog.typing.Processor]:
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
 def _render_text() -> list[structlog.typing.Processor]:
-    # structlog's default traceback shows local variables, which hold secrets and records.
     return [
         structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty(), exception_formatter=write_traceback
         )
     ]

@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 
 from openbulk.domain.errors import AnswerLost, Refused, RetryLater, ServiceError
+from openbulk.domain.http_dates import parse_http_date
 from openbulk.exact_json import decode_json, is_deeper
 
 BASE_BYTES = 1024 * 1024
@@ -31,8 +31,6 @@ MAX_VALUES = 500_000
 MAX_DEPTH = 32
 LARGE_BYTES = 128 * 1024
 """An answer of more bytes is parsed outside of the event loop."""
-MAX_WAIT_SECONDS = 24 * 3600.0
-"""A service that wants a longer wait is asked again after a day."""
 MAX_SPARSE_PAGES = 200
 """Pages in a row with a twentieth at most of the records that were asked for. Google may answer
 some that are empty (https://developers.google.com/workspace/calendar/api/v3/reference/events/list,
@@ -286,28 +284,3 @@ def _misfit_of_object(
             if found is not None:
                 return found
     return None
-
-
-# --- headers ---
-
-
-def parse_http_date(text: str) -> datetime | None:
-    """A date of HTTP in UTC (RFC 9110, section 5.6.7); None for any other text."""
-    try:
-        date = parsedate_to_datetime(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
-def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """The seconds in a `Retry-After` header: a number or a date (RFC 9110, section 10.2.3).
-
-    At most a day. None if the header is missing, or its value is neither.
-    """
-    text = (retry_after or "").strip()
-    if text.isascii() and text.isdigit():
-        # `int` takes 4,300 digits; more than nine are more than a day.
-        return MAX_WAIT_SECONDS if len(text) > 9 else min(float(text), MAX_WAIT_SECONDS)
-    date = parse_http_date(text)
-    return None if date is None else min(max(0.0, (date - now).total_seconds()), MAX_WAIT_SECONDS)

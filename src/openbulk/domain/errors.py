@@ -6,6 +6,7 @@ OpenbulkError
 │   │   └── DateOrderUnknown   ... say how the file's dates are read (domain/date_order.py)
 │   ├── NotSignedIn            ... send the right secrets
 │   ├── TooManyGuesses         ... wait: too many wrong secrets came from this address
+│   ├── TooManyUnderWay        ... wait until some of what is under way is finished
 │   ├── NotAllowed             ... ask somebody who may
 │   ├── NotPossible            ... this thing cannot do it
 │   ├── NotFound               ... it does not exist, or is not yours
@@ -75,6 +76,10 @@ class TooManyGuesses(CallerError):
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds until the address may try again."""
+
+
+class TooManyUnderWay(CallerError):
+    """The organization has as many unfinished jobs or workflows as it may have."""
 
 
 class NotAllowed(CallerError):
