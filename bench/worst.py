@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import xlsxwriter  # type: ignore[import-untyped]
+
 from figures import Figure, postgresql, processes
 from support.harness import BASE_PATH, UNFINISHED, Processes, Server
 from support.postgres import Postgres
@@ -291,7 +292,7 @@ def large_records(count: int) -> bytes:
 def many_values(count: int) -> bytes:
     """JSON Lines of records with almost as many values as a record may have, and a wide text."""
     lists = b"[0]," * 90_000 + b"0"
-    text = "x".encode() * 5_000_000 + "\N{GRINNING FACE}".encode()
+    text = b"x" * 5_000_000 + "\N{GRINNING FACE}".encode()
     record = b'{"lists": [' + lists + b'], "text": "' + text + b'"}\n'
     return record * count
 

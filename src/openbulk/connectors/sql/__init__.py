@@ -15,7 +15,7 @@ from openbulk.connectors.base import ConnectionContext, Connector, Features, OAu
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone
-from openbulk.connectors.sql.reading import Selection
+from openbulk.connectors.sql.reading import Selection, read_page
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
 from openbulk.connectors.sql.type_names import schema_version
@@ -73,8 +73,9 @@ class Sql:
         after = request.after
         while True:
             async with self._connection() as connection:
-                rows = (await connection.execute(selection.statement(after))).all()
-            has_more = len(rows) == request.size
+                rows, has_more = await read_page(
+                    connection, selection.statement(after), request.size
+                )
             after = selection.page_token(rows[-1]) if has_more else None
             yield Page([selection.record(row) for row in rows], after)
             if not has_more:
@@ -259,9 +260,10 @@ class Sql:
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading. Raises ServiceError."""
         try:
-            # Autocommit: no transaction stays open while the caller works on a page.
-            reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-            async with reading.connect() as connection:
+            async with self._engine.connect() as connection:
+                if connection.dialect.name == "sqlite":
+                    # A transaction would lock the file against all others who write.
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
                 yield connection
         except (SQLAlchemyError, OSError) as error:
             raise failure(error) from error

@@ -6,11 +6,13 @@ last row is sorted by, as JSON.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from openbulk.connectors.fields import FieldError
@@ -29,6 +31,10 @@ from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import Query
 
+PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends early once its rows have so many bytes."""
+_FIRST_ROWS, _MOST_ROWS = 10, 250
+"""Rows that are fetched at once: few, until it is known how large they are."""
 _NO_ESCAPE = "\x1f"
 """For `like`: no character escapes `%` and `_`. The default would be the backslash."""
 
@@ -68,6 +74,25 @@ class _SortKey:
         if self.column is not None and self.column.is_nullable:
             return sa.or_(greater, self.sql.is_(None))
         return greater
+
+
+async def read_page(
+    connection: AsyncConnection, statement: sa.Select[Any], size: int
+) -> tuple[list[Sequence[Any]], bool]:
+    """The rows of a page, and whether there may be more after it. It has one row at least."""
+    rows: list[Sequence[Any]] = []
+    taken, count = 0, _FIRST_ROWS
+    async with aclosing(await connection.stream(statement)) as result:
+        while taken < PAGE_BYTES and (fetched := await result.fetchmany(count)):
+            rows += fetched
+            largest = max(map(_size_of, fetched))
+            taken += largest * len(fetched)
+            count = min(_MOST_ROWS, max(1, (PAGE_BYTES - taken) // (largest + 1)))
+    return rows, len(rows) == size or taken >= PAGE_BYTES
+
+
+def _size_of(row: Sequence[Any]) -> int:
+    return sum(len(value) for value in row if isinstance(value, str | bytes))
 
 
 def _bind_ctid(value: Any) -> Any:

@@ -5,8 +5,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 
 from openbulk.connectors.base import Features
-from openbulk.engine.slices.byte_budget import ByteBudget
-from openbulk.engine.slices.record_reader import MAX_BATCH_BYTES
+from openbulk.engine.slices.memory import MemoryShare
 
 
 class ConcurrencyLimiter:
@@ -16,18 +15,18 @@ class ConcurrencyLimiter:
     ends, and the next one begins with few slots again.
     """
 
-    def __init__(self, features: Features) -> None:
+    def __init__(self, features: Features, memory: MemoryShare) -> None:
         self._slots = features.initial_concurrency or features.concurrency
         self._max_slots = features.concurrency
         self._free = asyncio.Semaphore(self._slots)
-        self._bytes = ByteBudget(MAX_BATCH_BYTES)
+        self._memory = memory
         self._last_calls: dict[str, asyncio.Task[None]] = {}
         """The latest call in flight of each ordering key."""
 
     async def acquire(self, size: int) -> None:
         """Wait for a slot, and until the records in flight leave room for `size` bytes."""
         await self._free.acquire()
-        await self._bytes.take(size)
+        await self._memory.take(size)
 
     def calls_before(self, ordering_keys: AbstractSet[str]) -> AbstractSet[asyncio.Task[None]]:
         """The calls in flight that a call with these keys has to wait for.
@@ -46,7 +45,7 @@ class ConcurrencyLimiter:
     def _release(
         self, ordering_keys: AbstractSet[str], size: int, call: asyncio.Task[None]
     ) -> None:
-        self._bytes.give_back(size)
+        self._memory.give_back(size)
         for key in ordering_keys:
             if self._last_calls.get(key) is call:
                 del self._last_calls[key]
