@@ -29,6 +29,7 @@ from support.harness import BASE_PATH, UNFINISHED, Processes, Server
 from support.postgres import Postgres
 
 HEALTH_SECONDS = 0.1
+READER = b"openbulk.reading"
 RECORD_BYTES = 7_900_000
 """Almost the most that a record may have."""
 WITHIN = 600.0
@@ -57,8 +58,10 @@ class Answers:
 
     counts: dict[int, int] = field(default_factory=dict)
 
-    def note(self, status: int) -> int:
-        """Count an answer."""
+    def note(self, status: int, body: bytes = b"") -> int:
+        """Count an answer; show one that is the server's fault."""
+        if status >= 500:
+            print(f"worst: {status} {body[:200]!r}", flush=True)
         self.counts[status] = self.counts.get(status, 0) + 1
         return status
 
@@ -83,6 +86,8 @@ def measure(quick: bool) -> Iterator[Figure]:
         yield Figure("the server, over all of it", f"{peak:.0f} MB at the peak", "under 500 MB")
         yield Figure("the slowest `/healthz`", f"{slowest:.2f} s", "under 1 s")
         yield Figure("answers 5xx", str(failures), "none")
+        ended = ", ".join(f"{count} {status}" for status, count in sorted(bench.ended.items()))
+        yield Figure("the jobs", ended, "all COMPLETE but some of files that would stop the server")
 
 
 def together(works: Any) -> None:
@@ -101,6 +106,8 @@ class Worst:
         self.server = server
         self.answers = Answers()
         self.seen: list[Seen] = []
+        self.ended: dict[str, int] = {}
+        """How many jobs ended in each status."""
         self._few = few
         self._database = postgres.new_database(
             "CREATE TABLE people (id bigserial PRIMARY KEY, email text, name text)",
@@ -165,13 +172,16 @@ class Worst:
 
     def finish(self, server: Server, reply: Any) -> str:
         """Wait for the end of a job. Returns its id."""
-        if self.answers.note(reply.status) != 200:
+        if self.answers.note(reply.status, reply.body) != 200:
             return ""
         job = str(reply.json["id"])
         deadline = time.monotonic() + WITHIN
         while time.monotonic() < deadline:
             status = server.call("GET", f"/bulk/{job}/status", timeout=WITHIN)
-            if self.answers.note(status.status) != 200 or status.json["status"] not in UNFINISHED:
+            if self.answers.note(status.status) != 200:
+                break
+            if (ended := status.json["status"]) not in UNFINISHED:
+                self.ended[ended] = self.ended.get(ended, 0) + 1
                 break
             time.sleep(0.1)
         return job
@@ -205,7 +215,7 @@ class Worst:
                 while answer.read(1024 * 1024):
                     time.sleep(0.02)
         except urllib.error.HTTPError as error:
-            self.answers.note(error.code)
+            self.answers.note(error.code, error.read())
 
     def transfer(self) -> None:
         """Copy a table of large records into another service."""
@@ -218,7 +228,7 @@ class Worst:
             "targetConfiguration": to,
         }
         reply = source.call("POST", "/bulk/workflows", json_body=[plan])
-        self.answers.note(reply.status)
+        self.answers.note(reply.status, reply.body)
         deadline = time.monotonic() + WITHIN
         while time.monotonic() < deadline:
             found = source.call("GET", "/bulkloader", timeout=WITHIN).json
@@ -241,7 +251,7 @@ class Worst:
         """Send a JSON body."""
         headers = {"Content-Type": "application/json"}
         reply = server.call("POST", path, body=body, headers=headers, timeout=WITHIN)
-        self.answers.note(reply.status)
+        self.answers.note(reply.status, reply.body)
 
     def hold(self, path: str) -> None:
         """Many connections that have sent almost all of a body."""
@@ -342,8 +352,7 @@ def watch(pid: int, url: str, end: Connection) -> None:
     seen = Seen()
     address = urllib.parse.urlsplit(url)
     while not end.poll(HEALTH_SECONDS):
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        seen.readers_mb = max([seen.readers_mb, *map(peak_mb, children)])
+        seen.readers_mb = max([seen.readers_mb, *map(peak_mb, readers_of(pid))])
         began = time.monotonic()
         try:
             connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=60)
@@ -354,6 +363,20 @@ def watch(pid: int, url: str, end: Connection) -> None:
             seen.errors += 1
         seen.slowest = max(seen.slowest, time.monotonic() - began)
     end.send(vars(seen))
+
+
+def readers_of(pid: int) -> list[str]:
+    """The processes that read files for a server."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [child for child in children if READER in command_of(child)]
+
+
+def command_of(pid: str) -> bytes:
+    """The command line of a process: its parent's until it runs its own program."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def forget_peak(pid: int) -> None:

@@ -7,11 +7,11 @@ leaves the precision of numbers to the reader.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any
+from typing import Any, AnyStr
 
 import orjson
 
@@ -136,8 +136,14 @@ def has_few_values(text: str | bytes, begin: int = 0) -> bool:
 def _count_marks(text: str | bytes, begin: int) -> int:
     """How many marks a text has that come with a value or a name, also inside of texts."""
     if isinstance(text, bytes):
-        return sum(text.count(mark, begin) for mark in b",:[{")
-    return sum(text.count(mark, begin) for mark in ",:[{")
+        return _count_of(text, begin, (b",", b":", b"[", b"{"), (b"[]", b"{}"))
+    return _count_of(text, begin, (",", ":", "[", "{"), ("[]", "{}"))
+
+
+def _count_of(text: AnyStr, begin: int, marks: Sequence[AnyStr], empty: Sequence[AnyStr]) -> int:
+    # The mark of an empty list is the one before it.
+    count = sum(text.count(mark, begin) for mark in marks)
+    return count - sum(text.count(both, begin) for both in empty)
 
 
 def _refuse_constant(name: str) -> Any:

@@ -6,7 +6,6 @@ last row is sorted by, as JSON.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -82,7 +81,7 @@ async def read_page(
     """The rows of a page, and whether there may be more after it. It has one row at least."""
     rows: list[Sequence[Any]] = []
     taken, count = 0, _FIRST_ROWS
-    async with aclosing(await connection.stream(statement)) as result:
+    async with connection.stream(statement) as result:
         while taken < PAGE_BYTES and (fetched := await result.fetchmany(count)):
             rows += fetched
             largest = max(map(_size_of, fetched))
