@@ -155,7 +155,7 @@ class Worst:
                 [partial(self.load, "memory", many_values(4 if self._few else 12))] * 4,
             ),
             "files that would stop the server": self.bombs,
-            "a download of records of 1 MB, fetched ten times at once": self.download,
+            "a download of records of 1 MB, fetched eleven times at once": self.download,
             "a transfer of records of 1 MB": self.transfer,
             "50 JSON bodies of 1 MB at once": self.bodies,
             "300 connections that hold a body": partial(self.hold, "/instances"),

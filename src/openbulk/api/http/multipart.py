@@ -27,9 +27,9 @@ from openbulk.storage.files import FileStore, FileWriter
 MAX_FIELDS = 50
 MAX_FIELD_BYTES = 128 * 1024
 """Of all parts beside the file, together: `metaData` has 64 KiB at most."""
-UPLOADS_AT_ONCE = 64
+UPLOADS_AT_ONCE = 32
 """Uploads that arrive at the same time. Each holds up to a block of its file."""
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 """Maximum seconds that an upload waits for others. Its bytes stay with the caller meanwhile."""
 MAX_BOUNDARY_BYTES = 70
 MAX_HEADER_BYTES = 16 * 1024
