@@ -16,6 +16,7 @@ OpenbulkError
 ├── Unavailable                openbulk's database does not answer: try again in a moment
 │   └── FileStoreUnavailable   ... its file store does not; a job waits outside of its lane
 ├── ReaderUnavailable          no process can read the file now: try again in a moment
+├── ServerBusy                 the memory for such requests is taken: try again in a moment
 ├── DiskFull                   the server's disk is full: make room, and try again; nothing was done
 ├── Fenced                     another process took the slice over: stop, and write nothing more
 ├── FileTruncated              a stored file is damaged: its job ends
@@ -129,6 +130,10 @@ class FileStoreUnavailable(Unavailable):
 
 class ReaderUnavailable(OpenbulkError):
     """No process can read a file now: all are busy, or somebody killed the one that read it."""
+
+
+class ServerBusy(OpenbulkError):
+    """Other requests hold all memory that the server has for such ones. Nothing was done."""
 
 
 class Fenced(OpenbulkError):

@@ -34,6 +34,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.Unavailable: 503,
     errors.FileStoreUnavailable: 503,
     errors.ReaderUnavailable: 503,
+    errors.ServerBusy: 503,
     errors.DiskFull: 507,
     # The service of the instance failed, and openbulk works.
     errors.RetryLater: 502,

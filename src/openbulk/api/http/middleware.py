@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from contextlib import AsyncExitStack
 
 import structlog
 from fastapi import Request
@@ -70,6 +71,19 @@ class HeadersForBrowsers:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+class HeldUntilAnswered:
+    """Gives every request a stack of what it holds, and releases it after the answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        async with AsyncExitStack() as held:
+            scope.setdefault("state", {})["held"] = held
+            await self._app(scope, receive, send)
 
 
 class TrailingSlashes:
