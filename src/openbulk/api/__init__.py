@@ -13,6 +13,8 @@ from openbulk.api.http.error_responses import present_errors
 from openbulk.api.http.middleware import (
     INSTANCE_ID,
     BoundedHeads,
+    HeadersForBrowsers,
+    HeldUntilAnswered,
     RequestIds,
     TrailingSlashes,
     UnhandledErrors,
@@ -127,6 +129,8 @@ def make_api(services: Services) -> FastAPI:
     )
     api.add_middleware(TrailingSlashes)
     api.add_middleware(BoundedHeads)
+    api.add_middleware(HeadersForBrowsers)
+    api.add_middleware(HeldUntilAnswered)
     api.add_middleware(RequestIds)
     present_errors(api)
     describe(api)

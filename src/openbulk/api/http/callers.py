@@ -66,6 +66,11 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     return known
 
 
+def address_of(request: Request) -> str:
+    """The address that a request came from, as the proxy saw it if there is one."""
+    return request.client.host if request.client else ""
+
+
 async def _look_up(request: Request, services: Services) -> Caller:
     secrets = _secrets_of(request)
     if secrets.user is None and secrets.bearer is not None:
@@ -93,11 +98,6 @@ def _secrets_of(request: Request) -> Secrets:
 def bearer_token_of(request: Request) -> str | None:
     """The token of a sign-in with a password; None if the request has none."""
     return _secrets_of(request).bearer
-
-
-def address_of(request: Request) -> str:
-    """The address that a request comes from."""
-    return request.client.host if request.client else ""
 
 
 def open_token(token: str, request: Request, services: Services) -> CallersSecrets:

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from contextlib import AsyncExitStack
 
 import structlog
 from fastapi import Request
@@ -20,9 +21,6 @@ MAX_HEADER_BYTES = 16 * 1024
 INSTANCE_ID = "Elements-Element-Instance-Id"
 """Response header with the number of the instance whose token a request carries."""
 
-# Names and records may hold HTML. A browser that guesses the type of an answer would run it.
-_NO_PAGE = (b"x-content-type-options", b"nosniff")
-
 STOPPING = "openbulk is stopping; send the request again shortly, to this server or another"
 FAILED = "openbulk failed to handle this request; its log has the details under this request id"
 
@@ -30,7 +28,7 @@ FAILED = "openbulk failed to handle this request; its log has the details under 
 class RequestIds:
     """Gives every request an id, logs with it, and returns it as `Elements-Request-Id`.
 
-    Beside it, the answer names the calling instance, and no browser takes it for a page.
+    Beside it, the answer names the calling instance.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -46,7 +44,7 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [(b"elements-request-id", request_id.encode()), _NO_PAGE]
+                headers = [(b"elements-request-id", request_id.encode())]
                 headers += _instance_header(scope)
                 message["headers"] = [*message["headers"], *headers]
             await send(message)
@@ -61,6 +59,47 @@ def _instance_header(scope: Scope) -> list[tuple[bytes, bytes]]:
     if caller is None or caller.instance is None:
         return []
     return [(INSTANCE_ID.lower().encode(), str(caller.instance.id).encode())]
+
+
+_FOR_BROWSERS = {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+}
+"""What a browser may do with an answer: show it as what it is, and nothing else, and forget it."""
+
+
+class HeadersForBrowsers:
+    """Adds headers that keep a browser from running or keeping an answer, unless it has its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = {name.lower() for name, _ in message["headers"]}
+                more = [pair for pair in _FOR_BROWSERS.items() if pair[0] not in given]
+                message["headers"] = [*message["headers"], *more]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class HeldUntilAnswered:
+    """Gives every request a stack of what it holds, and releases it after the answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        async with AsyncExitStack() as held:
+            scope.setdefault("state", {})["held"] = held
+            await self._app(scope, receive, send)
 
 
 class TrailingSlashes:

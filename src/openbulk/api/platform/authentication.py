@@ -3,7 +3,7 @@
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 from pydantic import Field
 
 from openbulk.api.http.bodies import ContractBody, OpenRoute
@@ -16,8 +16,6 @@ from openbulk.domain.errors import NotSignedIn
 log = structlog.get_logger()
 router = APIRouter(tags=["Authentication"], responses=may_answer(401, 405), route_class=OpenRoute)
 _MAX_TEXT = 500
-_NOT_TO_KEEP = {"cache-control": "no-store"}
-"""No cache keeps an answer with secrets (RFC 6749, section 5.1)."""
 
 
 class PasswordBody(ContractBody):
@@ -41,7 +39,7 @@ class PasswordBody(ContractBody):
     responses=answers(wire.SignedIn, 400, 403, 413),
 )
 async def authenticate(
-    request: Request, response: Response, body: PasswordBody, services: ServicesOfApp
+    request: Request, body: PasswordBody, services: ServicesOfApp
 ) -> dict[str, Any]:
     """A token for `GET /authentication/secrets`, which holds for eight hours.
 
@@ -57,7 +55,6 @@ async def authenticate(
         raise
     services.guesses.note_right(attempt)
     log.info("signed in with a password", address=address)
-    response.headers.update(_NOT_TO_KEEP)
     return wire.present_sign_in(token)
 
 
@@ -66,7 +63,7 @@ async def authenticate(
     summary="Retrieve the secrets of a sign-in",
     responses=answers(wire.CallersSecrets),
 )
-async def secrets(request: Request, response: Response, services: ServicesOfApp) -> dict[str, Any]:
+async def secrets(request: Request, services: ServicesOfApp) -> dict[str, Any]:
     """The user's and the organization's secret. The call needs `Authorization: Bearer <token>`."""
     token = bearer_token_of(request)
     if token is None:
@@ -74,5 +71,4 @@ async def secrets(request: Request, response: Response, services: ServicesOfApp)
             "the token is missing; send the header 'Authorization: Bearer <token>', with the token "
             "of POST /authentication"
         )
-    response.headers.update(_NOT_TO_KEEP)
     return wire.present_secrets(open_token(token, request, services))

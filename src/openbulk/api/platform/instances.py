@@ -44,9 +44,10 @@ from openbulk.api.wire.elements import (
 )
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import MASK, Nothing
+from openbulk.bounded_json import MAX_KEPT_BYTES
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN
 from openbulk.connectors.base import KeepsRecords, Provider
-from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
+from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError, TooLarge
 from openbulk.domain.instance import Instance
 from openbulk.domain.options import option_text, with_known_spelling
 from openbulk.domain.spelling import known_spelling
@@ -112,6 +113,7 @@ def _element_in(body: InstanceBody) -> str | None:
 async def _create(key: str, body: InstanceBody, services: Services, user: User) -> dict[str, Any]:
     provider = find_provider(services, key)
     entries = _entry_texts(body.configuration, provider)
+    _require_small(entries)
     configuration = await sign_in(provider, entries, body.providerData, services, user)
     name = body.name or provider.name
     token = new_secret()
@@ -371,6 +373,7 @@ async def _with_changes(
         for settings in (provider.settings, NOTIFICATION_SECRETS):
             require_secrets_again(settings, instance.configuration, entries, renewed)
         wanted = {**instance.configuration, **entries}
+        _require_small(wanted)
         configuration = await sign_in(provider, wanted, body.providerData, services, user)
         instance = replace(instance, configuration=configuration)
     if body.name is not None:
@@ -509,6 +512,15 @@ def _entry_text(name: str, value: Any) -> str:
     if len(text) > MAX_TEXT:
         raise BadInput(f"{name} has {len(text)} characters; it can have at most {MAX_TEXT}")
     return text
+
+
+def _require_small(configuration: Mapping[str, str]) -> None:
+    """Raise TooLarge for a configuration that is larger than what is kept of any request."""
+    size = sum(len(name) + len(value) for name, value in configuration.items())
+    if size > MAX_KEPT_BYTES:
+        raise TooLarge(
+            f"the configuration has {size:,} characters in all; at most {MAX_KEPT_BYTES:,} are kept"
+        )
 
 
 async def find_instance(services: Services, user: User, instance_id: str) -> Instance:

@@ -100,7 +100,8 @@ class GoogleCalendar:
         if object != EVENTS:
             return await self._collections.get(object, id, parameters)
         calendar = parameters.get("calendarId") or PRIMARY
-        event = await self._api.get_of_calendar(event_path(calendar, id), calendar, f"event {id!r}")
+        path = event_path(calendar, id)
+        event = await self._api.get_of_calendar(path, "Event", calendar, f"event {id!r}")
         if is_deleted(event):
             raise NotFound(f"the event {id!r} was deleted")
         return event
