@@ -18,7 +18,7 @@ from openbulk.api.http.middleware import (
 )
 from openbulk.api.http.openapi import describe
 from openbulk.api.http.parameters import refuse_misspelt_parameters
-from openbulk.api.platform import authorization, catalogue, instances
+from openbulk.api.platform import authorization, catalogue, instances, transformations
 from openbulk.api.platform.catalogue import HubKey, check_hub
 from openbulk.api.records import objects, records
 from openbulk.api.schedules import schedules, workflows
@@ -52,6 +52,9 @@ def make_api(services: Services) -> FastAPI:
     PUT     /instances/{id}/enabled         /instances/enabled          DELETE disables
     PATCH   /instances/{id}
     DELETE  /instances/{id}
+    GET     /organizations/objects/{name}/definitions                   POST, PUT, DELETE
+    GET     /instances/{id}/objects/{name}/definitions                  POST, PUT, DELETE
+    GET     /instances/{id}/transformations/{name}                      POST, PUT, DELETE
     GET     /bulkloader                     /jobs                       /jobs/executions
     GET     /jobs/{id}                      /jobs/{id}/history          POST makes, DELETE deletes
     PUT     /jobs/{id}/enable               /jobs/{id}/disable          PATCH /jobs/{id}/reschedule
@@ -80,6 +83,8 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_require_hub)])
+    # Before those of instances: `/instances/transformations` is no instance.
+    api.include_router(transformations.router, prefix=BASE_PATH)
     api.include_router(instances.router, prefix=BASE_PATH)
     api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)

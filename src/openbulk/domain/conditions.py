@@ -3,8 +3,8 @@
 SQL's three-valued logic: a comparison with a missing value is None (unknown).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from openbulk.domain.comparison import COMPARISONS, compare, is_like
@@ -127,6 +127,16 @@ def conjuncts(condition: Condition | None) -> Sequence[Condition]:
 def fields_of(condition: Condition | None) -> tuple[str, ...]:
     """The fields that a condition reads; none if there is no condition."""
     return () if condition is None else condition.fields
+
+
+def rename_fields(condition: Condition, rename: Callable[[str], str]) -> Condition:
+    """The condition on the fields that `rename` names."""
+    match condition:
+        case Comparison():
+            return replace(condition, field=rename(condition.field))
+        case Not(part):
+            return Not(rename_fields(part, rename))
+    return type(condition)(tuple(rename_fields(part, rename) for part in condition.parts))
 
 
 def condition_of(kept: Sequence[Any]) -> Condition:

@@ -22,6 +22,7 @@ token of the next page.
 _IN_A_HUB = "Paths with a hub prefix"
 _TAGS = {
     "Instances": "Accounts of services that openbulk works with.",
+    "Transformations": "Objects and fields under names of your own.",
     "Objects": "Objects of an instance and their fields.",
     "Bulk": "Jobs that upload files and download records.",
     "Resources": "Single records, to check or correct what a job has written.",

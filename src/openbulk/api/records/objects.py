@@ -15,6 +15,7 @@ from openbulk.api.wire.objects import (
     present_fields,
     present_object,
 )
+from openbulk.connectors.targets import resolve_object
 
 router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
 
@@ -39,10 +40,12 @@ async def objects(
     """The objects that can be read or written: their names, or JSON objects with the header
     `Elements-Version: Helium`."""
     connector = (await services.connections.to(instance.id)).connector
-    names = list(await connector.objects())
+    stored = await services.transformations.transformations_of(instance.id)
+    own = {one.transformation.name: one.transformation.vendor_name for one in stored}
+    names = dict.fromkeys([*own, *await connector.objects()])
     if version.lower() == "helium":
-        return [present_object(name) for name in names]
-    return names
+        return [present_object(name, own.get(name)) for name in names]
+    return list(names)
 
 
 @router.get(
@@ -56,4 +59,9 @@ async def metadata(
     """The fields of an object, each with its path and type, and whether it is required or
     read-only."""
     connector = (await services.connections.to(instance.id)).connector
-    return present_fields(await connector.metadata(object))
+    names = await services.transformations.names_of(instance.id, object)
+    if names is None:
+        return present_fields(await connector.metadata(object))
+    resolved = resolve_object(names.vendor_name, await connector.objects())
+    schema = names.schema_from_service(await connector.metadata(resolved.name))
+    return present_fields(schema, names)

@@ -20,6 +20,7 @@ from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import Fields
 from openbulk.api.services import Services, ServicesOfApp
+from openbulk.api.wire.objects import OF_THE_PLATFORM
 from openbulk.api.wire.query_language import field_list, order_list, parse_where
 from openbulk.api.wire.schema import Nothing, Record
 from openbulk.domain.errors import BadInput, NotPossible, SealBroken
@@ -32,19 +33,8 @@ from openbulk.engine.direct import Direct, Resource
 from openbulk.engine.query_resolution import resolve_query
 from openbulk.security import Sealer
 
-OF_THE_PLATFORM = (
-    "bulk",
-    "bulkloader",
-    "elements",
-    "hubs",
-    "instances",
-    "jobs",
-    "metrics",
-    "objects",
-)
-"""First segments of paths that belong to the platform, and never to an object."""
 _OF_AN_INSTANCE = ("bulk", "objects")
-"""Those of them that also exist below `/hubs/{hub}`. There, an object may have another of them."""
+"""Those of them that also exist below `/hubs/{hub}`. There, an object may have another one."""
 
 
 class _AtTheTop(PathConvertor):
@@ -60,7 +50,8 @@ register_url_convertor("resource_in_hub", _InAHub())
 
 
 async def _records(services: ServicesOfApp, instance: SignedInInstance) -> Direct:
-    return Direct((await services.connections.to(instance.id)).connector)
+    connector = (await services.connections.to(instance.id)).connector
+    return Direct(connector, partial(services.transformations.names_of, instance.id))
 
 
 Records = Annotated[Direct, Depends(_records)]
@@ -144,7 +135,7 @@ async def read(
         order=order_list(order),
         parameters=parameters,
     )
-    resolved = await resolve_query(query, records.connector)
+    resolved = await resolve_query(query, records.connector, transformation=resource.transformation)
     tokens = make_tokens(query)
     begin = tokens.position(next_page)
     found, end = await records.page(resource, resolved.query, begin, size)
@@ -270,7 +261,7 @@ def _options(
     options = [option for option in declared if option.is_for(resource.name)]
     names = [option.name for option in options]
     given = with_known_spelling(
-        _filled_parameters(request), names, repr(resource.name), "parameter"
+        _filled_parameters(request), names, repr(resource.shown_name), "parameter"
     )
     return check_values(given, options, prefix="")
 
@@ -282,7 +273,7 @@ def _filled_parameters(request: Request) -> Mapping[str, str]:
 async def _record(records: Direct, path: str) -> Resource:
     resource = await records.resource(path)
     if resource.id is None:
-        name = resource.name
+        name = resource.shown_name
         why = f"{name!r} is an object; name one of its records: {name}/{{id}}"
         raise NotPossible(why, can=resource.can)
     return resource

@@ -7,6 +7,20 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from openbulk.api.wire.schema import EXACT, doc, without_none
+from openbulk.domain.transformation import Transformation
+
+OF_THE_PLATFORM = (
+    "bulk",
+    "bulkloader",
+    "elements",
+    "hubs",
+    "instances",
+    "jobs",
+    "metrics",
+    "objects",
+    "organizations",
+)
+"""First segments of paths that belong to the platform, and never to an object."""
 
 ObjectName = Annotated[str, Field(examples=["events"])]
 
@@ -18,8 +32,12 @@ class VendorObject(TypedDict):
     name: Annotated[str, doc("Name of the object.", "events")]
     vendorName: Annotated[str, doc("Name of the object at the service.", "events")]
     type: Annotated[
-        Literal["vendor"],
-        doc("Always vendor: the object is shown as the service has it.", "vendor"),
+        Literal["vendor", "vdr"],
+        doc(
+            "vendor: the object as the service has it; vdr: one with names of your own, which a "
+            "transformation makes.",
+            "vendor",
+        ),
     ]
 
 
@@ -27,6 +45,9 @@ class VendorObject(TypedDict):
 class ObjectField(TypedDict):
     """A field of an object."""
 
+    path: NotRequired[
+        Annotated[str, doc("Your own path of the field, where a transformation gives it one.")]
+    ]
     vendorPath: Annotated[
         str, doc("Dotted path of the field. `[*]` stands for the items of a list.", "summary")
     ]
@@ -48,14 +69,33 @@ class ObjectFields(TypedDict):
     fields: list[ObjectField]
 
 
-def present_object(name: str) -> dict[str, Any]:
-    """An object, as `Elements-Version: Helium` shows it."""
-    return {"name": name, "vendorName": name, "type": "vendor"}
+def present_object(name: str, vendor_name: str | None) -> dict[str, Any]:
+    """An object, as `Elements-Version: Helium` shows it. `vendor_name` is that of a caller's own.
+
+    The words are those of "GET /hubs/{hubName}/objects (v2)" (https://docs.cloud-elements.com,
+    "Discovery APIs").
+    """
+    if vendor_name is None:
+        return {"name": name, "vendorName": name, "type": "vendor"}
+    return {"name": name, "vendorName": vendor_name, "type": "vdr"}
 
 
-def present_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an object from its JSON Schema, nested ones by their dotted paths."""
-    return {"fields": list(_object_fields(schema, ""))}
+def present_fields(
+    schema: Mapping[str, Any], transformation: Transformation | None = None
+) -> dict[str, Any]:
+    """The fields of an object from its JSON Schema, nested ones by their dotted paths.
+
+    With a `transformation`, the schema has the caller's names.
+    """
+    fields = list(_object_fields(schema, ""))
+    if transformation is not None:
+        fields = [_with_own_name(one, transformation) for one in fields]
+    return {"fields": fields}
+
+
+def _with_own_name(shown: Mapping[str, Any], transformation: Transformation) -> dict[str, Any]:
+    name = shown["vendorPath"]
+    return {"path": name, **shown, "vendorPath": transformation.vendor_text_of(name)}
 
 
 def _object_fields(schema: Mapping[str, Any], prefix: str) -> Iterator[dict[str, Any]]:

@@ -31,9 +31,9 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
-from openbulk.domain.records import flatten, select_fields
+from openbulk.domain.records import flatten
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.pages import query_for_connector, take_wanted
+from openbulk.engine.pages import presenter_of, query_for_connector, take_wanted
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
 from openbulk.engine.slices.external_sort import forget_unsorted, sort
@@ -75,6 +75,7 @@ class DownloadSlice:
         self._download = ledger.job.download
         self._query = self._download.query
         self._condition = self._query.where
+        self._present = presenter_of(self._query, keep_nulls=self._download.keeps_nulls)
         self._page_size = min(self._download.page_size or MAX_PAGE_SIZE, MAX_PAGE_SIZE)
         self._page_limit = _or_infinity(self._download.page_limit)
         # To sort, openbulk reads to the end: the first records are not known before.
@@ -133,7 +134,7 @@ class DownloadSlice:
         features = objects[resolved.name]
         if features.applies_where:
             self._condition = None
-        self._documents = features.documents
+        self._documents = frozenset(map(self._query.name_shown, features.documents))
         query = query_for_connector(
             self._query, resolved, is_sorted_by_service=self._download.is_sorted_by_service
         )
@@ -222,10 +223,7 @@ class DownloadSlice:
         begin = part.position
         records, position = take_wanted(page, begin, self._condition, self._room)
         for record in records:
-            part.add(
-                select_fields(record, self._query.fields, keep_nulls=self._download.keeps_nulls),
-                self._documents,
-            )
+            part.add(self._present(record), self._documents)
         is_end = self._room <= 0 or position.pages >= self._page_limit
         part.position = replace(position, is_end=is_end or position.is_end)
         # A bookmark stands for the whole list, so a page that was not read to its end leaves none.
@@ -268,7 +266,7 @@ class DownloadSlice:
             self._files,
             file,
             parts,
-            self._query.order,
+            self._query.shown_order,
             self._query.limit,
             self._deadline.must_stop,
         )
