@@ -56,7 +56,7 @@ def _body(example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _DEFINITION_BODY = _body(_DEFINITION)
-_DEFINITIONS_BODY = _body({"meetings": _DEFINITION})
+_DEFINITIONS_BODY = _body({"rooms": _DEFINITION})
 _TRANSFORMATION_BODY = _body(_TRANSFORMATION)
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[dict[str, Any]]])
@@ -148,66 +148,66 @@ async def add_definitions(
 
 
 @router.post(
-    "/organizations/objects/{name}/definitions",
+    "/organizations/objects/{object_name}/definitions",
     summary="Create a definition",
     openapi_extra={"requestBody": _DEFINITION_BODY},
     responses=answers(wire.Definition, 400, 409, 413, 507),
 )
 async def add_definition(
-    name: ObjectName, request: Request, services: ServicesOfApp, user: SignedInUser
+    object_name: ObjectName, request: Request, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """Define an object of your organization's own. Every instance inherits it."""
     fields = await _read_definition(request)
     await services.transformations.add_definitions(
-        Owner(user.organization_id), {parse_object_name(name): fields}
+        Owner(user.organization_id), {parse_object_name(object_name): fields}
     )
     return wire.present_definition(fields, wire.ORGANIZATION)
 
 
 @router.get(
-    "/organizations/objects/{name}/definitions",
+    "/organizations/objects/{object_name}/definitions",
     summary="Retrieve a definition",
     responses=answers(wire.Definition, 404),
 )
 async def definition(
-    name: ObjectName, services: ServicesOfApp, user: SignedInUser
+    object_name: ObjectName, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """The fields of an object of your organization's own."""
-    fields = await services.transformations.definition(Owner(user.organization_id), name)
+    fields = await services.transformations.definition(Owner(user.organization_id), object_name)
     if fields is None:
-        raise _no_definition(name)
+        raise _no_definition(object_name)
     return wire.present_definition(fields, wire.ORGANIZATION)
 
 
 @router.put(
-    "/organizations/objects/{name}/definitions",
+    "/organizations/objects/{object_name}/definitions",
     summary="Replace a definition",
     openapi_extra={"requestBody": _DEFINITION_BODY},
     responses=answers(wire.Definition, 400, 404, 413, 507),
 )
 async def replace_definition(
-    name: ObjectName, request: Request, services: ServicesOfApp, user: SignedInUser
+    object_name: ObjectName, request: Request, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """Replace the fields of an object. Transformations stay as they are."""
     fields = await _read_definition(request)
     owner = Owner(user.organization_id)
-    if not await services.transformations.replace_definition(owner, name, fields):
-        raise _no_definition(name)
+    if not await services.transformations.replace_definition(owner, object_name, fields):
+        raise _no_definition(object_name)
     return wire.present_definition(fields, wire.ORGANIZATION)
 
 
 @router.delete(
-    "/organizations/objects/{name}/definitions",
+    "/organizations/objects/{object_name}/definitions",
     summary="Delete a definition",
     responses=answers(Nothing, 404, 507),
 )
 async def delete_definition(
-    name: ObjectName, services: ServicesOfApp, user: SignedInUser
+    object_name: ObjectName, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """Delete an object of your organization's own. Transformations stay as they are."""
     owner = Owner(user.organization_id)
-    if not await services.transformations.delete_definition(owner, name):
-        raise _no_definition(name)
+    if not await services.transformations.delete_definition(owner, object_name):
+        raise _no_definition(object_name)
     return {}
 
 
@@ -229,7 +229,7 @@ async def instance_definitions(services: ServicesOfApp, instance: AnInstance) ->
 
 
 @_of_instance(
-    "/objects/{name}/definitions",
+    "/objects/{object_name}/definitions",
     "POST",
     "Create a definition",
     shape=wire.Definition,
@@ -237,29 +237,31 @@ async def instance_definitions(services: ServicesOfApp, instance: AnInstance) ->
     body=_DEFINITION_BODY,
 )
 async def add_instance_definition(
-    name: ObjectName, request: Request, services: ServicesOfApp, instance: AnInstance
+    object_name: ObjectName, request: Request, services: ServicesOfApp, instance: AnInstance
 ) -> dict[str, Any]:
     """Define an object for one instance, or fields beside those of the organization."""
     fields = await _read_definition(request)
     await services.transformations.add_definitions(
-        _owner_of(instance), {parse_object_name(name): fields}
+        _owner_of(instance), {parse_object_name(object_name): fields}
     )
-    return await instance_definition(name, services, instance)
+    return await instance_definition(object_name, services, instance)
 
 
-@_of_instance("/objects/{name}/definitions", "GET", "Retrieve a definition", shape=wire.Definition)
+@_of_instance(
+    "/objects/{object_name}/definitions", "GET", "Retrieve a definition", shape=wire.Definition
+)
 async def instance_definition(
-    name: ObjectName, services: ServicesOfApp, instance: AnInstance
+    object_name: ObjectName, services: ServicesOfApp, instance: AnInstance
 ) -> dict[str, Any]:
     """The fields of an object of your own, with those of the organization."""
-    fields = await _definition_for(services, instance, name)
+    fields = await _definition_for(services, instance, object_name)
     if fields is None:
-        raise _no_definition(name)
+        raise _no_definition(object_name)
     return wire.present_merged_definition(fields)
 
 
 @_of_instance(
-    "/objects/{name}/definitions",
+    "/objects/{object_name}/definitions",
     "PUT",
     "Replace a definition",
     shape=wire.Definition,
@@ -267,33 +269,106 @@ async def instance_definition(
     body=_DEFINITION_BODY,
 )
 async def replace_instance_definition(
-    name: ObjectName, request: Request, services: ServicesOfApp, instance: AnInstance
+    object_name: ObjectName, request: Request, services: ServicesOfApp, instance: AnInstance
 ) -> dict[str, Any]:
     """Replace the instance's own fields of an object. Transformations stay as they are."""
     fields = await _read_definition(request)
     owner = _owner_of(instance)
-    if not await services.transformations.replace_definition(owner, name, fields):
-        raise _no_definition(name, " of this instance's own")
-    return await instance_definition(name, services, instance)
+    if not await services.transformations.replace_definition(owner, object_name, fields):
+        raise _no_definition(object_name, " of this instance's own")
+    return await instance_definition(object_name, services, instance)
 
 
 @_of_instance(
-    "/objects/{name}/definitions",
+    "/objects/{object_name}/definitions",
     "DELETE",
     "Delete a definition",
     shape=Nothing,
     problems=(507,),
 )
 async def delete_instance_definition(
-    name: ObjectName, services: ServicesOfApp, instance: AnInstance
+    object_name: ObjectName, services: ServicesOfApp, instance: AnInstance
 ) -> dict[str, Any]:
     """Delete the instance's own fields of an object; those of the organization stay."""
-    if not await services.transformations.delete_definition(_owner_of(instance), name):
-        raise _no_definition(name, " of this instance's own")
+    if not await services.transformations.delete_definition(_owner_of(instance), object_name):
+        raise _no_definition(object_name, " of this instance's own")
     return {}
 
 
 # --- transformations ---
+
+
+_CHANGES = (400, 413, *OF_THE_SERVICE)
+
+
+@_of_instance(
+    "/transformations/{object_name}",
+    "POST",
+    "Create a transformation",
+    shape=wire.ShownTransformation,
+    problems=(409, *_CHANGES),
+    body=_TRANSFORMATION_BODY,
+)
+async def add_transformation(
+    object_name: ObjectName, request: Request, services: ServicesOfApp, instance: AnInstance
+) -> dict[str, Any]:
+    """Say what the fields of an object of your own are at the service.
+
+    From then on, the object can be read and written under your names.
+    """
+    given, now = await _read_transformation(object_name, request, services, instance), _now()
+    await services.transformations.add_transformation(instance.id, given, now)
+    return wire.present_transformation(given, now)
+
+
+@_of_instance(
+    "/transformations/{object_name}",
+    "GET",
+    "Retrieve a transformation",
+    shape=wire.ShownTransformation,
+)
+async def transformation(
+    object_name: ObjectName, services: ServicesOfApp, instance: AnInstance
+) -> dict[str, Any]:
+    """What the fields of an object of your own are at the service."""
+    stored = await services.transformations.transformation(instance.id, object_name)
+    if stored is None:
+        raise _no_transformation(object_name)
+    return wire.present_transformation(stored.transformation, stored.changed_at)
+
+
+@_of_instance(
+    "/transformations/{object_name}",
+    "PUT",
+    "Replace a transformation",
+    shape=wire.ShownTransformation,
+    problems=_CHANGES,
+    body=_TRANSFORMATION_BODY,
+)
+async def replace_transformation(
+    object_name: ObjectName, request: Request, services: ServicesOfApp, instance: AnInstance
+) -> dict[str, Any]:
+    """Replace a transformation. Jobs that have begun keep the one that they began with."""
+    given, now = await _read_transformation(object_name, request, services, instance), _now()
+    if not await services.transformations.replace_transformation(instance.id, given, now):
+        raise _no_transformation(object_name)
+    return wire.present_transformation(given, now)
+
+
+@_of_instance(
+    "/transformations/{object_name}",
+    "DELETE",
+    "Delete a transformation",
+    shape=Nothing,
+    problems=(507,),
+)
+async def delete_transformation(
+    object_name: ObjectName, services: ServicesOfApp, instance: AnInstance
+) -> dict[str, Any]:
+    """Delete a transformation. Jobs that have begun keep it."""
+    if not await services.transformations.delete_transformation(instance.id, object_name):
+        raise _no_transformation(object_name)
+    return {}
 
 
 @_of_instance(
@@ -314,79 +389,6 @@ async def transformations(services: ServicesOfApp, instance: AnInstance) -> dict
 async def delete_transformations(services: ServicesOfApp, instance: AnInstance) -> dict[str, Any]:
     """Delete all transformations of an instance. Jobs that have begun keep theirs."""
     await services.transformations.delete_transformations_of(instance.id)
-    return {}
-
-
-_CHANGES = (400, 413, *OF_THE_SERVICE)
-
-
-@_of_instance(
-    "/transformations/{name}",
-    "POST",
-    "Create a transformation",
-    shape=wire.ShownTransformation,
-    problems=(409, *_CHANGES),
-    body=_TRANSFORMATION_BODY,
-)
-async def add_transformation(
-    name: ObjectName, request: Request, services: ServicesOfApp, instance: AnInstance
-) -> dict[str, Any]:
-    """Say what the fields of an object of your own are at the service.
-
-    From then on, the object can be read and written under your names.
-    """
-    given, now = await _read_transformation(name, request, services, instance), _now()
-    await services.transformations.add_transformation(instance.id, given, now)
-    return wire.present_transformation(given, now)
-
-
-@_of_instance(
-    "/transformations/{name}",
-    "GET",
-    "Retrieve a transformation",
-    shape=wire.ShownTransformation,
-)
-async def transformation(
-    name: ObjectName, services: ServicesOfApp, instance: AnInstance
-) -> dict[str, Any]:
-    """What the fields of an object of your own are at the service."""
-    stored = await services.transformations.transformation(instance.id, name)
-    if stored is None:
-        raise _no_transformation(name)
-    return wire.present_transformation(stored.transformation, stored.changed_at)
-
-
-@_of_instance(
-    "/transformations/{name}",
-    "PUT",
-    "Replace a transformation",
-    shape=wire.ShownTransformation,
-    problems=_CHANGES,
-    body=_TRANSFORMATION_BODY,
-)
-async def replace_transformation(
-    name: ObjectName, request: Request, services: ServicesOfApp, instance: AnInstance
-) -> dict[str, Any]:
-    """Replace a transformation. Jobs that have begun keep the one that they began with."""
-    given, now = await _read_transformation(name, request, services, instance), _now()
-    if not await services.transformations.replace_transformation(instance.id, given, now):
-        raise _no_transformation(name)
-    return wire.present_transformation(given, now)
-
-
-@_of_instance(
-    "/transformations/{name}",
-    "DELETE",
-    "Delete a transformation",
-    shape=Nothing,
-    problems=(507,),
-)
-async def delete_transformation(
-    name: ObjectName, services: ServicesOfApp, instance: AnInstance
-) -> dict[str, Any]:
-    """Delete a transformation. Jobs that have begun keep it."""
-    if not await services.transformations.delete_transformation(instance.id, name):
-        raise _no_transformation(name)
     return {}
 
 
