@@ -22,6 +22,7 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sent_fields import ResolvedColumn, Route, SentFields, twice
 from openbulk.domain.field_paths import Path, path_text
 from openbulk.domain.records import Action, Target, nest_paths, steps_of
+from openbulk.domain.renamed_schemas import schema_to_service
 
 Schema = Mapping[str, Any]
 
@@ -101,7 +102,7 @@ class Columns:
         if transformation is None:
             self._root = _Level(whole, target.object, names_are_paths)
         else:
-            whole = transformation.schema_to_service(whole)
+            whole = schema_to_service(transformation, whole)
             self._root = _Level(whole, transformation.name, names_are_paths)
         self.identifier_is_field = False
         """Whether the identifier is one of the fields that `schema` names."""

@@ -96,10 +96,7 @@ class SentFields:
         return Route(fields, left_out, all(len(path) == 1 for path in fields.values()))
 
     def _is_around_others(self, path: Path) -> bool:
-        return any(
-            len(one.path) > len(path) and one.path[: len(path)] == path
-            for one in self._transformation.fields
-        )
+        return bool(self._transformation.by_path.inside(path))
 
     def rename(self, fields: Mapping[str, Any], left_out: dict[str, None]) -> Mapping[str, Any]:
         """A record by the service's names. Raises FieldError."""

@@ -1,6 +1,7 @@
 """Paths of fields: `address.city`, `phones[0]`, and in transformations also `users[*].name`."""
 
 import re
+from collections.abc import Iterator
 
 Path = tuple[str | int, ...]
 """Where a field is: the names of the objects around it, the numbers of list items, its name."""
@@ -10,7 +11,7 @@ MAX_STEPS = 32
 EACH = "[*]"
 """The step to each item of a list. No name has brackets."""
 MAX_PATH_CHARACTERS = 500
-_STEP = re.compile(r"(?P<name>[^\[\]]+)(?P<items>(?:\[(?:\*|\d{1,4})\])*)")
+_STEP = re.compile(r"(?P<name>[^\[\]]+)(?P<items>(?:\[(?:\*|\d{1,2})\])*)")
 _ITEM = re.compile(r"\[(\*|\d+)\]")
 
 
@@ -21,10 +22,7 @@ def path_text(path: Path) -> str:
 
 
 def parse_field_path(text: str) -> Path:
-    """The steps of a path. Raises ValueError, whose message says what would be right.
-
-    A list in itself is the list of its items: `[*]` at the end is left out.
-    """
+    """The steps of a path. Raises ValueError, whose message says what would be right."""
     if len(text) > MAX_PATH_CHARACTERS:
         raise ValueError(f"is longer than {MAX_PATH_CHARACTERS} characters; shorten it")
     steps: list[str | int] = []
@@ -36,8 +34,6 @@ def parse_field_path(text: str) -> Path:
             )
         items = _ITEM.findall(found["items"])
         steps += [found["name"], *(EACH if item == "*" else int(item) for item in items)]
-    while steps[-1] == EACH:
-        steps.pop()
     if len(steps) > MAX_STEPS:
         raise ValueError(f"has more than {MAX_STEPS} steps")
     return tuple(steps)
@@ -48,21 +44,37 @@ def field_path_text(path: Path) -> str:
     return path_text(path).replace(f".{EACH}", EACH)
 
 
-def steps_below(path: Path, container: Path) -> Path | None:
-    """The steps from a container to a field in it; None if the field is not in it.
-
-    `[*]` of the container is any item.
-    """
-    if len(path) < len(container) or not all(map(_is_step, path, container)):
-        return None
-    return path[len(container) :]
+def prefixes_of(path: Path) -> Iterator[Path]:
+    """The path itself, and those of the fields around it, the closest first."""
+    for end in range(len(path), 0, -1):
+        yield path[:end]
 
 
-def _is_step(step: str | int, wanted: str | int) -> bool:
-    return step == wanted or (wanted == EACH and isinstance(step, int))
+def of_each_item(path: Path) -> Path:
+    """A path with `[*]` in place of the numbers of items."""
+    return tuple(EACH if isinstance(step, int) else step for step in path)
 
 
 def with_items_of(path: Path, other: Path) -> Path:
     """A path whose `[*]`s are, in their order, the items that another path names."""
     items = iter([step for step in other if step == EACH or isinstance(step, int)])
     return tuple(next(items, EACH) if step == EACH else step for step in path)
+
+
+def paired_paths(path: Path, other: Path) -> tuple[Path, Path]:
+    """Two paths of one field, without `[*]` at their ends where one stands for the other's list.
+
+    `users` and `Users[*]` are two lists as a whole, `flags[*]` and `items[*].on` are item by item.
+    """
+    lists, others = path.count(EACH), other.count(EACH)
+    path = _without_end(path, lists - others)
+    other = _without_end(other, others - lists)
+    while path[-1] == other[-1] == EACH:
+        path, other = path[:-1], other[:-1]
+    return path, other
+
+
+def _without_end(path: Path, count: int) -> Path:
+    for _ in range(count):
+        path = path[:-1] if path[-1] == EACH else path
+    return path

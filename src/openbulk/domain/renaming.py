@@ -42,6 +42,10 @@ class _Node:
 
     below: dict[str | int, "_Node"] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
+    parents: tuple[str, ...] | None = None
+    """Of a field that is moved as a whole to one place outside of lists: the objects around it."""
+    name: str = ""
+    """The last step of that place."""
 
 
 class Renaming:
@@ -59,6 +63,7 @@ class Renaming:
         self._root = _Node()
         for move in moves:
             self._add(move)
+        _mark_plain(self._root)
         self._flat = _flat_names(moves)
         """The new names of fields, None for removed ones; None if a field is nested."""
         self._hidden: frozenset[str] = frozenset()
@@ -116,9 +121,14 @@ class Renaming:
         rest = {}
         for name, inner in value.items():
             below = node.below.get(name)
-            kept = inner if below is None else self._walk(below, inner, moved, items)
-            if kept is not _NOTHING:
-                rest[name] = kept
+            if below is None:
+                rest[name] = inner
+            elif below.parents is not None:
+                self._place_plain(moved, below.parents, below.name, inner)
+            else:
+                kept = self._walk(below, inner, moved, items)
+                if kept is not _NOTHING:
+                    rest[name] = kept
         return rest if rest or not value else _NOTHING
 
     def _walk_list(self, node: _Node, value: list[Any], moved: dict[str, Any], items: Items) -> Any:
@@ -133,6 +143,22 @@ class Renaming:
         return [{} if item is _NOTHING else item for item in rest]
 
     # --- the record that is made ---
+
+    def _place_plain(
+        self, moved: dict[str, Any], parents: tuple[str, ...], name: str, value: Any
+    ) -> None:
+        """`_place`, where no list is on the way: most fields of most records."""
+        place = moved
+        for step in parents:
+            inner = place.get(step)
+            if inner is None:
+                inner = place[step] = {}
+            elif not isinstance(inner, dict):
+                raise PathTaken((*parents, name))
+            place = inner
+        if name in place:
+            value = self._combine(place[name], value, (*parents, name))
+        place[name] = value
 
     def _place(self, moved: dict[str, Any], path: Path, value: Any, items: Items) -> None:
         numbers = iter(items)
@@ -164,10 +190,22 @@ class Renaming:
         return over
 
     def _merge(self, over: dict[str, Any], under: Mapping[str, Any], place: Path) -> dict[str, Any]:
-        merged = dict(over)
-        for name, value in under.items():
-            merged[name] = self._combine(over.get(name), value, (*place, name))
+        merged = {**over, **under}
+        for name in over.keys() & under.keys():
+            merged[name] = self._combine(over[name], under[name], (*place, name))
         return merged
+
+
+def _mark_plain(node: _Node) -> None:
+    """Mark the fields that need no walk."""
+    for below in node.below.values():
+        _mark_plain(below)
+        if below.below or len(below.moves) != 1:
+            continue
+        steps = below.moves[0].destination or ()
+        names = [step for step in steps if isinstance(step, str) and step != EACH]
+        if steps and len(names) == len(steps):
+            below.parents, below.name = tuple(names[:-1]), names[-1]
 
 
 def _flat_names(moves: list[Move]) -> dict[str, str | None] | None:

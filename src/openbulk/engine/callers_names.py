@@ -20,6 +20,8 @@ Step = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 def named_outcome(outcome: Outcome, transformation: Transformation) -> Outcome:
     """An outcome whose problem names the caller's own field."""
+    if outcome.remark:
+        outcome = replace(outcome, remark=named_message(outcome.remark, None, transformation))
     problem = outcome.problem
     if problem is None:
         return outcome

@@ -27,6 +27,7 @@ from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
 from openbulk.domain.job import Download, Job
 from openbulk.domain.options import option_text, with_known_spelling
 from openbulk.domain.query import ChangedRange, Query, View
+from openbulk.domain.renamed_schemas import schema_from_service
 from openbulk.domain.transformation import Transformation
 from openbulk.storage.ledger import Ledger
 
@@ -294,7 +295,7 @@ async def _require_fields(
         return  # the job will meet the same failure, and wait for the service
     shown_object = object if transformation is None else transformation.name
     if transformation is not None:
-        schema = transformation.schema_from_service(schema)
+        schema = schema_from_service(transformation, schema)
     for name in names:
         # A name with a dot may be that of a field.
         if not (_has_field(schema, [name]) or _has_field(schema, name.split("."))):

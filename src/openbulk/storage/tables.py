@@ -116,7 +116,7 @@ definitions = Table(
     metadata,
     Column("organization_id", ForeignKey("organizations.id"), primary_key=True),
     Column("instance_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("name", String(128), primary_key=True),
+    Column("name", SafeText, primary_key=True),
     Column("fields", JSON, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -126,7 +126,7 @@ transformations = Table(
     "transformations",
     metadata,
     Column("instance_id", ForeignKey("instances.id"), primary_key=True, autoincrement=False),
-    Column("name", String(128), primary_key=True),
+    Column("name", SafeText, primary_key=True),
     Column("transformation", JSON, nullable=False),
     Column("changed_at", Timestamp, nullable=False),
     sqlite_with_rowid=False,

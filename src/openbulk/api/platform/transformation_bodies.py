@@ -13,16 +13,14 @@ from openbulk.api.wire.objects import OF_THE_PLATFORM
 from openbulk.bounded_json import MAX_KEPT_BYTES, store_json
 from openbulk.connectors.fields import did_you_mean
 from openbulk.domain.errors import BadInput, TooLarge
-from openbulk.domain.field_paths import EACH, Path, field_path_text, parse_field_path, steps_below
+from openbulk.domain.field_paths import EACH, Path, field_path_text, paired_paths, parse_field_path
+from openbulk.domain.renamed_schemas import Schema, field_names, schema_at
 from openbulk.domain.spelling import likely_name
 from openbulk.domain.transformation import (
     Configuration,
     DefinedField,
     MappedField,
-    Schema,
     Transformation,
-    field_names,
-    schema_at,
 )
 
 DEFINITION_EXAMPLE = '{"fields": [{"path": "title", "type": "string"}]}'
@@ -122,7 +120,6 @@ def parse_transformation(
     )
     _require_distinct([one.name for one in fields])
     _require_one_sender(fields)
-    _require_nested_alike(fields)
     configuration = _configuration(body, "configuration")
     passes = _passes(configuration, _OF_OBJECTS, "configuration")
     transformation = Transformation(
@@ -133,6 +130,7 @@ def parse_transformation(
         shows_others=passes[_FROM],
         configuration=configuration,
     )
+    _require_nested_alike(transformation)
     if len(store_json(transformation.as_json())) > MAX_KEPT_BYTES:
         raise TooLarge(
             f"the transformation takes more than {MAX_KEPT_BYTES} bytes, which every job would "
@@ -156,6 +154,7 @@ def _mapped_field(
     configuration = _configuration(body, f"{place}.configuration", body.get("configuration"))
     passes = _passes(configuration, _OF_FIELDS, f"{place}.configuration")
     vendor_path = _vendor_path(body, place, path, vendor, is_used=any(passes.values()))
+    path, vendor_path = paired_paths(path, vendor_path)
     _require_same_lists(path, vendor_path, place)
     return MappedField(
         path,
@@ -214,24 +213,21 @@ def _require_one_sender(fields: Sequence[MappedField]) -> None:
             )
 
 
-def _require_nested_alike(fields: Sequence[MappedField]) -> None:
+def _require_nested_alike(transformation: Transformation) -> None:
     """Raise BadInput for a field in another one, unless the service's fields are so, too."""
-    for one in fields:
-        for other in fields:
-            if one is not other and _is_inside(one, other):
-                raise BadInput(
-                    f"the field {one.name!r} is inside {other.name!r}, and {one.vendor_name!r} is "
-                    f"not inside {other.vendor_name!r} in the same way; leave one of them out"
-                )
-
-
-def _is_inside(one: MappedField, other: MappedField) -> bool:
-    """Whether a field is inside another one on one side, and not in the same way on both."""
-    below = steps_below(one.path, other.path)
-    vendor_below = steps_below(one.vendor_path, other.vendor_path)
-    if below is None and (vendor_below is None or vendor_below == ()):
-        return False
-    return not (below and vendor_below)
+    for one in transformation.fields:
+        around = transformation.by_path.closest(one.path[:-1])
+        vendor_around = transformation.by_vendor_path.closest(one.vendor_path[:-1])
+        if around is None and vendor_around is None:
+            continue
+        if around is not None and vendor_around is not None and around[0] is vendor_around[0]:
+            continue
+        other = (around or vendor_around or (one, ()))[0]
+        raise BadInput(
+            f"the field {one.name!r} is {one.vendor_name!r} at the service, and {other.name!r} is "
+            f"{other.vendor_name!r}: one of them is inside the other with one name, and not with "
+            "the other name; leave one of them out"
+        )
 
 
 # --- configuration ---

@@ -16,6 +16,7 @@ from openbulk.api.wire.objects import (
     present_object,
 )
 from openbulk.connectors.targets import resolve_object
+from openbulk.domain.renamed_schemas import schema_from_service
 
 router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
 
@@ -63,5 +64,5 @@ async def metadata(
     if names is None:
         return present_fields(await connector.metadata(object))
     resolved = resolve_object(names.vendor_name, await connector.objects())
-    schema = names.schema_from_service(await connector.metadata(resolved.name))
+    schema = schema_from_service(names, await connector.metadata(resolved.name))
     return present_fields(schema, names)

@@ -15,7 +15,7 @@ def upgrade() -> None:
         "definitions",
         sa.Column("organization_id", ID, nullable=False),
         sa.Column("instance_id", sa.BigInteger(), nullable=False),
-        sa.Column("name", sa.String(128), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("fields", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("organization_id", "instance_id", "name"),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
@@ -24,7 +24,7 @@ def upgrade() -> None:
     op.create_table(
         "transformations",
         sa.Column("instance_id", ID, nullable=False),
-        sa.Column("name", sa.String(128), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("transformation", sa.JSON(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("instance_id", "name"),
