@@ -486,7 +486,7 @@ class _Level:
     def _shown_fields(self) -> Iterator[str]:
         """The fields that can be written; in a table, a column is one of those inside a field."""
         for name, field in self._properties.items():
-            if not field.get("readOnly"):
+            if not (field.get("readOnly") or field.get("deprecated")):
                 inner = field.get("properties", {}) if self._names_are_paths else {}
                 yield from [path for path, _ in _paths(inner, f"{name}.", MAX_DEPTH)] or [name]
 
@@ -567,7 +567,7 @@ def _read_only_names(properties: Schema) -> frozenset[str]:
 def _paths(properties: Schema, prefix: str = "", depth: int = 1) -> Iterator[tuple[str, str]]:
     """The paths and titles of the fields that can be written, and of the fields inside them."""
     for name, field in properties.items():
-        if field.get("readOnly"):
+        if field.get("readOnly") or field.get("deprecated"):
             continue
         path = f"{prefix}{name}"
         yield path, field.get("title", "")

@@ -18,8 +18,7 @@ def schema_to_service(transformation: Transformation, schema: Schema) -> dict[st
     hidden = {name.casefold() for name in own}
     moved = {one.vendor_path[0] for one in transformation.fields if len(one.vendor_path) == 1}
     others = {
-        # The title of a moved field means the caller's.
-        name: _without_title(one) if name in moved else one
+        name: _hide(one) if name in moved else one
         for name, one in schema.get("properties", {}).items()
         if name.casefold() not in hidden
     }
@@ -55,8 +54,13 @@ def _own_properties(
     return properties
 
 
-def _without_title(schema: Schema) -> dict[str, Any]:
-    return {key: value for key, value in schema.items() if key != "title"}
+def _hide(schema: Schema) -> dict[str, Any]:
+    """The schema of a field that has another name, too: its title means that one.
+
+    It is `deprecated` (JSON Schema, validation, section 9.3): messages do not suggest it.
+    """
+    kept = {key: value for key, value in schema.items() if key != "title"}
+    return {**kept, "deprecated": True}
 
 
 def schema_at(schema: Schema, path: Path) -> Schema | None:

@@ -126,6 +126,11 @@ class Direct:
             resolved = resolve_object(names.vendor_name if names else object_path, objects)
             if resolved.name in objects:
                 return Resource(resolved, record_id, objects[resolved.name], names)
+            if names is not None:
+                raise NotFound(
+                    f"{names.name!r} is {names.vendor_name!r} at the service, which has no such "
+                    f"object any more; the objects are: {', '.join(objects)}"
+                )
         raise NotFound(f"there is no object {path!r}; the objects are: {', '.join(objects)}")
 
     # --- reading ---
