@@ -356,6 +356,10 @@ def test_events_are_uploaded_read_and_changed_under_own_names(services: Services
         "'titel' is not a field of meetings; did you mean 'title'?",
     )
     assert server.call("DELETE", path).status == 200
+    assert refusal(server, "GET", "/meetings/nothing") == (
+        404,
+        "'meetings' has no record 'nothing'",
+    )
     written(server, "meetings", json.dumps([choir]).encode(), action="delete")
     assert server.call("GET", "/meetings").json == []
 

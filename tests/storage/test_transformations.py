@@ -1,6 +1,7 @@
 """Definitions and transformations, on each kind of database."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -13,10 +14,12 @@ from openbulk.domain.job import Download, Upload
 from openbulk.domain.query import Order, Query, View
 from openbulk.domain.records import Action, Target
 from openbulk.domain.transformation import DefinedField, MappedField, Transformation
+from openbulk.domain.workflow import Destination, TransferSpec
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.tables import definitions, transformations
+from openbulk.storage.transfer_codec import spec_of, spec_values
 from openbulk.storage.transformations import MAX_DEFINITIONS, Owner, Transformations
 
 NOW = datetime(2026, 5, 30, 10, tzinfo=UTC)
@@ -112,3 +115,10 @@ async def test_a_job_has_a_copy_of_the_transformation(
         again = await ledger.job(job.id)
         assert again is not None and again.work == work
         assert again.object == "meetings"
+
+
+def test_a_schedule_has_a_copy_of_both_transformations() -> None:
+    read = Download(Query("events", view=View(OWN)), "f")
+    target = Target("meetings", Action.CREATE, transformation=OWN)
+    spec = TransferSpec(read, destination=Destination(2, target))
+    assert spec_of(json.loads(json.dumps(spec_values(spec)))) == spec

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
+from openbulk.domain.query import Query
 from openbulk.domain.records import Outcome, Problem
 from openbulk.domain.transformation import Transformation
 
@@ -45,6 +46,13 @@ def named_message(message: str, field: str | None, transformation: Transformatio
     if not own or own == field or own in renamed:
         return renamed
     return f"{own}: {renamed}"
+
+
+def message_shown(message: str, query: Query) -> str:
+    """A service's message about a query, in the names of its caller."""
+    if query.view is None:
+        return message
+    return named_message(message, None, query.view.transformation)
 
 
 def naming_errors(step: Step, transformation: Transformation | None) -> Step:

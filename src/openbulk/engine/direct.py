@@ -43,7 +43,7 @@ from openbulk.domain.records import (
 )
 from openbulk.domain.transformation import Transformation
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.callers_names import named_outcome
+from openbulk.engine.callers_names import message_shown, named_outcome
 from openbulk.engine.pages import presenter_of, query_for_connector, take_wanted
 from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.external_sort import record_sort_key
@@ -146,9 +146,13 @@ class Direct:
             **{name: options[name] for name in names},
             **resource.object.path_parameters,
         }
-        return resource.show(
-            await _call(lambda: self.connector.get(resource.name, record_id, parameters))
-        )
+        try:
+            record = await _call(lambda: self.connector.get(resource.name, record_id, parameters))
+        except NotFound as error:
+            if resource.transformation is None:
+                raise
+            raise NotFound(f"{resource.shown_name!r} has no record {record_id!r}") from error
+        return resource.show(record)
 
     async def page(
         self, resource: Resource, query: Query, begin: Position, size: int
@@ -200,7 +204,13 @@ class Direct:
         sent = query_for_connector(
             query, resource.object, is_sorted_by_service=resource.features.sorts
         )
-        return await _call(lambda: _first(self.connector.read(sent, request)))
+        try:
+            return await _call(lambda: _first(self.connector.read(sent, request)))
+        except BadInput as error:
+            if query.view is None:
+                raise
+            message = message_shown(error.message, query)
+            raise BadInput(message, provider_message=error.provider_message) from error
 
     # --- writing ---
 

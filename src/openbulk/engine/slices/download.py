@@ -33,6 +33,7 @@ from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 from openbulk.domain.records import flatten
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
+from openbulk.engine.callers_names import message_shown
 from openbulk.engine.pages import presenter_of, query_for_connector, take_wanted
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
@@ -103,7 +104,7 @@ class DownloadSlice:
             try:
                 return await self._read()
             except (NotFound, BadInput) as error:
-                return Fail(Status.ERROR, error.message)
+                return Fail(Status.ERROR, message_shown(error.message, self._query))
             except CursorExpired as error:
                 if not self._may_restart():
                     return Fail(Status.ERROR, f"{error.message}: start a new job")
