@@ -335,6 +335,7 @@ def _services(
 ) -> Services:
     database, accounts = opened.engine, opened.accounts
     ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
+    deliveries = Deliveries(database)
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
     queue = _lane_queue(settings, name)
@@ -355,7 +356,7 @@ def _services(
 
     engine = Engine(
         ledger=ledger,
-        deliveries=Deliveries(database),
+        deliveries=deliveries,
         runs=runs,
         schedules=schedules,
         files=files,
@@ -377,6 +378,7 @@ def _services(
         accounts=accounts,
         sealer=opened.sealer,
         ledger=ledger,
+        deliveries=deliveries,
         runs=runs,
         schedules=schedules,
         transformations=Transformations(database),
