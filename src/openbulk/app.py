@@ -64,6 +64,7 @@ from openbulk.storage.key_check import MasterKeyCheck
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from openbulk.storage.transformations import Transformations
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
@@ -388,6 +389,7 @@ def _services(
         deliveries=deliveries,
         runs=runs,
         schedules=schedules,
+        transformations=Transformations(database),
         files=files,
         inspectors=Readers(files, INSPECTORS),
         engine=engine,

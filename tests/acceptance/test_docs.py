@@ -146,9 +146,12 @@ def test_every_route_is_documented() -> None:
     documented = (DOCS / "reference" / "api.md").read_text()
     source = "\n".join(path.read_text() for path in (PACKAGE / "api").rglob("*.py"))
     routes = set(re.findall(r"@\w+\.(?:get|post|put|patch|delete)\(\s*\"(/[^\"]*)\"", source))
-    assert len(routes) > 25
+    of_instance = re.findall(r"@_of_instance\(\s*\"(/[^\"]*)\"", source)
+    routes |= {f"/instances/{{instance_id}}{path}" for path in of_instance}
+    assert len(routes) > 25 and of_instance
     for route in routes:
         shape = re.sub(r"\{(job|instance|schedule)_id\}", "{id}", route)
+        shape = shape.replace("{object_name}", "{name}")
         assert shape.replace("{object:path}", "{object}") in documented, route
 
 

@@ -236,6 +236,9 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             if (method, path) == ("DELETE", f"{BASE_PATH}/instances")
             else server
         )
+        # Two addresses of one thing: of the calling instance, and of an instance by its number.
+        own = re.match(rf"{BASE_PATH}/instances/(objects|transformations)\b", path)
+        known["object_name"] = "lessons" if own else "meetings"
         where = f"{method} {path}"
         of_one = {}
         if where == f"DELETE {BASE_PATH}/elements/{{key}}/instances/{{instance_id}}":

@@ -28,6 +28,7 @@ from openbulk.api.platform import (
     element_instances,
     instances,
     own_instance,
+    transformations,
 )
 from openbulk.api.platform.catalogue import HubKey
 from openbulk.api.records import objects, records
@@ -70,6 +71,9 @@ def make_api(services: Services) -> FastAPI:
     PUT     /instances/{id}/enabled         /instances/enabled          DELETE disables
     PATCH   /instances/{id}
     DELETE  /instances/{id}
+    GET     /organizations/objects/{name}/definitions                   POST, PUT, DELETE
+    GET     /instances/{id}/objects/{name}/definitions                  POST, PUT, DELETE
+    GET     /instances/{id}/transformations/{name}                      POST, PUT, DELETE
     GET     /bulkloader                     /jobs                       /jobs/executions
     GET     /jobs/{id}                      /jobs/{id}/history          POST makes, DELETE deletes
     PUT     /jobs/{id}/enable               /jobs/{id}/disable          PATCH /jobs/{id}/reschedule
@@ -100,6 +104,8 @@ def make_api(services: Services) -> FastAPI:
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_ignore_hub)])
     api.include_router(authentication.router, prefix=BASE_PATH)
+    # Before those of instances: `/instances/transformations` is no instance.
+    api.include_router(transformations.router, prefix=BASE_PATH)
     # Before those with a number in their path: `configuration` is none.
     api.include_router(own_instance.router, prefix=BASE_PATH)
     api.include_router(instances.router, prefix=BASE_PATH)

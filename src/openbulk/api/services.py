@@ -26,6 +26,7 @@ from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from openbulk.storage.transformations import Transformations
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Services:
     deliveries: Deliveries
     runs: Runs
     schedules: Schedules
+    transformations: Transformations
     files: FileStore
     inspectors: Readers
     """The processes that look into uploaded files."""

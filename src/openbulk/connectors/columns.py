@@ -19,7 +19,10 @@ from unicodedata import normalize
 
 from openbulk.connectors.base import Features
 from openbulk.connectors.fields import FieldError
-from openbulk.domain.records import Action, Path, Target, nest_paths, path_text, steps_of
+from openbulk.connectors.sent_fields import ResolvedColumn, Route, SentFields, twice
+from openbulk.domain.field_paths import Path, path_text
+from openbulk.domain.records import Action, Target, nest_paths, steps_of
+from openbulk.domain.renamed_schemas import schema_to_service
 
 Schema = Mapping[str, Any]
 
@@ -94,16 +97,31 @@ class Columns:
         known = _known_fields(target, features, schema)
         # A schema that names no field allows any (JSON Schema, core, section 10.3.2).
         whole = {"additionalProperties": "properties" not in schema, **schema, "properties": known}
-        self._root = _Level(whole, target.object, names_are_paths)
+        self.transformation = transformation = target.transformation
+        """The caller's names, if they are not the object's."""
+        if transformation is None:
+            self._root = _Level(whole, target.object, names_are_paths)
+        else:
+            whole = schema_to_service(transformation, whole)
+            self._root = _Level(whole, transformation.name, names_are_paths)
         self.identifier_is_field = False
         """Whether the identifier is one of the fields that `schema` names."""
         self.identifier = self._identifier(target, features)
         """The field that identifies records, its path with dots; None if the caller names none."""
         self.left_out: dict[str, None] = {}
         """Columns that were left out of records so far: the service fills them itself."""
+        read_only: frozenset[str] = frozenset()
         if features.skips_read_only:
             kept = {self.identifier, *features.identifiers}
-            self._root.read_only = _read_only_names(schema.get("properties", {})) - kept
+            read_only = _read_only_names(schema.get("properties", {})) - kept
+        self._sent: SentFields | None = None
+        """The service's fields, if the caller has other names for them."""
+        self._routes: dict[tuple[str, ...], Route | None] = {}
+        if transformation is None:
+            self._root.read_only = read_only
+        else:
+            identifiers = _identifiers_sent(target, features, self.identifier)
+            self._sent = SentFields(transformation, always=identifiers, read_only=read_only)
 
     @property
     def takes_any(self) -> bool:
@@ -124,6 +142,15 @@ class Columns:
                 raise UnknownColumn("identifierFieldName", message) from error
             return name
         self.identifier_is_field = self._root.has_field(path[0])
+        if target.transformation is not None:
+            sent = target.transformation.vendor_path_of(path)
+            if sent is None:
+                message = (
+                    f"metaData.identifierFieldName is {name!r}, which the transformation "
+                    f"{target.transformation.name!r} does not send to the service"
+                )
+                raise FieldError(name, message)
+            path = sent
         return path_text(path)
 
     def fields_of(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -131,14 +158,32 @@ class Columns:
 
         The record itself, if its names are those of fields.
         """
-        return self._root.fields_of(values, self.left_out)
+        if self._sent is None:
+            return self._root.fields_of(values, self.left_out)
+        route = self._route(self._sent, tuple(values))
+        if route is None:
+            return self._sent.rename(self._root.fields_of(values, self.left_out), self.left_out)
+        self.left_out.update(route.left_out)
+        return route.take(values)
+
+    def _route(self, sent: SentFields, names: tuple[str, ...]) -> Route | None:
+        """Where the values of these columns go. Raises FieldError."""
+        if names not in self._routes:
+            if len(self._routes) == MAX_RESOLUTIONS:
+                self._routes.clear()
+            columns = [(name, self._root.column(name)) for name in names]
+            self._routes[names] = sent.route(
+                [ResolvedColumn(name, one.path, one.level.has_names) for name, one in columns]
+            )
+        return self._routes[names]
 
     def path_of(self, name: str) -> Path | None:
         """The path of the field that a column means; None if it means none, or several."""
         try:
-            return self._root.column(name).path
+            path = self._root.column(name).path
         except FieldError:
             return None
+        return path if self._sent is None else self._sent.path_of(path)
 
     def is_within(self, name: str, field: str) -> bool:
         """Whether a column means this field, or one inside it."""
@@ -158,8 +203,13 @@ class Columns:
                 continue
             except FieldError as error:
                 return error.message
-        twice = _columns_of_one_field(known)
-        return None if twice is None else twice.message
+        clash = _columns_of_one_field(known)
+        if clash is None and self._sent is not None:
+            try:
+                self._route(self._sent, tuple(known))
+            except FieldError as error:
+                clash = error
+        return None if clash is None else clash.message
 
     def inner_columns_of(self, name: str) -> Sequence[str]:
         """The columns to have in place of one that means a whole object, such as `start`.
@@ -291,9 +341,9 @@ class _Level:
         columns = {name: self.column(name) for name in names}
         left_out = {name: None for name, column in columns.items() if column.is_left_out}
         kept = {name: columns[name] for name in columns if name not in left_out}
-        twice = _columns_of_one_field(kept)
-        if twice is not None:
-            raise twice
+        clash = _columns_of_one_field(kept)
+        if clash is not None:
+            raise clash
         resolution = _Resolution(
             tuple((name, column.path, column.level) for name, column in kept.items()),
             left_out,
@@ -436,7 +486,7 @@ class _Level:
     def _shown_fields(self) -> Iterator[str]:
         """The fields that can be written; in a table, a column is one of those inside a field."""
         for name, field in self._properties.items():
-            if not field.get("readOnly"):
+            if not (field.get("readOnly") or field.get("deprecated")):
                 inner = field.get("properties", {}) if self._names_are_paths else {}
                 yield from [path for path, _ in _paths(inner, f"{name}.", MAX_DEPTH)] or [name]
 
@@ -465,9 +515,7 @@ def _columns_of_one_field(columns: Mapping[str, _Column]) -> FieldError | None:
     for name, column in columns.items():
         first = by_path.setdefault(column.path, name)
         if first != name:
-            field = path_text(column.path)
-            message = f"the columns {first!r} and {name!r} both mean {field}; keep one of them"
-            return FieldError(field, message)
+            return twice(first, name, path_text(column.path))
     return None
 
 
@@ -504,6 +552,14 @@ def _known_fields(target: Target, features: Features, schema: Schema) -> dict[st
     return {name: fields[name] for name in dict.fromkeys([*first, *fields]) if name in fields}
 
 
+def _identifiers_sent(target: Target, features: Features, identifier: str | None) -> Iterator[str]:
+    """Fields that go to the service whatever a transformation removes: they say which record."""
+    if identifier:
+        yield identifier
+    if target.action is not Action.CREATE:
+        yield from filter(None, [features.id, *features.identifiers])
+
+
 def _read_only_names(properties: Schema) -> frozenset[str]:
     return frozenset(name for name, field in properties.items() if field.get("readOnly"))
 
@@ -511,7 +567,7 @@ def _read_only_names(properties: Schema) -> frozenset[str]:
 def _paths(properties: Schema, prefix: str = "", depth: int = 1) -> Iterator[tuple[str, str]]:
     """The paths and titles of the fields that can be written, and of the fields inside them."""
     for name, field in properties.items():
-        if field.get("readOnly"):
+        if field.get("readOnly") or field.get("deprecated"):
             continue
         path = f"{prefix}{name}"
         yield path, field.get("title", "")

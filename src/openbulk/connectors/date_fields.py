@@ -12,7 +12,7 @@ from openbulk.domain.dates import (
     iso_moment,
     iso_time,
 )
-from openbulk.domain.records import Path
+from openbulk.domain.field_paths import Path
 
 DATE, MOMENT, TIME = "date", "date-time", "time"
 """What a field holds, as `format` in JSON Schema calls it."""

@@ -31,7 +31,10 @@ def resolve_object(name_or_path: str, objects: Mapping[str, Features]) -> Resolv
 
 def resolve_target(target: Target, objects: Mapping[str, Features]) -> Target:
     """The target with the object's own name, and with the values in its path as options."""
-    resolved = resolve_object(target.object, objects)
+    name = target.object
+    if target.transformation is not None:
+        name = target.transformation.vendor_name
+    resolved = resolve_object(name, objects)
     options = {**target.options, **resolved.path_parameters}
     return replace(target, object=resolved.name, options=options)
 

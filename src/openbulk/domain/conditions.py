@@ -3,7 +3,7 @@
 SQL's three-valued logic: a comparison with a missing value is None (unknown).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -129,15 +129,14 @@ def fields_of(condition: Condition | None) -> tuple[str, ...]:
     return () if condition is None else condition.fields
 
 
-def rename_field(condition: Condition, old: str, new: str) -> Condition:
-    """The condition with another field in place of one."""
+def rename_fields(condition: Condition, rename: Callable[[str], str]) -> Condition:
+    """The condition on the fields that `rename` names."""
     match condition:
         case Comparison():
-            return replace(condition, field=new) if condition.field == old else condition
+            return replace(condition, field=rename(condition.field))
         case Not(part):
-            return Not(rename_field(part, old, new))
-        case _:
-            return type(condition)(tuple(rename_field(one, old, new) for one in condition.parts))
+            return Not(rename_fields(part, rename))
+    return type(condition)(tuple(rename_fields(part, rename) for part in condition.parts))
 
 
 def condition_of(kept: Sequence[Any]) -> Condition:

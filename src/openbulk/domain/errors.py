@@ -28,6 +28,7 @@ OpenbulkError
 ├── FieldError                 a value cannot be sent: its record fails (connectors/fields.py)
 │   ├── RecordTooEarly         ... it needs another one, which may come later in the file
 │   └── UnknownColumn          ... a column means no field of the object (connectors/columns.py)
+├── PathTaken                  two fields of a record go to one (domain/renaming.py): it fails
 ├── RecordRefused              Google refused a record: it fails (connectors/googlecalendar)
 ├── NotKept                    a column would round a value: its row fails (connectors/sql)
 ├── RolledBack                 a row ended its transaction: its neighbours are written without it

@@ -284,7 +284,7 @@ class Job:
     def object(self) -> str:
         """The job's object, by the name that the caller used."""
         if isinstance(self.work, Download):
-            return self.work.query.object
+            return self.work.query.name
         return self.work.target.object
 
     @property

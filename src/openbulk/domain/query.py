@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from openbulk.domain.conditions import All, Comparison, Condition, conjuncts, rename_field
+from openbulk.domain.conditions import All, Comparison, Condition, conjuncts, rename_fields
 from openbulk.domain.errors import BadInput
+from openbulk.domain.transformation import Transformation
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,17 @@ class Order:
     field: str
     """Its dotted name, if it is nested."""
     descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The caller's names for what a query reads."""
+
+    transformation: Transformation
+    fields: tuple[str, ...] = ()
+    """The selected fields; () for all of them."""
+    order: tuple[Order, ...] = ()
+    """The fields to sort by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,28 @@ class Query:
     changed_since: datetime | None = None
     """A hint for the service: it may leave out records last changed before this time; `where` has
     the same condition."""
+    view: View | None = None
+    """The caller's names of the object and of its fields, if they are not the service's. The other
+    parts of the query have the service's names. A connector gets none."""
+
+    @property
+    def name(self) -> str:
+        """The object's name as the caller knows it."""
+        return self.object if self.view is None else self.view.transformation.name
+
+    @property
+    def shown_fields(self) -> tuple[str, ...]:
+        """The selected fields as the caller knows them."""
+        return self.fields if self.view is None else self.view.fields
+
+    @property
+    def shown_order(self) -> tuple[Order, ...]:
+        """The fields to sort by as the caller knows them."""
+        return self.order if self.view is None else self.view.order
+
+    def name_shown(self, field: str) -> str:
+        """The name of a service's field as the caller knows it."""
+        return field if self.view is None else self.view.transformation.name_of(field)
 
     def restrict_to(self, changes: "ChangedRange | None") -> "Query":
         """This query, restricted to records changed within a range; unchanged if it is None."""
@@ -59,12 +93,15 @@ class Query:
 
     def rename_field(self, old: str, new: str) -> "Query":
         """This query with another field in place of one."""
-        names = {old: new}
+
+        def rename(name: str) -> str:
+            return new if name == old else name
+
         return replace(
             self,
-            fields=tuple(names.get(name, name) for name in self.fields),
-            where=self.where and rename_field(self.where, old, new),
-            order=tuple(replace(one, field=names.get(one.field, one.field)) for one in self.order),
+            fields=tuple(map(rename, self.fields)),
+            where=self.where and rename_fields(self.where, rename),
+            order=tuple(replace(one, field=rename(one.field)) for one in self.order),
         )
 
 

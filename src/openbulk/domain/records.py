@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-Path = tuple[str | int, ...]
-"""Where a field is: the names of the objects around it, the numbers of list items, its name."""
+from openbulk.domain.field_paths import MAX_STEPS, Path, path_text
+from openbulk.domain.transformation import Transformation
 
-MAX_STEPS = 32
-"""A field that is nested deeper could not be shown: answers are JSON, which parsers bound."""
 _LIST_ITEM = re.compile(r"(?P<name>[^\[\]]+)\[(?P<index>\d{1,4})\]")
 
 
@@ -111,6 +109,8 @@ class Target:
     records: int | None = None
     """Number of records in the job; None until it is known. It decides whether one lookup of all
     records pays."""
+    transformation: Transformation | None = None
+    """The caller's names of the object and of its fields, if they are not the service's."""
     job_records: JobRecords | None = field(default=None, compare=False, repr=False)
     """The records of the job, with those that another process has sent; None for a single call."""
 
@@ -209,12 +209,6 @@ def steps_of(name: str) -> Path:
         item = _LIST_ITEM.fullmatch(part)
         steps += [item["name"], int(item["index"])] if item else [part]
     return tuple(steps)
-
-
-def path_text(path: Path) -> str:
-    """A path as a dotted name: `attendees[0].email`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return "".join(steps).removeprefix(".")
 
 
 def value_at(values: Mapping[str, Any], path: str) -> object:

@@ -41,8 +41,10 @@ from openbulk.domain.records import (
     Target,
     select_fields,
 )
+from openbulk.domain.transformation import Transformation
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.pages import query_for_connector, take_wanted
+from openbulk.engine.callers_names import message_shown, named_outcome
+from openbulk.engine.pages import presenter_of, query_for_connector, take_wanted
 from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.external_sort import record_sort_key
 from openbulk.exact_json import pack_line
@@ -64,6 +66,7 @@ MIN_PAGE_SIZE = 50
 """With a condition, only some records are wanted, so openbulk reads pages of at least this size."""
 
 NO_OPTIONS: Mapping[str, Any] = {}
+FindNames = Callable[[str], Awaitable[Transformation | None]]
 Result = TypeVar("Result")
 
 
@@ -75,11 +78,24 @@ class Resource:
     id: str | None
     """None if the path names the object."""
     features: Features
+    transformation: Transformation | None = None
+    """The caller's names of the object and its fields, if they are not the service's."""
 
     @property
     def name(self) -> str:
-        """The object's name."""
+        """The service's name of the object."""
         return self.object.name
+
+    @property
+    def shown_name(self) -> str:
+        """The object's name as the caller knows it."""
+        return self.name if self.transformation is None else self.transformation.name
+
+    def show(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A record of the service in the caller's names."""
+        if self.transformation is None:
+            return record
+        return self.transformation.from_service().apply(record)
 
     @property
     def can(self) -> frozenset[str]:
@@ -96,8 +112,10 @@ class Resource:
 class Direct:
     """The records of one instance."""
 
-    def __init__(self, connector: Connector) -> None:
+    def __init__(self, connector: Connector, find_names: FindNames) -> None:
+        """`find_names` returns the transformation of that name, if there is one."""
         self.connector = connector
+        self._find_names = find_names
 
     async def resource(self, path: str) -> Resource:
         """The object or the record that a path names. Raises NotFound if it names neither.
@@ -107,9 +125,16 @@ class Direct:
         objects = await _call(self.connector.objects)
         parent, _, last = path.rpartition("/")
         for object_path, record_id in ((path, None), (parent, last)):
-            resolved = resolve_object(object_path, objects)
+            # A name of the caller's own has no slash: a path is the service's.
+            names = None if "/" in object_path else await self._find_names(object_path)
+            resolved = resolve_object(names.vendor_name if names else object_path, objects)
             if resolved.name in objects:
-                return Resource(resolved, record_id, objects[resolved.name])
+                return Resource(resolved, record_id, objects[resolved.name], names)
+            if names is not None:
+                raise NotFound(
+                    f"{names.name!r} is {names.vendor_name!r} at the service, which has no such "
+                    f"object any more; the objects are: {', '.join(objects)}"
+                )
         raise NotFound(f"there is no object {path!r}; the objects are: {', '.join(objects)}")
 
     async def check(self) -> None:
@@ -117,9 +142,12 @@ class Direct:
         await _call(self.connector.check)
 
     async def key_behind_id(self, resource: Resource) -> str | None:
-        """The field that `id` stands for: the key of an object that has no field `id`."""
+        """The field that `id` stands for: the key of an object that has no field `id`.
+
+        None for an object of the caller's own, whose fields have the caller's names.
+        """
         key = resource.features.id
-        if key in (None, "id"):
+        if key in (None, "id") or resource.transformation is not None:
             return None
         schema = await _call(lambda: self.connector.metadata(resource.name))
         return None if "id" in schema.get("properties", {}) else key
@@ -137,7 +165,13 @@ class Direct:
             **{name: options[name] for name in names},
             **resource.object.path_parameters,
         }
-        return await _call(lambda: self.connector.get(resource.name, record_id, parameters))
+        try:
+            record = await _call(lambda: self.connector.get(resource.name, record_id, parameters))
+        except NotFound as error:
+            if resource.transformation is None:
+                raise
+            raise NotFound(f"{resource.shown_name!r} has no record {record_id!r}") from error
+        return resource.show(record)
 
     async def page(
         self, resource: Resource, query: Query, begin: Position, size: int
@@ -156,6 +190,7 @@ class Direct:
         self, resource: Resource, query: Query, begin: Position, size: int, max_bytes: int
     ) -> tuple[list[Mapping[str, Any]], Position]:
         condition = None if resource.features.applies_where else query.where
+        present = presenter_of(query)
         records: list[Mapping[str, Any]] = []
         position = begin
         until = asyncio.get_running_loop().time() + PAGE_SECONDS
@@ -165,7 +200,7 @@ class Direct:
             rest = max(0, position.skip - len(page.records))
             wanted, position = take_wanted(page, position, condition, size - len(records))
             position = replace(position, skip=position.skip or rest)
-            selected = [select_fields(record, query.fields) for record in wanted]
+            selected = list(map(present, wanted))
             max_bytes -= sum(len(pack_line(record, default=str)) for record in selected)
             records += selected
             if max_bytes <= 0 or asyncio.get_running_loop().time() > until:
@@ -177,7 +212,8 @@ class Direct:
     async def _sorted_page(
         self, resource: Resource, query: Query, skip: int, size: int
     ) -> tuple[list[Mapping[str, Any]], Position]:
-        unsorted = replace(query, order=(), fields=())
+        view = query.view and replace(query.view, fields=(), order=())
+        unsorted = replace(query, order=(), fields=(), view=view)
         records, position = await self._page(
             resource, unsorted, Position(), MAX_SORTED, MAX_SORTED_BYTES
         )
@@ -186,9 +222,9 @@ class Direct:
                 "there are too many records to sort at once; narrow them down with `where`, or let "
                 "a job sort them: POST /bulk/query with `order by`"
             )
-        records.sort(key=lambda record: record_sort_key(record, query.order))
+        records.sort(key=lambda record: record_sort_key(record, query.shown_order))
         end = skip + size
-        shown = [select_fields(record, query.fields) for record in records[skip:end]]
+        shown = [select_fields(record, query.shown_fields) for record in records[skip:end]]
         return shown, Position(skip=end, is_end=end >= len(records))
 
     async def _read(self, resource: Resource, query: Query, position: Position, size: int) -> Page:
@@ -197,7 +233,13 @@ class Direct:
         sent = query_for_connector(
             query, resource.object, is_sorted_by_service=resource.features.sorts
         )
-        return await _call(lambda: _first(self.connector.read(sent, request)))
+        try:
+            return await _call(lambda: _first(self.connector.read(sent, request)))
+        except BadInput as error:
+            if query.view is None:
+                raise
+            message = message_shown(error.message, query)
+            raise BadInput(message, provider_message=error.provider_message) from error
 
     # --- writing ---
 
@@ -228,7 +270,8 @@ class Direct:
         fields = await self._fields_of(values, target, resource.features)
         record = Record(1, {**fields, str(resource.features.id): record_id}, key=record_id)
         outcome = await self._write(target, record, resource)
-        return await self._record_after(outcome, resource, record.values, options)
+        shown = resource.show(record.values)
+        return await self._record_after(outcome, resource, shown, options)
 
     async def delete(self, resource: Resource, options: Mapping[str, Any]) -> None:
         """Delete a record. Raises NotFound if the service knows none of that id, deleted or not."""
@@ -240,7 +283,7 @@ class Direct:
             # The service may say what is missing: the record, or what it is in.
             if "read" in resource.can:
                 await self.get(resource)
-            raise NotFound(f"{resource.name!r} has no record {record_id!r}")
+            raise NotFound(f"{resource.shown_name!r} has no record {record_id!r}")
 
     async def _record_after(
         self,
@@ -257,7 +300,7 @@ class Direct:
             return await self.get(written, options)
         except (NotFound, ServiceError):
             # The write has succeeded: a failure to show the record is not a failure to write it.
-            return {**values, str(resource.features.id): outcome.id}
+            return {**values, **resource.show({str(resource.features.id): outcome.id})}
 
     async def _fields_of(
         self, values: Mapping[str, Any], target: Target, features: Features
@@ -270,6 +313,9 @@ class Direct:
         shown = DateColumns()
         shown.add_record(values)
         try:
+            if target.transformation is not None:
+                # Its identifier is not one of the caller's names.
+                target = replace(target, identifier_field=None)
             columns = Columns(target, features, schema)
             dates = DateFields(schema)
             return RecordFields(columns, schema, dates, shown.signs(), target.options).of(values)
@@ -281,6 +327,8 @@ class Direct:
         if refusal is not None:
             raise NotPossible(refusal, can=resource.can)
         outcome = (await self._send(target, record, resource.features))[0]
+        if target.transformation is not None:
+            outcome = named_outcome(outcome, target.transformation)
         problem = outcome.problem
         if problem is not None:
             raise BadInput(problem.message, provider_message=problem.provider_message)
@@ -311,6 +359,7 @@ async def _import(native: NativeBulk, target: Target, record: Record) -> Sequenc
 
 
 def _target(resource: Resource, action: Action, options: Mapping[str, Any]) -> Target:
+    """The target of a call. Its identifier is the service's field, whatever the caller calls it."""
     return Target(
         resource.name,
         action,
@@ -319,6 +368,7 @@ def _target(resource: Resource, action: Action, options: Mapping[str, Any]) -> T
         run=uuid.uuid4().hex,
         records=1,
         is_typed=True,
+        transformation=resource.transformation,
     )
 
 
@@ -330,7 +380,7 @@ def _require_readable(resource: Resource) -> None:
 
 def _id_of(resource: Resource) -> str:
     if resource.id is None or resource.features.id is None:
-        why = f"the records of {resource.name!r} have no id; select them with `where`"
+        why = f"the records of {resource.shown_name!r} have no id; select them with `where`"
         raise NotPossible(why, can=resource.can)
     return resource.id
 

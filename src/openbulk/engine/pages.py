@@ -1,13 +1,15 @@
 """Reading pages: the query that a connector gets, and the records that are wanted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from openbulk.connectors.targets import ResolvedObject
 from openbulk.domain.conditions import Condition, fields_of, holds
 from openbulk.domain.job import Position
 from openbulk.domain.query import Page, Query
+from openbulk.domain.records import select_fields
 
 
 def query_for_connector(
@@ -22,8 +24,20 @@ def query_for_connector(
         object=resolved.name,
         fields=fields,
         order=query.order if is_sorted_by_service else (),
+        view=None,
         parameters={**resolved.path_parameters, **query.parameters},
     )
+
+
+def presenter_of(
+    query: Query, *, keep_nulls: bool = False
+) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """What makes, of a service's record, the one that the caller of a query gets."""
+    select = partial(select_fields, fields=query.shown_fields, keep_nulls=keep_nulls)
+    if query.view is None:
+        return select
+    rename = query.view.transformation.from_service().apply
+    return lambda record: select(rename(record))
 
 
 def take_wanted(

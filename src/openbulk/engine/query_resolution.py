@@ -8,16 +8,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
 from openbulk.domain.comparison import as_text
-from openbulk.domain.conditions import All, Comparison, Condition, conjuncts, fields_of
+from openbulk.domain.conditions import (
+    All,
+    Comparison,
+    Condition,
+    conjuncts,
+    fields_of,
+    rename_fields,
+)
 from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
 from openbulk.domain.job import Download, Job
 from openbulk.domain.options import option_text, with_known_spelling
-from openbulk.domain.query import ChangedRange, Query
+from openbulk.domain.query import ChangedRange, Query, View
+from openbulk.domain.renamed_schemas import schema_from_service
+from openbulk.domain.transformation import Transformation
 from openbulk.storage.ledger import Ledger
 
 
@@ -76,19 +87,27 @@ class ResolvedDownload:
 
 
 async def resolve_download(
-    request: DownloadRequest, connector: Connector, *, ignores_dates: bool = False
+    request: DownloadRequest,
+    connector: Connector,
+    transformation: Transformation | None = None,
+    *,
+    ignores_dates: bool = False,
 ) -> ResolvedDownload:
-    """A requested download in the service's terms.
+    """A requested download in the service's terms; `transformation` as in `resolve_query`.
 
     With `ignores_dates`, a time range of changes has no effect on an object that does not date its
     changes; the job says so. Raises BadInput otherwise, and for an object or a field that does not
     exist, and ServiceError if the service does not list its objects.
     """
     dates, unused = request.dates, request.download.unused_options
-    if ignores_dates and dates.names and not await _has_dates(request, connector):
+    if ignores_dates and dates.names and not await _has_dates(request, connector, transformation):
         dates, unused = NO_DATES, (*unused, *dates.names)
     resolved = await resolve_query(
-        request.download.query, connector, dates=dates, options=request.options
+        request.download.query,
+        connector,
+        dates=dates,
+        options=request.options,
+        transformation=transformation,
     )
     download = replace(
         request.download,
@@ -99,10 +118,14 @@ async def resolve_download(
     return ResolvedDownload(download, resolved.changes)
 
 
-async def _has_dates(request: DownloadRequest, connector: Connector) -> bool:
+async def _has_dates(
+    request: DownloadRequest, connector: Connector, transformation: Transformation | None
+) -> bool:
     """Whether changes are dated: by a field that the caller names, or by the service."""
     objects = await connector.objects()
-    features = objects.get(resolve_object(request.download.query.object, objects).name)
+    query = request.download.query
+    wanted = query.object if transformation is None else transformation.vendor_name
+    features = objects.get(resolve_object(wanted, objects).name)
     return bool(request.dates.field or features is None or features.changed)
 
 
@@ -112,22 +135,59 @@ async def resolve_query(
     *,
     dates: DateFilter = NO_DATES,
     options: Mapping[str, Any] = NO_OPTIONS,
+    transformation: Transformation | None = None,
 ) -> ResolvedQuery:
     """A query in the service's terms; `options` as in `DownloadRequest`.
+
+    With a `transformation`, the query has its names, and the answer gets them.
 
     Raises BadInput for an object or a field that does not exist, and ServiceError if the service
     does not list its objects.
     """
     objects = await connector.objects()
-    name = resolve_object(query.object, objects).name
+    wanted = query.object if transformation is None else transformation.vendor_name
+    name = resolve_object(wanted, objects).name
     refusal = refusal_to_read(name, objects)
     if refusal is not None:
         raise BadInput(refusal)
     features = objects[name]
+    if transformation is not None:
+        # The caller's own field counts, where a parameter has its name.
+        own = {one.name for one in transformation.fields}
+        features = replace(features, parameters=features.parameters - own)
     query = _pass_parameters(query, features, options)
     changes = _range_of(dates, query.object, features)
-    await _require_fields(query.restrict_to(changes), name, connector)
-    return ResolvedQuery(query, changes, features.sorts)
+    await _require_fields(query, dates.field, name, connector, transformation)
+    if transformation is None:
+        return ResolvedQuery(query, changes, features.sorts)
+    if changes is not None and dates.field:
+        changes = replace(changes, field=_service_field(dates.field, transformation))
+    return ResolvedQuery(_in_names_of_service(query, transformation), changes, features.sorts)
+
+
+def _in_names_of_service(query: Query, transformation: Transformation) -> Query:
+    """A query with a view, for one in the caller's names."""
+    rename = partial(_service_field, transformation=transformation)
+    names = dict.fromkeys(chain.from_iterable(map(transformation.vendor_names_of, query.fields)))
+    return replace(
+        query,
+        object=transformation.vendor_name,
+        fields=tuple(names),
+        where=query.where and rename_fields(query.where, rename),
+        order=tuple(replace(one, field=rename(one.field)) for one in query.order),
+        view=View(transformation, query.fields, query.order),
+    )
+
+
+def _service_field(name: str, transformation: Transformation) -> str:
+    """The service's field to compare or to sort by. Raises BadInput for an object."""
+    names = transformation.vendor_names_of(name)
+    if len(names) == 1:
+        return names[0]
+    raise BadInput(
+        f"{name!r} of {transformation.name!r} is made of several fields of the service; name one "
+        "of those in it"
+    )
 
 
 async def job_to_continue(ledger: Ledger, instance_id: int, job_id: int) -> Job:
@@ -237,7 +297,13 @@ def _range_of(dates: DateFilter, object: str, features: Features) -> ChangedRang
 # --- fields ---
 
 
-async def _require_fields(query: Query, object: str, connector: Connector) -> None:
+async def _require_fields(
+    query: Query,
+    date_field: str,
+    object: str,
+    connector: Connector,
+    transformation: Transformation | None,
+) -> None:
     """Raise BadInput for a field that the object does not have.
 
     A condition on a misspelt field would silently select no records.
@@ -246,19 +312,22 @@ async def _require_fields(query: Query, object: str, connector: Connector) -> No
     for name in order:
         if query.fields and name not in query.fields:
             raise BadInput(f"order by {name} needs {name} among the selected fields")
-    names = (*query.fields, *order, *fields_of(query.where))
+    names = (*query.fields, *order, *fields_of(query.where), *filter(None, [date_field]))
     if not names:
         return
     try:
         schema = await connector.metadata(object)
     except ServiceError:
         return  # the job will meet the same failure, and wait for the service
+    shown_object = object if transformation is None else transformation.name
+    if transformation is not None:
+        schema = schema_from_service(transformation, schema)
     for name in names:
         # A name with a dot may be that of a field.
         if not (_has_field(schema, [name]) or _has_field(schema, name.split("."))):
             near = get_close_matches(name, list(_field_names(schema)), 1)
             hint = "".join(f"; did you mean {one!r}?" for one in near)
-            raise BadInput(f"{object!r} has no field {name!r}{hint}")
+            raise BadInput(f"{shown_object!r} has no field {name!r}{hint}")
 
 
 def _has_field(schema: Mapping[str, Any], steps: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.domain.date_order import DateSigns
+from openbulk.engine.callers_names import naming_errors
 from openbulk.engine.date_columns import DateReader
 
 Values = Mapping[str, Any]
@@ -38,7 +39,8 @@ class RecordFields:
         if is_table:
             self._steps.insert(0, EmptyTexts(columns, schema).leave_out)
         if dates:
-            self._steps.append(DateReader.of(signs, columns, dates, options).read)
+            read = DateReader.of(signs, columns, dates, options).read
+            self._steps.append(naming_errors(read, columns.transformation))
 
         self.left_out = columns.left_out
         """Columns that were left out of records so far: the service fills them itself."""

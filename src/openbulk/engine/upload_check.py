@@ -5,7 +5,7 @@ What one row can do without is left to that row: it fails alone, and its neighbo
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -13,7 +13,7 @@ from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.fields import FieldError, did_you_mean
-from openbulk.connectors.targets import refusal_of, resolve_object
+from openbulk.connectors.targets import refusal_of, resolve_target
 from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.records import Action, Target, value_at
@@ -75,7 +75,7 @@ def _require_date_order(file: Inspection, columns: Columns, described: _Object) 
 async def _describe(target: Target, connector: Connector) -> _Object:
     """Raises BadInput for an object or an action that the service does not have."""
     objects = await connector.objects()
-    target = replace(target, object=resolve_object(target.object, objects).name)
+    target = resolve_target(target, objects)
     refusal = refusal_of(target, objects)
     if refusal is not None:
         raise BadInput(refusal)
@@ -175,8 +175,8 @@ class _Check:
         if missing is None:
             return None
         return (
-            f"{missing} is missing: it identifies a record, and none of the columns means it "
-            f"({columns}); metaData.identifierFieldName can name another one"
+            f"{self._name(missing)} is missing: it identifies a record, and none of the columns "
+            f"means it ({columns}); metaData.identifierFieldName can name another one"
         )
 
     def _describe_absent_field(self) -> str | None:
@@ -187,8 +187,14 @@ class _Check:
         for fields in self._features.needs:
             if not any(map(self._has, fields)):
                 columns = ", ".join(self._names)
-                return f"{fields[0]} is missing: none of the columns means it ({columns})"
+                name = self._name(fields[0])
+                return f"{name} is missing: none of the columns means it ({columns})"
         return None
+
+    def _name(self, field: str) -> str:
+        """A field as the caller knows it."""
+        names = self._target.transformation
+        return field if names is None else names.name_of(field)
 
     def _has(self, field: str) -> bool:
         """Whether a row has a value in a field."""

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from openbulk.domain.errors import BadInput
-from openbulk.domain.records import Problem, Row, path_text
+from openbulk.domain.field_paths import path_text
+from openbulk.domain.records import Problem, Row
 from openbulk.exact_json import (
     MAX_DEPTH,
     MAX_VALUES,

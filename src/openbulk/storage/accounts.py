@@ -27,9 +27,11 @@ from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
 from openbulk.storage.readable import read_each
 from openbulk.storage.tables import (
     bookmarks,
+    definitions,
     instances,
     organization_secrets,
     organizations,
+    transformations,
     user_secrets,
     users,
 )
@@ -340,11 +342,10 @@ class Accounts:
         return configuration
 
     async def delete_instance(self, instance_id: int) -> None:
-        """Forget an instance, its credentials, and its bookmarks."""
+        """Forget an instance, its credentials, its bookmarks, and its names of objects."""
         async with self._engine.begin() as connection:
-            await connection.execute(
-                delete(bookmarks).where(bookmarks.c.instance_id == instance_id)
-            )
+            for table in (bookmarks, definitions, transformations):
+                await connection.execute(delete(table).where(table.c.instance_id == instance_id))
             await connection.execute(delete(instances).where(instances.c.id == instance_id))
 
     async def _locked_instance(

@@ -21,8 +21,9 @@ from openbulk.domain.job import (
     Status,
     Upload,
 )
-from openbulk.domain.query import Order, Query
+from openbulk.domain.query import Order, Query, View
 from openbulk.domain.records import Action, Target
+from openbulk.domain.transformation import transformation_of
 from openbulk.storage.tables import jobs
 
 ACTIVE = tuple(status.value for status in Status if status not in FINAL)
@@ -95,6 +96,7 @@ def work_of(row: Any) -> Upload | Download:
             row.identifier_field,
             row.options,
             unused_options=tuple(row.unused_options or ()),
+            transformation=row.transformation and transformation_of(row.transformation),
         ),
         file=row.file,
         file_size=row.file_size,
@@ -111,6 +113,7 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
         "identifier_field": upload.target.identifier_field,
         "options": dict(upload.target.options),
         "unused_options": list(upload.target.unused_options) or None,
+        "transformation": upload.target.transformation and upload.target.transformation.as_json(),
         "file": upload.file,
         "file_size": upload.file_size,
         "file_format": upload.file_format,
@@ -143,6 +146,7 @@ def _download_values(download: Download) -> dict[str, Any]:
             "keeps_nulls": download.keeps_nulls,
             "text": download.text,
             "is_v3": download.is_v3,
+            "view": query.view and _view_values(query.view),
         },
     }
 
@@ -174,6 +178,25 @@ def _query_of(object: str, kept: Mapping[str, Any]) -> Query:
         limit=kept["limit"],
         parameters=kept["parameters"],
         changed_since=moment_of(kept["changed_since"]),
+        view=_view_of(kept.get("view")),
+    )
+
+
+def _view_values(view: View) -> dict[str, Any]:
+    return {
+        "transformation": view.transformation.as_json(),
+        "fields": list(view.fields),
+        "order": [[one.field, one.descending] for one in view.order],
+    }
+
+
+def _view_of(kept: Mapping[str, Any] | None) -> View | None:
+    if kept is None:
+        return None
+    return View(
+        transformation_of(kept["transformation"]),
+        fields=tuple(kept["fields"]),
+        order=tuple(Order(*one) for one in kept["order"]),
     )
 
 

@@ -113,6 +113,28 @@ instances = Table(
     Column("version", BigInteger, nullable=False, server_default="0"),  # raised at each change
 )
 
+definitions = Table(
+    "definitions",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), primary_key=True),
+    Column("instance_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", SafeText, primary_key=True),
+    Column("fields", JSON, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Objects of callers' own; with the instance 0, those of a whole organization."""
+
+transformations = Table(
+    "transformations",
+    metadata,
+    Column("instance_id", ForeignKey("instances.id"), primary_key=True, autoincrement=False),
+    Column("name", SafeText, primary_key=True),
+    Column("transformation", JSON, nullable=False),
+    Column("changed_at", Timestamp, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The fields of services that the fields of callers' own objects stand for."""
+
 jobs = Table(
     "jobs",
     metadata,
@@ -126,6 +148,8 @@ jobs = Table(
     Column("options", JSON, nullable=False),
     # What the caller sent that has no effect on the job; NULL for nothing.
     Column("unused_options", JSON(none_as_null=True)),
+    # Uploads only: the caller's names of the object and its fields. NULL if they are the service's.
+    Column("transformation", JSON(none_as_null=True)),
     Column("file", Text, nullable=False, unique=True),
     Column("file_size", BigInteger, nullable=False),
     Column("file_format", Text, nullable=False),

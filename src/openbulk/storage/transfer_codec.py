@@ -7,6 +7,7 @@ from typing import Any
 from openbulk.domain.job import Download
 from openbulk.domain.query import ChangedRange
 from openbulk.domain.records import Action, Target
+from openbulk.domain.transformation import transformation_of
 from openbulk.domain.workflow import Destination, TransferSpec
 from openbulk.storage.job_rows import moment_of, moment_text, work_of, work_values
 
@@ -62,16 +63,19 @@ def _destination_values(destination: Destination) -> dict[str, Any]:
         "identifier_field": target.identifier_field,
         "options": dict(target.options),
         "unused_options": list(target.unused_options),
+        "transformation": target.transformation and target.transformation.as_json(),
         "callback_url": destination.callback_url,
     }
 
 
 def _destination_of(kept: Mapping[str, Any]) -> Destination:
+    transformation = kept.get("transformation")
     target = Target(
         kept["object"],
         Action(kept["action"]),
         kept["identifier_field"],
         kept["options"],
         unused_options=tuple(kept.get("unused_options", ())),
+        transformation=transformation and transformation_of(transformation),
     )
     return Destination(kept["instance_id"], target, kept["callback_url"])

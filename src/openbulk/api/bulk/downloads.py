@@ -219,12 +219,19 @@ async def _submit(
         if answer is not None:
             return answer
     connector = (await services.connections.to(instance.id)).connector
+    transformation = None
     if wanted.continue_from:
         job_id = parse_whole_number(wanted.continue_from, "continueFromJobId", minimum=1)
         earlier = await job_to_continue(services.ledger, instance.id, job_id)
         require_same_query(wanted, earlier)
+        # It keeps the names of the earlier job.
         wanted = continue_job(wanted, earlier)
-    resolved = await resolve_download(wanted, connector, ignores_dates=services.live_compatible)
+    else:
+        object_name = wanted.download.query.object
+        transformation = await services.transformations.names_of(instance.id, object_name)
+    resolved = await resolve_download(
+        wanted, connector, transformation, ignores_dates=services.live_compatible
+    )
     work = resolved.download.restrict_to(resolved.changes)
     await check_callback_url(work.callback_url, services, instance)
     return await submit(request, response, services, instance, work, idempotency_key)

@@ -100,7 +100,7 @@ async def file(
     written = chosen.write(result, result_columns(job))
     pieces = held_pieces(lambda: _THREADS.run(_next_piece, result, written))
     # Make the first piece before answering: an error after the status is sent could not be shown.
-    with _conflict_without_key(job):
+    with _conflict_without_key(job), _named_by_transformation(job):
         first = await anext(pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[chosen.name],
@@ -175,6 +175,22 @@ def _conflict_without_key(job: Job) -> Iterator[None]:
         raise Conflict(
             f"the records of job {job.id} are sealed with a master key this server no longer has; "
             "to read them, add that key to OPENBULK_MASTER_KEY after the first one"
+        ) from error
+
+
+@contextmanager
+def _named_by_transformation(job: Job) -> Iterator[None]:
+    """Say of records that a format cannot have that their names are the caller's own."""
+    try:
+        yield
+    except BadInput as error:
+        view = job.download.query.view
+        if view is None:
+            raise
+        own, vendor = view.transformation.name, view.transformation.vendor_name
+        raise BadInput(
+            f"{error.message}; the fields of {own!r} have names of your own, and this format has "
+            f"the service's: download {vendor!r}, or fetch another format"
         ) from error
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -150,21 +151,23 @@ async def _read_form(
     """The upload that a form requests, and the beginning of its file. Raises BadInput."""
     options = read_upload_options(form.fields, query, services.providers)
     provider = services.providers[instance.element]
+    names = await services.transformations.names_of(instance.id, object)
+    vendor_object = object if names is None else names.vendor_name
     inspection = await services.inspectors.inspect(
         StoredFile(name, form.size),
         options.get("format"),
         options,
         CHECKED_ROWS,
         # An object may be named by a path: calendars/primary/events.
-        takes_events=object.rpartition("/")[2] in provider.event_objects,
+        takes_events=vendor_object.rpartition("/")[2] in provider.event_objects,
         owner=instance.id,
     )
     resolved = None
     if is_for_one_object(options, provider):
-        resolved = await _resolve(services, instance, object)
+        resolved = await _resolve(services, instance, vendor_object)
     used = use_upload_options(options, provider, inspection.format, resolved)
     work = Upload(
-        target=parse_target(object, used, query),
+        target=replace(parse_target(object, used, query), transformation=names),
         file=name,
         file_size=form.size,
         file_format=inspection.format.name,

@@ -1,6 +1,7 @@
 """The objects of an instance, and their fields."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
@@ -21,6 +22,7 @@ from openbulk.api.wire.objects import (
 from openbulk.connectors.targets import resolve_object
 from openbulk.domain.errors import InstanceDisabled
 from openbulk.domain.instance import CallingInstance
+from openbulk.domain.renamed_schemas import schema_from_service
 from openbulk.engine.direct import Direct
 
 router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
@@ -45,10 +47,12 @@ async def objects(
 ) -> list[Any]:
     """The objects that can be read or written: their names, or JSON objects with the header
     `Elements-Version: Helium`."""
-    names = await _object_names(services, instance)
+    stored = await services.transformations.transformations_of(instance.id)
+    own = {one.transformation.name: one.transformation.vendor_name for one in stored}
+    names = dict.fromkeys([*own, *await _object_names(services, instance)])
     if version.lower() == "helium":
-        return [present_object(name) for name in names]
-    return names
+        return [present_object(name, own.get(name)) for name in names]
+    return list(names)
 
 
 async def _object_names(services: Services, instance: CallingInstance) -> list[str]:
@@ -84,14 +88,18 @@ async def metadata(
     """The fields of an object, each with its path and type, and whether it is required or
     read-only."""
     connector = (await services.connections.to(instance.id)).connector
-    name = resolve_object(object, await connector.objects()).name
     only_custom = parse_flag(custom_fields_only, "customFieldsOnly")
-    return present_fields(await connector.metadata(name), only_custom=only_custom)
+    names = await services.transformations.names_of(instance.id, object)
+    wanted = object if names is None else names.vendor_name
+    schema = await connector.metadata(resolve_object(wanted, await connector.objects()).name)
+    if names is not None:
+        schema = schema_from_service(names, schema)
+    return present_fields(schema, names, only_custom=only_custom)
 
 
 @router.get("/ping", summary="Check the sign-in of an instance", responses=answers(Ping))
 async def ping(services: ServicesOfApp, instance: SignedInInstance) -> dict[str, Any]:
     """Call the service with the credentials of the instance. The answer is an error if it fails."""
     connector = (await services.connections.to(instance.id)).connector
-    await Direct(connector).check()
+    await Direct(connector, partial(services.transformations.names_of, instance.id)).check()
     return present_ping(instance.element, datetime.now(UTC))

@@ -22,6 +22,7 @@ from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import Fields
 from openbulk.api.services import Services, ServicesOfApp
+from openbulk.api.wire.objects import OF_THE_PLATFORM
 from openbulk.api.wire.query_language import field_list, order_list, parse, parse_where
 from openbulk.api.wire.schema import Nothing, Record
 from openbulk.connectors.targets import resolve_object
@@ -35,19 +36,6 @@ from openbulk.engine.direct import Direct, Resource
 from openbulk.engine.query_resolution import resolve_query
 from openbulk.security import Sealer
 
-OF_THE_PLATFORM = (
-    "authentication",
-    "bulk",
-    "bulkloader",
-    "elements",
-    "hubs",
-    "instances",
-    "jobs",
-    "metrics",
-    "objects",
-    "ping",
-)
-"""First segments of paths that belong to the platform, and never to an object."""
 _OF_AN_INSTANCE = ("bulk", "objects", "ping")
 """Those of them that also exist below `/hubs/{hub}`. There, an object may have another of them."""
 
@@ -65,7 +53,8 @@ register_url_convertor("resource_in_hub", _InAHub())
 
 
 async def _records(services: ServicesOfApp, instance: SignedInInstance) -> Direct:
-    return Direct((await services.connections.to(instance.id)).connector)
+    connector = (await services.connections.to(instance.id)).connector
+    return Direct(connector, partial(services.transformations.names_of, instance.id))
 
 
 Records = Annotated[Direct, Depends(_records)]
@@ -180,7 +169,7 @@ async def read(
     query = replace(query, object=path)
     if key is not None:
         query = query.rename_field("id", key)
-    resolved = await resolve_query(query, records.connector)
+    resolved = await resolve_query(query, records.connector, transformation=resource.transformation)
     tokens = make_tokens(query)
     begin, left = tokens.position(next_page, query.limit)
     size = parse_page_size(page_size)
@@ -273,11 +262,13 @@ async def _query_in(text: str, resource: Resource, records: Direct) -> Query | N
         if "q" in resource.features.parameters:
             return None
         raise
-    selected = resolve_object(query.object, await records.connector.objects()).name
-    if selected != resource.name:
+    selected = query.object
+    if resource.transformation is None:
+        selected = resolve_object(selected, await records.connector.objects()).name
+    if selected != resource.shown_name:
         raise BadInput(
-            f"q selects from {query.object!r}, and the path names {resource.name!r}; name the same "
-            "object in both"
+            f"q selects from {query.object!r}, and the path names {resource.shown_name!r}; name "
+            "the same object in both"
         )
     return query
 
@@ -381,7 +372,7 @@ def _options(
     options = [option for option in declared if option.is_for(resource.name)]
     names = [option.name for option in options]
     given = with_known_spelling(
-        _filled_parameters(request), names, repr(resource.name), "parameter"
+        _filled_parameters(request), names, repr(resource.shown_name), "parameter"
     )
     return check_values(given, options, prefix="")
 
@@ -393,7 +384,7 @@ def _filled_parameters(request: Request) -> Mapping[str, str]:
 async def _record(records: Direct, path: str) -> Resource:
     resource = await records.resource(path)
     if resource.id is None:
-        name = resource.name
+        name = resource.shown_name
         why = f"{name!r} is an object; name one of its records: {name}/{{id}}"
         raise NotPossible(why, can=resource.can)
     return resource

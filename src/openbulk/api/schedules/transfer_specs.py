@@ -111,7 +111,11 @@ async def _spec_of_download(
             "where the last one ended"
         )
     connector = (await services.connections.to(instance.id)).connector
-    resolved = await resolve_download(request, connector, ignores_dates=services.live_compatible)
+    object_name = request.download.query.object
+    transformation = await services.transformations.names_of(instance.id, object_name)
+    resolved = await resolve_download(
+        request, connector, transformation, ignores_dates=services.live_compatible
+    )
     await check_callback_url(resolved.download.callback_url, services, instance)
     return TransferSpec(resolved.download, resolved.changes, destination, dict(shown_request))
 
@@ -156,9 +160,11 @@ async def _find_destination(
     name = _object_name(configuration)
     connector = (await services.connections.to(destination.id)).connector
     objects = await connector.objects()
-    resolved = resolve_object(name, objects)
+    names = await services.transformations.names_of(destination.id, name)
+    resolved = resolve_object(names.vendor_name if names else name, objects)
     used = use_upload_options(options, services.providers[destination.element], None, resolved)
     target = parse_target(name, used, {}, _default_action(configuration))
+    target = replace(target, transformation=names)
     refusal = refusal_of(Target(resolved.name, target.action), objects)
     if refusal is not None:
         raise BadInput(f"targetConfiguration: {refusal}")

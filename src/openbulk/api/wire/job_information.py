@@ -21,7 +21,7 @@ def _information(job: Job) -> Iterator[str]:
     if job.unused_options:
         has = "has" if len(job.unused_options) == 1 else "have"
         yield f"{', '.join(job.unused_options)} {has} no effect on this job"
-    yield from _remark_sentences(job.remarks)
+    yield from _remark_sentences(job.remarks, renames=_renames(job))
     yield from _information_on_outcomes(job)
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
         yield "the job was cancelled after its last record"
@@ -49,7 +49,12 @@ def _not_found_sentence(count: int) -> str:
     )
 
 
-def _remark_sentences(remarks: Remarks) -> Iterator[str]:
+def _renames(job: Job) -> bool:
+    """Whether the job's columns have names of the caller's own."""
+    return not job.is_download and job.upload.target.transformation is not None
+
+
+def _remark_sentences(remarks: Remarks, *, renames: bool) -> Iterator[str]:
     """What a person should know of rows that were sent."""
     if remarks.rows:
         yield _sentence_of_rows(remarks)
@@ -58,7 +63,10 @@ def _remark_sentences(remarks: Remarks) -> Iterator[str]:
         is_one = len(remarks.columns) == 1
         columns, them = ("column", "it") if is_one else ("columns", "them")
         was = "was" if is_one else "were"
-        yield f"the {columns} {names} {was} left out: the service sets {them} itself"
+        why = f"the service sets {them} itself"
+        if renames:
+            why += f", or the transformation does not send {them}"
+        yield f"the {columns} {names} {was} left out: {why}"
 
 
 def _sentence_of_rows(remarks: Remarks) -> str:

@@ -287,7 +287,7 @@ def _status_v3(job: Job, completed_status: str) -> dict[str, Any]:
         "jobCriteria": mask_callbacks(job.options),
         "metaData": {"object": job.object},
         "notificationUrl": _shown_callback(job),
-        "defaultSelectFields": ",".join(job.download.query.fields),
+        "defaultSelectFields": ",".join(job.download.query.shown_fields),
         "native": False,
     }
 

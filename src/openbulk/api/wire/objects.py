@@ -9,6 +9,22 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 
 from openbulk.api.wire.schema import EXACT, doc, without_none
 from openbulk.connectors.base import CUSTOM
+from openbulk.domain.transformation import Transformation
+
+OF_THE_PLATFORM = (
+    "authentication",
+    "bulk",
+    "bulkloader",
+    "elements",
+    "hubs",
+    "instances",
+    "jobs",
+    "metrics",
+    "objects",
+    "organizations",
+    "ping",
+)
+"""First segments of paths that belong to the platform, and never to an object."""
 
 ObjectName = Annotated[str, Field(examples=["events"])]
 
@@ -20,8 +36,12 @@ class VendorObject(TypedDict):
     name: Annotated[str, doc("Name of the object.", "events")]
     vendorName: Annotated[str, doc("Name of the object at the service.", "events")]
     type: Annotated[
-        Literal["vendor"],
-        doc("Always vendor: the object is shown as the service has it.", "vendor"),
+        Literal["vendor", "vdr"],
+        doc(
+            "vendor: the object as the service has it; vdr: one with names of your own, which a "
+            "transformation makes.",
+            "vendor",
+        ),
     ]
 
 
@@ -29,6 +49,9 @@ class VendorObject(TypedDict):
 class ObjectField(TypedDict):
     """A field of an object."""
 
+    path: NotRequired[
+        Annotated[str, doc("Your own path of the field, where a transformation gives it one.")]
+    ]
     vendorPath: Annotated[
         str, doc("Dotted path of the field. `[*]` stands for the items of a list.", "summary")
     ]
@@ -66,15 +89,36 @@ def present_ping(element: str, now: datetime) -> dict[str, Any]:
     return {"endpoint": element, "dateTime": time, "valid": True}
 
 
-def present_object(name: str) -> dict[str, Any]:
-    """An object, as `Elements-Version: Helium` shows it."""
-    return {"name": name, "vendorName": name, "type": "vendor"}
+def present_object(name: str, vendor_name: str | None) -> dict[str, Any]:
+    """An object, as `Elements-Version: Helium` shows it. `vendor_name` is that of a caller's own.
+
+    The words are those of "GET /hubs/{hubName}/objects (v2)" (https://docs.cloud-elements.com,
+    "Discovery APIs").
+    """
+    if vendor_name is None:
+        return {"name": name, "vendorName": name, "type": "vendor"}
+    return {"name": name, "vendorName": vendor_name, "type": "vdr"}
 
 
-def present_fields(schema: Mapping[str, Any], *, only_custom: bool = False) -> dict[str, Any]:
-    """The fields of an object from its JSON Schema, nested ones by their dotted paths."""
-    fields = list(_object_fields(schema, ""))
-    return {"fields": [field for field in fields if field["custom"] or not only_custom]}
+def present_fields(
+    schema: Mapping[str, Any],
+    transformation: Transformation | None = None,
+    *,
+    only_custom: bool = False,
+) -> dict[str, Any]:
+    """The fields of an object from its JSON Schema, nested ones by their dotted paths.
+
+    With a `transformation`, the schema has the caller's names.
+    """
+    fields = [one for one in _object_fields(schema, "") if one["custom"] or not only_custom]
+    if transformation is not None:
+        fields = [_with_own_name(one, transformation) for one in fields]
+    return {"fields": fields}
+
+
+def _with_own_name(shown: Mapping[str, Any], transformation: Transformation) -> dict[str, Any]:
+    name = shown["vendorPath"]
+    return {"path": name, **shown, "vendorPath": transformation.vendor_text_of(name)}
 
 
 def _object_fields(schema: Mapping[str, Any], prefix: str) -> Iterator[dict[str, Any]]:

@@ -23,8 +23,8 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
+from openbulk.domain.field_paths import MAX_STEPS
 from openbulk.domain.query import Order, Query
-from openbulk.domain.records import MAX_STEPS
 
 EXAMPLE = "select * from events where status = 'confirmed' limit 100"
 MAX_CHARACTERS = 16 * 1024

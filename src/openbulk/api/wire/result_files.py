@@ -41,4 +41,4 @@ def file_name(job: Job, format: str) -> str:
 
 def result_columns(job: Job) -> Sequence[str]:
     """The columns of a download's table: the selected fields, or all that its records have."""
-    return job.download.query.fields or order_columns(job.columns)
+    return job.download.query.shown_fields or order_columns(job.columns)

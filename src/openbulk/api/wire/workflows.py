@@ -124,7 +124,7 @@ def present_transfer(
         "statusMessage": transfer.error,
         "payload": dict(transfer.spec.request),
         "sourceElementKey": elements.get(transfer.run.instance_id),
-        "sourceObjectName": transfer.spec.download.query.object,
+        "sourceObjectName": transfer.spec.download.query.name,
     }
     if read_job is not None:
         shape |= _job_keys("source", read_job, completed_status)

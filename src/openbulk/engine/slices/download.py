@@ -32,9 +32,15 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
-from openbulk.domain.records import flatten, select_fields
+from openbulk.domain.records import flatten
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.pages import position_after, query_for_connector, wanted_records
+from openbulk.engine.callers_names import message_shown
+from openbulk.engine.pages import (
+    position_after,
+    presenter_of,
+    query_for_connector,
+    wanted_records,
+)
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
 from openbulk.engine.slices.external_sort import RUN_BYTES, forget_unsorted, sort
@@ -81,6 +87,7 @@ class DownloadSlice:
         self._download = ledger.job.download
         self._query = self._download.query
         self._condition = self._query.where
+        self._present = presenter_of(self._query, keep_nulls=self._download.keeps_nulls)
         self._page_size = min(self._download.page_size or MAX_PAGE_SIZE, MAX_PAGE_SIZE)
         self._page_limit = _or_infinity(self._download.page_limit)
         # To sort, openbulk reads to the end: the first records are not known before.
@@ -108,7 +115,7 @@ class DownloadSlice:
             try:
                 return await self._read()
             except (NotFound, BadInput) as error:
-                return Fail(Status.ERROR, error.message)
+                return Fail(Status.ERROR, message_shown(error.message, self._query))
             except CursorExpired as error:
                 if not self._may_restart():
                     return Fail(Status.ERROR, f"{error.message}: start a new job")
@@ -139,7 +146,7 @@ class DownloadSlice:
         features = objects[resolved.name]
         if features.applies_where:
             self._condition = None
-        self._documents = features.documents
+        self._documents = frozenset(map(self._query.name_shown, features.documents))
         query = query_for_connector(
             self._query, resolved, is_sorted_by_service=self._download.is_sorted_by_service
         )
@@ -238,9 +245,7 @@ class DownloadSlice:
             if self._room <= 0:
                 position = replace(begin, skip=number)
                 break
-            selected = select_fields(
-                record, self._query.fields, keep_nulls=self._download.keeps_nulls
-            )
+            selected = self._present(record)
             line = pack_line(selected, default=str)
             if not self._part.has_room(line):
                 self._part.position = replace(begin, skip=number)
@@ -299,7 +304,7 @@ class DownloadSlice:
             self._files,
             file,
             parts,
-            self._query.order,
+            self._query.shown_order,
             self._query.limit,
             self._deadline.must_stop,
         )

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from openbulk.connectors.base import Connector
 from openbulk.domain.errors import AnswerLost, CallWithdrawn, ServiceError
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
+from openbulk.domain.transformation import Transformation
+from openbulk.engine.callers_names import named_outcome
 
 KIND_BY_ACTION = {
     Action.CREATE: OutcomeKind.CREATED,
@@ -50,8 +52,17 @@ def unknown_problem(reason: str) -> Problem:
     )
 
 
-def complete_outcomes(batch: Sequence[Record], outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Exactly one outcome for each record; unknown if the connector returned none."""
+def complete_outcomes(
+    batch: Sequence[Record],
+    outcomes: Sequence[Outcome],
+    transformation: Transformation | None = None,
+) -> list[Outcome]:
+    """Exactly one outcome for each record; unknown if the connector returned none.
+
+    Problems name the caller's own fields.
+    """
+    if transformation is not None:
+        outcomes = [named_outcome(outcome, transformation) for outcome in outcomes]
     by_row = {outcome.row: outcome for outcome in outcomes}
     return [by_row.get(record.row) or _unsaid_outcome(record.row) for record in batch]
 

@@ -266,7 +266,9 @@ class UploadSlice:
         try:
             if not features.idempotent_writes:
                 await self._ledger.record_intents(rows)
-            outcomes = complete_outcomes(batch, await self._write(batch, features))
+            outcomes = complete_outcomes(
+                batch, await self._write(batch, features), self._target.transformation
+            )
             self._progress.add(await self._set_aside(outcomes, features))
         except (RetryLater, DiskFull) as error:
             # The records were not sent: an open intent would make the next slice look them up and
