@@ -33,3 +33,33 @@ async def test_only_some_slices_hold_large_records_and_the_others_take_turns() -
         assert not turn.done()
         first.end()
         await asyncio.wait_for(turn, 1)
+
+
+async def test_a_slice_waits_for_no_other_once_none_of_its_own_batches_is_in_flight() -> None:
+    memory = SliceMemory()
+    async with memory.share() as held, memory.share() as slice_:
+        await held.take(IN_FLIGHT_BYTES)  # by calls that a service never answers
+        await slice_.take(1_000)
+        for _ in range(3):
+            next_one = asyncio.create_task(slice_.take(1_000))
+            await asyncio.sleep(0)
+            assert not next_one.done()
+            slice_.give_back(1_000)
+            await asyncio.wait_for(next_one, 1)
+
+
+async def test_a_slice_and_its_calls_take_one_seat_together() -> None:
+    memory = SliceMemory()
+    async with AsyncExitStack() as holders:
+        for _ in range(SEATS):
+            holder = await holders.enter_async_context(memory.share())
+            await asyncio.wait_for(holder.admit(LARGE_BYTES + 1), 1)
+        async with memory.share() as slice_:
+            both = [asyncio.create_task(slice_.admit(LARGE_BYTES + 1)) for _ in range(2)]
+            await asyncio.sleep(0)
+            await holders.aclose()
+            await asyncio.wait_for(asyncio.gather(*both), 1)
+    async with AsyncExitStack() as holders:  # every seat is back
+        for _ in range(SEATS):
+            holder = await holders.enter_async_context(memory.share())
+            await asyncio.wait_for(holder.admit(LARGE_BYTES + 1), 1)

@@ -48,25 +48,43 @@ class MemoryShare:
         self._seats = seats
         self._in_flight = 0
         self._has_seat = False
+        self._turn: asyncio.Timeout | None = None
+        """Ends the wait of a batch, if one waits."""
+        self._asking = asyncio.Lock()
+        """A slice and its calls may ask at the same time, and get one seat together."""
 
     async def take(self, size: int) -> None:
-        """Wait until a batch may be sent. The first one in flight need not wait."""
+        """Wait until a batch may be sent. The only one in flight need not wait."""
         if self._in_flight == 0:
             self._budget.take_at_once(size)
         else:
-            await self._budget.take(size)
+            await self._wait_for(size)
         self._in_flight += size
+
+    async def _wait_for(self, size: int) -> None:
+        try:
+            async with asyncio.timeout(None) as self._turn:
+                await self._budget.take(size)
+        except TimeoutError:  # those before it are back
+            self._budget.take_at_once(size)
+        finally:
+            self._turn = None
 
     def give_back(self, size: int) -> None:
         """A batch is no longer in flight."""
         self._in_flight -= size
         self._budget.give_back(size)
+        if self._in_flight == 0 and self._turn is not None:
+            self._turn.reschedule(0)
 
     async def admit(self, size: int) -> None:
         """Wait until so many bytes may be read at once. The slice keeps its seat to its end."""
-        if size > LARGE_BYTES and not self._has_seat:
-            await self._seats.acquire()
-            self._has_seat = True
+        if size <= LARGE_BYTES:
+            return
+        async with self._asking:
+            if not self._has_seat:
+                await self._seats.acquire()
+                self._has_seat = True
 
     def end(self) -> None:
         """Give the seat back."""
