@@ -1,6 +1,8 @@
 """An answer holds no memory that its caller does not take."""
 
 import asyncio
+import gc
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -96,3 +98,26 @@ async def test_a_piece_that_nobody_waits_for_counts_until_its_thread_is_done(
     assert begun == held_answers.MADE_AT_ONCE
     working.set()
     await asyncio.wait_for(held_answers._memory.take(100_000), 5)
+
+
+async def test_an_answer_whose_caller_is_gone_leaves_nothing_to_the_garbage_collector() -> None:
+    """It comes late: it counts objects, and not their bytes."""
+    piece = b"x" * 100_000
+    references = sys.getrefcount(piece)
+    answer, taking = await answer_of(piece), asyncio.Event()
+
+    async def receive() -> MutableMapping[str, Any]:
+        await taking.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            taking.set()
+            await asyncio.Event().wait()
+
+    gc.disable()
+    try:
+        await asyncio.wait_for(answer({"type": "http", "asgi": {}}, receive, send), 5)
+        assert sys.getrefcount(piece) == references
+    finally:
+        gc.enable()

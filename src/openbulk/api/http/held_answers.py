@@ -7,6 +7,7 @@ in time, and the pieces that all callers have not taken yet share one budget.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from traceback import clear_frames
 
 import structlog
 from fastapi.responses import StreamingResponse
@@ -50,17 +51,24 @@ class HeldAnswer(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         """Send the pieces. If the caller is too slow, break the connection."""
+        try:
+            await self._send_pieces(send)
+        except TimeoutError as error:
+            log.warning("answer not taken in time")
+            clear_frames(error.__traceback__)
+        except BaseException as error:
+            # Otherwise their frames keep what they hold until the garbage collector comes.
+            clear_frames(error.__traceback__)
+            raise
+
+    async def _send_pieces(self, send: Send) -> None:
+        """Raises TimeoutError."""
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
         async with aclosing(self._pieces) as pieces:
-            piece = self._first
+            await send(start)
+            piece, self._first = self._first, b""
             while piece:
-                try:
-                    await _send_in_time(send, piece)
-                except TimeoutError:
-                    log.warning("answer not taken in time", bytes=len(piece))
-                    return
-                self._first = b""
+                await _send_in_time(send, piece)
                 piece = await anext(pieces, b"")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
