@@ -29,9 +29,9 @@ class ByteBudget:
             await place[1]
         except asyncio.CancelledError:
             # The bytes may have been given in the moment in which the task was cancelled.
-            if place[1].cancelled():
+            if place in self._waiting:
                 self._waiting.remove(place)
-            else:
+            elif not place[1].cancelled():
                 self._free += size
             self._serve()
             raise
@@ -58,8 +58,10 @@ class ByteBudget:
     def _serve(self) -> None:
         while self._waiting and self._waiting[0][0] <= self._free:
             size, served = self._waiting.popleft()
-            self._free -= size
-            served.set_result(None)
+            # A task that was cancelled, and has not run since, waits no more.
+            if not served.cancelled():
+                self._free -= size
+                served.set_result(None)
 
 
 class HeldBytes:

@@ -1,6 +1,7 @@
 """However much callers send and fetch at once, the server holds little of it."""
 
 import json
+import select
 import socket
 import time
 import urllib.parse
@@ -49,11 +50,34 @@ def test_bodies_wait_for_memory_outside_of_the_server(server: Server) -> None:
                     quiet_since = time.monotonic() if left else quiet_since
             time.sleep(0.01)
         assert server.process.peak_memory_mb() - before < 60
+        # A small body waits for none of them.
+        assert server.call("POST", "/log", json_body={"a": 1}, timeout=10).status == 200
     with ThreadPoolExecutor(20) as threads:
         bodies = [b'{"a": "' + b"x" * MB + b'"}'] * 20
         assert {reply.status for reply in threads.map(lambda body: post(server, body), bodies)} == {
             200
         }
+
+
+def test_a_length_beside_chunks_says_nothing_of_the_body(server: Server) -> None:
+    """Each body takes the memory of the largest one, so that a 17th waits."""
+    head = (
+        f"POST {BASE_PATH}/log HTTP/1.1\r\nHost: x\r\nAuthorization: {server.authorization}\r\n"
+        "Content-Length: 0\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+    ).encode()
+    address = urllib.parse.urlsplit(server.process.url)
+    with ExitStack() as stack:
+        waiting = []
+        for _ in range(17):
+            connection = socket.create_connection((address.hostname, address.port), 5)
+            waiting.append(stack.enter_context(connection))
+            connection.sendall(head)
+        for _ in range(16):
+            ready = select.select(waiting, [], [], 10)[0]
+            assert ready[0].recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            waiting.remove(ready[0])
+        assert server.call("GET", "/instances").status == 200
+        assert select.select(waiting, [], [], 0)[0] == []
 
 
 def test_a_body_has_so_many_values(server: Server) -> None:

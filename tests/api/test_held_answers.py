@@ -1,6 +1,8 @@
 """An answer holds no memory that its caller does not take."""
 
 import asyncio
+import gc
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -47,3 +49,75 @@ async def test_an_answer_that_is_not_taken_ends_and_the_next_one_gets_its_memory
     assert b"".join(message.get("body", b"") for message in sent) == b"y" * 60_000 + b"z" * 70_000
     assert max(len(message.get("body", b"")) for message in sent) < 70_000
     assert not sent[-1]["more_body"]
+
+
+async def test_while_others_wait_the_slowest_caller_gives_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(held_answers, "_memory", ByteBudget(100_000))
+    monkeypatch.setattr(held_answers, "_GIVES_WAY_SECONDS", 0.0)
+    monkeypatch.setattr(held_answers, "_LOOK_SECONDS", 0.01)
+
+    async def never_taken(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    first, second = [await answer_of(b"x" * 50_000) for _ in range(2)]
+    slowest = asyncio.create_task(first.stream_response(never_taken))
+    await asyncio.sleep(0)
+    slow = asyncio.create_task(second.stream_response(never_taken))
+    await asyncio.sleep(0.05)
+    assert not slowest.done()  # as long as nobody waits
+    await asyncio.wait_for(answer_of(b"y" * 50_000), 5)
+    await asyncio.wait_for(slowest, 5)
+    assert not slow.done()
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+
+
+async def test_a_piece_that_nobody_waits_for_counts_until_its_thread_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many callers come and go, so many pieces are made at once, and none stays held."""
+    monkeypatch.setattr(held_answers, "_memory", ByteBudget(100_000))
+    working, begun = asyncio.Event(), 0
+
+    async def make() -> bytes:
+        nonlocal begun
+        begun += 1
+        await asyncio.shield(asyncio.create_task(working.wait()))  # as a thread, to its end
+        return b"x" * 50_000
+
+    for _ in range(5):
+        caller = asyncio.create_task(anext(held_pieces(make)))
+        await asyncio.sleep(0.01)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+    assert begun == held_answers.MADE_AT_ONCE
+    working.set()
+    await asyncio.wait_for(held_answers._memory.take(100_000), 5)
+
+
+async def test_an_answer_whose_caller_is_gone_leaves_nothing_to_the_garbage_collector() -> None:
+    """It comes late: it counts objects, and not their bytes."""
+    piece = b"x" * 100_000
+    references = sys.getrefcount(piece)
+    answer, taking = await answer_of(piece), asyncio.Event()
+
+    async def receive() -> MutableMapping[str, Any]:
+        await taking.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            taking.set()
+            await asyncio.Event().wait()
+
+    gc.disable()
+    try:
+        await asyncio.wait_for(answer({"type": "http", "asgi": {}}, receive, send), 5)
+        assert sys.getrefcount(piece) == references
+    finally:
+        gc.enable()

@@ -18,7 +18,7 @@ from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.downloaded_records import Result
 from openbulk.engine.slices.ending import Ending
 from openbulk.engine.slices.external_sort import sorted_file
-from openbulk.engine.slices.memory import MemoryShare
+from openbulk.engine.slices.memory import MemoryShare, Seats
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
@@ -114,7 +114,7 @@ class Bench:
             connector=connector,
             files=self.files,
             deadline=deadline,
-            memory=MemoryShare(ByteBudget(1), asyncio.Semaphore()),
+            memory=MemoryShare(ByteBudget(1), Seats(1)),
         )
 
     async def numbers(self, job: Job) -> list[int]:

@@ -18,6 +18,7 @@ OpenbulkError
 ├── ReaderUnavailable          no process can read the file now: try again in a moment
 ├── ServerBusy                 the memory for such requests is taken: try again in a moment
 ├── DiskFull                   the server's disk is full: make room, and try again; nothing was done
+├── SliceStopped               the job is cancelled, or the process stops: end the slice
 ├── Fenced                     another process took the slice over: stop, and write nothing more
 ├── FileTruncated              a stored file is damaged: its job ends
 ├── SealBroken                 sealed bytes were changed, or are another's: do not use them
@@ -155,6 +156,13 @@ class DiskFull(OpenbulkError):
         )
         self.what = what
         """What does not fit on the disk."""
+
+
+class SliceStopped(OpenbulkError):
+    """The job is cancelled, or the process stops: the slice ends while it waits."""
+
+    def __init__(self) -> None:
+        super().__init__("the job is cancelled, or openbulk is stopping")
 
 
 class FileTruncated(OpenbulkError):

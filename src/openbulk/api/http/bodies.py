@@ -29,6 +29,8 @@ LARGE_BODY_BYTES = 64 * 1024
 BODIES_BYTES = 64 * 1024 * 1024
 _SHARE = 4
 """Memory for all bodies, and for each byte of one: its text, its values, and what checks them."""
+SMALL_BODY_BYTES = 8 * 1024
+"""A body of at most this size need not wait. With one in each connection, they take 64 MiB."""
 WAIT_SECONDS = 60.0
 """Maximum seconds that a request waits for memory. Its body stays with the caller meanwhile."""
 _FIRST_SECONDS = 15.0
@@ -113,11 +115,11 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
 
 def _stated_size(request: Request, max_bytes: int) -> int:
     """The size of a body by its header, or the most that one may have. Raises TooLarge."""
-    stated = request.headers.get("content-length")
-    if stated is None:
-        return max_bytes if "transfer-encoding" in request.headers else 0
-    _require_small(int(stated), max_bytes)  # h11 has checked that it is a number
-    return int(stated)
+    if "transfer-encoding" in request.headers:  # beside it, a length says nothing
+        return max_bytes
+    stated = int(request.headers.get("content-length", "0"))  # h11 has checked that it is a number
+    _require_small(stated, max_bytes)
+    return stated
 
 
 def _require_small(size: int, max_bytes: int) -> None:
@@ -126,9 +128,14 @@ def _require_small(size: int, max_bytes: int) -> None:
 
 
 async def _hold_memory(request: Request, size: int) -> None:
+    memory = _SHARE * size
+    if size <= SMALL_BODY_BYTES:
+        _memory.take_at_once(memory)
+        request.state.held.callback(_memory.give_back, memory)
+        return
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            await request.state.held.enter_async_context(_memory.hold(_SHARE * size))
+            await request.state.held.enter_async_context(_memory.hold(memory))
     except TimeoutError as error:
         raise ServerBusy(
             "openbulk holds as many large bodies as it can; send the request again in a moment"

@@ -7,6 +7,7 @@ in time, and the pieces that all callers have not taken yet share one budget.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from traceback import clear_frames
 
 import structlog
 from fastapi.responses import StreamingResponse
@@ -25,9 +26,14 @@ and waits for its place in the budget."""
 _SENT_BYTES = 64 * 1024
 _FIRST_SECONDS = 60.0
 _BYTES_PER_SECOND = 5_000
-"""A piece is taken in this time. Others wait for its memory."""
+"""A piece is taken in this time."""
+_GIVES_WAY_SECONDS = 15.0
+_LOOK_SECONDS = 0.25
+"""While a piece waits for memory, those that were not taken in this time give way one by one."""
 _memory = ByteBudget(ANSWERS_BYTES)
 _making = asyncio.Semaphore(MADE_AT_ONCE)
+_sending: dict[asyncio.Timeout, float] = {}
+"""When each piece that is being sent gives way to others, the longest first."""
 
 MakePiece = Callable[[], Awaitable[bytes]]
 
@@ -45,20 +51,36 @@ class HeldAnswer(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         """Send the pieces. If the caller is too slow, break the connection."""
+        try:
+            await self._send_pieces(send)
+        except TimeoutError as error:
+            log.warning("answer not taken in time")
+            clear_frames(error.__traceback__)
+        except BaseException as error:
+            # Otherwise their frames keep what they hold until the garbage collector comes.
+            clear_frames(error.__traceback__)
+            raise
+
+    async def _send_pieces(self, send: Send) -> None:
+        """Raises TimeoutError."""
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
         async with aclosing(self._pieces) as pieces:
-            piece = self._first
+            await send(start)
+            piece, self._first = self._first, b""
             while piece:
-                try:
-                    async with asyncio.timeout(_FIRST_SECONDS + len(piece) / _BYTES_PER_SECOND):
-                        await _send(send, piece)
-                except TimeoutError:
-                    log.warning("answer not taken in time", bytes=len(piece))
-                    return
-                self._first = b""
+                await _send_in_time(send, piece)
                 piece = await anext(pieces, b"")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_in_time(send: Send, piece: bytes) -> None:
+    """Raises TimeoutError."""
+    async with asyncio.timeout(_FIRST_SECONDS + len(piece) / _BYTES_PER_SECOND) as time_left:
+        _sending[time_left] = asyncio.get_running_loop().time() + _GIVES_WAY_SECONDS
+        try:
+            await _send(send, piece)
+        finally:
+            _sending.pop(time_left, None)
 
 
 async def _send(send: Send, piece: bytes) -> None:
@@ -71,13 +93,44 @@ async def _send(send: Send, piece: bytes) -> None:
 async def held_pieces(make: MakePiece) -> AsyncGenerator[bytes]:
     """The pieces that `make` makes until it makes an empty one. Each is held until the next."""
     while True:
-        async with _making:
-            piece = await make()
-            # Not before it is made: nobody knows its size. So few are made at once.
-            await _memory.take(len(piece))
+        await _making.acquire()
+        making = asyncio.create_task(_make_held(make))
+        try:
+            piece = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_forget)
+            raise
         try:
             if not piece:
                 return
             yield piece
         finally:
             _memory.give_back(len(piece))
+
+
+async def _make_held(make: MakePiece) -> bytes:
+    """Make a piece, and take its memory. It is not cancelled: a thread works on to its end."""
+    try:
+        piece = await make()
+        # Not before it is made: nobody knows its size. So few are made at once.
+        taking = asyncio.create_task(_memory.take(len(piece)))
+        while not (await asyncio.wait({taking}, timeout=_LOOK_SECONDS))[0]:
+            _end_slowest()
+        return piece
+    finally:
+        _making.release()
+
+
+def _forget(making: asyncio.Task[bytes]) -> None:
+    """Give back what was made for a caller who is gone."""
+    if not making.cancelled() and making.exception() is None:
+        _memory.give_back(len(making.result()))
+
+
+def _end_slowest() -> None:
+    """Break the answer whose caller has had most time for its piece, if that was long enough."""
+    now = asyncio.get_running_loop().time()
+    slowest, gives_way = next(iter(_sending.items()), (None, now))
+    if slowest is not None and gives_way < now:
+        del _sending[slowest]
+        slowest.reschedule(now)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
+from openbulk.engine.slices.memory import MemoryShare
 from openbulk.storage.slice_ledger import SliceLedger
 
 SLICE_SECONDS = 2.0
@@ -13,13 +14,19 @@ MAX_SLICE_SECONDS = 30.0
 class SliceDeadline:
     """Decides when a slice ends.
 
-    That is after about two seconds if another job waits for the lane, else after half a minute; at
-    once if the job is cancelled or the process is draining.
+    That is after about two seconds if another job waits for the lane or for the seat that the slice
+    has, else after half a minute; at once if the job is cancelled or the process is draining.
     """
 
     def __init__(
-        self, ledger: SliceLedger, draining: asyncio.Event, now: Callable[[], datetime]
+        self,
+        ledger: SliceLedger,
+        draining: asyncio.Event,
+        now: Callable[[], datetime],
+        memory: MemoryShare | None = None,
     ) -> None:
+        """`memory` is None for a slice that only cuts a file."""
+        self._memory = memory
         self._ledger = ledger
         self._draining = draining
         self._now = now
@@ -35,4 +42,8 @@ class SliceDeadline:
         seconds = self._clock() - self._began_at
         if seconds > MAX_SLICE_SECONDS or await self.must_stop():
             return True
-        return seconds > SLICE_SECONDS and await self._ledger.another_job_is_ready(self._now())
+        if seconds <= SLICE_SECONDS:
+            return False
+        if self._memory is not None and self._memory.is_wanted:
+            return True
+        return await self._ledger.another_job_is_ready(self._now())

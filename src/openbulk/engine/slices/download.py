@@ -298,7 +298,7 @@ class DownloadSlice:
     async def _sort(self) -> Ending:
         """Sort all records in this slice: a later slice cannot continue a sort."""
         file = self._download.file
-        await self._memory.admit(RUN_BYTES)
+        await self._memory.admit(RUN_BYTES, self._deadline.must_stop)
         parts = await self._download_ledger.parts_from(1)
         cut = await sort(
             self._files,

@@ -15,6 +15,7 @@ from openbulk.domain.errors import (
     RetryLater,
     ServiceError,
     SignInAgain,
+    SliceStopped,
 )
 from openbulk.domain.job import Status
 from openbulk.engine.backoff import MAX_BACKOFF, MAX_SIGN_IN_BACKOFF
@@ -71,6 +72,8 @@ def ending_of(error: Exception) -> Ending:
     match error:
         case ServiceError():
             return _ending_of_call(error)
+        case SliceStopped():
+            return Continue()
         case DiskFull(what=what):
             return Snooze(
                 f"the server has no room left for {what}; the job continues once there is room"

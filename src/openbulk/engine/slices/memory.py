@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from openbulk.byte_budget import ByteBudget
+from openbulk.domain.errors import SliceStopped
 
 IN_FLIGHT_BYTES = 16 * 1024 * 1024
 """Memory of the records in all calls in flight, but for one batch of each slice."""
@@ -21,6 +22,9 @@ SEATS = 2
 
 Admit = Callable[[int], Awaitable[None]]
 """Waits until so many bytes may be read."""
+MustStop = Callable[[], Awaitable[bool]]
+STOP_POLL_SECONDS = 0.25
+"""How often a slice that waits for a seat looks whether it must stop."""
 
 
 class SliceMemory:
@@ -28,7 +32,7 @@ class SliceMemory:
 
     def __init__(self) -> None:
         self._in_flight = ByteBudget(IN_FLIGHT_BYTES)
-        self._seats = asyncio.Semaphore(SEATS)
+        self._seats = Seats(SEATS)
 
     @asynccontextmanager
     async def share(self) -> AsyncIterator["MemoryShare"]:
@@ -40,36 +44,94 @@ class SliceMemory:
             share.end()
 
 
+class Seats:
+    """The seats of those who read a lot at once."""
+
+    def __init__(self, count: int) -> None:
+        self._free = asyncio.Semaphore(count)
+        self._waiting = 0
+
+    @property
+    def are_wanted(self) -> bool:
+        """Whether somebody waits for one."""
+        return self._waiting > 0
+
+    async def take(self, must_stop: MustStop) -> None:
+        """Wait for a seat. Raises SliceStopped."""
+        taking = asyncio.create_task(self._free.acquire())
+        self._waiting += 1
+        try:
+            while not (await asyncio.wait({taking}, timeout=STOP_POLL_SECONDS))[0]:
+                if await must_stop():
+                    raise SliceStopped
+        except BaseException:
+            if not taking.cancel():
+                self._free.release()
+            raise
+        finally:
+            self._waiting -= 1
+
+    def give_back(self) -> None:
+        """The next one gets it."""
+        self._free.release()
+
+
 class MemoryShare:
     """What one slice holds."""
 
-    def __init__(self, in_flight: ByteBudget, seats: asyncio.Semaphore) -> None:
+    def __init__(self, in_flight: ByteBudget, seats: Seats) -> None:
         self._budget = in_flight
         self._seats = seats
         self._in_flight = 0
         self._has_seat = False
+        self._turn: asyncio.Timeout | None = None
+        """Ends the wait of a batch, if one waits."""
+        self._asking = asyncio.Lock()
+        """A slice and its calls may ask at the same time, and get one seat together."""
 
     async def take(self, size: int) -> None:
-        """Wait until a batch may be sent. The first one in flight need not wait."""
+        """Wait until a batch may be sent. The only one in flight need not wait."""
         if self._in_flight == 0:
             self._budget.take_at_once(size)
         else:
-            await self._budget.take(size)
+            await self._wait_for(size)
         self._in_flight += size
+
+    async def _wait_for(self, size: int) -> None:
+        try:
+            async with asyncio.timeout(None) as self._turn:
+                await self._budget.take(size)
+        except TimeoutError:  # those before it are back
+            self._budget.take_at_once(size)
+        finally:
+            self._turn = None
 
     def give_back(self, size: int) -> None:
         """A batch is no longer in flight."""
         self._in_flight -= size
         self._budget.give_back(size)
+        if self._in_flight == 0 and self._turn is not None:
+            self._turn.reschedule(0)
 
-    async def admit(self, size: int) -> None:
-        """Wait until so many bytes may be read at once. The slice keeps its seat to its end."""
-        if size > LARGE_BYTES and not self._has_seat:
-            await self._seats.acquire()
-            self._has_seat = True
+    async def admit(self, size: int, must_stop: MustStop) -> None:
+        """Wait until so many bytes may be read at once. The slice keeps its seat to its end.
+
+        Raises SliceStopped once the slice must stop.
+        """
+        if size <= LARGE_BYTES:
+            return
+        async with self._asking:
+            if not self._has_seat:
+                await self._seats.take(must_stop)
+                self._has_seat = True
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether others wait for the seat that the slice has."""
+        return self._has_seat and self._seats.are_wanted
 
     def end(self) -> None:
         """Give the seat back."""
         if self._has_seat:
             self._has_seat = False
-            self._seats.release()
+            self._seats.give_back()

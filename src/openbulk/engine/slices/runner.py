@@ -160,7 +160,7 @@ class SliceRunner:
     async def _transfer(
         self, ledger: SliceLedger, connector: Connector, memory: MemoryShare
     ) -> Ending:
-        job, deadline = ledger.job, SliceDeadline(ledger, self._draining, self._now)
+        job, deadline = ledger.job, SliceDeadline(ledger, self._draining, self._now, memory)
         if job.is_download:
             return await DownloadSlice(
                 ledger, connector=connector, files=self._files, deadline=deadline, memory=memory

@@ -111,10 +111,10 @@ class UploadSlice:
             target=self._target,
             fields=self._fields,
             record=self._record,
-            admit=self._memory.admit,
+            admit=self._admit,
         )
         last = done[-1][1] if done else self._progress.cursor
-        records = FileRecords(self._ledger, self._files, reader.record_of, last, self._memory.admit)
+        records = FileRecords(self._ledger, self._files, reader.record_of, last, self._admit)
         self._target = replace(self._target, job_records=records)
         watching = asyncio.create_task(self._watch())
         try:
@@ -136,6 +136,9 @@ class UploadSlice:
         if self._waiting:
             await self._waiting.save(self._files, self._job.upload.file)
         return self._ending or Continue()
+
+    async def _admit(self, size: int) -> None:
+        await self._memory.admit(size, self._deadline.must_stop)
 
     async def _prepare(self) -> str | None:
         """Resolve the target and the file's columns; return why no record can be sent, or None.
@@ -281,7 +284,7 @@ class UploadSlice:
         except Fenced:
             raise
         except Exception as error:
-            self._end(Crash(error))
+            self._end(ending_of(error))
 
     async def _set_aside(
         self, outcomes: Sequence[Outcome], features: Features
