@@ -245,8 +245,7 @@ def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetim
 
 
 def _localize(local: datetime, zone: tzinfo) -> datetime:
-    """The moment at which clocks show a time. Raises NotKept if a clock change skips or repeats it.
-    """
+    """The moment at which clocks show a time. Raises NotKept if they skip it, or show it twice."""
     # The same local time before and after a clock change (PEP 495).
     first, second = local.replace(tzinfo=zone, fold=0), local.replace(tzinfo=zone, fold=1)
     if first.utcoffset() == second.utcoffset():
