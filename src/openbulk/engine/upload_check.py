@@ -95,6 +95,7 @@ class _Check:
         """Whether the first rows show which names the file has."""
         self._rows = [row.values for row in file.rows if row.values is not None]
         self._names = list(dict.fromkeys(chain.from_iterable(self._rows)))
+        self._header = file.header
         self._records: list[Mapping[str, Any]] = []
         """The rows that can be sent, by the names of fields."""
 
@@ -175,8 +176,8 @@ class _Check:
         if missing is None:
             return None
         return (
-            f"{missing} is missing: it identifies a record, and none of the columns means it "
-            f"({columns}); metaData.identifierFieldName can name another one"
+            f"{missing} is missing: it identifies a record, and no row that can be read has it "
+            f"(they have {columns}); metaData.identifierFieldName can name another column"
         )
 
     def _describe_absent_field(self) -> str | None:
@@ -187,11 +188,15 @@ class _Check:
         for fields in self._features.needs:
             if not any(map(self._has, fields)):
                 columns = ", ".join(self._names)
-                return f"{fields[0]} is missing: none of the columns means it ({columns})"
+                return (
+                    f"{fields[0]} is missing: no row that can be read has it (they have {columns})"
+                )
         return None
 
     def _has(self, field: str) -> bool:
-        """Whether a row has a value in a field."""
-        names = [name for name in self._names if self._columns.is_within(name, field)]
+        """Whether a row has a value in a field, or rows further down may have one."""
+        names = [
+            name for name in (*self._names, *self._header) if self._columns.is_within(name, field)
+        ]
         rows = chain(self._records, self._rows)
         return bool(names) or any(value_at(values, field) not in (None, "") for values in rows)
