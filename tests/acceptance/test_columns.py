@@ -88,7 +88,13 @@ UPSERT = {"action": "upsert"}
             {},
             "'start.dat' is not a field of events; did you mean 'start.date'?",
         ),
-        ("google", "events", b"summary\nx\n", {}, "start is missing: none of the columns means it"),
+        (
+            "google",
+            "events",
+            b"summary\nx\n",
+            {},
+            "start is missing: no row that can be read has it (they have summary)",
+        ),
         (
             "google",
             "events",
@@ -205,7 +211,8 @@ UPSERT = {"action": "upsert"}
             "people",
             b"email\nx\n",
             {"action": "delete"},
-            "id is missing: it identifies a record, and none of the columns means it (email)",
+            "id is missing: it identifies a record, and no row that can be read has it (they have "
+            "email)",
         ),
         (
             "sqlite",
@@ -468,3 +475,11 @@ def test_a_column_of_what_google_fills_itself_is_left_out(services: Services, co
     """Although it means a whole object there."""
     file = f"summary,start.date,end.date,{column}\nx,2026-03-01,2026-03-02,Ann\n"
     created(services.google, "events", file.encode())
+
+
+def test_the_first_rows_of_a_long_table_may_leave_the_identifier_empty(services: Services) -> None:
+    """The header says that there is one, and each row is judged alone."""
+    table = b"id,email\n" + b",x\n" * 201 + b"70,y\n"
+    status = services["sqlite"].done("people", table, {"action": "delete"})
+    assert (status["recordsCount"], status["recordsFailedCount"]) == (202, 201)
+    assert status["status"] == "COMPLETE"

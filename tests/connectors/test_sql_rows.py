@@ -633,6 +633,34 @@ async def test_a_refusal_says_what_would_be_right(
     assert message(outcomes[3]) == message(alone)
 
 
+async def test_the_databases_words_are_those_on_the_row(postgresql: Open) -> None:
+    """One statement says of one row alone that what it refers to is missing."""
+    database = await postgresql("CREATE TABLE t (id int PRIMARY KEY, up int REFERENCES t)")
+    outcomes = await database.outcomes("t", [{"id": 1, "up": 9}, {"id": 2, "up": 1}])
+    said = [one.problem.provider_message for one in outcomes if one.problem]
+    assert said == ['Key (up)=(9) is not present in table "t".', None]
+
+
+async def test_a_local_time_that_clocks_skip_or_repeat_is_refused(postgresql: Open) -> None:
+    """It names no moment, or two."""
+    database = await postgresql("CREATE TABLE t (v timestamptz)")
+    texts = ["2026-03-29T02:30:00", "2026-10-25T02:30:00", "2026-10-25T03:30:00"]
+    rows = [{"v": text} for text in texts]
+    skipped, repeated, clear = await database.outcomes(
+        "t", rows, options={"timeZone": "Europe/Berlin"}
+    )
+    assert message(skipped) == (
+        "v is '2026-03-29T02:30:00'; the clocks of Europe/Berlin skip it: write "
+        "2026-03-29T01:30:00+01:00 or 2026-03-29T03:30:00+02:00"
+    )
+    assert message(repeated) == (
+        "v is '2026-10-25T02:30:00'; the clocks of Europe/Berlin show it twice: write "
+        "2026-10-25T02:30:00+01:00 or 2026-10-25T02:30:00+02:00"
+    )
+    assert clear.kind is CREATED
+    assert database.execute("SELECT v = '2026-10-25T02:30Z' FROM t") == [(True,)]
+
+
 async def test_a_check_is_told_with_its_expression(either: Open) -> None:
     database = await either(*RULES)
     rows: Rows = [{"id": 2, "name": "B", "age": 17}, {"id": 3, "name": "C", "first": 2, "last": 1}]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from openbulk.connectors.base import ConnectionContext, Connector, Provider
 from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
+from openbulk.connectors.sql.numbers import stored_float
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.exact_json import decode_json
 from openbulk.notify.egress import allowed_address
@@ -86,7 +87,7 @@ def same_float(value: Any, stored: str) -> bool:
     number = Decimal(str(value))
     return same_number(value, stored) or number in {
         Decimal(f"{float(stored):.16e}"),
-        Decimal(f"{float(stored):.8e}"),
+        Decimal(f"{stored_float(Decimal(stored), 9):.8e}"),
         Decimal(repr(float(stored))),
     }
 

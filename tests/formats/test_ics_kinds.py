@@ -902,6 +902,8 @@ def later(day: str, time: str = "12", on: str | None = None, name: str = "later"
             "04T08 11T10 19T07 25T10",
         ),
         ("COUNT=4", [later("11") + "RRULE:FREQ=DAILY;COUNT=2"], "04T08 11T10 12T10"),
+        # An occurrence that the file has is none that the series leaves out.
+        ("COUNT=4\nEXDATE:20260611T080000Z", [later("11")], "04T08 11T10 18T10 25T10"),
     ],
 )
 def test_a_series_that_changes_is_split(rule: str, changes: list[str], right: str) -> None:
@@ -912,16 +914,49 @@ def test_a_series_that_changes_is_split(rule: str, changes: list[str], right: st
 
 def test_a_change_that_cannot_be_split_off_is_refused() -> None:
     """The series stays as it is."""
-    whole = f"UID:a\n{START}RRULE:FREQ=MONTHLY;BYDAY=1TH;COUNT=4"
+    whole = f"UID:a\n{START}RRULE:FREQ=MONTHLY;BYDAY=1TH,2TH;COUNT=4"
     series_row, change = read(calendar(whole, f"UID:a\n{later('11', on='12')}"))
     assert series_row.values is not None
-    assert series_row.values["recurrence"] == ["RRULE:FREQ=MONTHLY;BYDAY=1TH;COUNT=4"]
+    assert series_row.values["recurrence"] == ["RRULE:FREQ=MONTHLY;BYDAY=1TH,2TH;COUNT=4"]
     assert change.problem is not None
     assert change.problem.message == (
         "this event stands for all later occurrences of its series, too, and it is on another day "
         "than the rule of the series says; write the occurrences from there on as a series with a "
         "UID of its own"
     )
+
+
+@pytest.mark.parametrize(
+    ("recurrence", "day"),
+    [
+        ("RRULE:FREQ=WEEKLY;COUNT=4", "12"),
+        ("RRULE:FREQ=WEEKLY;COUNT=4", "03"),
+        ("RRULE:FREQ=WEEKLY;COUNT=4\nRDATE:20260612T080000Z", "12"),
+        ("RDATE:20260611T080000Z", "12"),
+    ],
+)
+def test_a_series_changes_from_an_occurrence_of_its_rule_on(recurrence: str, day: str) -> None:
+    """From another day on, its dates would be at times that nothing says."""
+    whole = f"UID:a\n{START}{recurrence}"
+    series_row, change = read(calendar(whole, f"UID:a\n{later(day)}"))
+    assert series_row.values is not None
+    assert series_row.values["recurrence"] == series(*recurrence.split("\n"))
+    assert change.problem is not None
+    assert change.problem.message == (
+        "this event stands for all later occurrences of its series, too, and the series has no "
+        f"occurrence by its rule at 2026-06-{day}T10:00:00, from which on it would change; name "
+        "one that it has"
+    )
+
+
+def test_a_series_that_changes_from_its_start_on_keeps_its_uid() -> None:
+    """It is the event that an earlier file made."""
+    (changed,) = split("COUNT=4", later("04"))
+    assert (changed["iCalUID"], changed["summary"]) == ("a@x", "later")
+    assert "originalStartTime" not in changed
+    cancelled, rest = split("COUNT=4", later("04") + "STATUS:CANCELLED", later("18"))
+    assert (cancelled["iCalUID"], cancelled["status"]) == ("a@x", "cancelled")
+    assert rest["iCalUID"] == "a_R20260618T100000@x"
 
 
 # --- encodings ---

@@ -95,6 +95,7 @@ class _Check:
         """Whether the first rows show which names the file has."""
         self._rows = [row.values for row in file.rows if row.values is not None]
         self._names = list(dict.fromkeys(chain.from_iterable(self._rows)))
+        self._header = file.header
         self._records: list[Mapping[str, Any]] = []
         """The rows that can be sent, by the names of fields."""
 
@@ -175,8 +176,9 @@ class _Check:
         if missing is None:
             return None
         return (
-            f"{self._name(missing)} is missing: it identifies a record, and none of the columns "
-            f"means it ({columns}); metaData.identifierFieldName can name another one"
+            f"{self._name(missing)} is missing: it identifies a record, and no row that can be "
+            f"read has it (they have {columns}); metaData.identifierFieldName can name another "
+            "column"
         )
 
     def _describe_absent_field(self) -> str | None:
@@ -187,8 +189,10 @@ class _Check:
         for fields in self._features.needs:
             if not any(map(self._has, fields)):
                 columns = ", ".join(self._names)
-                name = self._name(fields[0])
-                return f"{name} is missing: none of the columns means it ({columns})"
+                return (
+                    f"{self._name(fields[0])} is missing: no row that can be read has it (they "
+                    f"have {columns})"
+                )
         return None
 
     def _name(self, field: str) -> str:
@@ -197,7 +201,9 @@ class _Check:
         return field if names is None else names.name_of(field)
 
     def _has(self, field: str) -> bool:
-        """Whether a row has a value in a field."""
-        names = [name for name in self._names if self._columns.is_within(name, field)]
+        """Whether a row has a value in a field, or rows further down may have one."""
+        names = [
+            name for name in (*self._names, *self._header) if self._columns.is_within(name, field)
+        ]
         rows = chain(self._records, self._rows)
         return bool(names) or any(value_at(values, field) not in (None, "") for values in rows)

@@ -12,6 +12,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
 from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
+from openbulk.formats.csv import Csv
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.packed import unpack
 from openbulk.formats.text import text_chunks
@@ -77,6 +78,8 @@ class Inspection:
     """Whether the file has no more rows."""
     source: str = ""
     """Where the rows are, as the end of a message about them: in which of a workbook's sheets."""
+    header: Sequence[str] = ()
+    """The columns of a table of which there are more rows: the first ones may leave cells empty."""
 
 
 def inspect(
@@ -129,7 +132,20 @@ def _inspect(
     if not rows:
         raise BadInput(f"the file holds no record; {recognized.looks_like}")
     source = describe_sheet(file, options) if recognized.is_binary else ""
-    return Inspection(recognized, rows, is_whole and len(rows) < count, source)
+    is_whole = is_whole and len(rows) < count
+    header = () if is_whole else _read_header(recognized, readable, options)
+    return Inspection(recognized, rows, is_whole, source, header)
+
+
+def _read_header(recognized: Format, file: BinaryIO, options: Mapping[str, Any]) -> Sequence[str]:
+    file.seek(0)
+    match recognized:
+        case Csv():
+            return recognized.open(file, detect_encoding(file, options), options).header
+        case Xlsx():
+            return recognized.open(file, options).header
+        case _:
+            return ()
 
 
 def _first_rows(

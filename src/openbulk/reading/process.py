@@ -70,6 +70,7 @@ class _Reading:
             "format": found.format.name,
             "is_whole": found.is_whole and len(lines) == len(found.rows),
             "source": found.source,
+            "header": found.header,
         }
 
 

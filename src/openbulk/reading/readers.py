@@ -99,6 +99,7 @@ class Readers:
             [unpack_row(number, line) for number, line in enumerate(lines, 1)],
             answer["is_whole"],
             answer["source"],
+            answer["header"],
         )
 
     @asynccontextmanager

@@ -52,7 +52,8 @@ class Refusals:
         return self._failure(row, field, message, error)
 
     def of_missing(self, row: Row, reference: Reference, error: DBAPIError) -> Outcome:
-        """The outcome of a row that refers to a row that does not exist."""
+        """The outcome of a row that refers to a row that does not exist. The error may be that of
+        another row of the statement."""
         values = _assignments(reference.columns, row.values)
         keys = _assignments(
             reference.referred,
@@ -66,7 +67,8 @@ class Refusals:
             f"{values}, and {reference.table.name} has no row with {keys}; add that row first, or "
             f"correct the value"
         )
-        return self._failure(row, reference.columns[0], message, error)
+        own = error if _is_about(row, reference, error) else None
+        return self._failure(row, reference.columns[0], message, own)
 
     async def missing_reference(self, row: Row) -> Reference | None:
         """A reference of a row to a row that does not exist."""
@@ -218,13 +220,11 @@ class Refusals:
             return None
         return await self._statements.column_at_fault(row)
 
-    def _failure(self, row: Row, field: str | None, message: str, error: DBAPIError) -> Outcome:
-        return Outcome.failure(
-            row.number,
-            message,
-            field=field,
-            provider_message=detail_of(error) or message_of(error),
-        )
+    def _failure(
+        self, row: Row, field: str | None, message: str, error: DBAPIError | None
+    ) -> Outcome:
+        said = None if error is None else detail_of(error) or message_of(error)
+        return Outcome.failure(row.number, message, field=field, provider_message=said)
 
 
 _DESCRIPTIONS = {
@@ -234,6 +234,15 @@ _DESCRIPTIONS = {
     Violation.LENGTH: Refusals._of_length,
     Violation.POLICY: Refusals._of_policy,
 }
+
+
+def _is_about(row: Row, reference: Reference, error: DBAPIError) -> bool:
+    """Whether an error of several rows is about this one, or names none, as in SQLite."""
+    found = _POSTGRESQL_KEY.search(detail_of(error) or "")
+    if found is None:
+        return True
+    values = ", ".join(str(row.values[name]) for name in reference.columns)
+    return (found[1], found[2]) == (", ".join(reference.columns), values)
 
 
 def _assignments(names: Iterable[str], values: Mapping[str, Any], verb: str = " is ") -> str:

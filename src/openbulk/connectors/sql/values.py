@@ -241,7 +241,19 @@ def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetim
         return moment
     if has_offset:
         return moment.astimezone(conversion.zone).replace(tzinfo=None)
-    return moment.replace(tzinfo=conversion.zone)
+    return _localize(moment, conversion.zone)
+
+
+def _localize(local: datetime, zone: tzinfo) -> datetime:
+    """The moment at which clocks show a time. Raises NotKept if they skip it, or show it twice."""
+    # The same local time before and after a clock change (PEP 495).
+    first, second = local.replace(tzinfo=zone, fold=0), local.replace(tzinfo=zone, fold=1)
+    if first.utcoffset() == second.utcoffset():
+        return first
+    moments = sorted({one.astimezone(UTC).astimezone(zone).isoformat() for one in (first, second)})
+    is_gap = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local
+    fault = "skip it" if is_gap else "show it twice"
+    raise NotKept(f"the clocks of {zone} {fault}: write {' or '.join(moments)}")
 
 
 def _parse_time(value: Any, column: Column, conversion: Conversion) -> time | str:

@@ -6,7 +6,7 @@ SQLite database, which goes to disk as it grows (https://sqlite.org/inmemorydb.h
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -153,8 +153,19 @@ class FileIndex:
             raise ValueError(*segments.args)
         return segments
 
-    def exceptions_of(self, series: ParsedEvent) -> Sequence[TimeValue]:
-        """The occurrences that a series leaves out, and that no event as new as it brings back."""
+    def with_newer_occurrences(self, event: ParsedEvent) -> ParsedEvent:
+        """A series that does not leave out what an event as new as it brings back.
+
+        Exchange writes both of an occurrence that was moved.
+        """
+        if event.times.original_start is not None or not event.recurrence.left_out:
+            return event
+        recurrence = replace(event.recurrence, left_out=self._exceptions_of(event))
+        return replace(
+            event, recurrence=recurrence, values={**event.values, "recurrence": recurrence.lines()}
+        )
+
+    def _exceptions_of(self, series: ParsedEvent) -> Sequence[TimeValue]:
         rows = self._database.execute(_NEWER_OCCURRENCES, (_digest(series.uid), series.sequence))
         newer = {_key(_unpack_time(**orjson.loads(packed)), series) for (packed,) in rows}
         return [one for one in series.recurrence.left_out if _key(one, series) not in newer]
@@ -201,7 +212,7 @@ class FileIndex:
         if not events or events[0].times.original_start is not None or events[0].is_cancelled:
             return ()
         try:
-            return split_series(events[0], events[1:])
+            return split_series(self.with_newer_occurrences(events[0]), events[1:])
         except ValueError as error:
             return error
 

@@ -9,7 +9,7 @@ from openbulk.domain.records import Problem, Row
 from openbulk.formats.ics.components import Component, split_events
 from openbulk.formats.ics.events import ParsedEvent, parse_event
 from openbulk.formats.ics.file_index import FileIndex, Lines, Place
-from openbulk.formats.ics.series_splits import segment_of
+from openbulk.formats.ics.series_splits import Segment, segment_of
 from openbulk.formats.ics.versions import Standing
 
 
@@ -57,7 +57,7 @@ def _resolve(component: Component, place: Place, index: FileIndex) -> Sequence[P
         raise ValueError(place.problem)
     event = parse_event(component, index.calendar(component.calendar), place.series)
     if place.has_occurrences:
-        event = _with_newer_occurrences(event, index)
+        event = index.with_newer_occurrences(event)
         if index.is_left_out(event):
             return ()
     if place.is_in_changing_series:
@@ -74,19 +74,6 @@ def _occurrences_of_other_length(series: ParsedEvent) -> Iterator[ParsedEvent]:
         yield replace(series, values=fields, remarks=())
 
 
-def _with_newer_occurrences(event: ParsedEvent, index: FileIndex) -> ParsedEvent:
-    """A series that does not leave out what an event as new as it brings back.
-
-    Exchange writes both of an occurrence that was moved.
-    """
-    if event.times.original_start is not None or not event.recurrence.left_out:
-        return event
-    recurrence = replace(event.recurrence, left_out=index.exceptions_of(event))
-    return replace(
-        event, recurrence=recurrence, values={**event.values, "recurrence": recurrence.lines()}
-    )
-
-
 def _move_in_series(event: ParsedEvent, index: FileIndex) -> Sequence[ParsedEvent]:
     """An event with the fields of its part of a series that is split; empty if nothing is left."""
     original_start = event.times.original_start
@@ -101,10 +88,15 @@ def _move_in_series(event: ParsedEvent, index: FileIndex) -> Sequence[ParsedEven
     if not segments:
         return [event]
     segment = segment_of(segments, original_start)
-    if segment.is_empty:
+    if segment.is_empty and not _cancels_whole_series(event, segment):
         return ()
     if original_start is None or event.times.is_this_and_future:
         return [replace(event, values=segment.values)]
     moved = segment.move(original_start).as_api()
     values = {**event.values, "iCalUID": segment.uid, "originalStartTime": moved}
     return [replace(event, values=values)]
+
+
+def _cancels_whole_series(event: ParsedEvent, segment: Segment) -> bool:
+    """Whether an event cancels all occurrences from the first one on."""
+    return event.times.is_this_and_future and event.is_cancelled and segment.uid == event.uid

@@ -6,7 +6,7 @@ event of its own, and its UID is the same each time that the file is read.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -91,10 +91,41 @@ def split_series(series: ParsedEvent, changes: Iterable[ParsedEvent]) -> Sequenc
         # RFC 5546, section 3.2.5: a cancellation needs no DTSTART.
         raise ValueError("it has no DTSTART; end the series before it with UNTIL in the RRULE")
     begins = [*map(_begin, ordered)]
-    uids = [series.uid, *map(partial(uid_of_segment, series.uid), begins)]
+    _require_occurrences(series, begins)
+    uids = [series.uid, *map(partial(_uid_from, series), begins)]
     borders = pairwise([_FIRST, *begins, _LAST])
     pieces = zip(borders, [series, *ordered], uids, strict=True)
     return [_with_recurrence(Segment(*border, event, uid), series) for border, event, uid in pieces]
+
+
+def _require_occurrences(series: ParsedEvent, begins: Sequence[datetime]) -> None:
+    """Raise ValueError if the series cannot change from one of these on. They are sorted.
+
+    Each has to be its start, or an occurrence of each of its rules, whether they have ended by then
+    or not. Of a rule with too many occurrences to look through, any time will do.
+    """
+    start, rules = series.times.start, series.recurrence.rules
+    assert start is not None, "a series has a start"
+    for rule in rules:
+        is_short = begins and rule.is_expandable(start.local, begins[-1])
+        if is_short and rule.times_of_day(start.local.time()):
+            occurrences = {start.local, *rule.expand(start.local, begins[-1])}
+            _require_members(begins, occurrences, start)
+    if not rules:
+        added = (one.local for one in series.recurrence.added)
+        _require_members(begins, {start.local, *added}, start)
+
+
+def _require_members(
+    begins: Sequence[datetime], occurrences: Collection[datetime], start: TimeValue
+) -> None:
+    other = next((begin for begin in begins if begin not in occurrences), None)
+    if other is not None:
+        shown = other.date() if start.is_day else other
+        raise ValueError(
+            f"the series has no occurrence by its rule at {shown.isoformat()}, from which on it "
+            "would change; name one that it has"
+        )
 
 
 def _begin(change: ParsedEvent) -> datetime:
@@ -124,6 +155,13 @@ def _with_recurrence(segment: Segment, series: ParsedEvent) -> Segment:
     added = [*map(segment.move, filter(segment.is_in, whole.added))]
     left_out = [*map(segment.move, filter(segment.is_in, whole.left_out))]
     return replace(segment, recurrence=Recurrence(rules, added, left_out))
+
+
+def _uid_from(series: ParsedEvent, begin: datetime) -> str:
+    """The UID of the segment that begins there: the series' own, if nothing of it is before."""
+    start = series.times.start
+    assert start is not None, "a series has a start"
+    return series.uid if begin <= start.local else uid_of_segment(series.uid, begin)
 
 
 def uid_of_segment(uid: str, begin: datetime) -> str:

@@ -56,7 +56,11 @@ class Xlsx:
         Raises BadInput if the file is not a workbook, if it lacks the sheet that metaData names, or
         if the sheet's header cannot be used.
         """
-        return SheetReader.of(file, options, self.looks_like).rows()
+        return self.open(file, options).rows()
+
+    def open(self, file: BinaryIO, options: Mapping[str, Any]) -> SheetReader:
+        """The reader of a sheet's rows. Raises BadInput, as `read`."""
+        return SheetReader.of(file, options, self.looks_like)
 
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()
