@@ -18,7 +18,7 @@ from openbulk.api.http.middleware import (
 )
 from openbulk.api.http.openapi import describe
 from openbulk.api.http.parameters import refuse_misspelt_parameters
-from openbulk.api.platform import authorization, catalogue, instances
+from openbulk.api.platform import authorization, catalogue, custom_elements, instances
 from openbulk.api.platform.catalogue import HubKey, check_hub
 from openbulk.api.records import objects, records
 from openbulk.api.schedules import schedules, workflows
@@ -57,6 +57,7 @@ def make_api(services: Services) -> FastAPI:
     PUT     /jobs/{id}/enable               /jobs/{id}/disable          PATCH /jobs/{id}/reschedule
     GET     /hubs  /hubs/keys               /hubs/{hub}                 /hubs/{hub}/elements
     GET     /elements                       /elements/{key}             /elements/{key}/metadata
+    GET     /elements/{key}/export          POST /elements imports      PUT, DELETE /elements/{key}
     GET     /{object}                       /{object}/{id}              POST makes, DELETE deletes
     PATCH   /{object}/{id}                  PATCH and PUT are one
     GET     /healthz  /readyz  /metrics     /docs  /openapi.json
@@ -83,6 +84,7 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(instances.router, prefix=BASE_PATH)
     api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
+    api.include_router(custom_elements.router, prefix=BASE_PATH)
     api.include_router(workflows.history, prefix=BASE_PATH)
     api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)

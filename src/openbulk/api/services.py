@@ -9,9 +9,9 @@ from fastapi import Depends, Request
 
 from openbulk.api.guessing import Guesses
 from openbulk.api.readiness import Readiness
-from openbulk.connectors.base import Provider
 from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
+from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
 from openbulk.engine.intake import Intake
 from openbulk.engine.workflows.runner import Workflows
@@ -20,6 +20,7 @@ from openbulk.notify.networks import Networks
 from openbulk.reading.readers import Readers
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
+from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
@@ -43,9 +44,8 @@ class Services:
     completion: Completion
     workflows: Workflows
     connections: Connections
-    providers: Mapping[str, Provider]
-    offered: Mapping[str, Provider]
-    """Those that instances can be created for."""
+    elements: Elements
+    custom_elements: CustomElements
     formats: Mapping[str, Format]
     http: aiohttp.ClientSession
     allowed_networks: Networks

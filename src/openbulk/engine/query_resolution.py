@@ -11,7 +11,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from openbulk.connectors.base import Connector, Features
-from openbulk.connectors.targets import refusal_to_read, resolve_object
+from openbulk.connectors.targets import (
+    refusal_to_download,
+    refusal_to_read,
+    resolve_object,
+)
 from openbulk.domain.comparison import as_text
 from openbulk.domain.conditions import All, Comparison, Condition, conjuncts, fields_of
 from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
@@ -72,9 +76,14 @@ class ResolvedDownload:
 async def resolve_download(request: DownloadRequest, connector: Connector) -> ResolvedDownload:
     """A requested download in the service's terms.
 
-    Raises BadInput for an object or a field that does not exist, and ServiceError if the service
-    does not list its objects.
+    Raises BadInput for an object or a field that does not exist, or an object that jobs do not
+    read, and ServiceError if the service does not list its objects.
     """
+    objects = await connector.objects()
+    name = resolve_object(request.download.query.object, objects).name
+    refusal = refusal_to_download(name, objects)
+    if refusal is not None:
+        raise BadInput(refusal)
     resolved = await resolve_query(
         request.download.query, connector, dates=request.dates, options=request.options
     )

@@ -13,7 +13,7 @@ from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.fields import FieldError, did_you_mean
-from openbulk.connectors.targets import refusal_of, resolve_object
+from openbulk.connectors.targets import refusal_to_upload, resolve_object
 from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.records import Action, Target, value_at
@@ -76,7 +76,7 @@ async def _describe(target: Target, connector: Connector) -> _Object:
     """Raises BadInput for an object or an action that the service does not have."""
     objects = await connector.objects()
     target = replace(target, object=resolve_object(target.object, objects).name)
-    refusal = refusal_of(target, objects)
+    refusal = refusal_to_upload(target, objects)
     if refusal is not None:
         raise BadInput(refusal)
     schema = await connector.metadata(target.object)

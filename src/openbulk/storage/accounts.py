@@ -21,8 +21,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from openbulk.domain.errors import NotFound
 from openbulk.domain.instance import CallingInstance, Instance
 from openbulk.security import Sealer, fingerprint
+from openbulk.storage.custom_elements import lock_custom_element
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
 from openbulk.storage.readable import read_each
 from openbulk.storage.tables import (
@@ -172,8 +174,12 @@ class Accounts:
         tags: Sequence[str],
         now: datetime,
         limit: int,
+        is_custom: bool = False,
     ) -> Instance | None:
-        """Remember a signed-in instance; None if its organization has as many as `limit`."""
+        """Remember a signed-in instance; None if its organization has as many as `limit`.
+
+        Raises NotFound if its element `is_custom`, and was deleted meanwhile.
+        """
         count = select(func.count()).where(instances.c.organization_id == organization_id)
         values = {
             "organization_id": organization_id,
@@ -185,6 +191,8 @@ class Accounts:
         async with self._engine.begin() as connection:
             if (await connection.execute(count)).scalar_one() >= limit:
                 return None
+            if is_custom and not await lock_custom_element(connection, organization_id, element):
+                raise NotFound(f"the element {element!r} was deleted at the same time")
             # A configuration is sealed for its instance, whose id is not known before the insert.
             made = await connection.execute(
                 insert(instances).values(

@@ -146,8 +146,9 @@ async def _read_form(
     callback_url: str | None,
 ) -> tuple[Upload, Inspection]:
     """The upload that a form requests, and the beginning of its file. Raises BadInput."""
-    options = read_upload_options(form.fields, query, services.providers)
-    provider = services.providers[instance.element]
+    provider = await services.elements.provider(instance.organization_id, instance.element)
+    known = {**services.elements.built_in, provider.key: provider}
+    options = read_upload_options(form.fields, query, known)
     inspection = await services.inspectors.inspect(
         StoredFile(name, form.size),
         options.get("format"),

@@ -62,14 +62,14 @@ class _RequestInBounds(Request):
         return self.value
 
 
-async def read_body(request: Request) -> bytes:
-    """Read a small body. Raises BadInput if it is cut off, TooLarge over `MAX_BODY_BYTES`."""
+async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Read a small body. Raises BadInput if it is cut off, TooLarge over `max_bytes`."""
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise TooLarge(f"the body is larger than {MAX_BODY_BYTES} bytes")
+            if len(body) > max_bytes:
+                raise TooLarge(f"the body is larger than {max_bytes} bytes")
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole body had arrived") from error
     return bytes(body)

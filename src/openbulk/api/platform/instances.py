@@ -22,7 +22,7 @@ from openbulk.api.http.paging import (
 )
 from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.platform.authorization import sign_in
-from openbulk.api.platform.catalogue import element_number, find_provider
+from openbulk.api.platform.catalogue import find_provider
 from openbulk.api.platform.instance_bodies import (
     ChangedInstance,
     Configuration,
@@ -46,6 +46,7 @@ from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
 from openbulk.domain.instance import Instance
 from openbulk.domain.options import option_text, with_known_spelling
 from openbulk.domain.spelling import known_spelling
+from openbulk.engine.elements import Catalogue
 from openbulk.security import new_secret
 from openbulk.storage.accounts import User
 
@@ -95,7 +96,7 @@ async def create_of(
 
 
 async def _create(key: str, body: InstanceBody, services: Services, user: User) -> dict[str, Any]:
-    provider = find_provider(services, key)
+    provider = await find_provider(services, user, key)
     entries = _entry_texts(body.configuration, provider)
     configuration = await sign_in(provider, entries, body.providerData, services, user)
     token = new_secret()  # the ledger stores only its fingerprint
@@ -108,13 +109,14 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
         tags=body.tags or (),
         now=datetime.now(UTC),
         limit=MAX_INSTANCES,
+        is_custom=provider.key not in services.elements.built_in,
     )
     if instance is None:
         raise Conflict(
             f"the organization has {MAX_INSTANCES:,} instances, which is the limit; "
             "delete one with DELETE /instances/{id}"
         )
-    return _present_instance(services, instance, user, token)
+    return await _present_instance(services, instance, user, token)
 
 
 @router.get(
@@ -169,7 +171,8 @@ async def list_all(
     if not (found or next_page) and (wanted_tags or search):
         raise NotFound("there is no instance with these tags and this text in its name")
     page = take_page(response, found, limit, lambda instance: instance.id)
-    return present_each(page, lambda one: _present_instance(services, one, user), "instance")
+    catalogue = await services.elements.of(user.organization_id)
+    return present_each(page, lambda one: _present_in(catalogue, one, user), "instance")
 
 
 @router.put(
@@ -206,7 +209,8 @@ async def configuration(
 ) -> list[dict[str, Any]]:
     """The entries that the instance has or can have, with secrets masked."""
     instance = await _find_instance(services, user, instance_id)
-    return wire.present_configuration(instance, services.providers[instance.element])
+    provider = await services.elements.provider(instance.organization_id, instance.element)
+    return wire.present_configuration(instance, provider)
 
 
 @router.get(
@@ -318,7 +322,8 @@ async def get(
     instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """An instance, with its secrets masked."""
-    return _present_instance(services, await _find_instance(services, user, instance_id), user)
+    instance = await _find_instance(services, user, instance_id)
+    return await _present_instance(services, instance, user)
 
 
 @router.put(
@@ -346,7 +351,7 @@ async def change(
         raise NotFound(f"instance {before.id} was deleted at the same time")
     await services.intake.instance_changed(instance.id)
     await _forget_unused_records(services, instance)
-    return _present_instance(services, instance, user)
+    return await _present_instance(services, instance, user)
 
 
 async def _with_changes(
@@ -354,7 +359,7 @@ async def _with_changes(
 ) -> Instance:
     """The instance after a change. Checks a new configuration with the service."""
     if body.configuration or body.providerData:
-        provider = find_provider(services, instance.element)
+        provider = await find_provider(services, user, instance.element)
         given = _entry_texts(body.configuration, provider, instance.configuration)
         # A masked value sent back leaves the secret unchanged.
         entries = {name: value for name, value in given.items() if value != MASK}
@@ -390,7 +395,7 @@ async def replace_token(
     token = new_secret()
     await services.accounts.replace_token(instance.id, token)
     log.info("token replaced", instance=instance.id)
-    return _present_instance(services, instance, user, token)
+    return await _present_instance(services, instance, user, token)
 
 
 @router.delete(
@@ -415,7 +420,7 @@ async def delete(
 
 async def _forget_unused_records(services: Services, changed: Instance) -> None:
     """Let a provider that keeps records itself delete those that no instance has any more."""
-    provider = services.providers[changed.element]
+    provider = services.elements.built_in.get(changed.element)
     if isinstance(provider, KeepsRecords):
         instances = await services.accounts.instances_of(changed.organization_id)
         kept = [one.configuration for one in instances if one.element == changed.element]
@@ -424,7 +429,8 @@ async def _forget_unused_records(services: Services, changed: Instance) -> None:
 
 async def _revoke(services: Services, instance: Instance) -> None:
     """Revoke the access of a deleted instance. If the service does not answer, log a warning."""
-    oauth = services.providers[instance.element].oauth
+    provider = await services.elements.provider(instance.organization_id, instance.element)
+    oauth = provider.oauth
     if oauth is None or REFRESH_TOKEN not in instance.configuration:
         return
     if await _is_shared(services, instance):
@@ -482,9 +488,16 @@ async def _find_instance(services: Services, user: User, instance_id: str) -> In
     return instance
 
 
-def _present_instance(
+async def _present_instance(
     services: Services, instance: Instance, user: User, token: str = MASK
 ) -> dict[str, Any]:
-    provider = services.providers[instance.element]
-    number = element_number(services, provider.key)
+    catalogue = await services.elements.of(instance.organization_id)
+    return _present_in(catalogue, instance, user, token)
+
+
+def _present_in(
+    catalogue: Catalogue, instance: Instance, user: User, token: str = MASK
+) -> dict[str, Any]:
+    provider = catalogue.providers[instance.element]
+    number = catalogue.numbers[instance.element]
     return wire.present_instance(instance, provider, number, user, token)

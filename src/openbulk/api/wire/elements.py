@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from openbulk.api.wire.schema import EXACT, doc
+from openbulk.api.wire.schema import EXACT, doc, without_none
 from openbulk.connectors import base
+from openbulk.connectors.custom import CustomProvider
+from openbulk.connectors.custom.description import Entry
 
 HUBS = frozenset(
     [
@@ -150,6 +152,22 @@ class Setting(TypedDict):
         Literal["PASSWORD", "TEXTFIELD_255"],
         doc("PASSWORD for a secret, which no answer shows.", "TEXTFIELD_255"),
     ]
+    defaultValue: NotRequired[
+        Annotated[str, doc("Of a custom connector: the value if an instance has none.")]
+    ]
+    required: NotRequired[
+        Annotated[bool, doc("Of a custom connector: whether each instance has to have a value.")]
+    ]
+
+
+@with_config(EXACT)
+class LeftOut(TypedDict):
+    """A part of the export of a custom connector that has no effect on this server."""
+
+    place: Annotated[str, doc("Where it is in the export.", "resources[3]")]
+    reason: Annotated[
+        str, doc("Why it has no effect.", "GET /deals: it is chained to 'GET:/stages'")
+    ]
 
 
 @with_config(EXACT)
@@ -157,6 +175,12 @@ class ElementWithSettings(Element):
     """A service, with the configuration that its instances take."""
 
     configuration: list[Setting]
+    leftOut: NotRequired[
+        Annotated[
+            list[LeftOut],
+            doc("Of a custom connector: the parts of its export that have no effect here."),
+        ]
+    ]
 
 
 @with_config(EXACT)
@@ -206,6 +230,15 @@ class ElementMetadata(Element):
     ]
 
 
+Export = Annotated[
+    dict[str, Any],
+    Field(
+        description="The export of a custom connector.",
+        examples=[{"key": "acmecrm", "name": "Acme CRM", "configuration": [], "resources": []}],
+    ),
+]
+
+
 # --- services as shapes ---
 
 
@@ -219,16 +252,39 @@ def present_element(provider: base.Provider, element_id: int) -> dict[str, Any]:
     return {"id": element_id, "key": provider.key, "name": provider.name, "hub": provider.hub}
 
 
+def present_whole_element(provider: base.Provider, element_id: int) -> dict[str, Any]:
+    """A service, with the configuration that its instances take."""
+    shape = {
+        **present_element(provider, element_id),
+        "configuration": present_settings(provider),
+    }
+    if isinstance(provider, CustomProvider):
+        shape["leftOut"] = [
+            {"place": one.place, "reason": one.reason} for one in provider.description.left_out
+        ]
+    return shape
+
+
 def present_settings(provider: base.Provider) -> list[dict[str, Any]]:
     """The configuration that the instances of a service take."""
+    described: Mapping[str, Entry] = {}
+    if isinstance(provider, CustomProvider):
+        described = provider.description.entries
     return [
         {
             "key": setting.name,
             "description": setting.help,
             "type": "PASSWORD" if setting.secret else "TEXTFIELD_255",
+            **_present_entry(described.get(setting.name)),
         }
         for setting in (*provider.settings, *PLATFORM_SETTINGS)
     ]
+
+
+def _present_entry(entry: Entry | None) -> dict[str, Any]:
+    if entry is None:
+        return {}
+    return without_none({"defaultValue": entry.default, "required": entry.is_required})
 
 
 def present_objects(objects: Mapping[str, base.Features]) -> list[dict[str, Any]]:
