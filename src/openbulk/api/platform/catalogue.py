@@ -15,6 +15,7 @@ from openbulk.api.wire.elements import (
     ElementWithSettings,
     Hub,
     HubName,
+    present_bulk,
     present_element,
     present_hub,
     present_objects,
@@ -99,10 +100,7 @@ async def metadata(
     """
     found = await find_element(services, caller.user, key)
     provider = found.provider
-    shape = {
-        **present_element(provider, found.number),
-        "bulk": {"upload": True, "download": True},
-    }
+    shape = {**present_element(provider, found.number), "bulk": present_bulk(provider)}
     if caller.instance is None or caller.instance.element != provider.key:
         return shape
     try:

@@ -287,14 +287,28 @@ def _present_entry(entry: Entry | None) -> dict[str, Any]:
     return without_none({"defaultValue": entry.default, "required": entry.is_required})
 
 
+def present_bulk(provider: base.Provider) -> dict[str, bool]:
+    """The bulk operations that a service supports."""
+    if not isinstance(provider, CustomProvider):
+        return {"upload": True, "download": True}
+    objects = provider.description.objects.values()
+    return {
+        "upload": any(one.takes_uploads for one in objects),
+        "download": any(one.gives_downloads for one in objects),
+    }
+
+
 def present_objects(objects: Mapping[str, base.Features]) -> list[dict[str, Any]]:
     """The bulk operations that each object supports."""
     return [
         {
             "name": name,
             "bulk": {
-                "upload": {"supported": bool(features.actions), "native": features.native},
-                "download": {"supported": features.can_read},
+                "upload": {
+                    "supported": bool(features.actions) and features.bulk_upload,
+                    "native": features.native,
+                },
+                "download": {"supported": features.can_read and features.bulk_download},
             },
         }
         for name, features in objects.items()

@@ -6,6 +6,7 @@ from openbulk.connectors.base import ConnectionContext, Connector, OAuth, Settin
 from openbulk.connectors.custom.connector import CustomConnector
 from openbulk.connectors.custom.description import Description, SignInKind, Value
 from openbulk.connectors.custom.export import BASE_URL
+from openbulk.connectors.custom.service import Service
 from openbulk.connectors.custom.sign_in import (
     CustomOAuth,
     address_in,
@@ -58,7 +59,7 @@ class CustomProvider:
         base_url = address_in(configuration, BASE_URL)
         auth = auth_of(self.description, configuration, context)
         client = Client(context.http, auth, self.name, context.pace)
-        return CustomConnector(self.description, configuration, base_url, client)
+        return CustomConnector(self.description, Service(configuration, base_url, client))
 
 
 def _options_of(description: Description) -> list[Option]:

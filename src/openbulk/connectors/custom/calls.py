@@ -188,7 +188,7 @@ class CallReader:
             if name in given:
                 draft.path_values[name] = name
             elif name in self.entries:
-                draft.path_values[name] = Value.of_entry(name)
+                self._place_value(draft, Value.of_entry(name), "path", name)
             else:
                 raise Undoable(f"nothing says what goes into {{{name}}} of its vendorPath")
         for name in draft.path_values.keys() - set(names):
@@ -258,20 +258,28 @@ class CallReader:
 
     def _place_value(self, draft: Draft, value: Value, target: str, name: str) -> None:
         if target == "header":
-            if not _HEADER.fullmatch(name) or name.lower() in _HOP_HEADERS:
-                raise Undoable(f"{name[:80]!r} is no header that openbulk sends")
-            if ACCESS_TOKEN not in value.keys:
-                draft.headers[name] = value
-        elif ACCESS_TOKEN in value.keys:
+            _place_header(draft, value, name)
+            return
+        if ACCESS_TOKEN in value.keys:
             raise Undoable("openbulk sends access tokens in headers alone")
-        elif target == "query":
-            draft.query[name] = value
-        elif target == "path":
-            draft.path_values[name] = value
-        elif target == "bodyfield":
-            draft.fields[name] = value
-        else:
+        places: Mapping[str, dict[str, Any]] = {
+            "query": draft.query,
+            "path": draft.path_values,
+            "bodyfield": draft.fields,
+        }
+        if target not in places:
             raise Undoable(f"openbulk cannot send a value as {target!r}")
+        is_secret = any(key in self.entries and self.entries[key].is_secret for key in value.keys)
+        if target == "path" and is_secret:
+            raise Undoable("it is a secret, and messages show paths")
+        places[target][name] = value
+
+
+def _place_header(draft: Draft, value: Value, name: str) -> None:
+    if not _HEADER.fullmatch(name) or name.lower() in _HOP_HEADERS:
+        raise Undoable(f"{name[:80]!r} is no header that openbulk sends")
+    if ACCESS_TOKEN not in value.keys:
+        draft.headers[name] = value
 
 
 def text_in_script(hook: Mapping[str, Any]) -> bool:

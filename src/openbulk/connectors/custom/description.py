@@ -161,6 +161,8 @@ class ObjectDescription:
     """The field with the date of a record's last change."""
     sends_id: bool = False
     """Whether a new record may have an id of the caller's own."""
+    lookups: tuple[str, ...] = ()
+    """Fields that the list takes as query parameters, so that a record can be found by them."""
 
     @property
     def parents(self) -> tuple[str, ...]:

@@ -240,16 +240,20 @@ class _ExportReader:
         required = bool(flag_in(one, "required", place))
         return Entry(key, words[:MAX_HELP], default, required, is_secret)
 
-    def _base_url(self, entries: Mapping[str, Entry]) -> str:
+    def _base_url(self, entries: dict[str, Entry]) -> str:
         given = entries[BASE_URL].default if BASE_URL in entries else None
         if given is None:
             return ""
         problem = problem_of_base(given)
+        for name in placeholders_in(given):
+            if name in entries and entries[name].is_secret:
+                problem = f"has the secret {name!r} in it, and messages show addresses"
         if problem is None:
             return given
         self._left_out.append(
             LeftOut(f"configuration[{BASE_URL}]", f"its default {given[:80]!r} {problem}")
         )
+        entries[BASE_URL] = replace(entries[BASE_URL], default=None)
         return ""
 
     def _add_placeholders(self, entries: dict[str, Entry], names: set[str]) -> None:

@@ -61,6 +61,7 @@ class ObjectReader:
             gives_downloads=self._flag("bulkDownloadEnabled", models, made),
             changed=_date_of_change(models),
             sends_id=sends_id,
+            lookups=_lookups(calls, schema, id_field),
         )
 
     def _models(
@@ -197,6 +198,17 @@ def _id_field(
 
 def _needs_id(call: Call) -> bool:
     return bool(call.id_name)
+
+
+def _lookups(
+    calls: Mapping[Operation, Call], schema: Mapping[str, Any], id_field: str | None
+) -> tuple[str, ...]:
+    if Operation.LIST not in calls or id_field is None:
+        return ()
+    fields = schema.get("properties", {})
+    return tuple(
+        name for name in calls[Operation.LIST].parameters if name in fields and name != id_field
+    )
 
 
 def _date_of_change(models: Sequence[tuple[str, Mapping[str, Any]]]) -> str | None:

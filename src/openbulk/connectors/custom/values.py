@@ -66,3 +66,16 @@ def _document(name: str, text: str, kind: str) -> Any:
         what = "a list" if kind == "array" else "an object"
         raise FieldError(name, f"{name} is {short_repr(text)}; it is {what}, such as {example}")
     return value
+
+
+def has_values(shown: Any, sent: Mapping[str, Any]) -> bool:
+    """Whether a record of the service has the values that were sent for it."""
+    if not isinstance(shown, Mapping):
+        return False
+    return all(_is_same(shown.get(name), value) for name, value in sent.items())
+
+
+def _is_same(shown: Any, sent: Any) -> bool:
+    if isinstance(sent, Mapping):
+        return has_values(shown, sent)
+    return bool(shown == sent) or str(shown) == str(sent)
