@@ -1,6 +1,6 @@
 """An address book with a REST API, such as an organization may have of its own.
 
-    python examples/custom_connector/service.py 9191
+    python examples/custom_connector/service.py --port 9191
 
 It lists people in pages of every common kind, at a path for each: `/offset/people`, `/page/people`,
 `/cursor/people`, `/link/people` (an address in the body) and `/header/people` (one in the header
@@ -176,4 +176,4 @@ def _refusal(status: int, message: str) -> web.Response:
 
 
 if __name__ == "__main__":
-    web.run_app(Service().app(), host="127.0.0.1", port=int(sys.argv[1]), print=None)
+    web.run_app(Service().app(), host="127.0.0.1", port=int(sys.argv[2]), print=None)

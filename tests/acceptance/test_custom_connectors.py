@@ -110,7 +110,9 @@ def test_a_file_goes_into_a_service_that_nobody_knew_and_out_again(
     assert not {one["id"] for one in listed.json} & {one["id"] for one in following}
     (one,) = instance.call("GET", "/contacts?where=age=24").json
     assert one["email"] == "p4@example.com"
-    job = instance.call("POST", "/bulk/query?q=select%20email,age%20from%20contacts%20where%20age%3E24")
+    job = instance.call(
+        "POST", "/bulk/query?q=select%20email,age%20from%20contacts%20where%20age%3E24"
+    )
     assert instance.finished(job.json["id"])["recordsCount"] == 2
     csv = instance.call("GET", f"/bulk/{job.json['id']}/contacts", headers={"Accept": "text/csv"})
     assert sorted(csv.body.decode().split()[1:]) == ["p5@example.com,25", "p6@example.com,26"]
