@@ -9,8 +9,9 @@ The first line of a fenced block says how it is used:
     ```json output     the output of the commands before; `...` stands for anything
 
 Free ports replace the page's, and what is under test replaces `.venv/bin/openbulk` and
-`.venv/bin/python`. A page that starts no server continues in the terminal of the first tutorial, after its step 3. After each
-block the shell waits, as a reader does: for programs to listen, and for jobs to finish.
+`.venv/bin/python`. A page that starts no server continues in the terminal of the first tutorial,
+after its step 3. After each block the shell waits, as a reader does: for programs to listen, and
+for jobs to finish.
 """
 
 import os

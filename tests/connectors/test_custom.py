@@ -829,3 +829,21 @@ async def test_an_address_that_this_server_may_not_call_is_not_called(
         with pytest.raises(Refused, match="private address"):
             await connect(export_of(f"{url}/offset"), http).check()
     assert service.requests == []
+
+
+def test_an_export_made_to_keep_a_server_busy_is_read_in_no_time() -> None:
+    """Models that refer to each other ten times on each level, and parameters of every call."""
+    models = {
+        f"m{level}": {"properties": {f"f{n}": {"$ref": f"m{level + 1}"} for n in range(10)}}
+        for level in range(12)
+    }
+    export = {
+        "key": "busy",
+        "parameters": [{**PARAMETER, "vendorType": "header"}] * 100,
+        "resources": [
+            resource(path=f"/o{n}", model={"name": "m0", "swagger": models}) for n in range(100)
+        ],
+    }
+    read = read_export(export)
+    assert (len(read.objects), len(read.left_out)) == (100, 100)
+    assert len(str([one.schema for one in read.objects.values()])) < 10_000_000

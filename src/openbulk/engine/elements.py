@@ -88,7 +88,8 @@ class Elements:
     async def _read(
         self, elements: Iterable[CustomElement]
     ) -> dict[int, tuple[int, CustomProvider]]:
-        return {
-            one.id: (one.version, CustomProvider(await _READING.run(read_export, one.export)))
-            for one in elements
-        }
+        read: dict[int, tuple[int, CustomProvider]] = {}
+        for one in elements:
+            description = await _READING.run(read_export, {**one.export, "key": one.key})
+            read[one.id] = (one.version, CustomProvider(description))
+        return read

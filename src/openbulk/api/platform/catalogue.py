@@ -10,6 +10,7 @@ from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.elements import (
     HUBS,
+    CustomElement,
     Element,
     ElementMetadata,
     ElementWithSettings,
@@ -78,7 +79,7 @@ async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str
 @router.get(
     "/elements/{key}",
     summary="Retrieve an element",
-    responses=answers(ElementWithSettings, 404),
+    responses=answers(ElementWithSettings | CustomElement, 404),
 )
 async def element(key: ElementName, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """A service, with the configuration entries of its instances."""

@@ -12,14 +12,14 @@ from openbulk.api.http.callers import SignedInUser
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.platform.catalogue import find_element
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.api.wire.elements import ElementWithSettings, Export, present_whole_element
+from openbulk.api.wire.elements import CustomElement, Export, present_whole_element
 from openbulk.api.wire.schema import Nothing
 from openbulk.connectors.custom import CustomProvider
 from openbulk.connectors.custom.export import read_export, without_secrets
 from openbulk.connectors.custom.moves import problem_of_change
 from openbulk.domain.errors import BadInput, Conflict, NotFound
+from openbulk.storage import custom_elements as stored_elements
 from openbulk.storage.accounts import User
-from openbulk.storage.custom_elements import CustomElement
 from openbulk.threads import Threads
 
 log = structlog.get_logger()
@@ -79,7 +79,7 @@ _EXPORTS = Threads("imports", 1)
     "/elements",
     summary="Import a custom connector",
     openapi_extra=_BODY,
-    responses=answers(ElementWithSettings, 400, 409, 413, 507),
+    responses=answers(CustomElement, 400, 409, 413, 507),
 )
 async def create(request: Request, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """Make an element of the export of a custom connector.
@@ -107,7 +107,7 @@ async def create(request: Request, services: ServicesOfApp, user: SignedInUser) 
     "/elements/{key}",
     summary="Replace a custom connector",
     openapi_extra=_BODY,
-    responses=answers(ElementWithSettings, 400, 404, 409, 413, 507),
+    responses=answers(CustomElement, 400, 404, 409, 413, 507),
 )
 async def replace(
     key: CustomKey, request: Request, services: ServicesOfApp, user: SignedInUser
@@ -170,7 +170,7 @@ async def _provider_of(export: Mapping[str, Any]) -> CustomProvider:
     return CustomProvider(await _EXPORTS.run(read_export, export))
 
 
-async def _find(services: Services, user: User, key: str) -> CustomElement:
+async def _find(services: Services, user: User, key: str) -> stored_elements.CustomElement:
     """A custom connector of the user's organization. Raises NotFound, and Conflict for another."""
     found = await find_element(services, user, key)
     if found.provider.key in services.elements.built_in:

@@ -175,12 +175,13 @@ class ElementWithSettings(Element):
     """A service, with the configuration that its instances take."""
 
     configuration: list[Setting]
-    leftOut: NotRequired[
-        Annotated[
-            list[LeftOut],
-            doc("Of a custom connector: the parts of its export that have no effect here."),
-        ]
-    ]
+
+
+@with_config(EXACT)
+class CustomElement(ElementWithSettings):
+    """A custom connector, with the parts of its export that have no effect here."""
+
+    leftOut: list[LeftOut]
 
 
 @with_config(EXACT)

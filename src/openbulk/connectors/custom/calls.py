@@ -27,8 +27,8 @@ from openbulk.connectors.custom.json_parts import (
 from openbulk.connectors.custom.pages import PAGE_PARAMETERS, Pages
 from openbulk.connectors.custom.templates import is_path, placeholders_in
 
-MAX_PARAMETERS = 200
-"""Of one resource."""
+MAX_PARAMETERS = 100
+"""Of one resource, and of all of them."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _OF_RECORDS = {
     "GET": Operation.GET,
@@ -97,6 +97,7 @@ class CallReader:
     left_out: list[LeftOut]
     check: Call | None = None
     """The call that shows whether credentials work, if the export names one."""
+    _left_out_places: set[str] = field(default_factory=set)
 
     def read(self, resource: Mapping[str, Any], place: str) -> DescribedCall | None:
         """The call of a resource; None if it was left out. Raises BadInput."""
@@ -217,10 +218,10 @@ class CallReader:
         name = text_in(one, "name", place)
         if flag_in(one, "required", place) or text_in(one, "type", place) == "configuration":
             raise Undoable(f"it needs the parameter {name!r} ({place}): {reason}")
-        known = {(each.place, each.reason) for each in self.left_out}
-        item = LeftOut(place, f"the parameter {name!r}: {reason}")
-        if (item.place, item.reason) not in known:
-            self.left_out.append(item)
+        # A parameter of all resources is read for each of them.
+        if place not in self._left_out_places:
+            self._left_out_places.add(place)
+            self.left_out.append(LeftOut(place, f"the parameter {name[:80]!r}: {reason}"))
 
     def _place_parameter(
         self,

@@ -11,7 +11,7 @@ from openbulk.connectors.custom.description import (
     Operation,
 )
 from openbulk.connectors.custom.json_parts import flag_in, join, object_in, objects_in, text_in
-from openbulk.connectors.custom.schemas import schema_of_fields, schema_of_models
+from openbulk.connectors.custom.schemas import Models, schema_of_fields
 
 MAX_OBJECTS = 500
 _WRITES = (Operation.CREATE, Operation.UPDATE, Operation.REPLACE)
@@ -23,6 +23,7 @@ class ObjectReader:
     def __init__(self, export: Mapping[str, Any], left_out: list[LeftOut]) -> None:
         self._export = export
         self._left_out = left_out
+        self._named = Models()
         self._described = {
             text_in(one, "name", place): (place, one)
             for place, one in objects_in(export, "objects", "", MAX_OBJECTS)
@@ -149,7 +150,7 @@ class ObjectReader:
             known = object_in(model, models, place)
             wanted = text_in(model, name, place) or next(iter(known), "")
             if known:
-                return schema_of_models(known, wanted, join(place, models))
+                return self._named.schema_of(known, wanted, join(place, models))
         return {"type": "object"}
 
 

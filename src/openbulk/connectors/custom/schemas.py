@@ -16,6 +16,8 @@ MAX_FIELDS = 2_000
 """Fields of one object, those inside others not counted."""
 MAX_DEPTH = 6
 """Objects inside each other; deeper ones take any field."""
+MAX_INNER_FIELDS = 50_000
+"""Fields inside others, of all objects of an export. Models may refer to each other in circles."""
 _TYPES = {
     "string": "string",
     "integer": "integer",
@@ -92,52 +94,64 @@ def _schema_of_type(kind: str, form: str) -> dict[str, Any]:
 # --- named models ---
 
 
-def schema_of_models(models: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
-    """The schema of a named model, or of the items of one that is a list. Raises BadInput."""
-    model = _model(models, name, place)
-    if str(model.get("type", "")).lower() == "array":
-        items = object_in(model, "items", join(place, name))
-        referred = _name_in(items, models)
-        model = _model(models, referred, place) if referred else items
-    return _object(model, models, place, 0)
+class Models:
+    """Reads the named models of one export."""
 
+    def __init__(self) -> None:
+        self._inner_left = MAX_INNER_FIELDS
 
-def _model(models: Mapping[str, Any], name: str, place: str) -> Mapping[str, Any]:
-    return object_in(models, name, place)
+    def schema_of(self, models: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
+        """The schema of a named model, or of the items of one that is a list. Raises BadInput."""
+        model = object_in(models, name, place)
+        if str(model.get("type", "")).lower() == "array":
+            items = object_in(model, "items", join(place, name))
+            referred = _name_in(items, models)
+            model = object_in(models, referred, place) if referred else items
+        given = object_in(model, "properties", place)
+        if len(given) > MAX_FIELDS:
+            raise BadInput(f"{place} has {len(given):,} fields; at most {MAX_FIELDS:,} are taken")
+        if not given:
+            return {"type": "object"}
+        return self._object(given, models, place, 0)
 
+    def _inner_object(
+        self, model: Mapping[str, Any], models: Mapping[str, Any], place: str, depth: int
+    ) -> dict[str, Any]:
+        """The schema of an object inside another; one that takes any field beyond the bounds."""
+        given = object_in(model, "properties", place)
+        if not given or depth == MAX_DEPTH or len(given) > self._inner_left:
+            return {"type": "object", "additionalProperties": {}}
+        self._inner_left -= len(given)
+        return self._object(given, models, place, depth)
 
-def _object(
-    model: Mapping[str, Any], models: Mapping[str, Any], place: str, depth: int
-) -> dict[str, Any]:
-    given = object_in(model, "properties", place)
-    if not given or depth == MAX_DEPTH:
-        return {"type": "object"} if depth == 0 else {"type": "object", "additionalProperties": {}}
-    if len(given) > MAX_FIELDS:
-        raise BadInput(f"{place} has {len(given):,} fields; at most {MAX_FIELDS:,} are taken")
-    properties = {
-        name: _property(object_in(given, name, place), models, join(place, name), depth)
-        for name in given
-    }
-    return {"type": "object", "properties": properties}
+    def _object(
+        self, given: Mapping[str, Any], models: Mapping[str, Any], place: str, depth: int
+    ) -> dict[str, Any]:
+        properties = {
+            name: self._property(object_in(given, name, place), models, join(place, name), depth)
+            for name in given
+        }
+        return {"type": "object", "properties": properties}
 
-
-def _property(
-    given: Mapping[str, Any], models: Mapping[str, Any], place: str, depth: int
-) -> dict[str, Any]:
-    referred = _name_in(given, models)
-    if referred:
-        return _object(_model(models, referred, place), models, place, depth + 1)
-    schema = _schema_of_type(text_in(given, "type", place), text_in(given, "format", place))
-    if schema.get("type") == "object":
-        return _object(given, models, place, depth + 1)
-    if schema.get("type") == "array":
-        schema["items"] = _property(object_in(given, "items", place), models, place, depth + 1)
-    for name in ("title", "description"):
-        if text := text_in(given, name, place):
-            schema[name] = text
-    if flag_in(given, "readOnly", place):
-        schema["readOnly"] = True
-    return schema
+    def _property(
+        self, given: Mapping[str, Any], models: Mapping[str, Any], place: str, depth: int
+    ) -> dict[str, Any]:
+        referred = _name_in(given, models)
+        if referred:
+            model = object_in(models, referred, place)
+            return self._inner_object(model, models, place, depth + 1)
+        schema = _schema_of_type(text_in(given, "type", place), text_in(given, "format", place))
+        if schema.get("type") == "object":
+            return self._inner_object(given, models, place, depth + 1)
+        if schema.get("type") == "array":
+            items = object_in(given, "items", place)
+            schema["items"] = self._property(items, models, place, depth + 1)
+        for name in ("title", "description"):
+            if text := text_in(given, name, place):
+                schema[name] = text
+        if flag_in(given, "readOnly", place):
+            schema["readOnly"] = True
+        return schema
 
 
 def _name_in(given: Mapping[str, Any], models: Mapping[str, Any]) -> str:
