@@ -261,3 +261,19 @@ def test_what_strangers_send_is_bounded_and_refused_with_a_sentence(server: Serv
     ):
         reply = server.call("POST", "/elements", body=body, headers=headers)
         assert sentence in refusal(reply, status)
+
+
+def test_a_client_of_the_live_service_gets_400_for_a_file_that_the_export_does_not_allow(
+    processes: Processes, service: RunningService
+) -> None:
+    """The vendor's own test suite relies on it (`elementbuilder/bulk.js` of churros)."""
+    server = processes.server(OPENBULK_COMPATIBILITY="live")
+    add(server, export_of("live", f"{service.url}/offset"))
+    export = export_of("strict", f"{service.url}/offset", bulkUploadEnabled=False)
+    export["objects"][0]["bulkUploadEnabled"] = False
+    add(server, export)
+    file = b"email\nb@example.com\n"
+    allowed = server.instance("live", {"api.key": "secret"})
+    assert allowed.done("contacts", file, {"action": "create"})["status"] == "COMPLETED"
+    refused = server.instance("strict", {"api.key": "secret"}).upload("contacts", file)
+    assert "does not say bulkUploadEnabled" in refusal(refused, 400)

@@ -72,8 +72,10 @@ async def test_a_connector_is_read_again_once_it_has_changed(stored: CustomEleme
     made = await add(stored)
     before = await elements.provider(1, "acme")
     assert await elements.provider(1, "acme") is before
-    await stored.replace(made, {**EXPORT, "name": "Acme 2"})
+    await stored.replace(made, {**EXPORT, "name": "Acme 2"}, problem="it has no instances")
     assert (await elements.provider(1, "acme")).name == "Acme 2"
+    with pytest.raises(Conflict, match="changed at the same time"):
+        await stored.replace(made, EXPORT)
     await stored.delete(made)
     with pytest.raises(NotFound):
         await stored.replace(made, EXPORT)
@@ -96,6 +98,8 @@ async def test_an_instance_keeps_its_connector_also_if_both_change_at_once(
     version = await accounts.version_of(instance)
     await stored.replace(made, EXPORT)
     assert await accounts.version_of(instance) == (version or 0) + 1
+    with pytest.raises(Conflict, match="acme has instances, and it moves"):
+        await stored.replace(made, EXPORT, problem="it moves")
     with pytest.raises(Conflict, match="has an instance"):
         await stored.delete(made)
     await accounts.delete_instance(instance)

@@ -69,13 +69,17 @@ def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
 
 def refusal_to_upload(target: Target, objects: Mapping[str, Features]) -> str | None:
     """Why a job can send no record of a file; None if it can."""
-    refusal = refusal_of(target, objects)
-    if refusal is None and not objects[target.object].bulk_upload:
-        return (
-            f"{target.object!r} takes no files: its connector does not say bulkUploadEnabled; "
-            f"send single records with POST /{target.object}"
-        )
-    return refusal
+    return refusal_of_files(target.object, objects) or refusal_of(target, objects)
+
+
+def refusal_of_files(object: str, objects: Mapping[str, Features]) -> str | None:
+    """Why an object takes no files, though it may take single records; None if it does."""
+    if object not in objects or objects[object].bulk_upload:
+        return None
+    return (
+        f"{object!r} takes no files: its connector does not say bulkUploadEnabled; "
+        f"send single records with POST /{object}"
+    )
 
 
 def refusal_to_download(object: str, objects: Mapping[str, Features]) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -90,36 +90,42 @@ class CustomElements:
         assert made.inserted_primary_key is not None
         return CustomElement(int(made.inserted_primary_key.id), organization_id, key, export, 0)
 
-    async def replace(self, element: CustomElement, export: Export) -> CustomElement:
-        """Put another export in place of one; its instances connect again. Raises NotFound."""
+    async def replace(
+        self, element: CustomElement, export: Export, *, problem: str | None = None
+    ) -> CustomElement:
+        """Put another export in place of one; its instances connect again.
+
+        `problem` says why the new one is not for instances of the earlier. Raises Conflict if there
+        are some, or if somebody else has replaced it meanwhile, and NotFound if it is gone.
+        """
         async with self._engine.begin() as connection:
+            if not await lock_custom_element(connection, element.organization_id, element.key):
+                raise NotFound(f"the element {element.key!r} was deleted at the same time")
+            if problem is not None and await _count_instances(connection, element):
+                raise Conflict(f"{element.key} has instances, and {problem}; delete them first")
             version: int | None = await connection.scalar(
                 update(custom_elements)
-                .where(custom_elements.c.id == element.id)
+                .where(
+                    custom_elements.c.id == element.id,
+                    custom_elements.c.version == element.version,
+                )
                 .values(export=store_json(export), version=custom_elements.c.version + 1)
                 .returning(custom_elements.c.version)
             )
             if version is None:
-                raise NotFound(f"the element {element.key!r} was deleted at the same time")
-            await connection.execute(
-                update(instances)
-                .where(
-                    instances.c.organization_id == element.organization_id,
-                    instances.c.element == element.key,
+                raise Conflict(
+                    f"the element {element.key!r} was changed at the same time; send it again"
                 )
-                .values(version=instances.c.version + 1)
+            await connection.execute(
+                update(instances).where(*_of(element)).values(version=instances.c.version + 1)
             )
         return CustomElement(element.id, element.organization_id, element.key, export, version)
 
     async def delete(self, element: CustomElement) -> None:
         """Forget a custom connector. Raises Conflict while it has instances."""
-        of_element = (
-            instances.c.organization_id == element.organization_id,
-            instances.c.element == element.key,
-        )
         async with self._engine.begin() as connection:
             await lock_custom_element(connection, element.organization_id, element.key)
-            count = await connection.scalar(select(func.count()).where(*of_element))
+            count = await _count_instances(connection, element)
             if count:
                 which = "an instance" if count == 1 else f"{count:,} instances"
                 raise Conflict(
@@ -131,6 +137,19 @@ class CustomElements:
             )
 
 
+def _of(element: CustomElement) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Chooses the instances of a custom connector."""
+    return (
+        instances.c.organization_id == element.organization_id,
+        instances.c.element == element.key,
+    )
+
+
+async def _count_instances(connection: AsyncConnection, element: CustomElement) -> int:
+    chosen = select(func.count()).select_from(instances).where(*_of(element))
+    return (await connection.execute(chosen)).scalar_one()
+
+
 async def lock_custom_element(connection: AsyncConnection, organization_id: int, key: str) -> bool:
     """Keep others from deleting a custom connector until the transaction ends; False if it is gone.
 
@@ -140,7 +159,7 @@ async def lock_custom_element(connection: AsyncConnection, organization_id: int,
     return (await connection.execute(chosen)).first() is not None
 
 
-def _is(organization_id: int, key: str) -> Any:
+def _is(organization_id: int, key: str) -> ColumnElement[bool]:
     return and_(custom_elements.c.organization_id == organization_id, custom_elements.c.key == key)
 
 

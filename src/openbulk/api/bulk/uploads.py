@@ -126,7 +126,9 @@ async def upload(
         # A repeated request gets its job, whatever has become of the object. The live service has
         # a job for every upload, with an error for each row.
         is_repeated = await has_earlier_answer(services, instance, idempotency_key)
-        if not (services.live_compatible or is_repeated):
+        if services.live_compatible and not is_repeated:
+            await services.intake.require_permission(instance.id, work.target.object)
+        elif not is_repeated:
             await services.intake.require_possible(instance.id, work.target, inspection)
     except BaseException:
         # No job owns the file yet, so nobody else would delete it. `shield`, because a stopping

@@ -119,14 +119,11 @@ async def replace(
     stored = await _find(services, user, key)
     export = {**await _read(request), "key": stored.key}
     after = await _provider_of(export)
-    before = await services.elements.provider(user.organization_id, stored.key)
-    elements = await services.accounts.elements_of(user.organization_id)
-    if stored.key in elements.values() and isinstance(before, CustomProvider):
-        problem = problem_of_change(before.description, after.description)
-        if problem is not None:
-            raise Conflict(f"{stored.key} has instances, and {problem}; delete them first")
-    await services.custom_elements.replace(stored, without_secrets(export))
+    before = await _provider_of({**stored.export, "key": stored.key})
+    problem = problem_of_change(before.description, after.description)
+    await services.custom_elements.replace(stored, without_secrets(export), problem=problem)
     log.info("custom connector replaced", element=stored.key)
+    elements = await services.accounts.elements_of(user.organization_id)
     for id_, element in elements.items():
         if element == stored.key:
             await services.intake.instance_changed(id_)
