@@ -349,7 +349,7 @@ def _services(
         resolve, settings.sqlite_folder, has_memory=settings.memory_connector
     )
     governor = Governor(Budgets(database, draining), clock.time, lease)
-    custom_elements = CustomElements(database)
+    custom_elements = CustomElements(database, opened.sealer)
     elements = Elements(known_providers, providers_on_offer(known_providers), custom_elements)
     connections = Connections(accounts, elements, http, governor, draining)
 

@@ -591,7 +591,16 @@ PARAMETER = {"name": "x", "type": "query", "vendorName": "x", "vendorType": "que
         ),
         ({"parameters": [{**PARAMETER, "name": "pageSize"}]}, "have no parameter 'offset'"),
         ({"parameters": [{**PARAMETER, "vendorType": "form", "required": True}]}, "as 'form'"),
-        ({"parameters": [{**PARAMETER, "type": "prevBody", "required": True}]}, "'prevbody'"),
+        ({"parameters": [{**PARAMETER, "type": "prevBody"}]}, "'prevbody'"),
+        ({"parameters": [{**PARAMETER, "type": "body", "vendorType": "form"}]}, "as 'form'"),
+        (
+            {
+                "parameters": [
+                    {**PARAMETER, "type": "bodyField", "vendorType": "bodyField", "name": "y"}
+                ]
+            },
+            "'bodyfield'",
+        ),
         (
             {
                 "parameters": [
@@ -643,12 +652,12 @@ def test_a_parameter_that_is_not_needed_costs_itself_alone() -> None:
             {**PARAMETER, "vendorType": "header", "vendorName": "X-Trace"},
             {**PARAMETER, "name": "since", "converter": "toEpoch"},
             {**PARAMETER, "type": "value", "vendorType": "header", "vendorName": "Host"},
+            {**PARAMETER, "type": "bodyField", "vendorType": "bodyField"},
         ]
     )
     assert left_out(export) == {
         "resources[5].parameters[0]": "the parameter 'x': openbulk cannot send 'query' as 'header'",
         "resources[5].parameters[1]": "the parameter 'since': openbulk has no converter 'toEpoch'",
-        "resources[5].parameters[2]": "the parameter 'x': 'Host' is no header that openbulk sends",
     }
     assert "things" in read_export(export).objects
 
@@ -847,3 +856,42 @@ def test_an_export_made_to_keep_a_server_busy_is_read_in_no_time() -> None:
     read = read_export(export)
     assert (len(read.objects), len(read.left_out)) == (100, 100)
     assert len(str([one.schema for one in read.objects.values()])) < 10_000_000
+
+
+async def test_a_call_carries_the_constants_of_its_export(
+    http: aiohttp.ClientSession, url: str, service: Service
+) -> None:
+    """In headers, in the query and in the body; JSON may have a name of its own."""
+    export = export_of(f"{url}/offset")
+    constant = {"type": "value", "vendorType": "header"}
+    export["parameters"] += [
+        {**constant, "name": "application/vnd.acme+json", "vendorName": "content-type"},
+        {**constant, "name": "key ${configuration.api.key}", "vendorName": "X-Also"},
+        {**constant, "name": "2026-05", "vendorName": "version", "vendorType": "query"},
+        {**constant, "name": "import", "vendorName": "source", "vendorType": "bodyField"},
+        {**constant, "name": "keep-alive", "vendorName": "Connection"},
+    ]
+    export["resources"][1]["vendorPath"] += "?notify=false"
+    made = await write(connect(export, http), Action.CREATE, {"email": "a@b.c"})
+    assert made.kind is OutcomeKind.CREATED
+    request = service.requests[-1]
+    assert request.headers.getall("Content-Type") == ["application/vnd.acme+json"]
+    assert request.headers["X-Also"] == "key secret"
+    assert dict(request.query) == {"version": "2026-05", "notify": "false"}
+    assert service.people["1"] == {"id": 1, "email": "a@b.c", "source": "import"}
+
+
+async def test_a_check_that_the_export_names_is_the_one_that_is_made(
+    http: aiohttp.ClientSession, url: str, service: Service
+) -> None:
+    """Without one, a list that refuses its parameters says nothing against the credentials."""
+    export = export_of(f"{url}/offset")
+    export["resources"][5] = resource(type="provisionAuthValidation", vendorPath="/me")
+    await connect(export, http).check()
+    assert service.requests[-1].path == "/offset/me"
+    export["resources"][5]["vendorPath"] = "/nowhere"
+    with pytest.raises(Refused):
+        await connect(export, http).check()
+    export["resources"][5] = resource()
+    export["resources"][0]["vendorPath"] = "/nowhere"
+    await connect(export, http).check()

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.connectors.memory import MemoryProvider
@@ -11,15 +12,16 @@ from openbulk.domain.errors import Conflict, NotFound
 from openbulk.engine.elements import FIRST_CUSTOM_NUMBER, Elements
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
-from openbulk.storage.custom_elements import CustomElement, CustomElements
+from openbulk.storage.custom_elements import CustomElement, CustomElements, reseal_exports
 
+OLD, NEW = bytes(32), bytes(range(32))
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 EXPORT = {"key": "acme", "name": "Acme", "resources": [{"path": "/things", "vendorPath": "/t"}]}
 
 
 @pytest.fixture
 async def accounts(engine: AsyncEngine) -> Accounts:
-    made = Accounts(engine, Sealer([bytes(32)]))
+    made = Accounts(engine, Sealer([OLD]))
     for name in ("one", "two"):
         await made.add_organization(f"organization-{name}", f"{name}@example.com", f"user-{name}")
     return made
@@ -27,7 +29,7 @@ async def accounts(engine: AsyncEngine) -> Accounts:
 
 @pytest.fixture
 def stored(engine: AsyncEngine, accounts: Accounts) -> CustomElements:
-    return CustomElements(engine)
+    return CustomElements(engine, Sealer([OLD]))
 
 
 async def add(stored: CustomElements, organization_id: int = 1, key: str = "acme") -> CustomElement:
@@ -118,3 +120,23 @@ async def test_an_instance_keeps_its_connector_also_if_both_change_at_once(
             await accounts.delete_instance(results[0])
         else:
             made = await add(stored)
+
+
+async def test_exports_are_sealed_and_sealed_again_with_a_new_master_key(
+    stored: CustomElements, engine: AsyncEngine
+) -> None:
+    """One that cannot be opened is left out of lists, and no other."""
+    first, second = await add(stored), await add(stored, key="other")
+    async with engine.begin() as connection:
+        kept = (await connection.execute(text("SELECT sealed_export FROM custom_elements"))).all()
+        assert b"things" not in b"".join(bytes(row[0]) for row in kept)
+        rotated = Sealer([NEW, OLD])
+        counts = [await reseal_exports(connection, rotated) for _ in range(2)]
+        assert counts == [2, 0]
+    renewed = CustomElements(engine, Sealer([NEW]))
+    (found,) = await renewed.each([first.id])
+    assert found.export == EXPORT
+    async with engine.begin() as connection:
+        broken = text("UPDATE custom_elements SET sealed_export = :seal WHERE id = :id")
+        await connection.execute(broken, {"seal": b"x", "id": first.id})
+    assert [one.id for one in await renewed.each([first.id, second.id])] == [second.id]

@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from openbulk.connectors.base import Provider
 from openbulk.connectors.custom import CustomProvider
 from openbulk.connectors.custom.export import read_export
-from openbulk.domain.errors import NotFound
+from openbulk.domain.errors import BadInput, NotFound
 from openbulk.storage.custom_elements import CustomElement, CustomElements
 from openbulk.threads import Threads
+
+log = structlog.get_logger()
 
 FIRST_CUSTOM_NUMBER = 1_001
 """Services that are built in have lower numbers."""
@@ -90,6 +94,11 @@ class Elements:
     ) -> dict[int, tuple[int, CustomProvider]]:
         read: dict[int, tuple[int, CustomProvider]] = {}
         for one in elements:
-            description = await _READING.run(read_export, {**one.export, "key": one.key})
+            try:
+                description = await _READING.run(read_export, {**one.export, "key": one.key})
+            except BadInput as error:
+                # An earlier version may have taken what this one does not.
+                log.warning("custom connector left out", element=one.id, reason=error.message)
+                continue
             read[one.id] = (one.version, CustomProvider(description))
         return read

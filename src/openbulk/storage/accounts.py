@@ -27,6 +27,7 @@ from openbulk.security import Sealer, fingerprint
 from openbulk.storage.custom_elements import lock_custom_element
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
 from openbulk.storage.readable import read_each
+from openbulk.storage.sealed_rows import reseal_rows
 from openbulk.storage.tables import (
     bookmarks,
     instances,
@@ -35,9 +36,6 @@ from openbulk.storage.tables import (
     user_secrets,
     users,
 )
-
-_SEALED_AT_ONCE = 500
-"""Configurations that one statement reseals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,28 +364,7 @@ async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
 
     Returns their number. Raises SealBroken or KeyMissing if one cannot be opened.
     """
-    kept = instances.c.sealed_configuration
-    others = (
-        select(instances.c.id, kept)
-        .where(func.substr(kept, 1, len(sealer.key_id)) != sealer.key_id)
-        .order_by(instances.c.id)
-        .limit(_SEALED_AT_ONCE)
-        .with_for_update()
-    )
-    change = (
-        update(instances)
-        .where(instances.c.id == bindparam("of"))
-        .values(sealed_configuration=bindparam("sealed"))
-    )
-    changed = 0
-    while rows := (await connection.execute(others)).all():
-        opened = [(row.id, sealer.open(row.sealed_configuration, _context(row.id))) for row in rows]
-        await connection.execute(
-            change,
-            [{"of": id_, "sealed": sealer.seal(plain, _context(id_))} for id_, plain in opened],
-        )
-        changed += len(rows)
-    return changed
+    return await reseal_rows(connection, sealer, instances.c.sealed_configuration, _context)
 
 
 async def _add_organization(

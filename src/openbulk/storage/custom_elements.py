@@ -1,4 +1,7 @@
-"""The custom connectors of organizations: the exports that describe them."""
+"""The custom connectors of organizations: the exports that describe them.
+
+Exports are sealed: their authors may have written a secret into any part of them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.bounded_json import load_json, store_json
 from openbulk.domain.errors import Conflict, NotFound
+from openbulk.security import Sealer
 from openbulk.storage.database import for_reading
+from openbulk.storage.readable import read_each
+from openbulk.storage.sealed_rows import reseal_rows
 from openbulk.storage.tables import custom_elements, instances
 
 Export = Mapping[str, Any]
@@ -32,9 +38,10 @@ class CustomElement:
 class CustomElements:
     """Remembers custom connectors. None belongs to more than one organization."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, sealer: Sealer) -> None:
         self._engine = engine
         self._reading = for_reading(engine)
+        self._sealer = sealer
 
     async def versions_of(self, organization_id: int) -> Mapping[int, int]:
         """The versions of an organization's custom connectors by their ids, oldest first."""
@@ -59,7 +66,7 @@ class CustomElements:
             rows = await connection.execute(
                 select(custom_elements).where(custom_elements.c.id.in_(ids))
             )
-            return [_element(row) for row in rows]
+            return read_each(rows, self._element, "custom connector")
 
     async def add(
         self, organization_id: int, key: str, export: Export, now: datetime, limit: int
@@ -72,7 +79,6 @@ class CustomElements:
         values = {
             "organization_id": organization_id,
             "key": key,
-            "export": store_json(export),
             "created_at": now,
         }
         try:
@@ -82,13 +88,22 @@ class CustomElements:
                         f"the organization has {limit:,} custom connectors, which is the limit; "
                         "delete one with DELETE /elements/{key}"
                     )
-                made = await connection.execute(insert(custom_elements).values(**values))
+                # An export is sealed for its row, whose id is not known before the insert.
+                made = await connection.execute(
+                    insert(custom_elements).values(**values, sealed_export=b"")
+                )
+                assert made.inserted_primary_key is not None
+                id_ = int(made.inserted_primary_key.id)
+                await connection.execute(
+                    update(custom_elements)
+                    .where(custom_elements.c.id == id_)
+                    .values(sealed_export=self._seal(id_, export))
+                )
         except IntegrityError as error:
             raise Conflict(
                 f"there is an element {key!r} already; change it with PUT /elements/{key}"
             ) from error
-        assert made.inserted_primary_key is not None
-        return CustomElement(int(made.inserted_primary_key.id), organization_id, key, export, 0)
+        return CustomElement(id_, organization_id, key, export, 0)
 
     async def replace(
         self, element: CustomElement, export: Export, *, problem: str | None = None
@@ -109,7 +124,10 @@ class CustomElements:
                     custom_elements.c.id == element.id,
                     custom_elements.c.version == element.version,
                 )
-                .values(export=store_json(export), version=custom_elements.c.version + 1)
+                .values(
+                    sealed_export=self._seal(element.id, export),
+                    version=custom_elements.c.version + 1,
+                )
                 .returning(custom_elements.c.version)
             )
             if version is None:
@@ -135,6 +153,13 @@ class CustomElements:
             await connection.execute(
                 delete(custom_elements).where(custom_elements.c.id == element.id)
             )
+
+    def _seal(self, element_id: int, export: Export) -> bytes:
+        return self._sealer.seal(store_json(export).encode(), _context(element_id))
+
+    def _element(self, row: Row[Any]) -> CustomElement:
+        plain = self._sealer.open(row.sealed_export, _context(row.id))
+        return CustomElement(row.id, row.organization_id, row.key, load_json(plain), row.version)
 
 
 def _of(element: CustomElement) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -163,5 +188,13 @@ def _is(organization_id: int, key: str) -> ColumnElement[bool]:
     return and_(custom_elements.c.organization_id == organization_id, custom_elements.c.key == key)
 
 
-def _element(row: Row[Any]) -> CustomElement:
-    return CustomElement(row.id, row.organization_id, row.key, load_json(row.export), row.version)
+async def reseal_exports(connection: AsyncConnection, sealer: Sealer) -> int:
+    """Reseal, with the first master key, the exports that another key has sealed.
+
+    Returns their number. Raises SealBroken or KeyMissing if one cannot be opened.
+    """
+    return await reseal_rows(connection, sealer, custom_elements.c.sealed_export, _context)
+
+
+def _context(element_id: int) -> str:
+    return f"export of custom connector {element_id}"

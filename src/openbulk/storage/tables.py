@@ -117,8 +117,7 @@ custom_elements = Table(
     Column("id", Id, primary_key=True),
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
     Column("key", Text, nullable=False),
-    # As its organization has sent it, without secrets.
-    Column("export", Text, nullable=False),
+    Column("sealed_export", LargeBinary, nullable=False),
     Column("created_at", Timestamp, nullable=False),
     Column("version", BigInteger, nullable=False, server_default="0"),  # raised at each change
     UniqueConstraint("organization_id", "key"),

@@ -38,9 +38,24 @@ _OF_RECORDS = {
     "DELETE": Operation.DELETE,
 }
 _OF_OBJECTS = {"GET": Operation.LIST, "POST": Operation.CREATE}
+_ALWAYS_SENT = frozenset(
+    {
+        "body",
+        "bodyfield",
+        "configuration",
+        "customvalue",
+        "file",
+        "form",
+        "multipart",
+        "prevbody",
+        "prevbodyfield",
+        "value",
+    }
+)
+"""Sources of parameters that are part of each call, whether they are required or not."""
 _TYPES = frozenset({"", "api", "apinodocumentation"})
 _VALIDATES = "provisionauthvalidation"
-_OURS = frozenset({"ping", "objects", "bulk", "docs"})
+_OURS = frozenset({"ping", "objects", "bulk"})
 """Paths that openbulk answers by itself."""
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,100}")
 _HOP_HEADERS = frozenset(
@@ -216,7 +231,8 @@ class CallReader:
     def _leave_parameter_out(self, one: Mapping[str, Any], place: str, reason: str) -> None:
         """Leave a parameter out. Raises Undoable if its call cannot be made without it."""
         name = text_in(one, "name", place)
-        if flag_in(one, "required", place) or text_in(one, "type", place) == "configuration":
+        source = text_in(one, "type", place).lower()
+        if flag_in(one, "required", place) or source in _ALWAYS_SENT:
             raise Undoable(f"it needs the parameter {name!r} ({place}): {reason}")
         # A parameter of all resources is read for each of them.
         if place not in self._left_out_places:
@@ -234,7 +250,7 @@ class CallReader:
         source, target = kinds
         name = text_in(one, "name", place)
         at_service = text_in(one, "vendorName", place) or name
-        if "no-op" in kinds or kinds == ("body", "body"):
+        if _changes_nothing(kinds, name, at_service):
             return
         if source in {"configuration", "value"}:
             self._place_value(draft, self._value(source, name), target, at_service)
@@ -276,11 +292,22 @@ class CallReader:
         places[target][name] = value
 
 
+def _changes_nothing(kinds: tuple[str, str], name: str, at_service: str) -> bool:
+    """Whether a call is the same without a parameter."""
+    if "no-op" in kinds or kinds == ("body", "body"):
+        return True
+    if kinds == ("bodyfield", "bodyfield"):
+        return name == at_service
+    # HTTP itself says where a message goes and how long it is.
+    return kinds[1] == "header" and at_service.lower() in _HOP_HEADERS
+
+
 def _place_header(draft: Draft, value: Value, name: str) -> None:
-    if not _HEADER.fullmatch(name) or name.lower() in _HOP_HEADERS:
+    if not _HEADER.fullmatch(name):
         raise Undoable(f"{name[:80]!r} is no header that openbulk sends")
     if ACCESS_TOKEN not in value.keys:
-        draft.headers[name] = value
+        # Headers have no case (RFC 9110, section 5.1).
+        draft.headers["Content-Type" if name.lower() == "content-type" else name] = value
 
 
 def text_in_script(hook: Mapping[str, Any]) -> bool:

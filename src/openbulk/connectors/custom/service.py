@@ -10,6 +10,7 @@ from openbulk.connectors.custom.description import Call, Value
 from openbulk.connectors.custom.json_parts import value_behind
 from openbulk.connectors.custom.templates import fill_path
 from openbulk.connectors.http import Client
+from openbulk.exact_json import encode_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,15 @@ class Service:
         self, prepared: Prepared, query: Mapping[str, str], *, json: Any = None, records: int = 1
     ) -> Answer:
         """The answer to a call. Raises ServiceError."""
+        headers = self.texts(prepared.call.headers)
+        if json is not None:
+            headers.setdefault("Content-Type", "application/json")
         return await self._client.call(
             prepared.call.method,
             self.base_url + prepared.path,
             params={**prepared.query, **query},
-            json=json,
-            headers=self.texts(prepared.call.headers),
+            data=None if json is None else encode_json(json),
+            headers=headers,
             records=records,
         )
 

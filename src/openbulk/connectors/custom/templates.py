@@ -79,9 +79,11 @@ def fill_path(template: str, value_of: ValueOf) -> str:
 
 def quote_step(name: str, value: str) -> str:
     """A value as one step of a path. Raises BadInput if it cannot be one."""
+    if not value:
+        raise BadInput(f"{name} has no value; it is part of the path")
     # Dots are steps of their own, and clients resolve them, however they are written (RFC 3986,
     # section 5.2.4).
-    if value in {"", ".", ".."} or not value.isprintable():
+    if value in {".", ".."} or not value.isprintable():
         raise BadInput(f"{name} is {value[:80]!r}, which cannot be part of a path")
     return quote(value, safe="")
 

@@ -16,7 +16,7 @@ def upgrade() -> None:
         sa.Column("id", ID, nullable=False),
         sa.Column("organization_id", ID, nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("export", sa.Text(), nullable=False),
+        sa.Column("sealed_export", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id"),
