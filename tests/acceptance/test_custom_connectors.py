@@ -137,10 +137,15 @@ def test_an_export_is_kept_given_back_replaced_and_deleted(
     entry(export, "api.key")["defaultValue"] = "s3cr3t"
     made = add(server, export)
     assert made["key"] == "kept"
+    assert (made["description"], made["authentication"]) == (
+        "The address book of Acme.",
+        {"type": "custom"},
+    )
     settings = {one["key"]: one for one in made["configuration"]}
     assert settings["base.url"]["defaultValue"] == f"{service.url}/offset"
     assert settings["api.key"] == {
         "key": "api.key",
+        "name": "API key",
         "description": "API key",
         "type": "PASSWORD",
         "required": True,

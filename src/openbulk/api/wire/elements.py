@@ -152,12 +152,20 @@ class Setting(TypedDict):
         Literal["PASSWORD", "TEXTFIELD_255"],
         doc("PASSWORD for a secret, which no answer shows.", "TEXTFIELD_255"),
     ]
+    name: NotRequired[Annotated[str, doc("Of a custom connector: name of the entry for people.")]]
     defaultValue: NotRequired[
         Annotated[str, doc("Of a custom connector: the value if an instance has none.")]
     ]
     required: NotRequired[
         Annotated[bool, doc("Of a custom connector: whether each instance has to have a value.")]
     ]
+
+
+@with_config(EXACT)
+class Authentication(TypedDict):
+    """How the instances of a custom connector sign in."""
+
+    type: Annotated[str, doc("The kind of sign-in, as the export spells it.", "custom")]
 
 
 @with_config(EXACT)
@@ -181,6 +189,8 @@ class ElementWithSettings(Element):
 class CustomElement(ElementWithSettings):
     """A custom connector, with the parts of its export that have no effect here."""
 
+    description: Annotated[str, doc("What the service is.", "The address book of Acme.")]
+    authentication: Annotated[Authentication, doc("How instances sign in.", {"type": "custom"})]
     leftOut: list[LeftOut]
 
 
@@ -260,9 +270,12 @@ def present_whole_element(provider: base.Provider, element_id: int) -> dict[str,
         "configuration": present_settings(provider),
     }
     if isinstance(provider, CustomProvider):
-        shape["leftOut"] = [
-            {"place": one.place, "reason": one.reason} for one in provider.description.left_out
-        ]
+        described = provider.description
+        shape |= {
+            "description": described.about or described.name,
+            "authentication": {"type": described.authentication or "none"},
+            "leftOut": [{"place": one.place, "reason": one.reason} for one in described.left_out],
+        }
     return shape
 
 
@@ -285,7 +298,13 @@ def present_settings(provider: base.Provider) -> list[dict[str, Any]]:
 def _present_entry(entry: Entry | None) -> dict[str, Any]:
     if entry is None:
         return {}
-    return without_none({"defaultValue": entry.default, "required": entry.is_required})
+    return without_none(
+        {
+            "name": entry.name or None,
+            "defaultValue": entry.default,
+            "required": entry.is_required,
+        }
+    )
 
 
 def present_bulk(provider: base.Provider) -> dict[str, bool]:

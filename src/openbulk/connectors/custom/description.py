@@ -34,6 +34,8 @@ class Entry:
 
     key: str
     help: str
+    name: str = ""
+    """As people know it; empty if the export does not say."""
     default: str | None = None
     is_required: bool = False
     is_secret: bool = False
@@ -202,6 +204,8 @@ class Description:
     base_url: str
     """With `{entry}` where the value of an entry goes."""
     entries: Mapping[str, Entry]
+    authentication: str
+    """The kind of sign-in, as the export spells it."""
     sign_in: SignIn
     objects: Mapping[str, ObjectDescription]
     check: Call | None

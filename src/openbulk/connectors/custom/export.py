@@ -152,6 +152,7 @@ class _ExportReader:
             about=text_in(self._export, "description", "")[:MAX_HELP],
             base_url=base_url,
             entries=entries,
+            authentication=self._authentication(),
             sign_in=sign_in,
             objects=objects,
             check=check,
@@ -164,9 +165,13 @@ class _ExportReader:
 
     # --- sign-in ---
 
+    def _authentication(self) -> str:
+        place = "authentication"
+        return text_in(object_in(self._export, place, ""), "type", place)[:MAX_HELP]
+
     def _sign_in(self) -> SignIn:
         place = "authentication"
-        kind = text_in(object_in(self._export, place, ""), "type", place)
+        kind = self._authentication()
         known = _SIGN_INS.get(kind.lower())
         protocol = text_in(self._export, "protocolType", "").lower()
         if protocol not in {"", "http", "https", "rest"}:
@@ -236,9 +241,10 @@ class _ExportReader:
                 )
             )
             default = None
-        words = text_in(one, "description", place) or text_in(one, "name", place) or key
+        name = text_in(one, "name", place)[:MAX_HELP]
+        words = text_in(one, "description", place)[:MAX_HELP] or name or key
         required = bool(flag_in(one, "required", place))
-        return Entry(key, words[:MAX_HELP], default, required, is_secret)
+        return Entry(key, words, name, default, required, is_secret)
 
     def _base_url(self, entries: dict[str, Entry]) -> str:
         given = entries[BASE_URL].default if BASE_URL in entries else None
