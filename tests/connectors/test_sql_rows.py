@@ -11,8 +11,9 @@ import pytest
 
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider, databases
+from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
-from openbulk.domain.query import PageRequest, Query
+from openbulk.domain.query import Order, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
 from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
@@ -707,3 +708,120 @@ async def test_a_batch_that_another_process_has_logged_meanwhile_is_not_written(
     with pytest.raises(RetryLater, match="another process"):
         await database.write("t", [{"line": "b"}, {"line": "c"}], run="one", records=99)
     assert database.execute("SELECT line FROM t") == [("a",)]
+
+
+# --- pages ---
+
+
+async def test_rows_are_read_in_pages_by_a_column_of_any_type(postgresql: Open) -> None:
+    """Each page begins after a value that PostgreSQL writes and reads itself."""
+    types: Mapping[str, list[str | None]] = {
+        "boolean": ["false", "true", None],
+        "date": ["-infinity", "0044-03-15 BC", "2026-05-30", "infinity"],
+        "timestamptz": ["2026-05-30T10:00:00.5Z", "infinity"],
+        "time": ["10:00", "24:00"],
+        "interval": ["1 day", "1 mon"],
+        "numeric": ["-1e300", "0.1", "1e300", "NaN"],
+        "float8": ["0.1", "1e300", "Infinity", "NaN"],
+        "bytea": ["AQ==", "Ag=="],
+        "jsonb": ['"x"', "1.50", "true", '{"a": 1}'],
+        "int[]": ["{1,2}", "{2}"],
+        "char(3)": ["a", "b"],
+        "inet": ["10.0.0.1", "10.0.0.2"],
+        "mood": ["sad", "glad"],
+    }
+    database = await postgresql(
+        "CREATE TYPE mood AS ENUM ('sad', 'glad')",
+        *(f"CREATE TABLE t{n} (id int PRIMARY KEY, k {name})" for n, name in enumerate(types)),
+    )
+    for place, (name, values) in enumerate(types.items()):
+        rows = [{"id": n, **({} if k is None else {"k": k})} for n, k in enumerate(values)]
+        assert set(await database.write(f"t{place}", rows)) == {CREATED}, name
+        assert await ids_in_pages(database, f"t{place}") == list(range(len(values))), name
+    for token in ('["circus", 1]', "[1]", '[[1], {"a": 2}]'):
+        with pytest.raises(BadInput, match="not a token of this list"):
+            await ids_in_pages(database, "t1", token)
+
+
+async def test_rows_of_sqlite_are_read_in_pages_by_values_of_any_type(sqlite: Open) -> None:
+    """Any column can hold a value of any type."""
+    stored = ["-9e999", "1", "1.5", "9e999", "'abc'", "x'00ff'", "NULL"]
+    for type_ in ("int", "date", "boolean", "text", ""):
+        database = await sqlite(
+            "DROP TABLE IF EXISTS t",
+            f"CREATE TABLE t (id int PRIMARY KEY, k {type_})",
+            f"INSERT INTO t VALUES {', '.join(f'({n}, {k})' for n, k in enumerate(stored))}",
+        )
+        found = database.execute("SELECT id FROM t ORDER BY k IS NULL, k, id")
+        assert await ids_in_pages(database, "t") == [one[0] for one in found], type_
+    for token in ('[{"x": 1}, 1]', '[{"hex": "x"}, 1]', "[[1], 1]"):
+        with pytest.raises(BadInput, match="not a token of this list"):
+            await ids_in_pages(database, "t", token)
+
+
+async def ids_in_pages(database: Database, table: str, after: str | None = None) -> list[Any]:
+    """The ids of all rows in the order of `k`, read one row at a time, and the same backwards."""
+    found = []
+    for descending in (False, True):
+        query = Query(table, order=(Order("k", descending), Order("id", descending)))
+        pages = database.connector.read(query, PageRequest(size=1, after=after))
+        found.append([row["id"] async for page in pages for row in page.records])
+    assert found[0] == found[1][::-1]
+    return found[0]
+
+
+# --- tables of odd shape ---
+
+
+async def test_a_table_that_cannot_be_described_costs_no_other(sqlite: Open) -> None:
+    """SQLite takes references to nothing, and views of tables that are gone."""
+    database = await sqlite(
+        "CREATE TABLE good (id int PRIMARY KEY)",
+        "CREATE TABLE child (id int PRIMARY KEY, r int REFERENCES nowhere(id))",
+        "CREATE TABLE two (a int, b int, PRIMARY KEY (a, b))",
+        "CREATE TABLE half (a int REFERENCES two)",
+        "CREATE VIEW lost AS SELECT * FROM nowhere",
+    )
+    assert sorted(await database.connector.objects()) == ["child", "good", "two"]
+    assert await database.write("good", [{"id": 1}]) == [CREATED]
+    with pytest.raises(Refused, match=r"no such table: main\.nowhere"):
+        await database.write("child", [{"id": 1, "r": 1}])
+    assert await database.write("two", [{"a": 1, "b": 1}]) == [CREATED]
+    with pytest.raises(Refused, match="foreign key mismatch"):
+        await database.write("two", [{"a": 1, "b": 1}], "delete")
+
+
+async def test_a_trigger_can_skip_a_row_of_defaults(sqlite: Open) -> None:
+    database = await sqlite(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n int DEFAULT 1)",
+        "CREATE TRIGGER skip BEFORE INSERT ON t BEGIN SELECT RAISE(IGNORE); END",
+    )
+    assert await database.write("t", [{}, {"n": "2"}]) == [UNKNOWN, UNKNOWN]
+
+
+async def test_a_text_that_is_not_utf8_is_told_with_its_column(sqlite: Open) -> None:
+    database = await sqlite(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT)",
+        "INSERT INTO t VALUES (1, CAST(x'ff41' AS TEXT))",
+    )
+    with pytest.raises(Refused, match="the column s has a text that is not UTF-8"):
+        async for _ in database.connector.read(Query("t"), PageRequest()):
+            pass
+
+
+async def test_half_a_character_in_an_hstore_costs_its_row_alone(postgresql: Open) -> None:
+    database = await postgresql(
+        "CREATE EXTENSION hstore", "CREATE TABLE t (id int PRIMARY KEY, h hstore)"
+    )
+    cells = [r'{"a": "\ud800"}', r'{"\ud800": "a"}', r'{"a": "\u0000"}', '"a"=>"\x00"', "{}"]
+    rows = [{"id": n, "h": cell} for n, cell in enumerate(cells)]
+    assert await database.write("t", rows) == [FAILED] * 4 + [CREATED]
+
+
+async def test_half_a_character_in_a_pattern_is_refused(either: Open) -> None:
+    database = await either("CREATE TABLE t (id int PRIMARY KEY)")
+    for pattern in ("\ud800", "a\x00"):
+        query = Query("t", where=Comparison("id", "like", (pattern,)))
+        with pytest.raises(BadInput):
+            async for _ in database.connector.read(query, PageRequest()):
+                pass

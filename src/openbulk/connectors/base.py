@@ -9,7 +9,15 @@ TARGET    the object and the action of a job, and its caller's options
 OUTCOME   what happened to a record; a refused record is an outcome, not an exception
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Hashable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,6 +27,10 @@ from openbulk.connectors.pace import Pace, Unpaced
 from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
+
+OrderingKeys = Callable[[Record], Collection[Hashable] | None]
+"""Makes the keys by which a record is ordered: of two records that share one, the first in the file
+is sent first. None means that it may share one with any other record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,9 @@ class Features:
     identity: Mapping[Action, tuple[str, ...]] = field(default_factory=dict)
     """For an action, the fields that each record needs if the caller names no identifier, as they
     identify it together; empty if the caller has to name one."""
+    ordering: Callable[[Target], OrderingKeys] | None = None
+    """Makes, for a target, what says which of its records are sent one after another, in place of
+    `identifiers` and `references`: where equal values may be written in several ways."""
     references: Mapping[str, str] = field(default_factory=dict)
     """Fields that name another record of the object, and the identifier that they name it by:
     `{"recurringEventId": "id"}`. A record is sent after the one that it names, if that comes first

@@ -4,18 +4,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone
-from openbulk.connectors.sql.reading import Selection
+from openbulk.connectors.sql.ordering import ordering_keys_of
+from openbulk.connectors.sql.reading import Selection, not_a_page_token
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
 from openbulk.connectors.sql.type_names import schema_version
@@ -60,7 +63,12 @@ class Sql:
     async def objects(self) -> Mapping[str, Features]:
         """The tables of the schema."""
         tables = await self._all_tables(is_up_to_date=True)
-        return {name: table.features(self._concurrency) for name, table in tables.items()}
+        return {
+            name: replace(
+                table.features(self._concurrency), ordering=partial(ordering_keys_of, table)
+            )
+            for name, table in tables.items()
+        }
 
     async def metadata(self, object: str) -> Mapping[str, Any]:
         """The columns of a table."""
@@ -72,13 +80,23 @@ class Sql:
         selection = Selection(table, query, request.size, self._engine.dialect.name)
         after = request.after
         while True:
-            async with self._connection() as connection:
-                rows = (await connection.execute(selection.statement(after))).all()
+            rows = await self._page(selection, after)
             has_more = len(rows) == request.size
             after = selection.page_token(rows[-1]) if has_more else None
             yield Page([selection.record(row) for row in rows], after)
             if not has_more:
                 return
+
+    async def _page(self, selection: Selection, after: str | None) -> Sequence[Any]:
+        try:
+            async with self._connection() as connection:
+                result = await connection.execute(selection.statement(after))
+                return list(result.all())
+        except Refused as error:
+            # The database did not write the values of this token.
+            if after is not None and isinstance(error.__cause__, DataError):
+                raise not_a_page_token() from error
+            raise
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
         """The row with this primary key."""
@@ -304,7 +322,14 @@ class PostgresqlProvider:
         Setting("db.name", "Name of the database."),
         Setting("db.schema", "The schema whose tables are objects; default: public."),
         Setting(
-            "db.ssl.mode", "disable, require or verify-full (libpq's sslmode); default: prefer."
+            "db.ssl.mode",
+            "disable, prefer, require, verify-ca or verify-full (libpq's sslmode); default: "
+            "verify-full at a public address, else prefer.",
+        ),
+        Setting(
+            "db.ssl.root.certificate",
+            "The certificate of the authority that vouches for the server, in PEM; default: the "
+            "authorities that this machine trusts.",
         ),
         Setting("username", "User of the database."),
         Setting("password", "Password of that user.", secret=True),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from openbulk.connectors.sql.postgresql_types import use_exact_types
+from openbulk.connectors.sql.tls import Tls
 from openbulk.domain.errors import BadInput
 
 CONNECTIONS = 5
@@ -25,9 +26,6 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_:-]{1,63}(?:\.[A-Za-z0-9_:-]{1,63}
 
 Labels have from 1 to 63 characters, and a dot may end the name (RFC 1035, section 2.3.4)."""
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
-_OPEN_MODES = ("disable", "allow", "prefer")
-"""Modes of TLS that may end in a connection without it."""
-_SSL_MODES = (*_OPEN_MODES, "require", "verify-ca", "verify-full")
 AUTH_METHODS = ("scram-sha-256", "md5", "password", "none")
 # A lock of another session, or a trigger that hangs, must not hold a lane forever.
 _SESSION = (
@@ -54,16 +52,12 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
         raise BadInput(f"db.host {host[:60]!r} is not the name of a host; one is db.example.com")
     if not _PORT.fullmatch(port) or int(port) not in range(1, 65536):
         raise BadInput(f"db.port {port[:20]!r} is not a port; PostgreSQL's own is 5432")
-    ssl_mode = configuration.get("db.ssl.mode") or "prefer"
-    if ssl_mode not in _SSL_MODES:
-        raise BadInput(
-            f"db.ssl.mode {ssl_mode[:20]!r} is not known; it can be {', '.join(_SSL_MODES)}"
-        )
+    tls = Tls.of(configuration)
     password = configuration.get("password") or None
     # Libpq would send the password to a host that asks for it in clear, or as an MD5 hash, which is
     # as good as the password. With SCRAM the host learns nothing, and proves that it knows it, too.
-    auth = configuration.get("db.auth.method") or (password and "scram-sha-256")
-    if auth == "password" and ssl_mode in _OPEN_MODES:
+    auth = configuration.get("db.auth.method", "").lower() or (password and "scram-sha-256")
+    if auth == "password" and tls.may_be_open:
         raise BadInput(
             "db.auth.method is password, which sends the password to the server: set db.ssl.mode "
             "to verify-full, verify-ca or require"
@@ -72,21 +66,24 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
     # `hostaddr` connects to the address that was checked, whatever DNS answers a moment later;
     # `host` is still the name that the server's certificate is for (libpq, section 34.1.2).
     async def connect(*_args: Any, **_more: Any) -> Any:
-        connection = await psycopg.AsyncConnection.connect(
-            host=host,
-            hostaddr=await resolve(host, int(port)),
-            port=port,
-            dbname=configuration["db.name"],
-            user=configuration["username"],
-            password=password,
-            require_auth=auth,
-            sslmode=ssl_mode,
-            # The password is the instance's alone, never one of the server's own user (~/.pgpass).
-            passfile="/dev/null",
-            connect_timeout=CONNECT_SECONDS,
-            options=_SESSION,
-            application_name="openbulk",
-        )
+        address = await resolve(host, int(port))
+        with tls.parameters(address) as parameters:
+            connection = await psycopg.AsyncConnection.connect(
+                host=host,
+                hostaddr=address,
+                port=port,
+                dbname=configuration["db.name"],
+                user=configuration["username"],
+                password=password,
+                require_auth=auth,
+                # The password is the instance's alone, never one of the server's own user
+                # (~/.pgpass).
+                passfile="/dev/null",
+                connect_timeout=CONNECT_SECONDS,
+                options=_SESSION,
+                application_name="openbulk",
+                **parameters,
+            )
         await use_exact_types(connection)
         return connection
 

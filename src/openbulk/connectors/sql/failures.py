@@ -55,6 +55,33 @@ _SQLITE_NEW_ROW = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 _SIGN_IN_WORDS = re.compile("authentication failed|no password supplied|no pg_hba.conf entry")
 """libpq's messages for a connection that is refused before there is a SQLSTATE."""
 _AUTH_WORDS = re.compile('authentication method requirement "([^"]*)" failed')
+_WRONG_NAME = re.compile(
+    r'server certificate for "([^"]*)".* does not match host name "([^"]*)"', re.DOTALL
+)
+_UNVERIFIED = "or set db.ssl.mode to require, which encrypts, and does not ask who the server is"
+_NOT_TRUSTED = (
+    "the database's certificate has expired, or no authority that is trusted here vouches for "
+    f"it: put the certificate of its authority into db.ssl.root.certificate, {_UNVERIFIED}"
+)
+_NO_ROOTS = (
+    "this machine has no file of trusted authorities: install its ca-certificates, or put the "
+    f"certificate of the database's authority into db.ssl.root.certificate, {_UNVERIFIED}"
+)
+_TLS_ADVICE = {
+    "certificate verify failed": _NOT_TRUSTED,
+    # By an authority that only has the name of a trusted one.
+    "signature failure": _NOT_TRUSTED,
+    "server does not support SSL": (
+        "the database speaks no TLS, which it has to at a public address, or by db.ssl.mode: turn "
+        "ssl on in the database; or set db.ssl.mode to disable, if the network in between is yours"
+    ),
+    "root certificate": _NO_ROOTS,
+    "weak sslmode": _NO_ROOTS,
+}
+"""By words of libpq's messages
+(https://github.com/postgres/postgres/blob/REL_18_STABLE/src/interfaces/libpq)."""
+_NOT_UTF8 = re.compile("Could not decode to UTF-8 column '(.*?)' with text")
+"""A message of Python's sqlite3."""
 _PERMANENT_WORDS = re.compile("does not exist|no such|unable to open|not a database")
 """Messages of an OperationalError that does not pass: the configuration or the file is wrong."""
 
@@ -68,8 +95,7 @@ def is_of_rows(error: DBAPIError) -> bool | None:
         return False
     original = error.orig
     if isinstance(original, sqlite3.Error):
-        # The lowest byte is the primary code. An error without a code has none in the table.
-        return _SQLITE_IS_OF_ROWS.get(getattr(original, "sqlite_errorcode", 0) & 0xFF)
+        return _SQLITE_IS_OF_ROWS.get(_sqlite_code(error))
     state = _sqlstate(error)
     if state.startswith(_ROW_CLASSES) or _is_raised_by_trigger(error):
         return True
@@ -178,19 +204,44 @@ def failure(error: Exception) -> ServiceError:
         return SignInAgain(
             "the database does not accept this instance's credentials", provider_message=message
         )
+    if found := _NOT_UTF8.search(message):
+        return Refused(
+            f"the column {found[1]} has a text that is not UTF-8; correct it in the database, or "
+            "read other columns",
+            provider_message=message,
+        )
+    if (advice := _tls_advice(error)) is not None:
+        return Refused(advice, provider_message=message)
     is_temporary = state.startswith(_TEMPORARY_CLASSES) if state else _is_temporary(error)
     if is_temporary:
         return RetryLater("the database cannot be reached, or is busy", provider_message=message)
     return Refused(f"the database refuses: {message}", provider_message=message)
 
 
+def _tls_advice(error: Exception) -> str | None:
+    """What to do about a server that does not prove who it is; None for any other error."""
+    text = str(_original(error))
+    if found := _WRONG_NAME.search(text):
+        return (
+            f"the database's certificate is for {found[1]}, and db.host is {found[2]}: set db.host "
+            "to a name that the certificate has, or db.ssl.mode to verify-ca, which does not "
+            "compare names"
+        )
+    return next((advice for words, advice in _TLS_ADVICE.items() if words in text), None)
+
+
 def _is_temporary(error: Exception) -> bool:
     """Whether an error without a SQLSTATE is transient."""
     if isinstance(error, OSError | TimeoutError):
         return True
-    if _PERMANENT_WORDS.search(message_of(error)):
+    if _PERMANENT_WORDS.search(message_of(error)) or _sqlite_code(error) == sqlite3.SQLITE_ERROR:
         return False
     return isinstance(error, OperationalError | InterfaceError) or _is_timeout(error)
+
+
+def _sqlite_code(error: Exception) -> int:
+    """The primary result code of SQLite: the lowest byte. 0 if there is none."""
+    return int(getattr(_original(error), "sqlite_errorcode", 0)) & 0xFF
 
 
 def _is_timeout(error: Exception) -> bool:

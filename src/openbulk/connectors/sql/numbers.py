@@ -127,9 +127,14 @@ def _digits_after_point(number: Decimal) -> int:
     return -exponent - zeros
 
 
+def stored_float(number: Decimal, float_digits: int) -> float:
+    """The float that is nearest to a number: of 32 bits for 9 digits, else of 64."""
+    return _as_float32(number) if float_digits == 9 else float(number)
+
+
 def _require_float(number: Decimal, limits: NumberLimits) -> None:
     digits = limits.float_digits
-    kept = float(number) if digits == 17 else _as_float32(number)
+    kept = stored_float(number, digits)
     shortest = _shortest(kept, digits)
     if number == Decimal(shortest):
         return

@@ -2,16 +2,19 @@
 
 A page takes the same time however long the table is. An OFFSET would read all rows before it
 (https://www.postgresql.org/docs/15/queries-limit.html). The page token holds the values that the
-last row is sorted by, as JSON.
+last row is sorted by, as JSON: PostgreSQL's as the texts that it writes and reads itself, so that
+no type has to be known here, and SQLite's as they are.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any, cast
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import NullType
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.numbers import NO_LIMITS
@@ -20,7 +23,7 @@ from openbulk.connectors.sql.values import (
     Column,
     Conversion,
     Kind,
-    keep_value,
+    is_beyond_64_bits,
     to_database,
     to_json,
 )
@@ -29,6 +32,8 @@ from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import Query
 
+_TEXT = Column("like", Kind.TEXT)
+"""What a pattern is."""
 _NO_ESCAPE = "\x1f"
 """For `like`: no character escapes `%` and `_`. The default would be the backslash."""
 
@@ -40,11 +45,10 @@ class _SortKey:
     sql: ColumnElement[Any]
     selected: ColumnElement[Any]
     """`sql` as a page selects it for the page token."""
-    column: Column | None = None
-    """None for a row's physical position, in a table without a key."""
-    descending: bool = False
-    bind: Callable[[Any], object] = keep_value
+    bind: Callable[[Any], ColumnElement[Any]]
     """Makes a value of the page token comparable with `sql`."""
+    is_nullable: bool = False
+    descending: bool = False
 
     def ordering(self) -> ColumnElement[Any]:
         """The ORDER BY term."""
@@ -65,20 +69,53 @@ class _SortKey:
         if self.descending:
             return self.sql < self.bind(value)
         greater = self.sql > self.bind(value)
-        if self.column is not None and self.column.is_nullable:
+        if self.is_nullable:
             return sa.or_(greater, self.sql.is_(None))
         return greater
 
 
-def _bind_ctid(value: Any) -> Any:
-    return sa.text("CAST(:ctid AS tid)").bindparams(ctid=value)
+def _cast_to(type_name: str) -> Callable[[Any], ColumnElement[Any]]:
+    """Makes a value of a type from its text, in PostgreSQL."""
+    type_ = _NamedType(type_name)
+    return lambda value: sa.cast(sa.literal(str(value), sa.Text), type_)
+
+
+class _NamedType(sa.types.UserDefinedType[Any]):
+    """A type by its name in SQL."""
+
+    cache_ok = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get_col_spec(self, **_more: Any) -> str:
+        """The name for a statement."""
+        return self.name.replace("%", "%%")
+
+
+def _bind_sqlite(value: Any) -> ColumnElement[Any]:
+    """A value as it is stored: any column can hold a value of any of SQLite's types."""
+    if isinstance(value, dict):
+        value = float(value["float"]) if "float" in value else bytes.fromhex(value["hex"])
+    if not isinstance(value, str | int | float | bytes) or is_beyond_64_bits(value):
+        raise ValueError("not a value of SQLite")
+    return sa.literal(value, NullType())
+
+
+def _sqlite_place(value: Any) -> Any:
+    """A stored value for the page token; its opposite is `_bind_sqlite`."""
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, float) and not isfinite(value):
+        return {"float": str(value)}
+    return value
 
 
 _ROWID: ColumnElement[Any] = sa.literal_column("rowid")
 _CTID: ColumnElement[Any] = sa.literal_column("ctid")
-_SQLITE_POSITION = _SortKey(_ROWID, _ROWID)
+_SQLITE_POSITION = _SortKey(_ROWID, _ROWID, _bind_sqlite)
 """https://sqlite.org/rowidtable.html"""
-_POSTGRESQL_POSITION = _SortKey(_CTID, sa.cast(_CTID, sa.Text), bind=_bind_ctid)
+_POSTGRESQL_POSITION = _SortKey(_CTID, sa.cast(_CTID, sa.Text), _cast_to("tid"))
 """https://www.postgresql.org/docs/15/ddl-system-columns.html; an update moves a row."""
 
 
@@ -104,7 +141,7 @@ class Selection:
         if self._query.where is not None:
             select = select.where(self._condition(self._query.where))
         if after is not None:
-            select = select.where(_sorts_after(self._sort_keys, self._parse_page_token(after)))
+            select = select.where(self._sorts_after(after))
         ordering = [key.ordering() for key in self._sort_keys]
         return select.order_by(*ordering).limit(self._page_size)
 
@@ -114,7 +151,10 @@ class Selection:
 
     def page_token(self, row: Sequence[Any]) -> str:
         """The token of the next page, if this is the last row of its page."""
-        return orjson.dumps(to_json(row[len(self._names) :])).decode()
+        places = row[len(self._names) :]
+        if self._is_sqlite:
+            places = list(map(_sqlite_place, places))
+        return orjson.dumps(list(places)).decode()
 
     def _choose_columns(self) -> list[str]:
         if not self._query.fields:
@@ -134,7 +174,12 @@ class Selection:
     def _sort_key(self, name: str, descending: bool = False) -> _SortKey:
         column = self._column(name)
         sql = self._table.sql.c[column.name]
-        return _SortKey(sql, sql, column, descending)
+        if self._is_sqlite:
+            # Under the type of the column, SQLAlchemy would convert what is stored.
+            stored: ColumnElement[Any] = sa.type_coerce(sql, NullType())
+            return _SortKey(sql, stored, _bind_sqlite, column.is_nullable, descending)
+        bind = _cast_to(column.type_name)
+        return _SortKey(sql, sa.cast(sql, sa.Text), bind, column.is_nullable, descending)
 
     def _column_of(self, field: str) -> Column:
         """The column that a field is, or is a part of."""
@@ -148,16 +193,15 @@ class Selection:
         except FieldError as error:
             raise BadInput(error.message) from error
 
-    def _parse_page_token(self, after: str) -> list[Any]:
+    def _sorts_after(self, after: str) -> ColumnElement[bool]:
+        """The condition for the rows after a page token. Raises BadInput."""
         try:
             values = orjson.loads(after)
-            assert isinstance(values, list)
-            pairs = list(zip(self._sort_keys, values, strict=True))
-        except (ValueError, AssertionError) as error:
-            raise BadInput("nextPage is not a token of this list") from error
-        return [
-            value if key.column is None else self._value(key.column, value) for key, value in pairs
-        ]
+            if not isinstance(values, list) or len(values) != len(self._sort_keys):
+                raise ValueError("not a token")
+            return _sorts_after(self._sort_keys, values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise not_a_page_token() from error
 
     # --- conditions ---
 
@@ -178,7 +222,8 @@ class Selection:
         if comparison.operator == "is null":
             return sql.is_(None)
         if comparison.operator == "like":
-            return self._text_of(column).like(str(comparison.values[0]), escape=_NO_ESCAPE)
+            pattern = self._value(_TEXT, comparison.values[0])
+            return self._text_of(column).like(pattern, escape=_NO_ESCAPE)
         values = [self._value(column, value) for value in comparison.values]
         if comparison.operator == "in":
             return sql.in_(values)
@@ -207,6 +252,11 @@ class Selection:
             return to_database(unbounded, value, Conversion(is_sqlite=self._is_sqlite))
         except FieldError as error:
             raise BadInput(error.message) from error
+
+
+def not_a_page_token() -> BadInput:
+    """The error for a page token that openbulk has not made for this list."""
+    return BadInput("nextPage is not a token of this list")
 
 
 def _sorts_after(keys: Sequence[_SortKey], values: Sequence[Any]) -> ColumnElement[bool]:

@@ -67,7 +67,7 @@ class RowMapper:
 
     def row(self, record: Record) -> Row:
         """The row of a record. Raises FieldError."""
-        values = self._values(record.values)
+        values = self.values_of(record.values)
         computed = {
             name: values.pop(name)
             for name in self.table.computed_columns
@@ -85,7 +85,7 @@ class RowMapper:
             values.pop(name, None)
         return Row(record.row, values, computed=computed)
 
-    def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
+    def values_of(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """A record's values by column. Raises FieldError."""
         values: dict[str, Any] = {}
         for name, value in record.items():

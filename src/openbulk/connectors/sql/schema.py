@@ -9,13 +9,19 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import NoReferenceError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoReferenceError
 from sqlalchemy.types import NullType
 
 from openbulk.connectors.base import Features
 from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.connectors.sql.numbers import NO_LIMITS, NumberLimits
 from openbulk.connectors.sql.type_names import TypeNames, sqlite_types, type_names
+from openbulk.connectors.sql.unique_keys import (
+    UniqueKey,
+    UniqueKeys,
+    no_unique_keys,
+    unique_keys,
+)
 from openbulk.connectors.sql.values import Column, Kind, to_json
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Action
@@ -89,6 +95,7 @@ class Table:
     references: Sequence[Reference] = ()
     referring: Sequence[str] = ()
     """The tables that refer to it, each with the columns that do: `orders (customer_id)`."""
+    unique_keys: Sequence[UniqueKey] = ()
 
     @property
     def name(self) -> str:
@@ -193,26 +200,52 @@ def require_schema(connection: sa.Connection, schema: str) -> None:
 
 def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
     """All tables of a schema by name, except openbulk's own."""
+    dialect = _DIALECTS[connection.dialect.name]
     metadata = sa.MetaData(schema=schema)
-    metadata.reflect(connection)
-    # Reflection follows foreign keys into other schemas.
+    dialect.reflect(connection, metadata)
+    names = dialect.type_names(connection, schema)
+    # Reflection follows foreign keys into other schemas. A table that was changed while it was
+    # described has columns without a type: it is described anew with the next look.
     tables = [
         table
         for table in metadata.tables.values()
-        if table.schema == schema and table.name != WRITES
+        if table.schema == schema
+        and table.name != WRITES
+        and all((table.name, column.name) in names for column in table.columns)
     ]
     tables.sort(key=lambda table: table.name)
-    dialect = _DIALECTS[connection.dialect.name]
-    names = dialect.type_names(connection, schema)
+    keys = dialect.unique_keys(connection, schema)
     references = {table: _references_of(table) for table in metadata.tables.values()}
     return {
         str(table.name): replace(
             _table(table, names, dialect),
             references=references[table],
             referring=_tables_referring_to(table, references),
+            unique_keys=keys.get(table.name, ()),
         )
         for table in tables
     }
+
+
+def _reflect_postgresql(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    metadata.reflect(connection)
+
+
+def _reflect_sqlite(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    """Describe all tables but those that SQLite itself cannot use.
+
+    It takes a foreign key of other columns than those that it refers to, and a table of a module
+    that this process does not have, and complains once the table is used.
+    """
+    # A table that is referred to may not exist (https://sqlite.org/foreignkeys.html, section 3).
+    for name in sa.inspect(connection).get_table_names():
+        try:
+            metadata.reflect(connection, only=[name], resolve_fks=False)
+        except DBAPIError as error:
+            if "no such module" not in str(error.orig):
+                raise
+        except ArgumentError:
+            continue
 
 
 def _references_of(table: sa.Table) -> list[Reference]:
@@ -321,6 +354,7 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
         is_zoned=bool(getattr(type_, "timezone", False)),
         choices=tuple(getattr(type_, "enums", ())),
         is_padded=name.is_padded,
+        is_plain_text=isinstance(type_, _PLAIN_TEXTS) and name.is_deterministic,
         numbers=_limits_of(item, name.modifiers),
         has_binary_items=kind is Kind.LIST and isinstance(item, sa.LargeBinary),
         comment=column.comment,
@@ -331,6 +365,7 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
     )
 
 
+_PLAIN_TEXTS = (sa.TEXT, sa.VARCHAR, sa.CHAR, sa.Enum, postgresql.CITEXT)
 _MODIFIERS = {
     Kind.TEXT: ("length",),
     Kind.MOMENT: ("second_digits",),
@@ -395,14 +430,18 @@ def _sqlite_column(column: sa.Column[Any], names: TypeNames) -> Column:
 class _Dialect:
     """How the tables of one kind of database are described."""
 
+    reflect: Callable[[sa.Connection, sa.MetaData], None]
     type_names: Callable[[sa.Connection, str | None], TypeNames]
+    unique_keys: Callable[[sa.Connection, str | None], UniqueKeys]
     column: Callable[[sa.Column[Any], TypeNames], Column]
     loosen_types: Callable[[sa.Table, Mapping[str, Column]], None]
 
 
 _DIALECTS: Mapping[str, _Dialect] = {
-    "postgresql": _Dialect(type_names, _column, _loosen_types),
-    "sqlite": _Dialect(sqlite_types, _sqlite_column, _loosen_sqlite_types),
+    "postgresql": _Dialect(_reflect_postgresql, type_names, unique_keys, _column, _loosen_types),
+    "sqlite": _Dialect(
+        _reflect_sqlite, sqlite_types, no_unique_keys, _sqlite_column, _loosen_sqlite_types
+    ),
 }
 
 

@@ -63,7 +63,7 @@ class SqliteStatements:
         table, names = self._table, columns_of(self._table, rows)
         keys = ", ".join(map(self._quote, table.key))
         if not names:
-            return [await self._insert_defaults(keys) for _ in rows]
+            return [await self._insert_defaults(row, keys) for row in rows]
         into = f"INSERT INTO {self._name} ({', '.join(map(self._quote, names))}) VALUES "
         places = f"({', '.join('?' * len(names))})"
         values = [tuple(row.values.get(name) for name in names) for row in rows]
@@ -97,13 +97,16 @@ class SqliteStatements:
             keys.sort()
         return list(map(id_text, keys))
 
-    async def _insert_defaults(self, keys: str) -> str | None:
+    async def _insert_defaults(self, row: Row, keys: str) -> str | None:
         statement = f"INSERT INTO {self._name} DEFAULT VALUES"
         if not keys:
-            await self._execute(statement, ())
+            result = await self._execute(statement, ())
+            _require_all(result.rowcount, [row])
             return None
         result = await self._execute(f"{statement} RETURNING {keys}", ())
-        return id_text(next(iter(result)))
+        made = [id_text(key) for key in result]
+        _require_all(len(made), [row])
+        return made[0]
 
     async def update(
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]

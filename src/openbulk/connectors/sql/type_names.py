@@ -5,9 +5,11 @@ SQLAlchemy's reflection turns them into its own, and an unknown one into none at
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class TypeName:
     """The name of its collation, quoted; None for the database's own."""
     default: str | None = None
     """The expression of the column's default, or of its domain's."""
+    is_deterministic: bool = True
+    """Whether its collation takes texts for equal only if they have the same characters."""
 
     @property
     def modifiers(self) -> tuple[int, ...]:
@@ -68,8 +72,13 @@ def type_names(connection: sa.Connection, schema: str | None) -> dict[tuple[str,
 
 def sqlite_types(connection: sa.Connection, _schema: str | None) -> dict[tuple[str, str], TypeName]:
     """The types of all columns of a file of SQLite."""
-    rows = connection.execute(_SQLITE)
-    return {(table, column): TypeName(type_ or "") for table, column, type_ in rows}
+    found: dict[tuple[str, str], TypeName] = {}
+    for (table,) in connection.execute(_SQLITE_TABLES).all():
+        # A table of a module that this process does not have cannot be described.
+        with suppress(DBAPIError):
+            columns = connection.execute(_SQLITE_COLUMNS, {"name": table})
+            found.update(((table, column), TypeName(type_ or "")) for column, type_ in columns)
+    return found
 
 
 def schema_version(connection: sa.Connection, schema: str | None) -> tuple[object, ...]:
@@ -97,6 +106,8 @@ _CATALOG_VERSION = sa.text(
             FROM pg_constraint o JOIN tables ON tables.oid = o.conrelid),
            (SELECT sum(CAST(CAST(d.xmin AS text) AS bigint))
             FROM pg_attrdef d JOIN tables ON tables.oid = d.adrelid),
+           (SELECT sum(CAST(CAST(i.xmin AS text) AS bigint))
+            FROM pg_index i JOIN tables ON tables.oid = i.indrelid),
            (SELECT count(*) FROM pg_enum)
     """
 )
@@ -109,7 +120,8 @@ _POSTGRESQL = sa.text(
                 ELSE format_type(a.atttypid, a.atttypmod) END,
            CASE WHEN a.attcollation NOT IN (0, t.typcollation)
                 THEN quote_ident(n.nspname) || '.' || quote_ident(o.collname) END,
-           coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault)
+           coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault),
+           coalesce(CAST(to_jsonb(o) ->> 'collisdeterministic' AS boolean), true)
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid
     JOIN pg_namespace s ON s.oid = c.relnamespace AND s.nspname = :schema
@@ -120,10 +132,5 @@ _POSTGRESQL = sa.text(
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
     """
 )
-_SQLITE = sa.text(
-    """
-    SELECT m.name, p.name, p.type
-    FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p
-    WHERE m.type IN ('table', 'view')
-    """
-)
+_SQLITE_TABLES = sa.text("SELECT name FROM sqlite_master WHERE type = 'table'")
+_SQLITE_COLUMNS = sa.text("SELECT name, type FROM pragma_table_xinfo(:name)")

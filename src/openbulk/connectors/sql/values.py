@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from itertools import chain
 from math import isfinite
 from types import MappingProxyType
 from typing import Any
@@ -75,6 +76,9 @@ class Column:
     """With its length or precision."""
     collation: str | None = None
     """The name of its collation in SQL, if it is not the database's own."""
+    is_plain_text: bool = False
+    """Texts are equal if they have the same characters, but for their case and blanks at the end.
+    """
     makes_numbers_of_texts: bool = False
     """In SQLite: a text that looks like a number is stored as that number."""
 
@@ -323,17 +327,21 @@ def _require_kept_items(items: Iterable[Any], limits: NumberLimits) -> None:
             require_kept_decimal(parse_decimal(item), limits)
 
 
-def _parse_hstore(value: Any, _column: Column, _conversion: Conversion) -> Any:
+def _parse_hstore(value: Any, column: Column, _conversion: Conversion) -> Any:
     """Pairs from JSON, or the text of PostgreSQL's own form: `"size"=>"L"`.
 
     The pairs are no `dict`, so that they are not taken for a JSON document.
     """
     if isinstance(value, str) and not value.lstrip().startswith("{"):
+        _require_characters(column, value)
         return value
-    pairs = decode_json(value) if isinstance(value, str) else value
-    if not isinstance(pairs, Mapping):
+    given = decode_json(value) if isinstance(value, str) else value
+    if not isinstance(given, Mapping):
         raise TypeError
-    return MappingProxyType({name: _hstore_text(one) for name, one in pairs.items()})
+    pairs = {name: _hstore_text(one) for name, one in given.items()}
+    for text in chain(pairs, filter(None, pairs.values())):
+        _require_characters(column, text)
+    return MappingProxyType(pairs)
 
 
 def _hstore_text(value: Any) -> str | None:
@@ -443,14 +451,15 @@ def _to_sqlite(column: Column, value: Any) -> Any:
 
     Dates and times are text in ISO 8601, those with an offset in UTC. Raises FieldError.
     """
-    if isinstance(value, Decimal | float) or _is_beyond_64_bits(value):
+    if isinstance(value, Decimal | float) or is_beyond_64_bits(value):
         return _number_to_sqlite(column, Decimal(str(value)))
     if column.makes_numbers_of_texts and isinstance(value, str):
         _require_kept_text(column, value)
     return _TO_SQLITE.get(column.kind, keep_value)(value)
 
 
-def _is_beyond_64_bits(value: Any) -> bool:
+def is_beyond_64_bits(value: Any) -> bool:
+    """Whether a value is an integer that SQLite does not hold."""
     return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 

@@ -1,16 +1,9 @@
 """Turns a job's rows into records, and tracks which rows have an outcome."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from openbulk.connectors.base import Features
-from openbulk.domain.records import (
-    Action,
-    Outcome,
-    Record,
-    Target,
-    value_at,
-)
+from openbulk.domain.records import Action, Outcome, Target, value_at
 from openbulk.engine.slices.row_states import RowState, RowStates
 
 
@@ -25,30 +18,6 @@ def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
         if value is not None:
             return f"{target.identifier_field}={value}"
     return f"{target.run}:{row}"
-
-
-def ordering_columns(target: Target, features: Features) -> Mapping[str, str]:
-    """The fields by which records are ordered, each with the identifier that its value is."""
-    identifiers = dict.fromkeys(filter(None, [target.identifier_field, *features.identifiers]))
-    return {**{name: name for name in identifiers}, **features.references}
-
-
-def ordering_keys(columns: Mapping[str, str], record: Record) -> Set[str]:
-    """The keys by which a record is ordered: those that share one are sent one after another."""
-    values = record.values
-    keys = {
-        f"{identifier}={value}"
-        for name, identifier in columns.items()
-        if (value := value_at(values, name)) not in (None, "")
-    }
-    return keys or {record.key}
-
-
-def ordering_keys_of(columns: Mapping[str, str], batch: Sequence[Record]) -> Set[str]:
-    """The ordering keys of a batch. None without columns: then each record has a key of its own."""
-    if not columns:
-        return frozenset()
-    return {key for record in batch for key in ordering_keys(columns, record)}
 
 
 class Progress:

@@ -7,12 +7,12 @@ However it ends, calls in flight are finished and their outcomes are recorded.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
-from openbulk.connectors.base import Connector, Features
+from openbulk.connectors.base import Connector, Features, OrderingKeys
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.fields import FieldError
@@ -35,11 +35,8 @@ from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fai
 from openbulk.engine.slices.job_records import FileRecords
 from openbulk.engine.slices.lost_answers import complete_outcomes, look_up
 from openbulk.engine.slices.native_import import NativeImport
-from openbulk.engine.slices.progress import (
-    Progress,
-    ordering_columns,
-    ordering_keys_of,
-)
+from openbulk.engine.slices.ordering import keys_of_batch, ordering_keys_of
+from openbulk.engine.slices.progress import Progress
 from openbulk.engine.slices.record_reader import Batch, RecordReader
 from openbulk.engine.slices.row_states import RowState
 from openbulk.engine.slices.waiting import WaitingRecords
@@ -84,7 +81,8 @@ class UploadSlice:
             is_typed=not names_are_paths,
         )
         self._features = Features()
-        self._ordering: Mapping[str, str] = {}
+        self._ordering: OrderingKeys | None = None
+        """Makes the keys by which records are ordered; None as long as none can be sent."""
         self._fields: RecordFields | None = None
         """None as long as no record can be sent."""
         self._names_are_paths = names_are_paths
@@ -154,7 +152,7 @@ class UploadSlice:
         except FieldError as error:
             return error.message
         self._target = replace(self._target, identifier_field=columns.identifier)
-        self._ordering = ordering_columns(self._target, self._features)
+        self._ordering = ordering_keys_of(self._target, self._features)
         dates = DateFields(schema)
         signs = await signs_of(self._files, self._job.upload.file) if dates else {}
         self._fields = RecordFields(
@@ -227,9 +225,10 @@ class UploadSlice:
         batches: AsyncIterator[Batch],
     ) -> None:
         limiter = ConcurrencyLimiter(features)
+        assert self._ordering is not None
         try:
             async for batch in batches:
-                keys = ordering_keys_of(self._ordering, batch.records)
+                keys = keys_of_batch(self._ordering, batch.records)
                 await limiter.acquire(batch.size)
                 if self._ending:
                     return
