@@ -147,9 +147,12 @@ class TestLinksInTheBody(CustomTests):
         return paged(export_of(f"{url}/link"), "link", "", "body.next")
 
 
-class TestLinksInAHeader(CustomTests):
+class TestLinksInAHeaderAndNoFields(CustomTests):
+    good = ({"email": "ann@example.com"}, {"email": "bob@example.com"}, {"email": "c@example.com"})
+
     def export(self, url: str) -> dict[str, Any]:
-        return paged(export_of(f"{url}/header"), "cursor", "", "header.Link")
+        export = export_of(f"{url}/header", objects=[])
+        return paged(export, "cursor", "", "header.Link")
 
 
 class TestACursorInAnAddress(CustomTests):
@@ -895,3 +898,22 @@ async def test_a_check_that_the_export_names_is_the_one_that_is_made(
     export["resources"][5] = resource()
     export["resources"][0]["vendorPath"] = "/nowhere"
     await connect(export, http).check()
+
+
+@pytest.mark.parametrize("value", ["a\r\nHost: evil", "caf\u00e9", "a\tb"])
+def test_a_value_that_no_header_can_have_is_refused(
+    http: aiohttp.ClientSession, value: str
+) -> None:
+    with pytest.raises(BadInput, match=r"api\.key cannot be sent in the header X-Api-Key"):
+        connect(export_of(), http, api_key=value)
+    export = export_of()
+    export["parameters"].append(
+        {
+            "name": f"{value} ${{configuration.oauth.user.token}}",
+            "type": "value",
+            "vendorName": "Authorization",
+            "vendorType": "header",
+        }
+    )
+    with pytest.raises(BadInput, match="cannot be sent in the header Authorization"):
+        connect(export, http)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from openbulk.connectors.base import ConnectionContext, Connector, OAuth, Setting
 from openbulk.connectors.custom.connector import CustomConnector
-from openbulk.connectors.custom.description import Description, SignInKind, Value
+from openbulk.connectors.custom.description import ACCESS_TOKEN, Description, SignInKind, Value
 from openbulk.connectors.custom.export import BASE_URL
 from openbulk.connectors.custom.service import Service
 from openbulk.connectors.custom.sign_in import (
@@ -75,11 +75,15 @@ def _options_of(description: Description) -> list[Option]:
 
 
 def _require_header_values(description: Description, configuration: Mapping[str, str]) -> None:
-    """Raise BadInput for an entry in a header that no header can have."""
-    for one in description.objects.values():
-        for call in one.calls.values():
-            for name, value in call.headers.items():
-                _require_header_value(name, value, configuration)
+    """Raise BadInput for a value in a header that no header can have."""
+    calls = [call for one in description.objects.values() for call in one.calls.values()]
+    calls += filter(None, [description.check])
+    # Most calls of an export have the same headers.
+    headers = {(name, value) for call in calls for name, value in call.headers.items()}
+    sign_in = description.sign_in
+    for name, value in sorted(headers, key=str):
+        _require_header_value(name, value, configuration)
+    _require_header_value(sign_in.token_header, Value(sign_in.token_value), {ACCESS_TOKEN: "x"})
 
 
 def _require_header_value(name: str, value: Value, configuration: Mapping[str, str]) -> None:

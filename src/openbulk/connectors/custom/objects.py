@@ -121,7 +121,7 @@ class ObjectReader:
                 properties.setdefault(name, field)
         sends_id = any(id_field in schema["properties"] for schema in of_writes)
         if not properties:
-            return {"type": "object", "additionalProperties": {}}, sends_id
+            return {"type": "object", "properties": {}, "additionalProperties": {}}, sends_id
         if id_field is not None and id_field not in properties:
             properties = {id_field: {}, **properties}
         if id_field is not None and not sends_id:
