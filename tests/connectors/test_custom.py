@@ -8,6 +8,8 @@ from typing import Any
 import aiohttp
 import aiohttp.web
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from custom_connector.service import Service
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext, Connector
@@ -28,7 +30,7 @@ from openbulk.domain.errors import (
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.notify.egress import guarded_connector
-from openbulk.testing.connectors import Connect, ConnectorTests, record, send
+from openbulk.testing.connectors import Connect, ConnectorTests, check_schema, record, send
 from support import Serve, forget
 
 EXPORT = Path(__file__).parents[2] / "examples" / "custom_connector" / "acmecrm.json"
@@ -648,6 +650,21 @@ def test_a_call_that_would_mean_something_else_is_left_out(
     assert list(read_export(export).objects) == ["contacts"]
 
 
+def test_calls_of_one_object_name_the_parts_of_its_path_alike() -> None:
+    """A record's id would else go where that of another belongs."""
+    export = export_of()
+    paths = ("/teams/{id}/notes", "/teams/{team}/notes/{id}", "/teams/{id}/notes/{id}")
+    export["resources"] = [resource(path=path, vendorPath=path) for path in paths]
+    export["resources"] += [resource(), resource()]
+    assert left_out(export) == {
+        "resources[1]": "GET teams/{team}/notes: resources[0] has other names in this path; "
+        "use the same",
+        "resources[2]": "GET /teams/{id}/notes/{id}: two parts of its path have the same name",
+        "resources[4]": "GET things: resources[3] describes this call already",
+    }
+    assert list(read_export(export).objects) == ["notes", "things"]
+
+
 def test_a_parameter_that_is_not_needed_costs_itself_alone() -> None:
     export = export_of()
     export["resources"][5] = resource(
@@ -917,3 +934,54 @@ def test_a_value_that_no_header_can_have_is_refused(
     )
     with pytest.raises(BadInput, match="cannot be sent in the header Authorization"):
         connect(export, http)
+
+
+# --- any change of an export ---
+
+
+def places_in(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The places of all values inside a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for key, inner in items:
+        found.append((*place, key))
+        if isinstance(inner, dict | list):
+            found += places_in(inner, (*place, key))
+    return found
+
+
+PLACES = places_in(export_of())
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(max_size=20),
+    st.sampled_from(["{id}", "${configuration.x}", "/a/{b}", "body.x?y", "https://x{", "..", "|"]),
+    st.lists(st.one_of(st.none(), st.text(max_size=3), st.dictionaries(st.text(), st.none()))),
+    st.dictionaries(st.sampled_from(["name", "type", "key", "fields"]), st.text(max_size=5)),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(PLACES), ANYTHING), min_size=1, max_size=3))
+def test_any_export_is_read_or_refused_with_a_sentence(
+    changes: list[tuple[tuple[Any, ...], Any]],
+) -> None:
+    export = export_of()
+    for (*parents, last), value in changes:
+        place: Any = export
+        try:
+            for key in parents:
+                place = place[key]
+            place[last] = value
+        except (TypeError, KeyError, IndexError):
+            continue
+    try:
+        provider = CustomProvider(read_export(export))
+    except BadInput as error:
+        assert error.message
+        return
+    without_secrets(export)
+    for one in provider.description.objects.values():
+        check_schema(one.schema, one.name)

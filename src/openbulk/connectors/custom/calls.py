@@ -134,6 +134,8 @@ class CallReader:
         path, id_name = _object_path(text_in(resource, "path", place))
         operation = _operation(method, id_name)
         given = [*placeholders_in(path), *filter(None, [id_name])]
+        if len(set(given)) < len(given):
+            raise Undoable("two parts of its path have the same name")
         call = self._call(resource, place, operation, given)
         if path in _OURS or path.split("/")[0] in _OURS:
             if path == "ping" and self.check is None and not call.path_parameters:

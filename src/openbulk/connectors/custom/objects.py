@@ -34,11 +34,15 @@ class ObjectReader:
         by_path: dict[str, dict[Operation, DescribedCall]] = {}
         for one in calls:
             of_path = by_path.setdefault(_shape(one.path), {})
+            first = next(iter(of_path.values()), one)
             if one.operation in of_path:
-                first = of_path[one.operation].place
-                self._leave_out(one, f"{first} describes this call already")
-                continue
-            of_path[one.operation] = one
+                place = of_path[one.operation].place
+                self._leave_out(one, f"{place} describes this call already")
+            elif one.path != first.path:
+                # Callers give each parameter of an object once, under one name.
+                self._leave_out(one, f"{first.place} has other names in this path; use the same")
+            else:
+                of_path[one.operation] = one
         names = _names(by_path)
         return {names[path]: self._object(names[path], made) for path, made in by_path.items()}
 
