@@ -28,6 +28,7 @@ import quota  # noqa: E402
 import recovery  # noqa: E402
 import sizes  # noqa: E402
 import ten_rows  # noqa: E402
+import worst  # noqa: E402
 from figures import Figure  # noqa: E402
 
 MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
@@ -42,6 +43,7 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
     "ingest": ingest.measure,
     "download": download.measure,
     "growth": growth.measure,
+    "worst": worst.measure,
 }
 
 

@@ -1,13 +1,14 @@
 """Fixtures for every test: real servers and sandboxes on loopback, each a process of its own."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from support.harness import Processes
+from support.harness import Process, Processes, Server, request
 from support.postgres import (
     NAMED,
     Cluster,
@@ -30,6 +31,43 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     """Starts processes, and ends those that still run when the test is over."""
     with Processes(tmp_path) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Starts what all tests share. A start takes seconds."""
+    with Processes(tmp_path_factory.mktemp("shared")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def shared_server(shared: Processes) -> Server:
+    """A server for tests that stop nothing, and look at nothing but instances of their own."""
+    return shared.server()
+
+
+@pytest.fixture
+def shared_memory(shared_server: Server) -> Server:
+    """An instance of Memory on the shared server, in a space of its own."""
+    return shared_server.instance("memory", {"space": uuid.uuid4().hex})
+
+
+@pytest.fixture(scope="session")
+def shared_eloqua(shared: Processes) -> Process:
+    """A sandbox of Eloqua for tests that look at nothing but records of their own."""
+    return shared.sandbox("eloqua")
+
+
+@pytest.fixture(scope="session")
+def _google(shared: Processes) -> Process:
+    return shared.sandbox("google")
+
+
+@pytest.fixture
+def shared_google(_google: Process) -> Process:
+    """A sandbox of Google for tests that do not stop it; each finds it empty."""
+    assert request("POST", f"{_google.url}/sandbox/reset").status == 200
+    return _google
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.exact_json import decode_json, encode_json, pack_line, unpack_line
+from openbulk.exact_json import (
+    MAX_VALUES,
+    decode_json,
+    encode_json,
+    has_few_values,
+    pack_line,
+    unpack_line,
+)
 
 DIGITS = st.from_regex(
     r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?", fullmatch=True
@@ -72,3 +79,25 @@ def test_a_line_ends_in_a_blank_only_if_a_number_needs_care() -> None:
     assert pack_line({"a": Decimal("1.50")}) == b'{"a":1.50} '
     assert json.loads(pack_line({"a": Decimal("1.50")})) == {"a": 1.5}
     assert pack_line({"a": Decimal("1.50"), "b": {1}}, default=str) == b'{"a":1.50,"b":"{1}"} '
+
+
+MANY = MAX_VALUES + 10
+
+
+@pytest.mark.parametrize(
+    ("text", "is_few"),
+    [
+        ('{"a": "' + ",:[{" * MANY + '"}', True),
+        ('{"a": "' + '\\",' * MANY, True),  # the beginning of a text
+        ('{"a": [' + "[]," * (MAX_VALUES - 10) + "[]]}", True),
+        ('{"a": [' + "[]," * MANY + "[]]}", False),
+        ('{"a": [' + "1," * MANY + "1]}", False),
+        ('{"a": ' + "[" * MANY, False),
+        ("{" + '"a":1,' * (MANY // 2) + '"a":1}', False),
+    ],
+)
+def test_the_values_of_a_record_are_counted_and_not_the_marks_in_its_texts(
+    text: str, is_few: bool
+) -> None:
+    for form in (text, text.encode()):
+        assert has_few_values(form) is is_few

@@ -336,6 +336,7 @@ def _services(
 ) -> Services:
     database, accounts = opened.engine, opened.accounts
     ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
+    deliveries = Deliveries(database)
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
     queue = _lane_queue(settings, name)
@@ -358,7 +359,7 @@ def _services(
 
     engine = Engine(
         ledger=ledger,
-        deliveries=Deliveries(database),
+        deliveries=deliveries,
         runs=runs,
         schedules=schedules,
         files=files,
@@ -380,6 +381,7 @@ def _services(
         accounts=accounts,
         sealer=opened.sealer,
         ledger=ledger,
+        deliveries=deliveries,
         runs=runs,
         schedules=schedules,
         files=files,

@@ -6,11 +6,12 @@ leaves the precision of numbers to the reader.
 """
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any
+from typing import Any, AnyStr
 
 import orjson
 
@@ -21,6 +22,12 @@ SAFE_CHARACTERS = 18
 _SHOWN_DIGITS = 40
 MAX_DEPTH = 200
 """Levels of objects and lists. orjson, which writes them, ends at 254."""
+
+MAX_VALUES = 200_000
+"""Values of a record, and names in it: a larger one would take the server's memory, and no service
+takes it. An empty object has two bytes, and takes 72 in memory."""
+_TEXTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)', re.DOTALL)
+_TEXTS_IN_BYTES = re.compile(_TEXTS.pattern.encode(), re.DOTALL)
 
 Default = Callable[[Any], Any]
 """Replaces a value that JSON does not have; raises TypeError if it cannot."""
@@ -115,6 +122,28 @@ def is_deeper(value: Any, levels: int) -> bool:
         if not level:
             return False
     return bool(level)
+
+
+def has_few_values(text: str | bytes, begin: int = 0) -> bool:
+    """Whether the JSON of a record, or its beginning, has at most `MAX_VALUES` values and names."""
+    if len(text) - begin <= MAX_VALUES or _count_marks(text, begin) <= MAX_VALUES:
+        return True
+    if isinstance(text, bytes):
+        return _count_marks(_TEXTS_IN_BYTES.sub(b"", text[begin:]), 0) <= MAX_VALUES
+    return _count_marks(_TEXTS.sub("", text[begin:]), 0) <= MAX_VALUES
+
+
+def _count_marks(text: str | bytes, begin: int) -> int:
+    """How many marks a text has that come with a value or a name, also inside of texts."""
+    if isinstance(text, bytes):
+        return _count_of(text, begin, (b",", b":", b"[", b"{"), (b"[]", b"{}"))
+    return _count_of(text, begin, (",", ":", "[", "{"), ("[]", "{}"))
+
+
+def _count_of(text: AnyStr, begin: int, marks: Sequence[AnyStr], empty: Sequence[AnyStr]) -> int:
+    # The mark of an empty list is the one before it.
+    count = sum(text.count(mark, begin) for mark in marks)
+    return count - sum(text.count(both, begin) for both in empty)
 
 
 def _refuse_constant(name: str) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing_extensions import Buffer
 
 from openbulk.domain.errors import KeyMissing, SealBroken
 
@@ -53,9 +54,11 @@ class Sealer:
         ciphertext = self._ciphers[self.key_id].encrypt(nonce, plain, context.encode())
         return self.key_id + nonce + ciphertext
 
-    def open(self, sealed: bytes, context: str) -> bytes:
+    def open(self, sealed: Buffer, context: str) -> bytes:
         """The bytes that were sealed for this place. Raises SealBroken, KeyMissing."""
-        cipher = self._ciphers.get(sealed[:_KEY_ID_BYTES])
+        # A view: a slice of bytes would be a second copy of a large file.
+        sealed = memoryview(sealed)
+        cipher = self._ciphers.get(bytes(sealed[:_KEY_ID_BYTES]))
         if cipher is None:
             raise KeyMissing(
                 f"{context} was sealed with a master key that this server no longer has"

@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     memory_connector: bool = Field(
         False,
         description="Offer the element memory, which keeps records in the server's own memory: "
-        "for trials and tests. Each organization has up to 100 MB.",
+        "for trials and tests. It has room for 100 MB.",
     )
     max_upload_bytes: int = Field(
         6 * 1024**3, gt=0, description="Maximum size of an uploaded file, in bytes."

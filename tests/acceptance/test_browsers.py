@@ -22,3 +22,31 @@ def test_a_page_of_another_origin_may_call_and_read_the_headers(processes: Proce
         assert answer.headers["access-control-allow-origin"] == "*"
         assert "Elements-Next-Page-Token" in answer.headers["access-control-expose-headers"]
         assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_a_browser_neither_runs_nor_keeps_an_answer(processes: Processes) -> None:
+    """Whatever it is: records, a file of somebody, an error."""
+    server = processes.server().instance("memory")
+    server.done("records", b"name\n<script>alert(1)</script>\n")
+    job = server.call("POST", "/bulk/download", json_body={"objectName": "records"}).json["id"]
+    server.finished(job)
+    answers = {
+        path: server.call("GET", path, headers={"Accept": accept})
+        for path, accept in (
+            ("/records", "*/*"),
+            (f"/bulk/{job}/records", "text/csv"),
+            ("/bulk/jobs/no/such/<script>", "text/html"),
+        )
+    }
+    answers["/healthz"] = request("GET", f"{server.process.url}/healthz")
+    answers["a path that is too long"] = server.call("GET", f"/{'a' * 20_000}")
+    for path, answer in answers.items():
+        headers = answer.headers
+        assert "html" not in headers["content-type"], path
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert headers["cache-control"] == "no-store", path
+        assert headers["referrer-policy"] == "no-referrer", path
+        policy = headers["content-security-policy"]
+        assert policy == "default-src 'none'; base-uri 'none'; frame-ancestors 'none'", path
+    file = answers[f"/bulk/{job}/records"]
+    assert file.headers["content-disposition"].startswith("attachment;")

@@ -453,3 +453,16 @@ def test_random_series_happen_when_another_library_says(
     other = open_account(*started, "copy@example.com")
     assert other.problems(other.send(copy)) == []
     assert other.occurrences() == theirs
+
+
+def test_a_file_without_its_change_of_all_later_dates_takes_it_back(account: Account) -> None:
+    """No date happens twice, and the status of the job names what was removed."""
+    split = (CASES / "this-and-future.ics").read_bytes()
+    head, series, _ = split.split(b"BEGIN:VEVENT")
+    whole = head + b"BEGIN:VEVENT" + series + b"END:VCALENDAR\r\n"
+    for file in (split, whole, split, whole):
+        status = account.send(file, "upsert")
+        assert account.problems(status) == []
+        assert account.occurrences() == occurrences_by_library(file)
+    removed = "its later parts were removed from the calendar: 2026-06-11"
+    assert removed in status["infoMessage"], status

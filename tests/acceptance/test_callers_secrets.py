@@ -81,8 +81,26 @@ def test_an_address_that_tries_secrets_is_stopped(processes: Processes) -> None:
     assert server.call("GET", "/instances").status == 200
     log = server.process.log()
     assert log.count("too many wrong secrets") == 1
-    assert "address=127.0.0.1" in log
+    assert log.count("wrong secret ") == 19
+    assert log.count("address=127.0.0.1") == 20
     assert "wrong-secret" not in log
     metrics = server.metrics()
     assert 'openbulk_wrong_secrets_total{answer="refused"} 20.0' in metrics
     assert 'openbulk_wrong_secrets_total{answer="throttled"} 2.0' in metrics
+
+
+def test_behind_a_proxy_the_address_is_the_one_that_the_proxy_saw(processes: Processes) -> None:
+    """What a caller writes into `X-Forwarded-For` comes before it, and changes nothing."""
+    server = processes.server()
+
+    def status(number: int, address: str) -> int:
+        headers = {
+            "Authorization": f"User wrong-secret-{number:03}, Organization any",
+            "X-Forwarded-For": f"198.51.100.{number}, {address}",
+        }
+        return request("GET", f"{server.process.url}{BASE_PATH}/instances", headers=headers).status
+
+    assert [status(number, "203.0.113.7") for number in range(21)] == [401] * 20 + [429]
+    assert status(22, "203.0.113.8") == 401
+    log = server.process.log()
+    assert (log.count("address=203.0.113.7"), log.count("address=198.51.100.")) == (20, 0)

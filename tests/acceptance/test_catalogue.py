@@ -2,12 +2,12 @@
 
 import pytest
 
-from support.harness import Processes, Server
+from support.harness import Process, Server
 
 
 @pytest.fixture
-def server(processes: Processes) -> Server:
-    return processes.server()
+def server(shared_server: Server) -> Server:
+    return shared_server
 
 
 def test_hubs_and_elements_are_listed(server: Server) -> None:
@@ -39,11 +39,10 @@ def test_hubs_and_elements_are_listed(server: Server) -> None:
 
 
 def test_an_element_says_what_can_be_done_with_each_object_of_the_instance_that_asks(
-    server: Server, processes: Processes
+    server: Server, shared_eloqua: Process
 ) -> None:
     """For an instance of another element, or a service that is away, the objects are absent."""
-    sandbox = processes.sandbox("eloqua")
-    instance = server.eloqua(sandbox)
+    instance = server.eloqua(shared_eloqua)
     metadata = instance.call("GET", "/elements/eloqua/metadata").json
     objects = {one["name"]: one["bulk"] for one in metadata["resources"]}
     assert objects["contact"] == {

@@ -1,5 +1,6 @@
 """Callers that only hold connections stop nobody."""
 
+import re
 import resource
 import socket
 import time
@@ -136,6 +137,31 @@ def test_a_head_that_no_client_sends_is_refused(
         answer = connection.makefile("rb").read().decode()
     assert answer.startswith(f"HTTP/1.1 {status} ")
     assert says in answer
+
+
+@pytest.mark.parametrize(
+    ("lengths", "statuses"),
+    [
+        ("Content-Length: 0\r\nContent-Length: 30", [b"400"]),
+        ("Content-Length: 0, 30", [b"400"]),
+        ("Content-Length: +0", [b"400"]),
+        ("Transfer-Encoding: chunked, identity", [b"400"]),
+        # The chunks count (RFC 9112, section 6.3). They end before the second request.
+        ("Content-Length: 60\r\nTransfer-Encoding: chunked", [b"405", b"200"]),
+    ],
+)
+def test_a_request_has_one_length(
+    module_server: Server, lengths: str, statuses: list[bytes]
+) -> None:
+    """A proxy and openbulk must not see two requests in different places."""
+    address = urllib.parse.urlsplit(module_server.process.url)
+    with socket.create_connection((address.hostname, address.port), 5) as connection:
+        head = f"POST /healthz HTTP/1.1\r\nHost: x\r\n{lengths}\r\n\r\n0\r\n\r\n"
+        second = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        connection.sendall((head + second).encode())
+        connection.settimeout(10)
+        answer = connection.makefile("rb").read()
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == statuses
 
 
 @pytest.mark.parametrize(

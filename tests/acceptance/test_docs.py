@@ -3,7 +3,9 @@
 import os
 import re
 import subprocess
-from pathlib import Path
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path, PurePath
 
 import pytest
 from prometheus_client import Counter
@@ -235,6 +237,49 @@ def anchors(page: Path) -> set[str]:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_package_with_native_code_is_in_the_threat_model() -> None:
+    page = (DOCS / "explanation" / "security.md").read_text().lower()
+    table = page.split("## native code", 1)[1]
+    names = re.findall(r"^([\w.-]+)==", (ROOT / "requirements" / "run.txt").read_text(), re.M)
+    for name in names:
+        with suppress(PackageNotFoundError):  # another platform's
+            files = distribution(name).files or ()
+            is_native = any(".so" in PurePath(file).suffixes for file in files)
+            assert not is_native or name.removesuffix("-binary") in table, name
+
+
+ASVS = (
+    "1.1-2 1.2-9 1.3-11 1.4-3 1.5-2 2.1-3 2.2-3 2.3-4 2.4-1 3.2-2 3.3-4 3.4-6 3.5-5 3.7-2 4.1-3 "
+    "4.2-1 4.3-2 4.4-4 5.1-1 5.2-3 5.3-2 5.4-3 6.1-3 6.2-12 6.3-4 6.4-4 6.5-5 6.6-3 6.8-4 7.1-3 "
+    "7.2-4 7.3-2 7.4-5 7.5-2 7.6-2 8.1-2 8.2-3 8.3-1 8.4-1 9.1-3 9.2-4 10.1-2 10.2-2 10.3-4 "
+    "10.4-11 10.5-5 10.6-2 10.7-3 11.1-2 11.2-3 11.3-3 11.4-4 11.5-1 11.6-1 12.1-3 12.2-2 12.3-4 "
+    "13.1-1 13.2-5 13.3-2 13.4-5 14.1-2 14.2-4 14.3-3 15.1-3 15.2-3 15.3-7 16.1-1 16.2-5 16.3-4 "
+    "16.4-3 16.5-3 17.1-1 17.2-4 17.3-2"
+)
+"""The sections of ASVS 5.0.0, each with the number of its last requirement of level 1 or 2. None
+below it is of level 3 alone."""
+
+
+def test_every_requirement_of_asvs_has_one_row() -> None:
+    sections = [section.split("-") for section in ASVS.split()]
+    wanted = [f"V{name}.{place + 1}" for name, last in sections for place in range(int(last))]
+    page = (DOCS / "reference" / "asvs.md").read_text()
+    assert sorted(re.findall(r"\bV\d+\.\d+\.\d+\b", page)) == sorted(wanted)
+
+
+def test_what_holds_of_asvs_has_a_proof() -> None:
+    """The tests that a row names exist (`test_pages_name_modules_that_exist`)."""
+    page = (DOCS / "reference" / "asvs.md").read_text()
+    rows = re.findall(r"^\| (V[^|]+|[a-z][^|]+) \|.*?\| (yes|part|no|n/a) \| (.*) \|$", page, re.M)
+    assert len(rows) > 130
+    without = [
+        number
+        for number, state, by in rows
+        if state == "yes" and not re.search(r"`tests/|\]\(|`requirements/", by)
+    ]
+    assert without == []
 
 
 def test_every_page_is_in_the_index() -> None:

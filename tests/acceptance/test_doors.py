@@ -156,6 +156,17 @@ def test_tags_and_values_have_lengths(server: Server) -> None:
         {"configuration": {"space": "x" * 20_001}},
     ):
         assert server.call("POST", "/instances", json_body={**made, **more}).status == 400, more
+    names = ("signature.key", "basic.username", "basic.password", "callback.hosts")
+    long = {f"event.notification.{name}": "x" * 19_000 for name in names}
+    some = dict(list(long.items())[:2])
+    for path, method, configuration, status in (
+        ("/instances", "POST", long, 413),
+        ("/instances/1", "PATCH", some, 200),
+        ("/instances/1", "PATCH", long, 413),
+    ):
+        body = {**made, "configuration": configuration}
+        reply = server.call(method, path, json_body=body)
+        assert reply.status == status, (path, configuration.keys(), reply.body[:300])
     large = json.dumps({"callback-payload": "x" * 70_000})
     assert server.upload("records", b"name\nAnn\n", large).status == 413
 
@@ -190,6 +201,63 @@ def test_an_organization_has_a_limited_number_of_instances_and_schedules(
     ):
         reply = server.call("POST", path, json_body=body, headers=headers)
         assert (reply.status, "which is the limit" in reply.json["message"]) == (409, True), path
+
+
+def test_an_organization_has_a_limited_number_of_jobs_and_workflows_under_way(
+    processes: Processes,
+) -> None:
+    """One more is refused before its file is read; a repeated request gets its job."""
+    server = processes.server().instance("memory")
+    key = {"Idempotency-Key": "a"}
+    accepted = server.upload("records", b"name\nAnn\n", headers=key)
+    target = {"token": server.element_token, "objectName": "records"}
+    workflow = [{"objectName": "records", "targetConfiguration": target}]
+    assert server.call("POST", "/bulk/workflows", json_body=workflow).status == 200
+    # So that no copy of these finishes, whatever the sweep does with it.
+    assert server.call("DELETE", "/instances/enabled").status == 200
+    with closing(sqlite3.connect(processes.folder / "data" / "ledger.db")) as ledger, ledger:
+        copy, running = "'copy' || n", "'RUNNING'"
+        copy_first_row(ledger, "runs", 1_000, id=copy, status=running)
+        files = {"read_file": copy, "sent_file": "'sent' || n"}
+        unique = {"id": "n + 1", "run_id": copy, **files}
+        copy_first_row(ledger, "transfers", 1_000, **unique, status=running)
+        new = {"id": "n + 10", "status": "'CREATED'", "finished_at": "NULL"}
+        copy_first_row(ledger, "jobs", 10_000, **new, file="'job' || n")
+    another = server.instance("memory")
+    target["token"] = another.element_token
+    for path, body in (
+        ("/bulk/workflows", workflow),
+        ("/bulk/download", {"objectName": "records"}),
+        ("/bulk/query?q=select%20*%20from%20records", None),
+        ("/bulk/records", {"this": "is no form"}),
+    ):
+        reply = another.call("POST", path, json_body=body)
+        assert (reply.status, reply.headers.get("retry-after")) == (429, "5"), (path, reply.body)
+        assert "which is the limit; wait until some are finished" in reply.json["message"]
+    again = server.upload("records", b"name\nAnn\n", headers=key)
+    assert (again.status, again.json["id"]) == (200, accepted.json["id"])
+
+
+def test_an_organization_has_a_limited_number_of_callbacks_that_nobody_takes(
+    processes: Processes, receiver: Receiver
+) -> None:
+    """The sweep looks at all of them. Jobs without a callback are still accepted."""
+    server = processes.server().instance("memory")
+    receiver.status = 500
+    callback = {"Elements-Async-Callback-Url": receiver.url}
+    first = server.upload("records", b"name\nAnn\n", headers=callback)
+    server.finished(first.json["id"])
+    receiver.wait_for(1)
+    with closing(sqlite3.connect(processes.folder / "data" / "ledger.db")) as ledger, ledger:
+        copy_first_row(ledger, "jobs", 10_000, id="n + 1", file="'job' || n")
+        later = {"attempts": "3", "due_at": "due_at + 86400000", "finished_at": "NULL"}
+        copy_first_row(ledger, "deliveries", 10_000, id="n + 1", job_id="n + 1", **later)
+    refused = server.upload("records", b"name\nAnn\n", headers=callback)
+    assert (refused.status, refused.headers.get("retry-after")) == (429, "5")
+    assert "10,000 callbacks that no receiver has taken" in refused.json["message"]
+    download = {"objectName": "records", "notificationUrl": receiver.url}
+    assert server.call("POST", "/bulk/download", json_body=download).status == 429
+    assert server.upload("records", b"name\nAnn\n").status == 200
 
 
 def copy_first_row(ledger: sqlite3.Connection, table: str, times: int, **changed: str) -> None:

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -22,24 +21,15 @@ Flight,2026-09-20T10:00:00,Europe/Berlin,2026-09-20T13:00:00,America/New_York,,
 """
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, Server]]:
-    """A sandbox and a server for all tests here."""
-    with Processes(tmp_path_factory.mktemp("downloads")) as started:
-        yield started.sandbox("google"), started.server()
+@pytest.fixture
+def sandbox(shared_google: Process) -> Process:
+    return shared_google
 
 
 @pytest.fixture
-def sandbox(running: tuple[Process, Server]) -> Process:
-    """The sandbox, emptied."""
-    request("POST", f"{running[0].url}/sandbox/reset")
-    return running[0]
-
-
-@pytest.fixture
-def server(running: tuple[Process, Server], sandbox: Process) -> Server:
-    """The server, with an instance for this test alone."""
-    return running[1].google(sandbox)
+def server(shared_server: Server, sandbox: Process) -> Server:
+    """An instance for this test alone."""
+    return shared_server.google(sandbox)
 
 
 def post_query(server: Server, query: str, **parameters: str) -> Reply:

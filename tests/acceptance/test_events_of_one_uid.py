@@ -26,10 +26,18 @@ def without_ids(event: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name != "iCalUID"}
 
 
+def with_id(event: dict[str, Any], number: int) -> dict[str, Any]:
+    return {**without_ids(event), "id": f"lesson{number}"}
+
+
 CASES = {
     "one iCalUID": (
         [*map(lesson, range(1, ROWS)), lesson(ROWS, iCalUID="1@x")],
         "row 1 has the iCalUID '1@x', too, and is another event by its start and summary",
+    ),
+    "one id": (
+        [*[with_id(lesson(n), n) for n in range(1, ROWS)], with_id(lesson(ROWS), 1)],
+        "row 1 has the id 'lesson1', too, and is another event by its start and summary",
     ),
     "one summary and start": (
         [*map(without_ids, map(lesson, range(1, ROWS))), without_ids(lesson(1, location="Attic"))],

@@ -65,18 +65,18 @@ def test_secrets_never_come_back_and_are_nowhere_on_disk_or_in_the_log(
     assert stat.S_IMODE((data / "master.key").stat().st_mode) == 0o600
 
 
-def test_wrong_credentials_are_401_with_the_services_own_words(processes: Processes) -> None:
-    sandbox = processes.sandbox("eloqua")
-    configuration = {"base.url": sandbox.url, "username": "Acme\\ann", "password": "wrong"}
+def test_wrong_credentials_are_401_with_the_services_own_words(
+    shared_server: Server, shared_eloqua: Process
+) -> None:
+    configuration = {"base.url": shared_eloqua.url, "username": "Acme\\ann", "password": "wrong"}
     body = {"element": {"key": "eloqua"}, "configuration": configuration}
-    reply = processes.server().call("POST", "/instances", json_body=body)
+    reply = shared_server.call("POST", "/instances", json_body=body)
     assert (reply.status, "sign in again" in reply.json["message"]) == (401, True)
 
 
 def test_an_instance_without_credentials_or_of_nothing_known_is_refused(
-    processes: Processes,
+    shared_server: Server,
 ) -> None:
-    server = processes.server()
     for body, status, says in (
         ({"element": {"key": "googlecalendar"}}, 400, "the instance has no credentials"),
         ({"element": {"key": "nonsense"}}, 404, "the elements are: googlecalendar, eloqua, memory"),
@@ -88,12 +88,12 @@ def test_an_instance_without_credentials_or_of_nothing_known_is_refused(
         ),
         ([], 400, "body"),
     ):
-        reply = server.call("POST", "/instances", json_body=body)
+        reply = shared_server.call("POST", "/instances", json_body=body)
         assert (reply.status, says in reply.json["message"]) == (status, True), reply.body
 
 
-def test_an_instance_is_made_below_its_element_changed_and_deleted(processes: Processes) -> None:
-    server = processes.server()
+def test_an_instance_is_made_below_its_element_changed_and_deleted(shared_server: Server) -> None:
+    server = shared_server
     made = server.call(
         "POST",
         "/elements/memory/instances",
@@ -219,10 +219,11 @@ def test_a_code_with_a_challenge_is_good_with_its_state_even_after_a_restart(
     )
 
 
-def test_a_client_that_knows_nothing_of_challenges_signs_in_as_ever(processes: Processes) -> None:
+def test_a_client_that_knows_nothing_of_challenges_signs_in_as_ever(
+    shared_server: Server, shared_google: Process
+) -> None:
     """It finds its own state in the callback, and may send it along or not."""
-    sandbox = processes.sandbox("google")
-    server = processes.server()
+    server, sandbox = shared_server, shared_google
     for own in ("", "s1", "a.b"):
         answer = address(server, sandbox, **({"state": own} if own else {}))
         assert answer.keys() == {"element", "oauthUrl"}
@@ -238,11 +239,11 @@ def test_a_client_that_knows_nothing_of_challenges_signs_in_as_ever(processes: P
 
 
 def test_a_code_without_its_state_or_with_another_one_is_refused_with_what_would_be_right(
-    processes: Processes,
+    shared_server: Server,
+    shared_google: Process,
 ) -> None:
     """The code is lost in the first case: the service takes it once."""
-    sandbox = processes.sandbox("google")
-    server = processes.server()
+    server, sandbox = shared_server, shared_google
     answer = address(server, sandbox, pkce="true")
     back = consent(answer["oauthUrl"])
     missing = server.call("POST", "/instances", json_body=with_code(sandbox, code=back["code"]))
@@ -259,20 +260,21 @@ def test_a_code_without_its_state_or_with_another_one_is_refused_with_what_would
     assert (other.status, "does not belong to this sign-in" in other.json["message"]) == (400, True)
 
 
-def test_a_service_that_knows_no_challenge_says_so(processes: Processes) -> None:
+def test_a_service_that_knows_no_challenge_says_so(shared_server: Server) -> None:
     """Better than a sign-in that only looks protected."""
     query = "apiKey=client&callbackUrl=https://app.example.com/&pkce=true"
-    reply = processes.server().call("GET", f"/elements/eloqua/oauth/url?{query}")
+    reply = shared_server.call("GET", f"/elements/eloqua/oauth/url?{query}")
     assert (reply.status, reply.json["message"]) == (
         400,
         "Oracle Eloqua does not support PKCE; leave pkce out",
     )
 
 
-def test_a_person_who_left_events_unticked_learns_it_at_once(processes: Processes) -> None:
+def test_a_person_who_left_events_unticked_learns_it_at_once(
+    shared_server: Server, shared_google: Process
+) -> None:
     """The sign-in fails, and not the first upload."""
-    sandbox = processes.sandbox("google")
-    server = processes.server()
+    server, sandbox = shared_server, shared_google
     scope = "https://www.googleapis.com/auth/calendar.calendars"
     code = consent(address(server, sandbox, scope=scope)["oauthUrl"])["code"]
     reply = server.call("POST", "/instances", json_body=with_code(sandbox, code=code))
@@ -505,8 +507,8 @@ def test_instances_are_found_by_tags_and_text_and_paged(processes: Processes) ->
     assert "elements-next-page-token" not in rest.headers
 
 
-def test_the_calling_instance_is_disabled_and_enabled_by_its_token(processes: Processes) -> None:
-    server = processes.server().instance("memory")
+def test_the_calling_instance_is_disabled_and_enabled_by_its_token(shared_memory: Server) -> None:
+    server = shared_memory
     disabled = server.call("DELETE", "/instances/enabled")
     assert (disabled.status, disabled.json["disabled"]) == (200, True), disabled.body
     assert server.call("GET", "/objects").status == 401
@@ -529,9 +531,9 @@ def test_a_slash_at_the_end_of_a_path_changes_nothing(processes: Processes) -> N
     assert server.finished(job_id)["object_name"] == "records"
 
 
-def test_an_instance_is_disabled_and_enabled(processes: Processes) -> None:
+def test_an_instance_is_disabled_and_enabled(shared_server: Server) -> None:
     """Its jobs wait meanwhile, and then go on."""
-    server = processes.server()
+    server = shared_server
     made = server.call("POST", "/instances", json_body={"element": {"key": "memory"}}).json
     instance = Server(server.process, made["token"])
     assert server.call("DELETE", f"/instances/{made['id']}/enabled").json["disabled"] is True
@@ -578,18 +580,18 @@ def test_a_configuration_is_looked_at_and_changed_entry_by_entry(
         )
 
 
-def test_an_instance_is_changed_and_deleted_by_its_own_token(processes: Processes) -> None:
+def test_an_instance_is_changed_and_deleted_by_its_own_token(shared_memory: Server) -> None:
     """As clients do that know no number."""
-    server = processes.server().instance("memory")
+    server = shared_memory
     assert server.call("PATCH", "/instances", json_body={"name": "Mine"}).json["name"] == "Mine"
     assert server.call("PUT", "/instances", json_body={"tags": ["a"]}).json["tags"] == ["a"]
     assert server.call("DELETE", "/instances").status == 200
     assert server.call("GET", "/objects").status == 401, "the token is worth nothing any more"
 
 
-def test_a_sign_in_url_can_be_requested_with_a_body(processes: Processes) -> None:
+def test_a_sign_in_url_can_be_requested_with_a_body(shared_server: Server) -> None:
     """The answer is that of GET, and the address has no secret."""
-    server = processes.server()
+    server = shared_server
     body = {
         "apiKey": "key",
         "apiSecret": "hush",
@@ -658,11 +660,14 @@ def test_metrics_need_a_token_or_the_secrets_of_a_caller(processes: Processes) -
     assert status(Authorization=server.authorization) == 200
     other = server.call("GET", "/instances", headers={"Authorization": f"Bearer {token}"})
     assert other.status == 401
+    guesses = [status(Authorization=f"Bearer a-guess-of-the-token-{n:02}") for n in range(20)]
+    assert guesses == [401] * 19 + [429]
+    assert status(Authorization=f"Bearer {token}") == 200
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/healthz", "/docs", "/openapi.json"])
-def test_pages_of_other_origins_call_the_api_alone(processes: Processes, path: str) -> None:
-    server = processes.server()
+def test_pages_of_other_origins_call_the_api_alone(shared_server: Server, path: str) -> None:
+    server = shared_server
     origin = {"Origin": "https://app.example.com", "Authorization": server.authorization}
     answer = request("GET", f"{server.process.url}{path}", headers=origin)
     assert answer.status == 200

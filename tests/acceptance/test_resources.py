@@ -2,14 +2,14 @@
 
 import pytest
 
-from support.harness import Processes, Server, request
+from support.harness import Process, Processes, Server, request
 
 DAY = {"start": {"date": "2026-09-01"}, "end": {"date": "2026-09-02"}}
 
 
 @pytest.fixture
-def google(processes: Processes) -> Server:
-    return processes.server().google(processes.sandbox("google"))
+def google(shared_server: Server, shared_google: Process) -> Server:
+    return shared_server.google(shared_google)
 
 
 def test_a_record_that_a_job_wrote_is_read_changed_and_deleted(google: Server) -> None:
@@ -78,9 +78,9 @@ def test_a_record_that_the_service_refuses_is_400_and_says_why(google: Server) -
     assert "2026-02-30" in reply.json["message"]
 
 
-def test_lists_come_in_pages_sorted_and_filtered(processes: Processes) -> None:
+def test_lists_come_in_pages_sorted_and_filtered(shared_memory: Server) -> None:
     """Each page begins after the last one, whatever the filter left out in between."""
-    memory = processes.server().instance("memory")
+    memory = shared_memory
     memory.done("records", b"name,age\n" + b"".join(b"N%d,%d\n" % (n, n % 10) for n in range(500)))
     names: list[str] = []
     token = ""
@@ -134,11 +134,10 @@ def test_the_services_own_parameters_pass_through(google: Server) -> None:
 
 
 def test_a_path_that_does_not_exist_is_404_and_a_method_that_it_lacks_405(
-    processes: Processes,
+    shared_memory: Server,
 ) -> None:
     """The methods that it has are in `Allow`. Without secrets the answer is 401."""
-    server = processes.server()
-    memory = server.instance("memory")
+    memory = shared_memory
     made = memory.call("POST", "/records", json_body={"name": "Ann"}).json
     assert memory.call("GET", f"/records/{made['id']}").json == {"name": "Ann", "id": made["id"]}
     for method, path, status, allow in (
@@ -158,12 +157,14 @@ def test_a_path_that_does_not_exist_is_404_and_a_method_that_it_lacks_405(
         )
         assert reply.headers.get("allow") == allow, (method, path)
     assert memory.call("POST", "/records", body=b"[1]").status == 400
-    assert request("GET", f"{server.process.url}/elements/api-v2/records").status == 401
+    assert request("GET", f"{memory.process.url}/elements/api-v2/records").status == 401
 
 
-def test_eloquas_contacts_go_through_its_import_and_export(processes: Processes) -> None:
+def test_eloquas_contacts_go_through_its_import_and_export(
+    shared_server: Server, processes: Processes
+) -> None:
     """And its campaigns through its REST API."""
-    eloqua = processes.server().eloqua(processes.sandbox("eloqua"))
+    eloqua = shared_server.eloqua(processes.sandbox("eloqua"))
     for name in ("ann", "bob"):
         reply = eloqua.call("POST", "/contact", json_body={"C_EmailAddress": f"{name}@example.com"})
         assert reply.status == 200, reply.body
@@ -181,10 +182,11 @@ def test_eloquas_contacts_go_through_its_import_and_export(processes: Processes)
     assert eloqua.call("GET", f"/campaign/{campaign['id']}").status == 404
 
 
-def test_a_call_that_the_service_could_not_take_is_made_again(processes: Processes) -> None:
+def test_a_call_that_the_service_could_not_take_is_made_again(
+    google: Server, shared_google: Process
+) -> None:
     """And a call whose answer was lost: it makes one record."""
-    sandbox = processes.sandbox("google")
-    google = processes.server().google(sandbox)
+    sandbox = shared_google
     request(
         "POST",
         f"{sandbox.url}/sandbox/faults",

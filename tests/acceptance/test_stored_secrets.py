@@ -10,13 +10,13 @@ from support.receiver import Receiver
 
 
 @pytest.fixture
-def sandbox(processes: Processes) -> Process:
-    return processes.sandbox("eloqua")
+def sandbox(shared_eloqua: Process) -> Process:
+    return shared_eloqua
 
 
 @pytest.fixture
-def server(processes: Processes) -> Server:
-    return processes.server()
+def server(shared_server: Server) -> Server:
+    return shared_server
 
 
 def make(server: Server, sandbox: Process) -> str:

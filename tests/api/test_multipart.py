@@ -88,3 +88,12 @@ async def test_two_files_are_refused(files: FileStore) -> None:
     body, content_type = multipart(b"one", {"file": "two"})
     with pytest.raises(BadInput, match="two files"):
         await receive_upload(request(body, content_type, [1000]), files, "upload", LIMIT)
+
+
+async def test_a_file_is_not_stored_under_its_callers_name(files: FileStore) -> None:
+    body, content_type = multipart(b"one", {})
+    assert b'filename="sample.csv"' in body
+    body = body.replace(b"sample.csv", b"../../master.key")
+    await receive_upload(request(body, content_type, [1000]), files, "upload", LIMIT)
+    assert await files.names() == frozenset({"upload"})
+    await files.delete("upload")

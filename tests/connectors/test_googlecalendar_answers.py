@@ -36,6 +36,7 @@ EVENT: Mapping[str, Any] = {
     "start": {"date": "2026-03-01"},
     "end": {"date": "2026-03-02"},
 }
+GIVEN: Mapping[str, Any] = {**EVENT, "id": "given", "iCalUID": "given@google.com"}
 TOKEN: Answer = (200, {"access_token": "token", "expires_in": 3600, "refresh_token": "refresh"})
 
 
@@ -74,7 +75,7 @@ class Google:
         self.calls.append(
             (request.method, request.raw_path.partition("?")[0], dict(request.query), body)
         )
-        status, answer = self.answers.get(request.method, (200, {"id": "given"}))
+        status, answer = self.answers.get(request.method, (200, GIVEN))
         return (
             web.Response(text=answer, status=status)
             if isinstance(answer, str)
@@ -251,7 +252,7 @@ async def test_a_deletion_that_google_refuses_is_refused_for_each_row(
     google: Google, connector: Connector
 ) -> None:
     """The event is still there for the next row that means it."""
-    event = {"id": "maths2026", "iCalUID": "17@school.example", "status": "confirmed"}
+    event = {**EVENT, "id": "maths2026", "iCalUID": "17@school.example", "status": "confirmed"}
     google.answers = {"GET": (200, {"items": [event]}), "DELETE": refusal(403, "forbidden")}
     target = Target("events", Action.DELETE, run="1")
     for number in (1, 2):

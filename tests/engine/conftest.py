@@ -21,7 +21,9 @@ from support.downloads import Bench
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     monkeypatch.setattr(download_module, "RECORDS_PER_PART", 6)
     monkeypatch.setattr(external_sort, "RECORDS_PER_PART", 3)
-    monkeypatch.setattr(external_sort, "RUN_BYTES", 100)
+    monkeypatch.setattr(external_sort, "RUN_BYTES", 20)
+    # Two runs are merged at once, so that a sort takes several passes.
+    monkeypatch.setattr(external_sort, "MERGED_BYTES", 1)
     monkeypatch.setattr(download_module, "wait_before_resend", lambda resends, chance: 0.0)
     sealer = Sealer([os.urandom(32)])
     engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")

@@ -18,6 +18,7 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Order, Page, PageRequest, Query
+from openbulk.engine.slices import download as download_module
 from openbulk.engine.slices.ending import Complete, Continue, Fail, Snooze
 from openbulk.storage.download_ledger import DownloadLedger
 from support.downloads import ALL, COUNT, Bench, Numbered
@@ -45,6 +46,30 @@ async def test_a_turn_that_is_cut_short_is_gone_on_with(bench: Bench) -> None:
     assert await bench.numbers(job) == ALL
 
 
+class Endless(Numbered):
+    """A service that always names a next page, and has no record on any."""
+
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
+        number = int(request.after or 0)
+        while True:
+            number += 1
+            assert number < 500, "this list has no end"
+            if self.draining is not None and number == 150:
+                self.draining.set()
+            yield Page([], str(number))
+
+
+async def test_a_list_that_never_ends_ends_the_job_over_any_number_of_slices(bench: Bench) -> None:
+    """The slices count its pages together."""
+    job, connector = await bench.job(), Endless(draining=asyncio.Event())
+    assert await bench.run_slice(job, connector) == Continue()
+    connector.draining = None
+    while (ending := await bench.run_slice(job, connector)) == Continue():
+        pass
+    assert isinstance(ending, Fail)
+    assert "201 pages in a row with hardly any of the" in ending.reason
+
+
 @pytest.mark.parametrize("error", [AnswerLost("lost"), RetryLater("busy")])
 async def test_a_page_that_did_not_come_is_asked_for_again_at_once(
     bench: Bench, error: ServiceError
@@ -55,6 +80,30 @@ async def test_a_page_that_did_not_come_is_asked_for_again_at_once(
     assert await bench.run_slice(job, connector) == Complete()
     assert connector.pages == [1, 2, 3, 4, 5, 6, 7]
     assert await bench.numbers(job) == ALL
+
+
+async def test_a_page_of_large_records_fills_several_parts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slice that ends between them goes on within the page."""
+    monkeypatch.setattr(download_module, "BYTES_PER_PART", 30)
+    commit_part, commits = DownloadLedger.commit_part, 0
+
+    async def crash_at_the_fourth(self: DownloadLedger, **more: Any) -> None:
+        nonlocal commits
+        commits += 1
+        if commits == 4:
+            raise OSError
+        await commit_part(self, **more)
+
+    monkeypatch.setattr(DownloadLedger, "commit_part", crash_at_the_fourth)
+    job = await bench.job(page_size=10)
+    with pytest.raises(OSError, match=r"^$"):
+        await bench.run_slice(job, Numbered())
+    assert await bench.run_slice(job, Numbered()) == Complete()
+    assert await bench.numbers(job) == ALL
+    rows = [part.first_row for part in await bench.ledger.parts_from(job.id, 1)]
+    assert rows == [1, 3, 5, 7, *range(9, COUNT + 1)]
 
 
 async def test_what_was_read_before_a_failure_is_kept(bench: Bench) -> None:

@@ -89,7 +89,31 @@ async def test_parts_of_large_records_stay_small(files: FileStore) -> None:
     assert done.records == 300
     assert len(done.first_rows) > 5
     for first in done.first_rows:
-        assert len(await files.get(Part(first).path("f00d"))) < BYTES_PER_PART + 200_000
+        assert len(await files.get(Part(first).path("f00d"))) <= BYTES_PER_PART
+
+
+async def test_a_record_larger_than_a_part_has_one_of_its_own(files: FileStore) -> None:
+    """Whoever reads a part holds all of it, so it does not hold the neighbours, too."""
+    texts = [b"small", b"x" * (BYTES_PER_PART + 1), b"small", b"small"]
+    job, done = await parts_of(files, b"\n".join(b'{"text": "%s"}' % one for one in texts), "jsonl")
+    assert done.first_rows == [1, 2, 3]
+    rows = await rows_after(files, job, done.first_rows, 4)
+    assert [row.values for row in rows] == [{"text": text.decode()} for text in texts]
+
+
+async def test_a_part_is_admitted_by_its_size_before_it_is_read(files: FileStore) -> None:
+    job, done = await parts_of(files, b'{"text": "%s"}' % (b"x" * 2_000_000), "jsonl")
+    asked: list[int] = []
+
+    async def admit(size: int) -> None:
+        asked.append(size)
+        raise TimeoutError
+
+    parts, states = [Part(row) for row in done.first_rows], RowStates(done.records)
+    rows = rows_of(files, job, parts, states, RowState.UNSENT, admit)
+    with pytest.raises(TimeoutError):
+        await anext(rows)
+    assert asked[0] > 2_000_000
 
 
 async def test_a_value_that_no_service_could_be_sent_breaks_its_row_alone(files: FileStore) -> None:

@@ -113,7 +113,7 @@ class Office:
     async def finish_jobs(self, status: Status = Status.COMPLETE) -> list[Job]:
         """Finish the running jobs, and those that follow."""
         done = []
-        while jobs := await self.ledger.active_jobs():
+        while jobs := [job async for job in self.ledger.active_jobs()]:
             for job in jobs:
                 ledger = await self.ledger.begin_slice(job.id, job.slice, self.clock())
                 assert ledger is not None
@@ -184,7 +184,9 @@ async def test_a_plan_comes_back_as_it_was_stored(office: Office) -> None:
 async def test_one_of_two_processes_takes_a_schedule_that_is_due(office: Office) -> None:
     await add(office, TransferSpec(Download(Query("events"), ""), destination=DESTINATION))
     office.clock.time += timedelta(hours=1)
-    (schedule,) = await office.schedules.due(office.clock())
+    (due,) = await office.schedules.due(office.clock())
+    schedule = await office.schedules.get(due)
+    assert schedule is not None
     assert await office.schedules.take(schedule, office.clock() + timedelta(hours=1), None, [])
     assert not await office.schedules.take(schedule, office.clock() + timedelta(hours=1), None, [])
     assert await office.due(timedelta()) == []

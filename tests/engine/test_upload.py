@@ -13,6 +13,7 @@ import pytest
 from obstore.store import LocalStore
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from openbulk.byte_budget import ByteBudget
 from openbulk.connectors.base import Features, NativeBulk
 from openbulk.domain.errors import (
     AnswerLost,
@@ -31,6 +32,7 @@ from openbulk.engine.slices import upload as upload_module
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze
+from openbulk.engine.slices.memory import MemoryShare, SliceMemory
 from openbulk.engine.slices.parts import RowsInThread, cut
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats import FORMATS
@@ -110,9 +112,10 @@ class Bench:
             begun = Unlucky(self.ledger._engine, begun.job, begun.fence, luck=self.luck)
         draining = draining or asyncio.Event()
         deadline = SliceDeadline(begun, draining, lambda: datetime.now(UTC))
-        ending = await UploadSlice(
-            begun, connector=connector, files=self.files, deadline=deadline
-        ).run()
+        async with SliceMemory().share() as memory:
+            ending = await UploadSlice(
+                begun, connector=connector, files=self.files, deadline=deadline, memory=memory
+            ).run()
         await begun.end()
         return ending
 
@@ -615,7 +618,9 @@ async def test_a_file_that_cannot_be_read_as_a_whole_says_why(tmp_path: Path) ->
 
 async def test_calls_that_share_a_key_wait_for_those_before_them() -> None:
     """Others go on; and a call that is cancelled while it waits leaves no trace."""
-    limiter = ConcurrencyLimiter(replace(KEYED, concurrency=3))
+    limiter = ConcurrencyLimiter(
+        replace(KEYED, concurrency=3), MemoryShare(ByteBudget(1_000), asyncio.Semaphore())
+    )
     first, second, other = (asyncio.create_task(asyncio.sleep(wait)) for wait in (0.05, 9, 0))
     for call, keys in ((first, {"a"}), (second, {"a"}), (other, {"b"})):
         await asyncio.wait_for(limiter.acquire(1), 1)

@@ -300,6 +300,7 @@ def require_all_served(server: Server) -> None:
         assert reply.status == 200, (listing, reply.body)
     log = server.process.log()
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:4000]
+    assert server.process.peak_memory_mb() < 500
 
 
 def require_understood(reply: Reply, *sent: Any) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from openbulk.connectors.answers import MAX_WAIT_SECONDS, Answer, misfit, seconds_to_wait
+from openbulk.connectors.answers import Answer, misfit
 from openbulk.connectors.base import ConnectionContext, Connector, Provider
 from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
@@ -415,26 +415,6 @@ def test_numbers_of_an_answer_keep_their_digits() -> None:
         "123456789012345678901234567890",
         "7",
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("9" * 300, MAX_WAIT_SECONDS),
-        ("9" * 5_000, MAX_WAIT_SECONDS),
-        ("1e300", None),
-        ("-5", None),
-        ("²", None),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_WAIT_SECONDS),
-        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
-        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
-        ("Thu, 01 Jan 1970 00:00:00", 0.0),
-        ("3", 3.0),
-        ("", None),
-    ],
-)
-def test_a_wait_is_bounded(text: str, seconds: float | None) -> None:
-    assert seconds_to_wait(text, datetime(2026, 11, 30, tzinfo=UTC)) == seconds
 
 
 def test_a_list_that_comes_back_to_its_page_ends() -> None:

@@ -85,7 +85,9 @@ def requests(draw: some.DrawFn) -> bytes:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Processes(tmp_path_factory.mktemp("raw-http")) as processes:
-        yield processes.server()
+        started = processes.server()
+        yield started
+        assert started.process.peak_memory_mb() < 500
 
 
 @fuzz

@@ -5,12 +5,18 @@ import base64
 import hashlib
 import hmac
 import socket
+import ssl
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.metadata import version
+from ipaddress import ip_address
+from pathlib import Path
 
 import aiohttp
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -286,6 +292,45 @@ async def test_a_private_address_is_given_up_at_once_with_what_would_allow_it(
     assert receiver.received == []
 
 
+async def test_a_receiver_without_a_trusted_certificate_gets_nothing(
+    http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed_certificate(tmp_path))
+    received: list[bytes] = []
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(await reader.read(100))
+        writer.close()
+
+    async with await asyncio.start_server(receive, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"https://127.0.0.1:{port}/"
+        attempt = await deliver(http, Notification(42, url, BODY), SIGNED, datetime.now(UTC))
+    assert attempt == Attempt(f"no connection to 127.0.0.1:{port} (SSLCertVerificationError)")
+    assert received == []
+
+
+def self_signed_certificate(folder: Path) -> Path:
+    """A file with a key and a certificate for 127.0.0.1 that nobody has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "certificate.pem"
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = serialization.Encoding.PEM
+    file.write_bytes(key.private_bytes(pem, *plain) + certificate.public_bytes(pem))
+    return file
+
+
 @pytest.mark.parametrize(
     "url", ["https://", "ftp://example.com/", "http://127.1/", "http://a..b/", "/relative"]
 )
@@ -352,6 +397,7 @@ NOW = datetime(2026, 8, 24, 12, 0, 0, tzinfo=UTC)
         ("120", 120),
         ("1", 5),
         ("Mon, 24 Aug 2026 12:02:00 GMT", 120),
+        ("Mon, 24 Aug 2026 12:02:00", 120),
         ("Mon, 24 Aug 2026 11:00:00 GMT", 5),
         ("999999999", 86_400),
         ("9" * 400, 86_400),

@@ -130,7 +130,7 @@ async def test_who_reads_waits_for_no_writer(engine: AsyncEngine) -> None:
     await accounts.add_organization("o", "ann@example.com", "u")
     async with engine.begin() as writing, asyncio.timeout(2):
         await writing.execute(text("UPDATE users SET email = 'bob@example.com'"))
-        assert await Ledger(engine).active_jobs() == []
+        assert [job async for job in Ledger(engine).active_jobs()] == []
         caller = await accounts.identify("u", "o", None)
     assert caller is not None
     assert caller.user.email == "ann@example.com", "what is not committed is not seen"

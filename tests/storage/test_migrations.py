@@ -131,7 +131,9 @@ async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: Async
     assert run.status is RunStatus.RUNNING
     (transfer,) = await runs.transfers(run)
     assert transfer.status is RunStatus.COMPLETED
-    (schedule,) = await schedules.due(datetime(2030, 1, 1, tzinfo=UTC))
+    (due,) = await schedules.due(datetime(2030, 1, 1, tzinfo=UTC))
+    schedule = await schedules.get(due)
+    assert schedule is not None
     for spec in (transfer.spec, *schedule.specs):
         assert spec.request == PLAN["told"]
         assert spec.download.query.object == "events"

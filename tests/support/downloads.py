@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from openbulk.byte_budget import ByteBudget
 from openbulk.connectors.base import Connector, Features, NativeBulk
 from openbulk.domain.errors import NotFound, ServiceError
 from openbulk.domain.job import Download, Job
@@ -17,6 +18,7 @@ from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.downloaded_records import Result
 from openbulk.engine.slices.ending import Ending
 from openbulk.engine.slices.external_sort import sorted_file
+from openbulk.engine.slices.memory import MemoryShare
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
@@ -107,7 +109,13 @@ class Bench:
     def slice_of(self, begun: SliceLedger, connector: Numbered) -> DownloadSlice:
         draining = connector.draining or asyncio.Event()
         deadline = SliceDeadline(begun, draining, lambda: datetime.now(UTC))
-        return DownloadSlice(begun, connector=connector, files=self.files, deadline=deadline)
+        return DownloadSlice(
+            begun,
+            connector=connector,
+            files=self.files,
+            deadline=deadline,
+            memory=MemoryShare(ByteBudget(1), asyncio.Semaphore()),
+        )
 
     async def numbers(self, job: Job) -> list[int]:
         parts = await self.ledger.parts_from(job.id, 1)

@@ -287,15 +287,15 @@ class Server:
         headers: Mapping[str, str] | None = None,
         query: str = "",
         metadata_first: bool = False,
+        timeout: float = 30.0,
     ) -> Reply:
         """Upload a file as curl does."""
         text = metadata if isinstance(metadata, str) else json.dumps(metadata)
         fields = {} if metadata is None else {"metaData": text}
         body, content_type = multipart(file, fields, metadata_first=metadata_first)
         path = f"/bulk/{urllib.parse.quote(object)}{query}"
-        return self.call(
-            "POST", path, body=body, headers={"Content-Type": content_type, **(headers or {})}
-        )
+        sent = {"Content-Type": content_type, **(headers or {})}
+        return self.call("POST", path, body=body, headers=sent, timeout=timeout)
 
     def status(self, job_id: str) -> Any:
         reply = self.call("GET", f"/bulk/{job_id}/status")

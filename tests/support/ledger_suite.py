@@ -158,7 +158,7 @@ class LedgerTests:
         fresh, done, running = [await self.job(ledger, name) for name in ("a", "b", "c")]
         await (await self.begin(ledger, done)).finish(Status.ABORTED, now=NOW, error="no")
         await self.begin(ledger, running)
-        assert [job.id for job in await ledger.active_jobs()] == [fresh.id, running.id]
+        assert [job.id async for job in ledger.active_jobs()] == [fresh.id, running.id]
 
     async def test_outcomes_and_cursor_are_written_together(self, ledger: Ledger) -> None:
         """And counted."""
@@ -451,7 +451,7 @@ class LedgerTests:
         assert cancelled is not None
         assert (cancelled.waiting_until, cancelled.waiting_for) == (None, None)
         assert await ledger.wake(job.id) is None
-        assert await ledger.active_jobs() == []
+        assert [job async for job in ledger.active_jobs()] == []
 
     async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(
         self, ledger: Ledger
@@ -656,7 +656,7 @@ class LedgerTests:
         added = await asyncio.gather(
             *(deliveries.add(job, "https://example.com/", b"{}", NOW) for _ in range(5))
         )
-        assert await deliveries.open() == added[:1]
+        assert [one.id for one in await deliveries.open()] == [added[0].id]
         assert added == added[:1] * 5
         assert await deliveries.get(added[0].id) == added[0]
         assert await deliveries.get(added[0].id + 1) is None

@@ -12,6 +12,8 @@ from openbulk.api.http import docs_page, health
 from openbulk.api.http.error_responses import present_errors
 from openbulk.api.http.middleware import (
     BoundedHeads,
+    HeadersForBrowsers,
+    HeldUntilAnswered,
     RequestIds,
     TrailingSlashes,
     UnhandledErrors,
@@ -108,6 +110,8 @@ def make_api(services: Services) -> FastAPI:
     )
     api.add_middleware(TrailingSlashes)
     api.add_middleware(BoundedHeads)
+    api.add_middleware(HeadersForBrowsers)
+    api.add_middleware(HeldUntilAnswered)
     api.add_middleware(RequestIds)
     present_errors(api)
     describe(api)

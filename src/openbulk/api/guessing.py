@@ -60,8 +60,8 @@ class Guesses:
         free_at = max(now, self._free_at.get(network, now)) + SECONDS_A_GUESS
         _remember(self._free_at, network, free_at)
         WRONG_SECRETS.labels("refused").inc()
-        if self._wait(network) > 0:
-            log.warning("too many wrong secrets", address=address)
+        is_last = self._wait(network) > 0
+        log.warning("too many wrong secrets" if is_last else "wrong secret", address=address)
 
     def _wait(self, network: str) -> float:
         """Seconds until an address may send a wrong secret; 0 or less if it may now."""

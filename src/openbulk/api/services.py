@@ -21,6 +21,7 @@ from openbulk.reading.readers import Readers
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.custom_elements import CustomElements
+from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
@@ -34,6 +35,7 @@ class Services:
     accounts: Accounts
     sealer: Sealer
     ledger: Ledger
+    deliveries: Deliveries
     runs: Runs
     schedules: Schedules
     files: FileStore

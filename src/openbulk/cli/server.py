@@ -1,6 +1,7 @@
 """The commands `openbulk serve`, `openbulk worker` and `openbulk rotate-key`."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
@@ -8,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +36,7 @@ from openbulk.cli.connections import (
     raise_file_limit,
 )
 from openbulk.cli.listening import listening_problem
+from openbulk.cli.log_lines import escape_control_characters, write_traceback
 from openbulk.domain.errors import CannotStart
 from openbulk.security import rotate_master_key
 from openbulk.settings import Settings, misspelt_variables
@@ -55,6 +57,10 @@ _LOGGED_BY_US = (
 """Uvicorn's log lines for failed and interrupted requests; openbulk logs its own for each."""
 _FOR_OWNER_ALONE = 0o077
 """The umask: no file that openbulk makes may be read by other users of the machine."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+"""Parameters of mallopt(3), as malloc.h numbers them."""
+_RETURNED_BYTES = 256 * 1024
+_ARENAS = 2
 BACKLOG = 2048
 """Connections that may wait to be accepted: uvicorn's default."""
 _MANY_FROM_CALLERS = (
@@ -69,9 +75,22 @@ _MANY_FROM_CALLERS = (
 def serve(settings: Settings) -> None:
     """Answer requests and work on jobs until SIGTERM or SIGINT. Raises CannotStart."""
     os.umask(_FOR_OWNER_ALONE)
+    _return_freed_memory()
     _write_logs(settings.log_format)
     _warn_of_misspelt_variables()
     asyncio.run(_serve(settings))
+
+
+def _return_freed_memory() -> None:
+    """Have glibc return every large block to the system as soon as it is freed.
+
+    By itself, it keeps blocks of up to 32 MB once one was freed, and some for each thread.
+    """
+    with suppress(AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _RETURNED_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _RETURNED_BYTES)
+        mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def work(settings: Settings) -> None:
@@ -82,6 +101,7 @@ def work(settings: Settings) -> None:
             "set OPENBULK_DATABASE_URL to postgresql://..."
         )
     os.umask(_FOR_OWNER_ALONE)
+    _return_freed_memory()
     _write_logs(settings.log_format)
     _warn_of_misspelt_variables()
     asyncio.run(_work(settings))
@@ -232,7 +252,7 @@ def _write_logs(form: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _escape_control_characters,
+        escape_control_characters,
     ]
     rendering = _render_json() if form == "json" else _render_text()
     structlog.configure(
@@ -261,26 +281,13 @@ def _write_logs(form: str) -> None:
         logging.getLogger(library).addFilter(seldom)
 
 
-def _escape_control_characters(
-    _logger: Any, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    """Show control characters as escapes: a name from outside must not write a line of its own."""
-    return {
-        name: value.encode("unicode_escape").decode()
-        if isinstance(value, str) and not value.isprintable()
-        else value
-        for name, value in event.items()
-    }
-
-
 def _render_json() -> list[structlog.typing.Processor]:
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
 def _render_text() -> list[structlog.typing.Processor]:
-    # structlog's default traceback shows local variables, which hold secrets and records.
     return [
         structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty(), exception_formatter=write_traceback
         )
     ]

@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 
-from openbulk.domain.errors import AnswerLost, RetryLater, ServiceError
+from openbulk.domain.errors import AnswerLost, Refused, RetryLater, ServiceError
+from openbulk.domain.http_dates import parse_http_date
 from openbulk.exact_json import decode_json, is_deeper
 
 BASE_BYTES = 1024 * 1024
@@ -31,8 +31,12 @@ MAX_VALUES = 500_000
 MAX_DEPTH = 32
 LARGE_BYTES = 128 * 1024
 """An answer of more bytes is parsed outside of the event loop."""
-MAX_WAIT_SECONDS = 24 * 3600.0
-"""A service that wants a longer wait is asked again after a day."""
+MAX_SPARSE_PAGES = 200
+"""Pages in a row with a twentieth at most of the records that were asked for. Google may answer
+some that are empty (https://developers.google.com/workspace/calendar/api/v3/reference/events/list,
+`maxResults`); each may stand for thousands of records that a filter leaves out."""
+MAX_PAGES = 10_000_000
+"""Of one list: 2,500 records each are 25 billion."""
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 """Methods that may change something at the service (RFC 9110, section 9.2.1). A call that was sent
 with one of them and has no answer may have taken effect."""
@@ -171,6 +175,46 @@ def parse_answer(body: bytes, bounds: Bounds) -> Any:
     return value
 
 
+# --- lists ---
+
+
+@dataclass(slots=True)
+class PageCount:
+    """Counts the pages of a list, as a service may name a next one for ever."""
+
+    size: int
+    """The records that each page was asked for."""
+    sparse: int = 0
+    """The latest pages in a row that had hardly any of them."""
+    pages: int = 0
+    _mark: str | None = None
+    """One of the page tokens before: if it comes again, the list is a circle."""
+
+    def add(self, records: int, call: str, next_page: str | None = None) -> None:
+        """Count a page that is not the last. Raises Refused if the list has no end.
+
+        `call` says for messages what was called.
+        """
+        self.pages += 1
+        if next_page is not None and next_page == self._mark:
+            raise Refused(f"{call} answered a page whose next page is one that came before")
+        # Brent's algorithm: the mark moves on at 1, 2, 4, 8 ... pages, until the circle fits.
+        if self.pages.bit_count() == 1:
+            self._mark = next_page
+        self.sparse = self.sparse + 1 if records <= self.size // 20 else 0
+        if self.sparse > MAX_SPARSE_PAGES:
+            raise Refused(
+                f"{call} answered {self.sparse:,} pages in a row with hardly any of the "
+                f"{self.size:,} records that each was asked for, and always names a next page; "
+                "expected was a list that ends"
+            )
+        if self.pages > MAX_PAGES:
+            raise Refused(
+                f"{call} answered more than {MAX_PAGES:,} pages, and always names a next page; "
+                "expected was a list that ends"
+            )
+
+
 # --- shapes ---
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -240,28 +284,3 @@ def _misfit_of_object(
             if found is not None:
                 return found
     return None
-
-
-# --- headers ---
-
-
-def parse_http_date(text: str) -> datetime | None:
-    """A date of HTTP in UTC (RFC 9110, section 5.6.7); None for any other text."""
-    try:
-        date = parsedate_to_datetime(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
-def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """The seconds in a `Retry-After` header: a number or a date (RFC 9110, section 10.2.3).
-
-    At most a day. None if the header is missing, or its value is neither.
-    """
-    text = (retry_after or "").strip()
-    if text.isascii() and text.isdigit():
-        # `int` takes 4,300 digits; more than nine are more than a day.
-        return MAX_WAIT_SECONDS if len(text) > 9 else min(float(text), MAX_WAIT_SECONDS)
-    date = parse_http_date(text)
-    return None if date is None else min(max(0.0, (date - now).total_seconds()), MAX_WAIT_SECONDS)

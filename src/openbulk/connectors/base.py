@@ -157,9 +157,10 @@ class Connector(Protocol):
     def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
         """Yield the records that a query selects, page by page, after `request.after`.
 
-        A page with a page token (`Page.next`) but no records means that the service is still
-        preparing them: the caller waits. Raises CursorExpired if the service no longer knows
-        `request.after` or `request.since`, and BadInput for a query that it cannot answer.
+        A page without records, and with the page token (`Page.next`) that reading began with, means
+        that the service is still preparing them: the caller waits. Raises CursorExpired if the
+        service no longer knows `request.after` or `request.since`, and BadInput for a query that it
+        cannot answer.
         """
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:

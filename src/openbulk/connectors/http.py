@@ -11,14 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from openbulk.connectors.answers import (
-    UNSAFE_METHODS,
-    Answer,
-    bounds_of,
-    no_answer,
-    parse_large,
-    seconds_to_wait,
-)
+from openbulk.connectors.answers import UNSAFE_METHODS, Answer, bounds_of, no_answer, parse_large
 from openbulk.connectors.pace import Budget, Pace, Throttle, Unpaced
 from openbulk.domain.errors import (
     AddressNotAllowed,
@@ -28,6 +21,7 @@ from openbulk.domain.errors import (
     ServiceError,
     SignInAgain,
 )
+from openbulk.domain.http_dates import seconds_to_wait
 from openbulk.exact_json import encode_json
 
 TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=10)

@@ -6,6 +6,7 @@ OpenbulkError
 │   │   └── DateOrderUnknown   ... say how the file's dates are read (domain/date_order.py)
 │   ├── NotSignedIn            ... send the right secrets
 │   ├── TooManyGuesses         ... wait: too many wrong secrets came from this address
+│   ├── TooManyUnderWay        ... wait until some of what is under way is finished
 │   ├── NotAllowed             ... ask somebody who may
 │   ├── NotPossible            ... this thing cannot do it
 │   ├── NotFound               ... it does not exist, or is not yours
@@ -15,6 +16,7 @@ OpenbulkError
 ├── Unavailable                openbulk's database does not answer: try again in a moment
 │   └── FileStoreUnavailable   ... its file store does not; a job waits outside of its lane
 ├── ReaderUnavailable          no process can read the file now: try again in a moment
+├── ServerBusy                 the memory for such requests is taken: try again in a moment
 ├── DiskFull                   the server's disk is full: make room, and try again; nothing was done
 ├── Fenced                     another process took the slice over: stop, and write nothing more
 ├── FileTruncated              a stored file is damaged: its job ends
@@ -78,6 +80,10 @@ class TooManyGuesses(CallerError):
         """Seconds until the address may try again."""
 
 
+class TooManyUnderWay(CallerError):
+    """The organization has as many unfinished jobs or workflows as it may have."""
+
+
 class NotAllowed(CallerError):
     """The caller is known, but may not do this."""
 
@@ -125,6 +131,10 @@ class FileStoreUnavailable(Unavailable):
 
 class ReaderUnavailable(OpenbulkError):
     """No process can read a file now: all are busy, or somebody killed the one that read it."""
+
+
+class ServerBusy(OpenbulkError):
+    """Other requests hold all memory that the server has for such ones. Nothing was done."""
 
 
 class Fenced(OpenbulkError):

@@ -146,6 +146,8 @@ class Position:
     """Whether an earlier job has read up to here: this one cannot restart from the beginning."""
     restarts: int = 0
     """How often reading restarted, because a page token or a bookmark had expired."""
+    sparse: int = 0
+    """The latest pages in a row that had hardly any records."""
 
 
 KEPT_REMARKS = 20

@@ -136,6 +136,10 @@ class Page:
     bookmark: Bookmark | None = None
     """On the last page, if the service keeps a feed of changes for this query."""
 
+    listed: int | None = None
+    """The records on the service's own page, if the connector has left some out, or read others for
+    them."""
+
     @property
     def is_pending(self) -> bool:
         """Whether the service still prepares the records."""

@@ -45,6 +45,7 @@ from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.pages import query_for_connector, take_wanted
 from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.external_sort import record_sort_key
+from openbulk.exact_json import pack_line
 
 MAX_WAIT_SECONDS = 10.0
 """Maximum seconds to repeat a call that the service defers."""
@@ -56,6 +57,9 @@ PAGE_SECONDS = 10.0
 """After this time a page is returned with the records it has; the rest is on the next page."""
 MAX_SORTED = 10_000
 """Maximum records that openbulk sorts for one page."""
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+MAX_SORTED_BYTES = 16 * 1024 * 1024
+"""A page ends early once its records have so many bytes as JSON."""
 MIN_PAGE_SIZE = 50
 """With a condition, only some records are wanted, so openbulk reads pages of at least this size."""
 
@@ -128,11 +132,17 @@ class Direct:
     ) -> tuple[list[Mapping[str, Any]], Position]:
         """The records that a query selects after a position, and the position after them.
 
-        At most `size` records; fewer if finding them takes longer than PAGE_SECONDS.
+        At most `size` records; fewer if they are large, or if finding them takes longer than
+        PAGE_SECONDS.
         """
         _require_readable(resource)
         if query.order and not resource.features.sorts:
             return await self._sorted_page(resource, query, begin.skip, size)
+        return await self._page(resource, query, begin, size, MAX_PAGE_BYTES)
+
+    async def _page(
+        self, resource: Resource, query: Query, begin: Position, size: int, max_bytes: int
+    ) -> tuple[list[Mapping[str, Any]], Position]:
         condition = None if resource.features.applies_where else query.where
         records: list[Mapping[str, Any]] = []
         position = begin
@@ -143,8 +153,10 @@ class Direct:
             rest = max(0, position.skip - len(page.records))
             wanted, position = take_wanted(page, position, condition, size - len(records))
             position = replace(position, skip=position.skip or rest)
-            records += [select_fields(record, query.fields) for record in wanted]
-            if asyncio.get_running_loop().time() > until:
+            selected = [select_fields(record, query.fields) for record in wanted]
+            max_bytes -= sum(len(pack_line(record, default=str)) for record in selected)
+            records += selected
+            if max_bytes <= 0 or asyncio.get_running_loop().time() > until:
                 break
             if page.is_pending:
                 await asyncio.sleep(MIN_PAUSE_SECONDS)
@@ -154,7 +166,9 @@ class Direct:
         self, resource: Resource, query: Query, skip: int, size: int
     ) -> tuple[list[Mapping[str, Any]], Position]:
         unsorted = replace(query, order=(), fields=())
-        records, position = await self.page(resource, unsorted, Position(), MAX_SORTED)
+        records, position = await self._page(
+            resource, unsorted, Position(), MAX_SORTED, MAX_SORTED_BYTES
+        )
         if not position.is_end:
             raise BadInput(
                 "there are too many records to sort at once; narrow them down with `where`, or let "

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from openbulk.domain.job import Job, NextSlice
+from openbulk.domain.job import NextSlice
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import LaneQueue, slice_id
@@ -81,23 +81,24 @@ class Housekeeping:
     async def _enqueue_dropped_slices(self) -> None:
         # A job whose slice runs here was not dropped, whatever the queue records of that slice.
         running = self._running_jobs
-        jobs = [job for job in await self._ledger.active_jobs() if job.id not in running]
-        slices = [job.next_slice(self._now()) for job in jobs]
+        slices = [
+            job.next_slice(self._now())
+            async for job in self._ledger.active_jobs()
+            if job.id not in running
+        ]
         is_unfinished = await self._queue.is_unfinished_by_id([slice_id(due) for due in slices])
 
-        async def enqueue(dropped: tuple[Job, NextSlice]) -> None:
-            job, due = dropped
+        async def enqueue(due: NextSlice) -> None:
             if slice_id(due) not in is_unfinished:
                 await self._queue.enqueue_slice(due)
             elif not is_unfinished[slice_id(due)]:
-                await self._enqueue_in_place_of(job)
+                await self._enqueue_in_place_of(due)
 
-        pairs = zip(jobs, slices, strict=True)
-        await do_each(pairs, enqueue, lambda pair: f"slice of job {pair[0].id}")
+        await do_each(slices, enqueue, lambda due: f"slice of job {due.job_id}")
 
-    async def _enqueue_in_place_of(self, job: Job) -> None:
+    async def _enqueue_in_place_of(self, due: NextSlice) -> None:
         """Enqueue another slice, because the queue considers the one that is due finished."""
-        skipped = await self._ledger.skip_slice(job.id, job.slice)
+        skipped = await self._ledger.skip_slice(due.job_id, due.number)
         if skipped is not None:
             await self._queue.enqueue_slice(skipped.next_slice(self._now()))
 

@@ -90,7 +90,7 @@ class Intake:
     async def instance_changed(self, instance_id: int) -> None:
         """Reconnect the instance, and let its waiting jobs try at once."""
         await self._connections.forget(instance_id)
-        for job in await self._ledger.active_jobs():
+        async for job in self._ledger.active_jobs():
             if job.instance_id == instance_id:
                 await self._wake(job)
 

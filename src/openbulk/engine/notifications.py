@@ -23,7 +23,7 @@ from openbulk.notify.callbacks import (
     wait_before_next,
 )
 from openbulk.storage.accounts import Accounts
-from openbulk.storage.deliveries import Deliveries, Delivery
+from openbulk.storage.deliveries import Deliveries, Delivery, OpenDelivery
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
 
 log = structlog.get_logger()
@@ -65,7 +65,7 @@ class Notifications:
         deliveries = await self._deliveries.open()
         await do_each(deliveries, self._resume, lambda one: f"notification {one.id}")
 
-    async def _resume(self, delivery: Delivery) -> None:
+    async def _resume(self, delivery: OpenDelivery) -> None:
         delay = max(0.0, (delivery.due_at - self._now()).total_seconds())
         await self._queue.enqueue_attempt(NextAttempt(delivery.id, delivery.attempts + 1, delay))
 

@@ -1,6 +1,6 @@
 """Reading pages: the query that a connector gets, and the records that are wanted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,12 +34,24 @@ def take_wanted(
     The page was read at `position`; its first `skip` records are left out.
     """
     taken: list[Mapping[str, Any]] = []
-    for number, record in enumerate(page.records[position.skip :], position.skip):
+    for number, record in wanted_records(page, position, condition):
         if len(taken) >= room:
             return taken, replace(position, skip=number)
+        taken.append(record)
+    return taken, position_after(page, position)
+
+
+def wanted_records(
+    page: Page, position: Position, condition: Condition | None
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The records of a page that match a condition, each with the number of those before it."""
+    for number, record in enumerate(page.records[position.skip :], position.skip):
         if holds(condition, record):
-            taken.append(record)
-    next_position = replace(
+            yield number, record
+
+
+def position_after(page: Page, position: Position) -> Position:
+    """The position behind a page that was read at `position`."""
+    return replace(
         position, after=page.next, skip=0, is_end=page.next is None, pages=position.pages + 1
     )
-    return taken, next_position

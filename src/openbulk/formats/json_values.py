@@ -13,12 +13,17 @@ from typing import Any
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row, path_text
-from openbulk.exact_json import SAFE_CHARACTERS, encode_json, parse_float, parse_integer
+from openbulk.exact_json import (
+    MAX_DEPTH,
+    MAX_VALUES,
+    SAFE_CHARACTERS,
+    encode_json,
+    has_few_values,
+    is_deeper,
+    parse_float,
+    parse_integer,
+)
 
-MAX_DEPTH = 200
-"""Levels of objects and lists in a record. orjson, which writes them, ends at 254."""
-MAX_VALUES = 500_000
-"""Values of a record. A short text may be many objects, of which each takes 100 bytes and more."""
 _PIECE_BYTES = 64 * 1024
 _QUOTED_CHARACTERS = 24
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
@@ -103,7 +108,7 @@ class ValueDecoder:
     def _find_problem(self, value: Any, text: str) -> Problem | None:
         if self._has_unusable:
             return next(filter(None, (_unusable_problem(*field) for field in _walk(value))))
-        if text.count("{") + text.count("[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        if text.count("{") + text.count("[") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
             return Problem(f"it has more than {MAX_DEPTH} levels of objects and lists; flatten it")
         if "\\u" in text and _HALF_PAIR.search(text):
             return _find_half_character(value)
@@ -181,10 +186,6 @@ def _children(value: Any) -> Iterator[tuple[str | int, Any]]:
     return iter(value.items() if isinstance(value, dict) else ())
 
 
-def _depth(value: Any) -> int:
-    return max(len(path) for path, _ in _walk(value)) + 1
-
-
 _REASONS: Mapping[str, str] = {
     "Expecting value": "a value is missing",
     "Expecting ',' delimiter": "a comma or a closing bracket is missing",
@@ -202,10 +203,8 @@ _REASONS: Mapping[str, str] = {
 
 
 def require_few_values(text: str, begin: int = 0) -> None:
-    """Raise BadInput for the text of a record with more marks than MAX_VALUES values need."""
-    if len(text) - begin <= MAX_VALUES:
-        return
-    if sum(text.count(mark, begin) for mark in ",[{") > MAX_VALUES:
+    """Raise BadInput for the text of a record, or its beginning, with more than MAX_VALUES."""
+    if not has_few_values(text, begin):
         raise BadInput(f"it has more than {MAX_VALUES:,} values; write several records")
 
 

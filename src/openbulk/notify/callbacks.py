@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,14 +13,13 @@ import orjson
 from standardwebhooks import Webhook
 
 from openbulk.domain.errors import AddressNotAllowed, BadInput
+from openbulk.domain.http_dates import seconds_to_wait
 from openbulk.security import webhook_signature
 
 SCHEDULE = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 """Seconds before each attempt, counted from the last one: 10 attempts in 75.6 hours.
 
 Standard Webhooks 1.0 recommends this schedule."""
-MAX_WAIT = 24 * 3600.0
-"""Maximum seconds for which a receiver's `Retry-After` is obeyed."""
 JITTER = 0.2
 TIMEOUT = 20.0
 """Seconds for a whole attempt; Standard Webhooks recommends 15 to 30."""
@@ -58,9 +56,6 @@ _RESERVED = (
 """Headers that a configuration cannot set: framing, content type and signatures."""
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]*")
-_LONGEST_WAIT = 1e9
-"""Seconds, of a `Retry-After`: digits without end would be infinity."""
-_DIGITS = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +155,14 @@ def wait_before_next(attempt: Attempt, number: int, *, chance: float) -> float |
     if attempt.is_delivered or is_last:
         return None
     planned = SCHEDULE[number] * (1 + JITTER * chance)
-    return max(planned, min(attempt.retry_after or 0.0, MAX_WAIT))
+    return max(planned, attempt.retry_after or 0.0)
 
 
 def attempt_of_answer(status: int, retry_after: str | None, now: datetime) -> Attempt:
     """The attempt that got an answer with this status and this header `Retry-After`, if any."""
     result = f"answered {status}"
     if status in BUSY:
-        return Attempt(result, status, _seconds_to_wait(retry_after or "", now))
+        return Attempt(result, status, seconds_to_wait(retry_after, now))
     if status in _EXPLANATIONS:
         result = f"{result}: {_EXPLANATIONS[status]}"
     return Attempt(result, status, is_hopeless=status == GONE)
@@ -263,13 +258,3 @@ def _unreadable() -> BadInput:
     return BadInput(
         f'{EXTRA_HEADERS} cannot be read; write {{"X-Team": "data"}}, or X-Team: data on each line'
     )
-
-
-def _seconds_to_wait(retry_after: str, now: datetime) -> float | None:
-    """The seconds in `Retry-After`, a number or a date (RFC 9110, section 10.2.3); None without."""
-    if _DIGITS.fullmatch(retry_after.strip()):
-        return min(float(retry_after), _LONGEST_WAIT)
-    try:
-        return max(0.0, (parsedate_to_datetime(retry_after.strip()) - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None

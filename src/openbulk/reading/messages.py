@@ -17,7 +17,7 @@ from openbulk.exact_json import decode_json, encode_json
 HEAD = struct.Struct(">BI")
 COUNT = struct.Struct(">I")
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-"""A part has 4 MiB and at most one row of 8 MiB more; the rest is what the columns show."""
+"""A part has at most one row of 8 MiB; the rest is what the columns show."""
 
 
 class Kind(IntEnum):
@@ -55,10 +55,10 @@ def encode_rows(records: int, content: bytes) -> tuple[bytes, bytes]:
     return COUNT.pack(records), content
 
 
-def decode_rows(content: bytes) -> tuple[int, bytes]:
+def decode_rows(content: bytes | bytearray) -> tuple[int, bytes]:
     """The number of rows and the packed rows of ROWS."""
     (records,) = COUNT.unpack_from(content)
-    return records, content[COUNT.size :]
+    return records, bytes(memoryview(content)[COUNT.size :])
 
 
 class Channel:

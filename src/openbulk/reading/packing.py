@@ -8,19 +8,17 @@ from openbulk.domain.date_order import DateSigns
 from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.job import KEPT_REMARKS, NO_REMARKS, Remarks, RowRemark, shorten_remark
 from openbulk.domain.records import Problem, Row
-from openbulk.exact_json import pack_line, unpack_line
+from openbulk.exact_json import MAX_VALUES, has_few_values, pack_line, unpack_line
 
 RECORDS_PER_PART = 1_000
-BYTES_PER_PART = 4 * 1024 * 1024
-"""A part ends at whichever limit it reaches first. This bounds the memory of a slice."""
+BYTES_PER_PART = 1024 * 1024
+"""A part has at most so many records and bytes, but for a larger record, which has a part of its
+own: whoever reads a part holds all of it."""
 MAX_ROW_BYTES = 8 * 1024 * 1024
-MAX_ROW_VALUES = 200_000
-"""Bounds of one record, with the names and lists in it: a larger one would take the server's
-memory, and no service takes it."""
+"""Of one record, packed: a larger one would take the server's memory."""
 _VALUE_BYTES = 64
 """Memory that a value takes beside its bytes, with its name and its place."""
-_CERTAINLY_FEW_VALUES = 2 * MAX_ROW_VALUES
-"""Bytes of a row whose values need not be counted: each takes two bytes at least."""
+_LARGE_ROW_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,30 @@ class Summary:
         return cls(Remarks(value["rows"], first), signs)
 
 
+class PartLines:
+    """Lines on their way into parts of `RECORDS_PER_PART` lines and `BYTES_PER_PART` bytes."""
+
+    def __init__(self, records: int = RECORDS_PER_PART) -> None:
+        self._records = records
+        self._lines: list[bytes] = []
+        self._size = 0
+
+    def add(self, line: bytes) -> list[bytes]:
+        """Add a line; return the part before it, if that ends here."""
+        part: list[bytes] = []
+        is_full = self._size + len(line) > BYTES_PER_PART or len(self._lines) == self._records
+        if is_full and self._lines:
+            part = self.take()
+        self._lines.append(line)
+        self._size += len(line)
+        return part
+
+    def take(self) -> list[bytes]:
+        """The lines of the last part, which ends here."""
+        part, self._lines, self._size = self._lines, [], 0
+        return part
+
+
 class Packer:
     """Packs the rows of a file, part by part."""
 
@@ -59,21 +81,20 @@ class Packer:
         self._rows = rows
         self._remarks = _RemarkCollector()
         self._dates = DateColumns()
+        self._lines = PartLines()
         self.read = 0
         """Number of the last row that was read."""
 
     def next_part(self) -> Packed | None:
         """The next part; None after the last one. Raises what reading raises."""
-        lines: list[bytes] = []
-        size = 0
         for row in self._rows:
             self.read = row.number
             self._dates.add(row)
-            lines.append(self._pack(row))
-            size += len(lines[-1])
-            if len(lines) == RECORDS_PER_PART or size >= BYTES_PER_PART:
-                break
-        return Packed(len(lines), b"\n".join(lines)) if lines else None
+            part = self._lines.add(self._pack(row))
+            if part:
+                return _join(part)
+        rest = self._lines.take()
+        return _join(rest) if rest else None
 
     def summary(self) -> Summary:
         """What the rows have shown so far."""
@@ -88,6 +109,10 @@ class Packer:
         return packed
 
 
+def _join(lines: list[bytes]) -> Packed:
+    return Packed(len(lines), b"\n".join(lines))
+
+
 def pack_row(row: Row) -> tuple[Row, bytes]:
     """A row as it can be sent, and packed. One that no service takes has a problem in its place."""
     problem = None if row.problem is None else asdict(row.problem)
@@ -97,15 +122,15 @@ def pack_row(row: Row) -> tuple[Row, bytes]:
         # No service takes such a value either: half of a surrogate pair, hundreds of nested levels.
         # Its row alone fails.
         return _refuse(row, f"a value cannot be sent ({error})")
-    if len(packed) <= _CERTAINLY_FEW_VALUES:
+    if len(packed) <= MAX_VALUES:
         return row, packed
     if len(packed) > MAX_ROW_BYTES:
         return _refuse(
             row, f"the record has more than {MAX_ROW_BYTES // 2**20} MB; send less in one record"
         )
-    if _count_values(row.values) > MAX_ROW_VALUES:
+    if not has_few_values(packed):
         return _refuse(
-            row, f"the record has more than {MAX_ROW_VALUES:,} values; send less in one record"
+            row, f"the record has more than {MAX_VALUES:,} values; send less in one record"
         )
     return row, packed
 
@@ -114,22 +139,20 @@ def unpack_row(number: int, packed: bytes) -> Row:
     """The row that `pack_row` packed."""
     line, values, problem = unpack_line(packed)
     problem = None if problem is None else Problem(**problem)
+    return Row(number, values, problem, line, size=_size_in_memory(packed))
+
+
+def _size_in_memory(packed: bytes) -> int:
+    """About how many bytes a packed row takes as a record."""
     # Commas in texts count, too: such a record is sent with fewer others.
-    size = len(packed) + _VALUE_BYTES * packed.count(b",")
-    return Row(number, values, problem, line, size=size)
+    values = _VALUE_BYTES * min(packed.count(b","), MAX_VALUES)
+    # One emoji, and Python keeps each character of its text in four bytes (PEP 393).
+    is_wide = len(packed) > _LARGE_ROW_BYTES and not packed.isascii()
+    return values + len(packed) * (4 if is_wide else 1)
 
 
 def _refuse(row: Row, message: str) -> tuple[Row, bytes]:
     return pack_row(Row(row.number, None, Problem(message), row.line))
-
-
-def _count_values(value: Any) -> int:
-    """The values in a value, with itself. It was packed before, so it is not nested too deep."""
-    if isinstance(value, Mapping):
-        return 1 + len(value) + sum(map(_count_values, value.values()))
-    if isinstance(value, list | tuple):
-        return 1 + sum(map(_count_values, value))
-    return 1
 
 
 @dataclass(slots=True)

@@ -78,7 +78,7 @@ class Reader:
         except (BrokenPipeError, ConnectionResetError):
             return
 
-    async def receive(self) -> tuple[Kind, bytes]:
+    async def receive(self) -> tuple[Kind, bytearray]:
         """The next message of the process. Raises _Ended, ValueError and TimeoutError."""
         async with asyncio.timeout(SILENT_SECONDS):
             kind, length = HEAD.unpack(await self._receive_exactly(HEAD.size))
@@ -86,7 +86,7 @@ class Reader:
                 raise ValueError(f"a message of {length} bytes")
             return Kind(kind), await self._receive_exactly(length)
 
-    async def _receive_exactly(self, length: int) -> bytes:
+    async def _receive_exactly(self, length: int) -> bytearray:
         content = bytearray(length)
         place = memoryview(content)
         while place:
@@ -97,7 +97,7 @@ class Reader:
             if not count:
                 raise _Ended
             place = place[count:]
-        return bytes(content)
+        return content
 
     async def wait_for_end(self) -> int:
         """The exit code of a process that has closed its end of the socket."""
@@ -164,7 +164,7 @@ class Reading:
             rows = Packed(*decode_rows(content))
             self._rows += rows.records
             return rows
-        end = decode_json(content)
+        end = decode_json(bytes(content))
         if kind is Kind.DONE:
             self.answer = end["answer"]
             self.is_clean = not end["is_last"]
@@ -172,7 +172,7 @@ class Reading:
         self.is_clean = end["reason"] == Reason.INPUT and not end["is_last"]
         raise self._failure(Reason(end["reason"]), end["message"], end["row"])
 
-    async def _next_message(self) -> tuple[Kind, bytes]:
+    async def _next_message(self) -> tuple[Kind, bytearray]:
         """The next message, but for requests for blocks, which are answered."""
         try:
             while True:

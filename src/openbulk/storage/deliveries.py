@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -28,6 +28,15 @@ class Delivery:
     attempts: int
     due_at: datetime
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDelivery:
+    """A notification that is neither delivered nor given up."""
+
+    id: int
+    attempts: int
+    due_at: datetime
 
 
 class Deliveries:
@@ -74,13 +83,23 @@ class Deliveries:
             ).first()
         return None if row is None else _delivery(row)
 
-    async def open(self) -> Sequence[Delivery]:
-        """Notifications that are neither delivered nor given up."""
+    async def open(self) -> Sequence[OpenDelivery]:
+        """Notifications that are neither delivered nor given up, without what they say."""
+        columns = deliveries.c
+        chosen = select(columns.id, columns.attempts, columns.due_at)
         async with self._reading.connect() as connection:
-            rows = await connection.execute(
-                select(deliveries).where(deliveries.c.finished_at.is_(None))
-            )
-            return [_delivery(row) for row in rows]
+            rows = await connection.execute(chosen.where(columns.finished_at.is_(None)))
+            return [OpenDelivery(row.id, row.attempts, row.due_at) for row in rows]
+
+    async def count_open(self, organization_id: int) -> int:
+        """The number of an organization's notifications that are open."""
+        chosen = (
+            select(func.count())
+            .select_from(deliveries.join(jobs, jobs.c.id == deliveries.c.job_id))
+            .where(deliveries.c.finished_at.is_(None), jobs.c.organization_id == organization_id)
+        )
+        async with self._reading.connect() as connection:
+            return (await connection.execute(chosen)).scalar_one()
 
     async def end_attempt(
         self,

@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePath
@@ -99,17 +99,25 @@ class FileStore:
         except FileNotFoundError as error:  # the bucket, or the folder of all files
             raise FileStoreUnavailable(FILE_STORE_UNAVAILABLE) from error
 
-    async def get(self, path: str) -> bytes:
-        """The plain bytes of one object. Raises FileNotFoundError, SealBroken, KeyMissing."""
+    async def get(
+        self, path: str, *, admit: Callable[[int], Awaitable[None]] | None = None
+    ) -> bytes:
+        """The plain bytes of one object. Raises FileNotFoundError, SealBroken, KeyMissing.
+
+        `admit` is awaited with their number before they are read.
+        """
         with _translate_errors():
             answer = await obstore.get_async(self._store, path)
-            sealed = bytes(await answer.bytes_async())
+        if admit is not None:
+            await admit(answer.meta["size"])
+        with _translate_errors():
+            sealed = await answer.bytes_async()
         return self._sealer.open(sealed, path)
 
     def get_now(self, path: str) -> bytes:
         """The plain bytes of one object, for use in a thread: it blocks."""
         with _translate_errors():
-            sealed = bytes(obstore.get(self._store, path).bytes())
+            sealed = obstore.get(self._store, path).bytes()
         return self._sealer.open(sealed, path)
 
     async def delete(self, name: str) -> None:

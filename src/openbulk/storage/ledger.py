@@ -1,7 +1,7 @@
 """The ledger: every job, its progress, and the outcome of each of its records."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,9 @@ from openbulk.storage.job_rows import ACTIVE, job_of, work_values
 from openbulk.storage.readable import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes
+
+_READ_AT_ONCE = 100
+"""Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +132,28 @@ class Ledger:
         async with self._reading.connect() as connection:
             return read_each(await connection.execute(chosen), job_of, "job")
 
-    async def active_jobs(self) -> Sequence[Job]:
-        """The jobs that are not finished, oldest first."""
+    async def count_active_jobs(self, organization_id: int) -> int:
+        """The number of an organization's jobs that are not finished."""
+        of_organization = jobs.c.organization_id == organization_id
+        counted = select(func.count()).where(jobs.c.status.in_(ACTIVE), of_organization)
         async with self._reading.connect() as connection:
-            rows = await connection.execute(
-                select(jobs).where(jobs.c.status.in_(ACTIVE)).order_by(jobs.c.id)
-            )
-            return read_each(rows, job_of, "job")
+            return (await connection.execute(counted)).scalar_one()
+
+    async def active_jobs(self) -> AsyncIterator[Job]:
+        """The jobs that are not finished, oldest first. It holds few at a time."""
+        is_active = jobs.c.status.in_(ACTIVE)
+        async with self._reading.connect() as connection:
+            found = await connection.scalars(select(jobs.c.id).where(is_active))
+            ids = sorted(found)
+        for start in range(0, len(ids), _READ_AT_ONCE):
+            some = jobs.c.id.in_(ids[start : start + _READ_AT_ONCE])
+            async with self._reading.connect() as connection:
+                rows = await connection.execute(
+                    select(jobs).where(is_active, some).order_by(jobs.c.id)
+                )
+                page = read_each(rows, job_of, "job")
+            for job in page:
+                yield job
 
     # --- their slices ---
 

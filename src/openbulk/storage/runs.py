@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, exists, insert, select, update
+from sqlalchemy import Row, Select, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.workflow import Run, RunStatus, Transfer, TransferSpec
@@ -22,10 +22,26 @@ class Runs:
         self._engine = engine
         self._reading = for_reading(engine)
 
-    async def add(self, run: Run, specs: Sequence[TransferSpec]) -> None:
-        """Add a run: from now on its transfers will be carried out."""
+    async def add(self, run: Run, specs: Sequence[TransferSpec], *, limit: int) -> bool:
+        """Add a run: from now on its transfers will be carried out.
+
+        Returns False, and adds none, if its organization has as many unfinished ones as `limit`,
+        those of its schedules apart: each of these has one at most.
+        """
+        under_way = (
+            select(func.count())
+            .select_from(runs)
+            .where(
+                runs.c.status == RunStatus.RUNNING.value,
+                runs.c.organization_id == run.organization_id,
+                runs.c.schedule_id.is_(None),
+            )
+        )
         async with self._engine.begin() as connection:
+            if (await connection.execute(under_way)).scalar_one() >= limit:
+                return False
             await insert_run(connection, run, specs)
+        return True
 
     async def unfinished_runs(self) -> Sequence[Run]:
         """The runs whose transfers are not all finished, oldest first."""

@@ -18,6 +18,7 @@ from openbulk.api.bulk.job_requests import (
     check_callback_url,
     earlier_answer,
     idempotency_key_of,
+    require_room,
     submit,
 )
 from openbulk.api.http.bodies import parse_json_object, read_body
@@ -211,6 +212,7 @@ async def _submit(
     wanted: DownloadRequest,
     idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any]:
+    await require_room(request, services, instance, wanted.download.callback_url)
     # Answer a retry before asking the service, which may have changed and refuse the query now.
     if idempotency_key is not None:
         answer = await earlier_answer(response, services, instance, idempotency_key)

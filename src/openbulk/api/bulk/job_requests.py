@@ -9,7 +9,14 @@ from fastapi import Path, Request, Response
 from openbulk.api.services import Services
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.jobs import present_new_job
-from openbulk.domain.errors import BadInput, Conflict, DiskFull, IdempotencyKeyTaken, NotFound
+from openbulk.domain.errors import (
+    BadInput,
+    Conflict,
+    DiskFull,
+    IdempotencyKeyTaken,
+    NotFound,
+    TooManyUnderWay,
+)
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
 from openbulk.notify.callbacks import check_host
@@ -43,6 +50,11 @@ IDEMPOTENCY_KEY = {
         "examples": ["8e03978e-40d5-43e8-bc93-6894a57f9324"],
     },
 }
+MAX_JOBS = 10_000
+"""Unfinished jobs of an organization. Those of its workflows count, and are not refused."""
+MAX_CALLBACKS = 10_000
+"""Callbacks of an organization that are neither delivered nor given up, beyond which no job with a
+callback is accepted. Those of schedules count, and are not refused."""
 REPLAYED = "Idempotent-Replayed"
 """Header of an answer that repeats an earlier one."""
 
@@ -88,6 +100,34 @@ async def has_earlier_answer(
     if idempotency_key is None:
         return False
     return await services.ledger.job_with_key(instance.id, idempotency_key.key) is not None
+
+
+async def require_room(
+    request: Request, services: Services, instance: CallingInstance, callback_url: str | None
+) -> None:
+    """Raise TooManyUnderWay if the organization has too many unfinished jobs or open callbacks.
+
+    A repeated request passes: it gets its job, and makes none.
+    """
+    problem = None
+    if await services.ledger.count_active_jobs(instance.organization_id) >= MAX_JOBS:
+        problem = (
+            f"the organization has {MAX_JOBS:,} unfinished jobs, which is the limit; wait until "
+            "some are finished, or cancel some: GET /bulk/jobs lists them"
+        )
+    elif callback_url and await _has_too_many_callbacks(services, instance):
+        problem = (
+            f"the organization has {MAX_CALLBACKS:,} callbacks that no receiver has taken, which "
+            "is the limit; mend the receivers, or send the request without a callback URL"
+        )
+    if problem is None:
+        return
+    if not await has_earlier_answer(services, instance, idempotency_key_of(request)):
+        raise TooManyUnderWay(problem)
+
+
+async def _has_too_many_callbacks(services: Services, instance: CallingInstance) -> bool:
+    return await services.deliveries.count_open(instance.organization_id) >= MAX_CALLBACKS
 
 
 async def earlier_answer(

@@ -1,6 +1,6 @@
 """The records of a complete download: page by page, or as a file."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from openbulk.api.bulk.job_requests import DownloadId, find_job
-from openbulk.api.http.bodies import answer_records
 from openbulk.api.http.callers import SignedInCaller
+from openbulk.api.http.held_answers import PIECE_BYTES, HeldAnswer, held_pieces
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import ObjectInPath, parse_whole_number
@@ -20,7 +20,7 @@ from openbulk.api.wire.result_files import file_name, result_columns
 from openbulk.api.wire.schema import Record
 from openbulk.domain.errors import BadInput, Conflict, KeyMissing
 from openbulk.domain.job import Job, Status
-from openbulk.engine.slices.downloaded_records import result_of
+from openbulk.engine.slices.downloaded_records import Result, result_of
 from openbulk.formats import MEDIA_TYPES
 from openbulk.formats.base import Format
 from openbulk.formats.recognition import resolve_format_name
@@ -44,6 +44,8 @@ _FILE: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends early once its records have so many bytes."""
 _THREADS = Threads("results", 4)
 _ANY_FORMAT = frozenset({"*/*", "text/*", "application/*"})
 
@@ -68,11 +70,13 @@ async def page(
     size = parse_page_size(page_size)
     begin = parse_whole_number(next_page or "1", "nextPage", minimum=1)
     result = await result_of(services.ledger, services.files, job, begin)
+    records = _PageOfRecords(result, size)
+    pieces = held_pieces(lambda: _THREADS.run(records.next_piece))
     with _conflict_without_key(job):
-        records = await _THREADS.run(lambda: list(islice(result, size)))
-    next_row = begin + len(records)
-    set_page_headers(response, len(records), next_row if next_row <= job.cursor else None)
-    return answer_records(records, response.headers)
+        first = await anext(pieces)
+    next_row = begin + records.count
+    set_page_headers(response, records.count, next_row if next_row <= job.cursor else None)
+    return HeldAnswer(pieces, first, {"content-type": "application/json", **response.headers})
 
 
 @router.get(
@@ -87,21 +91,62 @@ async def file(
     object: ObjectInPath,
     services: ServicesOfApp,
     caller: SignedInCaller,
-) -> StreamingResponse:
+) -> HeldAnswer:
     """The records of a download, in the format that the header `Accept` names."""
     job = await find_job(services, caller, job_id)
     _require_complete_download(job)
     chosen = await _choose_format(services, job, request.headers.get("accept", ""))
     result = await result_of(services.ledger, services.files, job)
-    pieces = chosen.write(result, result_columns(job))
+    written = chosen.write(result, result_columns(job))
+    pieces = held_pieces(lambda: _THREADS.run(_next_piece, result, written))
     # Make the first piece before answering: an error after the status is sent could not be shown.
     with _conflict_without_key(job):
-        first = await _THREADS.run(next, pieces, b"")
+        first = await anext(pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[chosen.name],
         "content-disposition": _content_disposition(file_name(job, chosen.name)),
     }
-    return StreamingResponse(_stream(first, pieces), headers=headers)
+    return HeldAnswer(pieces, first, headers)
+
+
+class _PageOfRecords:
+    """A page of records as JSON: at most `size` of them, and fewer if they are large."""
+
+    def __init__(self, result: Result, size: int) -> None:
+        self._result = result
+        self._size = size
+        self._is_made = False
+        self.count = 0
+        """The records on the page, once it is made."""
+
+    def next_piece(self) -> bytes:
+        """The page; after it, nothing."""
+        if self._is_made:
+            return b""
+        self._is_made = True
+        lines: list[bytes] = []
+        room = MAX_PAGE_BYTES
+        for line in islice(self._result.lines(), self._size):
+            room -= len(line)
+            if lines and room < 0:
+                break
+            lines.append(line)
+        self._result.release()
+        self.count = len(lines)
+        return b"[" + b",".join(lines) + b"]"
+
+
+def _next_piece(result: Result, written: Iterator[bytes]) -> bytes:
+    """The next piece of a file; after the last one, nothing."""
+    pieces: list[bytes] = []
+    size = 0
+    for piece in written:
+        pieces.append(piece)
+        size += len(piece)
+        if size >= PIECE_BYTES:
+            break
+    result.release()
+    return b"".join(pieces)
 
 
 def _content_disposition(name: str) -> str:
@@ -109,12 +154,6 @@ def _content_disposition(name: str) -> str:
     plain = name.encode("ascii", "replace").decode().replace("?", "_")
     whole = "" if plain == name else f"; filename*=UTF-8''{quote(name)}"
     return f'attachment; filename="{plain}"{whole}'
-
-
-async def _stream(first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    while (piece := await _THREADS.run(next, pieces, None)) is not None:
-        yield piece
 
 
 def _require_complete_download(job: Job) -> None:

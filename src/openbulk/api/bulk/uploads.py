@@ -14,6 +14,7 @@ from openbulk.api.bulk.job_requests import (
     check_callback_url,
     has_earlier_answer,
     idempotency_key_of,
+    require_room,
     submit,
 )
 from openbulk.api.bulk.metadata import (
@@ -108,6 +109,7 @@ async def upload(
     """
     callback_url = callback_url_of(request)
     # Before the file arrives, which may be large.
+    await require_room(request, services, instance, callback_url)
     await check_callback_url(callback_url, services, instance)
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)

@@ -1,9 +1,10 @@
 """Small request bodies: read whole up to a limit, and parsed as JSON."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -14,12 +15,30 @@ from starlette.types import Message
 from openbulk.api.http.callers import identify_caller
 from openbulk.api.services import services_of
 from openbulk.bounded_json import MAX_KEPT_BYTES, read_exact_json, read_json
-from openbulk.domain.errors import BadInput, TooLarge
+from openbulk.byte_budget import ByteBudget
+from openbulk.domain.errors import BadInput, ServerBusy, TooLarge
 from openbulk.domain.spelling import likely_name
 from openbulk.exact_json import encode_json
+from openbulk.threads import Threads
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_BODY_VALUES = 50_000
+"""Of a JSON body. An empty list has 3 bytes, and takes 64 in memory."""
+LARGE_BODY_BYTES = 64 * 1024
+"""A larger JSON body is parsed outside of the event loop."""
+BODIES_BYTES = 64 * 1024 * 1024
+_SHARE = 4
+"""Memory for all bodies, and for each byte of one: its text, its values, and what checks them."""
+WAIT_SECONDS = 60.0
+"""Maximum seconds that a request waits for memory. Its body stays with the caller meanwhile."""
+_FIRST_SECONDS = 15.0
+_BYTES_PER_SECOND = 50_000
+"""A body arrives in this time: it holds memory that others wait for."""
 _BODY = "the body"
+_memory = ByteBudget(BODIES_BYTES)
+_THREADS = Threads("bodies", 1)
+
+T = TypeVar("T")
 
 
 class BoundedRoute(APIRoute):
@@ -46,7 +65,7 @@ class BoundedRoute(APIRoute):
             of_body = _RequestInBounds(request.scope, receive)
             if body and "json" in request.headers.get("content-type", ""):
                 # FastAPI replaces the message of an error in `Request.json`.
-                of_body.value = parse_json(body, "{...}")
+                of_body.value = await parse_large(parse_json, body, "{...}")
             return await handle(of_body)
 
         return handle_bounded
@@ -62,17 +81,66 @@ class _RequestInBounds(Request):
         return self.value
 
 
-async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Read a small body. Raises BadInput if it is cut off, TooLarge over `max_bytes`."""
-    body = bytearray()
+async def read_body(request: Request) -> bytes:
+    """Read a small body, once there is memory for it; that is held until the request is answered.
+
+    Raises BadInput if it is cut off or too slow, TooLarge over `MAX_BODY_BYTES`, and ServerBusy.
+    """
+    size = _stated_size(request)
+    await _hold_memory(request, size)
+    seconds = _FIRST_SECONDS + size / _BYTES_PER_SECOND
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > max_bytes:
-                raise TooLarge(f"the body is larger than {max_bytes} bytes")
+        async with asyncio.timeout(seconds):
+            return await _read_to_end(request)
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole body had arrived") from error
+    except TimeoutError as error:
+        raise BadInput(
+            f"the body did not arrive within {seconds:.0f} s; send it faster, or send less"
+        ) from error
+
+
+def _stated_size(request: Request) -> int:
+    """The size of a body by its header, or the most that one may have. Raises TooLarge."""
+    stated = request.headers.get("content-length")
+    if stated is None:
+        return MAX_BODY_BYTES if "transfer-encoding" in request.headers else 0
+    _require_small(int(stated))  # h11 has checked that it is a number
+    return int(stated)
+
+
+def _require_small(size: int) -> None:
+    if size > MAX_BODY_BYTES:
+        raise TooLarge(f"the body is larger than {MAX_BODY_BYTES} bytes")
+
+
+async def _hold_memory(request: Request, size: int) -> None:
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await request.state.held.enter_async_context(_memory.hold(_SHARE * size))
+    except TimeoutError as error:
+        raise ServerBusy(
+            "openbulk holds as many large bodies as it can; send the request again in a moment"
+        ) from error
+
+
+async def _read_to_end(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        _require_small(len(body))
     return bytes(body)
+
+
+async def parse_large(parse: Callable[[bytes, str], T], body: bytes, example: str) -> T:
+    """What `parse` makes of a body: in a thread if it is large, so that others are answered."""
+    if len(body) <= LARGE_BODY_BYTES:
+        return parse(body, example)
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_BODY_VALUES:
+        raise TooLarge(
+            f"the body has more than {MAX_BODY_VALUES:,} values; send less, or upload a file"
+        )
+    return await _THREADS.run(parse, body, example)
 
 
 def answer_records(shown: Any, headers: Mapping[str, str] | None = None) -> Response:

@@ -57,13 +57,18 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     return known
 
 
+def address_of(request: Request) -> str:
+    """The address that a request came from, as the proxy saw it if there is one."""
+    return request.client.host if request.client else ""
+
+
 async def _look_up(request: Request, services: Services) -> Caller:
     secrets = parse_authorization(request.headers.get("authorization", ""))
     if secrets.user is None:
         raise NotSignedIn(f"the user secret is missing; {_HEADER_HINT}")
     if secrets.organization is None and secrets.element is None:
         raise NotSignedIn(f"the organization secret is missing; {_HEADER_HINT}")
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     services.guesses.check(address, secrets.user)
     try:
         caller = await _identify(secrets, secrets.user, services)

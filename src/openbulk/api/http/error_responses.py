@@ -29,10 +29,12 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.TooManyGuesses: 429,
+    errors.TooManyUnderWay: 429,
     # openbulk's own database or file store is unavailable: clients may retry.
     errors.Unavailable: 503,
     errors.FileStoreUnavailable: 503,
     errors.ReaderUnavailable: 503,
+    errors.ServerBusy: 503,
     errors.DiskFull: 507,
     # The service of the instance failed, and openbulk works.
     errors.RetryLater: 502,
@@ -44,6 +46,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
 }
 
 RETRY_AFTER_SECONDS = "5"
+"""For 503, and for 429 where nobody knows how long the work of others takes."""
 MAX_MESSAGE = 4_000
 
 
@@ -136,6 +139,6 @@ def error_answer(
     if provider_message:
         body["providerMessage"] = provider_message
     answer = JSONResponse(body, status, headers)
-    if status == 503:
+    if status in (429, 503):
         answer.headers.setdefault("Retry-After", RETRY_AFTER_SECONDS)
     return answer

@@ -10,10 +10,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from openbulk.api.http.callers import identify_caller
+from openbulk.api.http.callers import address_of, identify_caller
 from openbulk.api.http.openapi import answers, may_answer
-from openbulk.api.services import ServicesOfApp
+from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.schema import EXACT, doc
+from openbulk.domain.errors import NotSignedIn
 
 router = APIRouter(tags=["Operation"], responses=may_answer(405))
 
@@ -57,7 +58,7 @@ async def readyz(services: ServicesOfApp) -> Response:
 
 
 def _is_one_of(token: str, tokens: Sequence[str]) -> bool:
-    return any(compare_digest(token.strip().encode(), one.encode()) for one in tokens)
+    return any(compare_digest(token.encode(), one.encode()) for one in tokens)
 
 
 @router.get(
@@ -73,6 +74,18 @@ async def metrics(request: Request, services: ServicesOfApp) -> Response:
     of a user and the organization.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not _is_one_of(token, services.metrics_tokens):
+    if scheme.lower() == "bearer":
+        _require_metrics_token(request, services, token.strip())
+    else:
         await identify_caller(request, services)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _require_metrics_token(request: Request, services: Services, token: str) -> None:
+    """Raise NotSignedIn for a wrong token, and TooManyGuesses after many of them."""
+    address = address_of(request)
+    services.guesses.check(address, token)
+    if not _is_one_of(token, services.metrics_tokens):
+        services.guesses.note_wrong(address)
+        raise NotSignedIn("the token is wrong; it is the value of OPENBULK_METRICS_TOKEN")
+    services.guesses.note_right(token)

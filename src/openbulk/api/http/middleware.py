@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from contextlib import AsyncExitStack
 
 import structlog
 from fastapi import Request
@@ -42,6 +43,47 @@ class RequestIds:
 
         with structlog.contextvars.bound_contextvars(request=request_id):
             await self._app(scope, receive, send_with_id)
+
+
+_FOR_BROWSERS = {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+}
+"""What a browser may do with an answer: show it as what it is, and nothing else, and forget it."""
+
+
+class HeadersForBrowsers:
+    """Adds headers that keep a browser from running or keeping an answer, unless it has its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = {name.lower() for name, _ in message["headers"]}
+                more = [pair for pair in _FOR_BROWSERS.items() if pair[0] not in given]
+                message["headers"] = [*message["headers"], *more]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class HeldUntilAnswered:
+    """Gives every request a stack of what it holds, and releases it after the answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        async with AsyncExitStack() as held:
+            scope.setdefault("state", {})["held"] = held
+            await self._app(scope, receive, send)
 
 
 class TrailingSlashes:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -18,16 +18,24 @@ from openbulk.domain.errors import (
     CallerError,
     DiskFull,
     FileStoreUnavailable,
+    ServerBusy,
     TooLarge,
 )
 from openbulk.storage.files import FileStore, FileWriter
 
 # A form is held in memory up to these limits; its file is streamed into the store.
 MAX_FIELDS = 50
+MAX_FIELD_BYTES = 128 * 1024
+"""Of all parts beside the file, together: `metaData` has 64 KiB at most."""
+UPLOADS_AT_ONCE = 32
+"""Uploads that arrive at the same time. Each holds up to a block of its file."""
+WAIT_SECONDS = 60.0
+"""Maximum seconds that an upload waits for others. Its bytes stay with the caller meanwhile."""
 MAX_BOUNDARY_BYTES = 70
 MAX_HEADER_BYTES = 16 * 1024
 LINGER_SECONDS = 30.0
 """Seconds for which openbulk reads the rest of a refused upload."""
+_uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
 _FILE_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
 
@@ -49,9 +57,33 @@ async def receive_upload(
     """Stream the file of a form into the store under a name, and collect the other parts.
 
     Holds one block of the file in memory, whatever its size. Discards an upload that is malformed,
-    too large or cut off. Raises BadInput, TooLarge, DiskFull and FileStoreUnavailable.
+    too large or cut off. Raises BadInput, TooLarge, ServerBusy, DiskFull and FileStoreUnavailable.
     """
-    form = _Form(_boundary(request))
+    form = _Form(_boundary(request), MAX_FIELD_BYTES)
+    async with _turn():
+        return await _receive(request, form, files, name, max_bytes)
+
+
+@asynccontextmanager
+async def _turn() -> AsyncIterator[None]:
+    """Let some uploads arrive at the same time; the others wait. Raises ServerBusy."""
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await _uploads.acquire()
+    except TimeoutError as error:
+        raise ServerBusy(
+            f"openbulk receives {UPLOADS_AT_ONCE} other files at the moment; send it again in a "
+            "minute"
+        ) from error
+    try:
+        yield
+    finally:
+        _uploads.release()
+
+
+async def _receive(
+    request: Request, form: "_Form", files: FileStore, name: str, max_bytes: int
+) -> ReceivedForm:
     writer, stream = FileWriter(files, name), request.stream()
     try:
         async for chunk in stream:
@@ -84,7 +116,7 @@ async def _read_to_end(stream: AsyncIterator[bytes]) -> None:
 
 async def read_form_fields(request: Request) -> Mapping[str, str]:
     """The parts of a small form by name, without files. Raises BadInput, TooLarge."""
-    form = _Form(_boundary(request))
+    form = _Form(_boundary(request), MAX_BODY_BYTES)
     form.feed(await read_body(request))
     if not form.is_complete:
         raise BadInput("the form ended before its last boundary; send it again")
@@ -113,7 +145,10 @@ def _boundary(request: Request) -> bytes:
 class _Form:
     """Separates the bytes of a form into the file and the other parts, in any order."""
 
-    def __init__(self, boundary: bytes) -> None:
+    def __init__(self, boundary: bytes, max_field_bytes: int) -> None:
+        """`max_field_bytes` bounds all parts beside the file."""
+        self._max_field_bytes = max_field_bytes
+        self._field_bytes = 0
         self.file_bytes: list[bytes] = []
         self.fields: dict[str, str] = {}
         self.has_file = False
@@ -188,9 +223,11 @@ class _Form:
             self.file_bytes.append(data[start:end])
             return
         self._value += data[start:end]
-        if len(self._value) > MAX_BODY_BYTES:
+        self._field_bytes += end - start
+        if self._field_bytes > self._max_field_bytes:
             raise TooLarge(
-                f"the part {self._part_name!r} is larger than {MAX_BODY_BYTES} bytes; {_FILE_HINT}"
+                f"the part {self._part_name!r} and those before it are larger than "
+                f"{self._max_field_bytes} bytes; {_FILE_HINT}"
             )
 
     def _end(self) -> None:

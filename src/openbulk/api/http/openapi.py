@@ -78,7 +78,8 @@ _PROBLEMS: dict[int, dict[str, Any]] = {
     },
     413: {"description": "The request is too large."},
     429: {
-        "description": "Too many wrong secrets came from this address.",
+        "description": "Too many wrong secrets came from this address, or too many jobs or "
+        "workflows are under way.",
         "headers": {
             "Retry-After": {
                 "description": "Seconds until it may try again.",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Path, Request
 
-from openbulk.api.http.bodies import parse_json, read_body, require_distinct_keys
+from openbulk.api.http.bodies import parse_json, parse_large, read_body, require_distinct_keys
 from openbulk.api.http.callers import SignedInUser
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.platform.catalogue import find_element
@@ -25,7 +25,6 @@ from openbulk.threads import Threads
 log = structlog.get_logger()
 router = APIRouter(tags=["Elements"], responses=may_answer(401, 405))
 
-MAX_EXPORT_BYTES = 4 * 1024 * 1024
 MAX_CUSTOM_ELEMENTS = 200
 """Of an organization."""
 _EXAMPLE = {
@@ -155,8 +154,8 @@ async def export(key: CustomKey, services: ServicesOfApp, user: SignedInUser) ->
 
 async def _read(request: Request) -> dict[str, Any]:
     """The export in a body. Raises BadInput, TooLarge."""
-    body = await read_body(request, MAX_EXPORT_BYTES)
-    value = await _EXPORTS.run(parse_json, body, _SHORT_EXAMPLE)
+    body = await read_body(request)
+    value = await parse_large(parse_json, body, _SHORT_EXAMPLE)
     if not isinstance(value, dict):
         raise BadInput(f"the body is not a JSON object; it looks like {_SHORT_EXAMPLE}")
     require_distinct_keys(body.decode("utf-8-sig"), "the body")

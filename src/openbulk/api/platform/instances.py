@@ -1,7 +1,7 @@
 """Instances: create, list, change and delete the accounts that openbulk works with."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -40,9 +40,10 @@ from openbulk.api.wire.elements import (
 )
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import MASK, Nothing
+from openbulk.bounded_json import MAX_KEPT_BYTES
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN
 from openbulk.connectors.base import KeepsRecords, Provider
-from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
+from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError, TooLarge
 from openbulk.domain.instance import Instance
 from openbulk.domain.options import option_text, with_known_spelling
 from openbulk.domain.spelling import known_spelling
@@ -98,6 +99,7 @@ async def create_of(
 async def _create(key: str, body: InstanceBody, services: Services, user: User) -> dict[str, Any]:
     provider = await find_provider(services, user, key)
     entries = _entry_texts(body.configuration, provider)
+    _require_small(entries)
     configuration = await sign_in(provider, entries, body.providerData, services, user)
     token = new_secret()  # the ledger stores only its fingerprint
     instance = await services.accounts.add_instance(
@@ -368,6 +370,7 @@ async def _with_changes(
         for settings in (provider.settings, NOTIFICATION_SECRETS):
             require_secrets_again(settings, instance.configuration, entries, renewed)
         wanted = {**instance.configuration, **entries}
+        _require_small(wanted)
         configuration = await sign_in(provider, wanted, body.providerData, services, user)
         instance = replace(instance, configuration=configuration)
     if body.name is not None:
@@ -477,6 +480,15 @@ def _entry_texts(
         if text and possible and known_spelling(text, possible) is None:
             raise BadInput(f"{name} is {text[:40]!r}; it can be {', '.join(possible)}")
     return texts
+
+
+def _require_small(configuration: Mapping[str, str]) -> None:
+    """Raise TooLarge for a configuration that is larger than what is kept of any request."""
+    size = sum(len(name) + len(value) for name, value in configuration.items())
+    if size > MAX_KEPT_BYTES:
+        raise TooLarge(
+            f"the configuration has {size:,} characters in all; at most {MAX_KEPT_BYTES:,} are kept"
+        )
 
 
 async def _find_instance(services: Services, user: User, instance_id: str) -> Instance:

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi import Query as QueryParameter
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from openbulk.api.http.bodies import answer_records, parse_record, read_body
+from openbulk.api.http.bodies import answer_records, parse_large, parse_record, read_body
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
@@ -289,4 +289,5 @@ async def _record(records: Direct, path: str) -> Resource:
 
 
 async def _values(request: Request) -> dict[str, Any]:
-    return parse_record(await read_body(request), '{"summary": "Choir practice"}')
+    body = await read_body(request)
+    return await parse_large(parse_record, body, '{"summary": "Choir practice"}')

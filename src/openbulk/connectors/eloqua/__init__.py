@@ -29,7 +29,7 @@ from openbulk.connectors.eloqua.rest import (
 from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, auth_of
 from openbulk.connectors.http import Client
 from openbulk.domain.conditions import Comparison
-from openbulk.domain.errors import NotFound
+from openbulk.domain.errors import NotFound, RetryLater
 from openbulk.domain.options import Option
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
@@ -42,6 +42,8 @@ engine also bounds the bytes of a batch), small enough to lose little when a syn
 
 POLL_SECONDS = 0.25
 """Seconds between two checks of an export of one record."""
+MAX_POLLS = 240
+"""Checks of such an export: a caller waits for its answer."""
 
 # An import always creates or updates: Eloqua has no other way to create a contact in bulk.
 _CONTACT = Features(
@@ -119,10 +121,17 @@ class Eloqua:
         if object not in ENTITIES:
             raise _no_object(object)
         wanted = Comparison("id", "=", (id,))
+        polls = 0
         async for page in self.read(Query(object, where=wanted), PageRequest()):
             if page.records:
                 return page.records[0]
             if page.next is not None:
+                polls += 1
+                if polls > MAX_POLLS:
+                    raise RetryLater(
+                        f"Eloqua has not exported the {object} within "
+                        f"{MAX_POLLS * POLL_SECONDS:.0f} seconds; ask again later"
+                    )
                 await asyncio.sleep(POLL_SECONDS)
         raise NotFound(f"Eloqua has no {object} with the id {id!r}")
 

@@ -17,7 +17,7 @@ import orjson
 from openbulk.connectors.answers import Answer
 from openbulk.connectors.eloqua.fields import Field, Fields, read_fields
 from openbulk.connectors.eloqua.service import Service
-from openbulk.connectors.fields import FieldError
+from openbulk.connectors.fields import FieldError, short_repr
 from openbulk.domain.errors import RetryLater
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Target
 from openbulk.exact_json import encode_json
@@ -32,6 +32,9 @@ DEFINITION_LIFE = "P1D"
 """Eloqua deletes a definition and its data after a day (ISO 8601)."""
 UPDATE_RULES = ("always", "ifNewIsNotNull", "ifExistingIsNull", "useFieldRule")
 """What an import does with a value that Eloqua has (Reference/import-characteristics.htm)."""
+_RUNNING = frozenset({"pending", "active"})
+_ENDED = frozenset({"success", "warning", "error"})
+"""The statuses of a sync (Reference/syncs.htm)."""
 # Codes in the logs of a sync, for contacts and for accounts (Reference/troubleshooting.htm).
 _CREATED = frozenset({"ELQ-00004", "ELQ-00005"})
 _UPDATED = frozenset({"ELQ-00022", "ELQ-00023"})
@@ -159,7 +162,10 @@ class EloquaBulk:
 
 def is_running(sync: Answer) -> bool:
     """Whether Eloqua has not ended a sync yet."""
-    return sync.text_at("status") in {"pending", "active"}
+    status = sync.text_at("status")
+    if status not in _RUNNING | _ENDED:
+        raise sync.mismatch(f"{short_repr(status)} as status", ", ".join(sorted(_RUNNING | _ENDED)))
+    return status in _RUNNING
 
 
 def errors_in(logs: Sequence[Mapping[str, Any]]) -> str:

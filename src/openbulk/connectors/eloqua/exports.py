@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, timedelta
 from typing import Any
 
+from openbulk.connectors.answers import PageCount
 from openbulk.connectors.eloqua.bulk import DEFINITION_LIFE, LOG, Entity, errors_in, is_running
 from openbulk.connectors.eloqua.fields import Fields
 from openbulk.connectors.eloqua.service import Service
@@ -54,6 +55,7 @@ async def read_export(
 
 async def _read_data(service: Service, sync: str, begin: int, size: int) -> AsyncIterator[Page]:
     """The exported records of a sync that has ended, from the one at `begin` on."""
+    count = PageCount(size)
     while True:
         # Read the sync's data: the definition's data changes with its next sync.
         items, has_more = await service.page(f"{sync}/data", size, begin, {"type": "object"})
@@ -62,6 +64,7 @@ async def _read_data(service: Service, sync: str, begin: int, size: int) -> Asyn
         yield Page(records, f"{sync}@{begin}" if has_more else None)
         if not has_more:
             return
+        count.add(len(items), f"Eloqua's list {sync}/data")
 
 
 async def _begin(service: Service, entity: Entity, fields: Fields, query: Query) -> str:

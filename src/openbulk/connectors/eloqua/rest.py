@@ -7,10 +7,11 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-from openbulk.connectors.answers import Answer
+from openbulk.connectors.answers import Answer, PageCount
 from openbulk.connectors.eloqua.service import Service, failure, read_object, read_records
 from openbulk.domain.errors import NotFound, ServiceError
 from openbulk.domain.query import Page, PageRequest, Query
@@ -116,8 +117,8 @@ def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:
     asset_id = record.values.get("id")
     if answer.is_success:
         # Eloqua answers a deletion without a body.
-        asset = answer.object() if answer.body else {}
-        return Outcome(record.row, kind, str(asset.get("id") or asset_id))
+        new_id = answer.text_at("id") if kind is OutcomeKind.CREATED else str(asset_id)
+        return Outcome(record.row, kind, new_id)
     if answer.status == 404:
         return Outcome.failure(
             record.row, f"Eloqua has nothing with the id {asset_id!r}", field="id"
@@ -144,10 +145,19 @@ async def read_asset(service: Service, asset: Asset, asset_id: str) -> Mapping[s
     return _successful(answer).object()
 
 
-async def read_pages(service: Service, query: Query, request: PageRequest) -> AsyncIterator[Page]:
-    """Records of an object, page by page. The page token is the number of the next page."""
+async def read_pages(
+    service: Service,
+    query: Query,
+    request: PageRequest,
+    schema: Mapping[str, Any] = MappingProxyType({}),
+) -> AsyncIterator[Page]:
+    """Records of an object, page by page. The page token is the number of the next page.
+
+    Each record is as the JSON Schema says.
+    """
     number = request.number_after(1)
     size = min(request.size, MAX_COUNT)
+    count = PageCount(size)
     while True:
         parameters = {
             **query.parameters,
@@ -156,14 +166,15 @@ async def read_pages(service: Service, query: Query, request: PageRequest) -> As
             "depth": "complete",
         }
         answer = await service.call("GET", READABLE[query.object], params=parameters, records=size)
-        body = read_object(_successful(answer), {"total": {"type": "integer"}})
-        records = read_records(body.get("elements"), answer, size)
+        body = read_object(_successful(answer), {"total": {"type": "integer"}}, ["total"])
+        records = read_records(body.get("elements"), answer, size, schema)
         # An empty page also ends the list: `total` may have shrunk.
-        has_more = bool(records) and number * size < body.get("total", 0)
+        has_more = bool(records) and number * size < body["total"]
         number += 1
         yield Page(records, str(number) if has_more else None)
         if not has_more:
             return
+        count.add(len(records), answer.call)
 
 
 async def read_activities(
@@ -179,15 +190,15 @@ async def read_activities(
     types = ACTIVITY_TYPES
     if "type" in query.parameters:
         types = (query.parameters["type"],)
-    async for page in read_pages(service, Query("contact"), request):
+    async for page in read_pages(service, Query("contact"), request, {"required": ["id"]}):
         records: list[Mapping[str, Any]] = []
         for contact, kind in product(page.records, types):
-            path = f"/api/rest/1.0/data/activities/contact/{contact.get('id')}"
+            path = f"/api/rest/1.0/data/activities/contact/{contact['id']}"
             answer = await service.call(
                 "GET", path, params={**parameters, "type": kind}, records=MAX_COUNT
             )
             records += read_records(_successful(answer).json(), answer, MAX_COUNT)
-        yield Page(records, page.next)
+        yield Page(records, page.next, listed=len(page.records))
 
 
 def _successful(answer: Answer) -> Answer:

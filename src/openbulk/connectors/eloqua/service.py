@@ -4,12 +4,13 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/Gettin
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
 
-from openbulk.connectors.answers import Answer, kind_of, misfit
+from openbulk.connectors.answers import Answer, PageCount, kind_of, misfit
 from openbulk.connectors.auth import (
     REFRESH_TOKEN,
     BearerAuth,
@@ -29,6 +30,10 @@ PAGE = 1000
 """Maximum items in a page of rejects, logs or fields."""
 MAX_ITEMS = 50_000
 """Of a whole list. An import has 20,000 records, each with one reject at most."""
+
+
+_PAGE = {"totalResults": {"type": "integer"}, "hasMore": {"type": "boolean"}}
+"""What every page of a list of the Bulk API says of the list."""
 
 
 class EloquaOAuth:
@@ -150,39 +155,50 @@ class Service:
         """
         parameters = {"limit": str(size), "offset": str(offset)}
         answer = await self.bulk("GET", path, params=parameters, records=size)
-        page = read_object(answer, {"items": {"type": "array", "items": item}})
+        page = read_object(answer, {**_PAGE, "items": {"type": "array", "items": item}}, _PAGE)
+        # Eloqua answers an empty list without items.
+        if "items" not in page and page["totalResults"]:
+            raise answer.mismatch("nothing as items", "a list there")
         items: list[dict[str, Any]] = page.get("items", [])
         if len(items) > size:
             raise answer.mismatch(f"{len(items):,} items", f"at most {size:,}")
         # A page without items ends the list, whatever `hasMore` says.
-        return items, bool(page.get("hasMore") and items)
+        return items, bool(page["hasMore"] and items)
 
     async def items(self, path: str, item: Mapping[str, Any]) -> list[dict[str, Any]]:
         """All items of a list of the Bulk API, read in pages."""
         items: list[dict[str, Any]] = []
-        has_more = True
+        has_more, count = True, PageCount(PAGE)
         while has_more:
             page, has_more = await self.page(path, PAGE, len(items), item)
+            count.add(len(page), f"Eloqua's list {path}")
             items += page
             if len(items) > MAX_ITEMS:
                 raise Refused(f"Eloqua's list {path} has more than {MAX_ITEMS:,} items")
         return items
 
 
-def read_object(answer: Answer, properties: Mapping[str, Any]) -> dict[str, Any]:
+def read_object(
+    answer: Answer, properties: Mapping[str, Any], required: Iterable[str] = ()
+) -> dict[str, Any]:
     """The object in an answer, whose fields are as JSON Schema says. Raises ServiceError."""
     value = answer.object()
-    found = misfit(value, {"properties": properties})
+    found = misfit(value, {"properties": properties, "required": list(required)})
     if found is not None:
         raise answer.mismatch(*found)
     return value
 
 
-def read_records(value: Any, answer: Answer, size: int) -> list[dict[str, Any]]:
-    """A list of at most so many objects in an answer. Raises ServiceError."""
+def read_records(
+    value: Any, answer: Answer, size: int, schema: Mapping[str, Any] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """A list of at most so many objects in an answer, each as JSON Schema says.
+
+    Raises ServiceError.
+    """
     if not isinstance(value, list):
         raise answer.mismatch(kind_of(value), "a list of records")
-    found = misfit(value, {"items": {"type": "object"}}, "records")
+    found = misfit(value, {"items": {"type": "object", **schema}}, "records")
     if found is not None:
         raise answer.mismatch(*found)
     if len(value) > size:

@@ -99,7 +99,9 @@ class GoogleCalendar:
         _require_object(object)
         if object != EVENTS:
             return await self._collections.get(object, id, parameters)
-        event = await self._api.get(event_path(parameters.get("calendarId") or PRIMARY, id))
+        event = await self._api.get(
+            event_path(parameters.get("calendarId") or PRIMARY, id), "Event"
+        )
         if is_deleted(event):
             raise NotFound(f"the event {id!r} was deleted")
         return event

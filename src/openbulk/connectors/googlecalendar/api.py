@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from openbulk.connectors.answers import Answer
+from openbulk.connectors.answers import Answer, PageCount
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.errors import is_expired_token, read_refusal
 from openbulk.connectors.googlecalendar.limits import Limits
-from openbulk.connectors.googlecalendar.shapes import read_list
+from openbulk.connectors.googlecalendar.shapes import read_list, read_resource
 from openbulk.connectors.http import Client
 from openbulk.domain.errors import CursorExpired, NotFound, Refused
 from openbulk.exact_json import encode_json
@@ -56,11 +56,19 @@ class CalendarApi:
         url = self._url + path
         return await self._client.call(method, url, params=params, budgets=budgets, **content)
 
-    async def get(self, path: str) -> dict[str, Any]:
-        """The resource at a path. Raises NotFound, or Refused if Google refuses to show it."""
+    async def get(self, path: str, name: str) -> dict[str, Any]:
+        """The resource at a path; `name` is its type in Google's document.
+
+        Raises NotFound, or Refused if Google refuses to show it.
+        """
         answer = await self.read(path)
         require_success(answer)
-        return answer.object()
+        return read_resource(answer, name)
+
+
+def count_pages(parameters: Mapping[str, str]) -> PageCount:
+    """Counts the pages of the list that is read with these parameters."""
+    return PageCount(page_size(parameters))
 
 
 def page_size(parameters: Mapping[str, str]) -> int:

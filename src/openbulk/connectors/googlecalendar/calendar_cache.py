@@ -37,6 +37,7 @@ _BY_UID = "SELECT event FROM events WHERE uid = :value AND occurrence = :occurre
 _BY_VALUE = "SELECT event FROM events WHERE value = :value AND occurrence = :occurrence LIMIT 1"
 _BY_SUMMARY_AND_START = "SELECT event FROM events WHERE alike = :alike ORDER BY id LIMIT 1"
 _OCCURRENCES = "SELECT event FROM events WHERE uid = ? AND occurrence <> ''"
+_PARTS = "SELECT event FROM events WHERE uid >= ? AND uid < ? AND occurrence = ''"
 _QUERIES = {ID: _BY_ID, ICAL_UID: _BY_UID}
 
 
@@ -61,13 +62,13 @@ class CalendarCache:
 
     def put(self, *events: Event) -> None:
         """Keep the current state of events, and drop those that were deleted."""
+        rows = [(event["id"], None if is_deleted(event) else self._row(event)) for event in events]
         # One transaction for a page of 2,500 events, instead of one for each of them.
         self._database.execute("BEGIN")
-        for event in events:
-            if is_deleted(event):
-                self.drop(event["id"])
+        for event_id, row in rows:
+            if row is None:
+                self.drop(event_id)
             else:
-                row = self._row(event)
                 self._database.execute(_PUT, row)
         self._database.execute("COMMIT")
 
@@ -98,6 +99,13 @@ class CalendarCache:
     def occurrences(self, uid: str) -> Sequence[Event]:
         """The occurrences of a series that differ from it, called off ones included."""
         return [orjson.loads(event) for (event,) in self._database.execute(_OCCURRENCES, (uid,))]
+
+    def parts(self, uid: str) -> Sequence[Event]:
+        """The later parts of a series, which are events of their own (identity.py), and a few more
+        whose iCalUID begins like theirs."""
+        begin = f"{uid.partition('@')[0]}_R"
+        bounds = begin, f"{begin[:-1]}S"
+        return [orjson.loads(event) for (event,) in self._database.execute(_PARTS, bounds)]
 
     def note_absent(self, identity: Identity) -> None:
         """Remember for a while that the calendar does not have an event."""

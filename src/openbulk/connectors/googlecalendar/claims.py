@@ -11,20 +11,44 @@ Claims are kept in a temporary SQLite database, which goes to disk as it grows
 
 import asyncio
 import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from openbulk.connectors.googlecalendar.event_rows import EventRow, calendar_of
 from openbulk.connectors.googlecalendar.identity import Identity
+from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.domain.records import JobRecords, Target
 
 _SCHEMA = """
-CREATE TABLE claims
-  (calendar TEXT, value TEXT, row INTEGER, PRIMARY KEY (calendar, value)) WITHOUT ROWID;
+CREATE TABLE claims (
+    calendar TEXT, value TEXT, row INTEGER, start INTEGER, summary INTEGER,
+    PRIMARY KEY (calendar, value)
+) WITHOUT ROWID;
 """
 _CLAIM = """
-INSERT INTO claims VALUES (?, ?, ?)
-ON CONFLICT DO UPDATE SET row = min(row, excluded.row)
+INSERT INTO claims VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+    row = min(row, excluded.row),
+    start = min(ifnull(start, excluded.start), ifnull(excluded.start, start)),
+    summary = min(ifnull(summary, excluded.summary), ifnull(excluded.summary, summary))
 """
-_FIRST = "SELECT min(row) FROM claims WHERE calendar = ? AND value IN (?, ?)"
+_FIRST = """
+SELECT min(row), min(start), min(summary) FROM claims WHERE calendar = ? AND value IN (?, ?)
+"""
+APPEARANCE = ("start", "summary")
+"""The fields that people know an event by: two rows that set one of them differently mean two
+events. Rows that set different ones may mean one event, each a part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRows:
+    """The first rows of a job that mean an event."""
+
+    row: int
+    """The first one of all."""
+    by_field: Mapping[str, int | None]
+    """The first one that sets a field of APPEARANCE; None if none does."""
 
 
 class Claims:
@@ -52,24 +76,36 @@ class Claims:
             self._is_complete = records.last <= self._known_until
         self._records = records
 
-    def claim(self, row: EventRow, event_id: str | None = None) -> None:
-        """Note that a row means its event, whose id is None as long as nobody knows it."""
-        self._claim(row.calendar, _name(row.identity), row.number)
-        if event_id is not None:
-            self._claim(row.calendar, _name_by_id(event_id), row.number)
+    def claim(
+        self, row: EventRow, event_id: str | None = None, fields: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note that a row means its event, whose id is None as long as nobody knows it.
 
-    async def first_row(self, row: EventRow, event_id: str) -> int:
-        """The first row of the job that means an event: this one, or one before it.
+        `fields` are those that the row has written, or found as it has them.
+        """
+        self._claim(row.calendar, _name(row.identity), row.number, fields or {})
+        if event_id is not None:
+            self._claim(row.calendar, _name_by_id(event_id), row.number, fields or {})
+
+    async def first_rows(self, row: EventRow, event_id: str) -> FirstRows:
+        """The first rows of the job that mean an event: others before it, or this one.
 
         It reads the job's file if another process has sent rows of it.
         """
         await self._load(row.target)
         names = row.calendar, _name(row.identity), _name_by_id(event_id)
-        (first,) = self._database.execute(_FIRST, names).fetchone()
-        return int(first)
+        first, *by_field = self._database.execute(_FIRST, names).fetchone()
+        return FirstRows(first or row.number, dict(zip(APPEARANCE, by_field, strict=True)))
 
-    def _claim(self, calendar: str, value: str, row: int) -> None:
-        self._database.execute(_CLAIM, (calendar, value, row))
+    async def has_row(self, row: EventRow, event_id: str) -> bool:
+        """Whether a row of the job, sent by whichever process, means an event."""
+        await self._load(row.target)
+        names = row.calendar, _name(row.identity), _name_by_id(event_id)
+        return self._database.execute(_FIRST, names).fetchone()[0] is not None
+
+    def _claim(self, calendar: str, value: str, row: int, fields: Mapping[str, Any]) -> None:
+        start, summary = (row if is_set(name, fields) else None for name in APPEARANCE)
+        self._database.execute(_CLAIM, (calendar, value, row, start, summary))
 
     async def _load(self, target: Target) -> None:
         """Claim for the rows that another process has sent."""
@@ -86,7 +122,8 @@ class Claims:
                         break
                     if event_id is not None:
                         calendar = str(record.values.get("calendarId") or default)
-                        self._claim(calendar, _name_by_id(event_id), record.row)
+                        name = _name_by_id(event_id)
+                        self._claim(calendar, name, record.row, record.values)
             finally:
                 self._database.execute("COMMIT")
             self._known_until = records.cursor
@@ -95,6 +132,14 @@ class Claims:
     def close(self) -> None:
         """Release the database."""
         self._database.close()
+
+
+def is_set(name: str, fields: Mapping[str, Any]) -> bool:
+    """Whether a row says a field of APPEARANCE. A zone alone leaves an event when it is."""
+    value = fields.get(name)
+    if name == "start" and isinstance(value, Mapping):
+        return time_field(value) is not None
+    return value is not None
 
 
 def _name(identity: Identity) -> str:

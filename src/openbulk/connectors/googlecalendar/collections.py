@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.googlecalendar.api import CalendarApi, read_page
+from openbulk.connectors.googlecalendar.api import CalendarApi, count_pages, read_page
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.schema import list_parameters, schema_of
 from openbulk.domain.query import Page, PageRequest, Query
@@ -167,21 +167,23 @@ class CalendarCollections:
         parameters = {**query.parameters, "maxResults": str(size)}
         path = path_for(collection.list_path, parameters.pop("calendarId", "") or PRIMARY)
         token = request.after
+        count = count_pages(parameters)
         while True:
             if token:
                 parameters["pageToken"] = token
             answer = await self._api.read(path, parameters)
             page = read_page(answer, parameters, collection.list_name)
-            token = page.get("nextPageToken")
-            yield Page(collection.records(page.get("items", [])), token)
+            token = page.get("nextPageToken") or None
+            yield Page(collection.records(page["items"]), token, listed=len(page["items"]))
             if token is None:
                 return
+            count.add(len(page["items"]), answer.call, token)
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Fields:
         """One record of a collection. Raises NotFound."""
         collection = COLLECTIONS[object]
         path = path_for(collection.path, parameters.get("calendarId") or PRIMARY, id)
-        return collection.visible_record(await self._api.get(path))
+        return collection.visible_record(await self._api.get(path, collection.schema_name))
 
     async def find(self, batch: Sequence[Record]) -> Mapping[str, str]:
         """The ids of the calendars that these records have created, by the records' keys."""

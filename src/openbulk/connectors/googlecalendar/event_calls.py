@@ -65,7 +65,7 @@ class EventCalls:
                 "5 to 1024 of the characters a to v and 0 to 9",
             )
         row.require_times()
-        properties = {**properties, **row.version_marker}
+        properties = {**properties, **row.markers}
         body = with_private_properties({**row.fields, "id": event_id}, properties)
         path = events_path(row.calendar)
         answer = await self._api.write("POST", path, row.calendar, params=row.parameters, body=body)
@@ -81,7 +81,7 @@ class EventCalls:
         """
         row.require_times()
         body = {**row.fields, **row.organizer, "iCalUID": row.identity.value}
-        body = with_private_properties(body, {**properties, **row.version_marker})
+        body = with_private_properties(body, {**properties, **row.markers})
         parameters = dict(row.parameters)
         del parameters[_MAIL]  # import sends no mail, and does not know the parameter
         path = f"{events_path(row.calendar)}/import"
@@ -94,7 +94,7 @@ class EventCalls:
     async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
         """Change fields of an event; None if it no longer exists."""
         path = event_path(row.calendar, event_id)
-        body = patch_body(with_private_properties(fields, row.version_marker))
+        body = patch_body(with_private_properties(fields, row.markers))
         answer = await self._api.write(
             "PATCH", path, row.calendar, params=row.parameters, body=body
         )
@@ -104,7 +104,7 @@ class EventCalls:
         """Undelete an event, with the fields of the row. Google does not allow it to everybody."""
         path = event_path(row.calendar, event_id)
         # `events.update` replaces the whole event: nothing is left of the deleted one.
-        body = {"status": "confirmed", **with_private_properties(row.fields, row.version_marker)}
+        body = {"status": "confirmed", **with_private_properties(row.fields, row.markers)}
         answer = await self._api.write("PUT", path, row.calendar, params=row.parameters, body=body)
         hint = (
             f"the event {event_id!r} was deleted, and its id stays taken; give the row another id: "

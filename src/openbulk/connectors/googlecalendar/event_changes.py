@@ -4,18 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.googlecalendar.claims import APPEARANCE, FirstRows, is_set
 from openbulk.connectors.googlecalendar.diff import changes
 from openbulk.connectors.googlecalendar.event_calls import Deletion, EventCalls
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, version_in
 from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
-from openbulk.connectors.googlecalendar.identity import ICAL_UID, NATURAL
+from openbulk.connectors.googlecalendar.identity import NATURAL
 from openbulk.connectors.googlecalendar.recurrence import fit_lines
 from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.domain.records import Action, Outcome, OutcomeKind
-
-_APPEARANCE = frozenset({"start", "summary"})
-"""What people know an event by."""
 
 
 class EventChanges:
@@ -54,14 +52,14 @@ class EventChanges:
             # Created if this job created the event and the answer was lost.
             is_created = (
                 has_marker(event, row.job_marker)
-                and await claims.first_row(row, old_id) == row.number
+                and (await claims.first_rows(row, old_id)).row == row.number
             )
+            claims.claim(row, old_id, row.fields)
             kind = OutcomeKind.CREATED if is_created else OutcomeKind.UNCHANGED
             return Outcome(row.number, kind, old_id)
         _require_newest(row, event)
-        first_row = await claims.first_row(row, old_id)
-        if first_row != row.number and not is_of_series:
-            _require_same_event(row, first_row, different)
+        if not is_of_series:
+            _require_same_event(row, await claims.first_rows(row, old_id), different)
         changed = await self._calls.patch(row, old_id, different)
         if changed is None:
             self._lookup.forget(row, old_id)
@@ -72,13 +70,12 @@ class EventChanges:
     async def _require_own_removal(self, row: EventRow, event: Event) -> None:
         """Raise FieldError if a row calls off another event than an earlier row has written."""
         different = changes(row.fields, event)
-        if row.original_start is not None or not _APPEARANCE & different.keys():
+        if row.original_start is not None or different.keys().isdisjoint(APPEARANCE):
             return
         claims = self._lookup.claims_of(row.target)
         claims.claim(row, str(event["id"]))
-        first_row = await claims.first_row(row, str(event["id"]))
-        if first_row != row.number:
-            _require_same_event(row, first_row, different)
+        first = await claims.first_rows(row, str(event["id"]))
+        _require_same_event(row, first, different)
 
     async def remove(self, row: EventRow, old_id: str) -> Outcome:
         """Delete an event, or cancel an occurrence."""
@@ -122,31 +119,36 @@ def outcome_of(row: EventRow, kind: OutcomeKind, event_id: str, event: Event) ->
     return Outcome(row.number, kind, event_id, mails_outside=mails_outside)
 
 
-def _require_same_event(row: EventRow, first_row: int, different: Mapping[str, Any]) -> None:
+def _require_same_event(row: EventRow, first: FirstRows, different: Mapping[str, Any]) -> None:
     """Raise FieldError if a row means another event than an earlier row that identifies it alike.
 
-    One event must never silently take the place of another.
+    One event must never silently take the place of another. Rows that set different fields may be
+    parts of one event.
     """
-    if row.identity.field == NATURAL:
+    if row.identity.field == NATURAL and first.row != row.number:
         raise FieldError(
             None,
-            f"row {first_row} has the same summary and start, and differs; nothing else in these "
+            f"row {first.row} has the same summary and start, and differs; nothing else in these "
             "rows says which event they mean: give each an id or an iCalUID, or name the column "
             "that identifies events with metaData.identifierFieldName",
         )
-    if row.identity.field != ICAL_UID or not _APPEARANCE & different.keys():
+    names = [name for name in APPEARANCE if name in different and is_set(name, row.fields)]
+    others = {name: first.by_field[name] for name in names}
+    set_before = {name: other for name, other in others.items() if other not in (None, row.number)}
+    if not set_before:
         return
-    by = " and ".join(sorted(_APPEARANCE & different.keys()))
+    by, number = " and ".join(set_before), min(filter(None, set_before.values()))
     if row.original_start is not None:
         raise FieldError(
             "originalStartTime",
-            f"row {first_row} is the same date of the series with {row.identity}, too, and differs "
+            f"row {number} is the same date of the series with {row.identity}, too, and differs "
             f"in its {by}; keep one of them",
         )
+    article = "a" if row.identity.is_property else "an"
     raise FieldError(
-        ICAL_UID,
-        f"row {first_row} has the {row.identity}, too, and is another event by its {by}; give each "
-        "event an iCalUID of its own",
+        row.identity.field,
+        f"row {number} has the {row.identity}, too, and is another event by its {by}; give each "
+        f"event {article} {row.identity.field} of its own",
     )
 
 

@@ -1,11 +1,12 @@
 """Finds in Google's calendars the events that rows mean, and the calendars' time zones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from openbulk.connectors.googlecalendar.api import (
     CalendarApi,
+    count_pages,
     event_path,
     events_path,
     require_progress,
@@ -13,17 +14,24 @@ from openbulk.connectors.googlecalendar.api import (
 from openbulk.connectors.googlecalendar.calendar_cache import CalendarCache
 from openbulk.connectors.googlecalendar.claims import Claims
 from openbulk.connectors.googlecalendar.errors import read_existing, require_accepted
-from openbulk.connectors.googlecalendar.event_rows import EventRow
-from openbulk.connectors.googlecalendar.events import Event, is_cancelled
+from openbulk.connectors.googlecalendar.event_rows import (
+    SERIES_PROPERTY,
+    EventRow,
+    series_marker,
+)
+from openbulk.connectors.googlecalendar.events import Event, is_cancelled, is_part
 from openbulk.connectors.googlecalendar.identity import (
     ICAL_UID,
     ID,
     Identity,
     occurrence_of,
+    part_name,
     summary_and_start,
 )
 from openbulk.connectors.googlecalendar.recurrence import time_value
 from openbulk.connectors.googlecalendar.shapes import read_list, read_resource
+from openbulk.connectors.googlecalendar.times import is_zone
+from openbulk.domain.errors import Refused
 from openbulk.domain.records import Action, Record, Target
 
 MAX_EVENTS_PAGE = 2500
@@ -33,6 +41,10 @@ MAX_CACHES = 8
 MAX_JOBS = 32
 """Jobs whose claims are kept."""
 MAX_REFUSED = 10_000
+MAX_FOUND = 10_000
+"""Events that are found for one row: a series with all of its changed dates."""
+MAX_CALENDAR = 10_000_000
+"""Events of a calendar that a job looks its rows up in: they take some 10 GB of a disk."""
 _ANY_ZONE = timedelta(days=1)
 _MOMENT = timedelta(seconds=1)
 """The margins around a start within which its event is found; `timeMin` excludes an event that ends
@@ -108,6 +120,25 @@ class EventLookup:
         own = (event for event in events if event.get("recurringEventId") == series["id"])
         return {name: event for event in own if (name := occurrence_of(event)) is not None}
 
+    async def parts_of(self, row: EventRow, series: Event) -> dict[str, Event]:
+        """The later parts of a series, which are events of their own, by `PartName.begin`.
+
+        A small job finds those that openbulk has written.
+        """
+        uid = str(series["iCalUID"])
+        cache = self._cache_of(row)
+        if cache.is_complete:
+            events = cache.parts(uid)
+        else:
+            marker = Identity(SERIES_PROPERTY, series_marker(uid))
+            events = await self._events(row, _search_parameters(marker))
+        named = ((part_name(event.get("iCalUID")), event) for event in events)
+        return {
+            part.begin: event
+            for part, event in named
+            if part is not None and part.series == uid and is_part(event)
+        }
+
     def note_refused(self, target: Target, record: Record) -> None:
         """Remember that a row which may be a series was refused: its occurrences say so."""
         if len(self._refused) >= MAX_REFUSED:
@@ -153,12 +184,15 @@ class EventLookup:
             parameters = {"maxResults": "1", "fields": "timeZone"}
             answer = await self._api.read(events_path(calendar), parameters)
             require_accepted(answer, calendar=calendar)
-            self._zones[calendar] = str(read_resource(answer, "Events").get("timeZone") or "UTC")
+            zone = read_resource(answer, "Events").get("timeZone")
+            if not is_zone(zone):
+                raise answer.mismatch(f"{zone!r} as timeZone", "a time zone there")
+            self._zones[calendar] = str(zone)
         return self._zones[calendar]
 
     def remember(self, row: EventRow, event: Event) -> None:
         """Cache an event that a row wrote, as Google returned it. The row means it."""
-        self.claims_of(row.target).claim(row, str(event["id"]))
+        self.claims_of(row.target).claim(row, str(event["id"]), row.fields)
         # A job that only creates looks nothing up but the series of occurrences.
         if row.target.action is not Action.CREATE or event.get("recurrence"):
             self._cache_of(row).put(event)
@@ -192,26 +226,52 @@ class EventLookup:
         """List the calendar, from the page at which an earlier call was interrupted."""
         # Rows are looked up concurrently: the first one lists, and the others wait for it.
         async with cache.filling:
-            while not cache.is_complete:
-                parameters = {"maxResults": str(MAX_EVENTS_PAGE)}
-                if cache.page_token:
-                    parameters["pageToken"] = cache.page_token
-                page = await self._page(row, parameters)
-                cache.put(*page.get("items", []))
-                cache.page_token = page.get("nextPageToken")
-                cache.is_complete = cache.page_token is None
+            if cache.is_complete:
+                return
+            parameters = {"maxResults": str(MAX_EVENTS_PAGE)}
+            async for events, next_page in self._pages(row, parameters, cache.page_token):
+                cache.put(*events)
+                cache.page_token = next_page
+            cache.is_complete = True
 
     async def _events(self, row: EventRow, search: Mapping[str, str]) -> Sequence[Event]:
-        """The events of a row's calendar that a search selects: at most one page of them."""
-        events: Sequence[Event] = (await self._page(row, search)).get("items", ())
-        return events
+        """The events of a row's calendar that a search selects."""
+        found: list[Event] = []
+        async for events, _ in self._pages(row, search):
+            found += events
+            if len(found) > MAX_FOUND:
+                raise Refused(
+                    f"Google Calendar found more than {MAX_FOUND:,} events for row {row.number}; "
+                    "expected was one, and its dates"
+                )
+        return found
 
-    async def _page(self, row: EventRow, parameters: Mapping[str, str]) -> dict[str, Any]:
-        answer = await self._api.read(events_path(row.calendar), parameters)
-        require_accepted(answer, calendar=row.calendar)
-        page = read_list(answer, "Events", MAX_EVENTS_PAGE)
-        require_progress(page, parameters, answer)
-        return page
+    async def _pages(
+        self, row: EventRow, search: Mapping[str, str], page_token: str | None = None
+    ) -> AsyncIterator[tuple[Sequence[Event], str | None]]:
+        """The events of a row's calendar that a search selects, and the tokens of next pages.
+
+        Google may answer an empty page before others.
+        """
+        parameters, count, listed = dict(search), count_pages(search), 0
+        while True:
+            if page_token:
+                parameters["pageToken"] = page_token
+            answer = await self._api.read(events_path(row.calendar), parameters)
+            require_accepted(answer, calendar=row.calendar)
+            page = read_list(answer, "Events", MAX_EVENTS_PAGE)
+            require_progress(page, parameters, answer)
+            page_token = page.get("nextPageToken") or None
+            yield page["items"], page_token
+            if page_token is None:
+                return
+            count.add(len(page["items"]), answer.call, page_token)
+            listed += len(page["items"])
+            if listed > MAX_CALENDAR:
+                raise Refused(
+                    f"{answer.call} listed more than {MAX_CALENDAR:,} events, and names a next "
+                    "page; expected was the end of the calendar"
+                )
 
 
 def _search_parameters(identity: Identity) -> dict[str, str]:

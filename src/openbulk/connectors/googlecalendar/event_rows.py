@@ -11,6 +11,7 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.events import CANCELLED, Event, private_property
 from openbulk.connectors.googlecalendar.fields import convert, parse_integer, require_clearable
 from openbulk.connectors.googlecalendar.identity import (
+    ICAL_UID,
     ID,
     MAX_NAME,
     MAX_VALUE,
@@ -18,6 +19,7 @@ from openbulk.connectors.googlecalendar.identity import (
     event_id,
     identity_of,
     is_kept,
+    part_name,
 )
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, time_value
 from openbulk.connectors.googlecalendar.schema import event_schema
@@ -37,6 +39,8 @@ EXAMPLE_PATH = "/calendars/primary/events"
 SEND_UPDATES = ("none", "all", "externalOnly")
 KEY_PROPERTY = "openbulkKey"
 RUN_PROPERTY = "openbulkRun"
+SERIES_PROPERTY = "openbulkSeries"
+"""The private property of the later part of a series, which finds it by its series."""
 _VERSION_PROPERTIES = {False: "openbulkSequence", True: "openbulkOccurrenceSequence"}
 """The private property that keeps the version of an event; by whether it is an occurrence, which
 has the private properties of its series, too."""
@@ -85,11 +89,16 @@ class EventRow:
                 )
 
     @property
-    def version_marker(self) -> Mapping[str, str]:
-        """The private property that says which version of the event this row is."""
-        if self.sequence is None:
-            return {}
-        return {_VERSION_PROPERTIES[self.original_start is not None]: str(self.sequence)}
+    def markers(self) -> Mapping[str, str]:
+        """The private properties that say the version of the event, and whose part it is."""
+        markers = {}
+        if self.sequence is not None:
+            markers[_VERSION_PROPERTIES[self.original_start is not None]] = str(self.sequence)
+        if self.identity.field == ICAL_UID and self.original_start is None:
+            part = part_name(self.identity.value)
+            if part is not None:
+                markers[SERIES_PROPERTY] = series_marker(part.series)
+        return markers
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,8 @@ class RowReader:
         """Raises FieldError for an option of metaData that is not known."""
         self.target = target
         self._options = time_options(target.options)
-        self._calendar = calendar_of(target.options)
+        self.calendar = calendar_of(target.options)
+        """The calendar of rows that name none."""
         self._send_updates = _send_updates(target.options)
         self._may_clear = target.options.get("nullValue") not in (None, "")
         self._job_marker = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
@@ -125,7 +135,7 @@ class RowReader:
         values = dict(record.values)
         if self._may_clear:
             require_clearable(values)
-        calendar = str(values.pop("calendarId", None) or self._calendar)
+        calendar = str(values.pop("calendarId", None) or self.calendar)
         organizer = _organizer(values.pop("organizer", None))
         if self._own_column:
             values.pop(self._own_column, None)
@@ -295,6 +305,11 @@ def _parameters(body: Mapping[str, Any], send_updates: str) -> dict[str, str]:
     if "attachments" in body:
         parameters["supportsAttachments"] = "true"
     return parameters
+
+
+def series_marker(uid: str) -> str:
+    """The value of SERIES_PROPERTY, for the iCalUID of a series."""
+    return _digest(uid)
 
 
 def _digest(text: str) -> str:

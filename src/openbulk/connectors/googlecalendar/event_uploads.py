@@ -14,10 +14,18 @@ from openbulk.connectors.googlecalendar.event_changes import EventChanges, outco
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, RowReader
 from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
-from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, event_id
+from openbulk.connectors.googlecalendar.file_dates import DatesOfJobs
+from openbulk.connectors.googlecalendar.identity import (
+    ICAL_UID,
+    ID,
+    Identity,
+    event_id,
+    part_name,
+)
 from openbulk.connectors.googlecalendar.occurrence_uploads import OccurrenceUploads
 from openbulk.connectors.googlecalendar.recurrence import never_happens
 from openbulk.connectors.googlecalendar.series_exceptions import SeriesExceptions
+from openbulk.connectors.googlecalendar.series_parts import SeriesParts
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 MAX_GENERATIONS = 20
@@ -31,8 +39,10 @@ class EventUploads:
         self._calls = EventCalls(api)
         self._lookup = EventLookup(api)
         self._changes = EventChanges(self._calls, self._lookup)
-        self._occurrences = OccurrenceUploads(self._calls, self._lookup, self._changes)
-        self._exceptions = SeriesExceptions(self._calls, self._lookup)
+        dates = DatesOfJobs()
+        self._parts = SeriesParts(self._calls, self._lookup, dates)
+        self._exceptions = SeriesExceptions(self._calls, self._lookup, dates, self._parts)
+        self._occurrences = OccurrenceUploads(self._calls, self._lookup, self._changes, self._parts)
         self._reader: RowReader | None = None
         """The reader of the latest job."""
         self._missing: dict[tuple[str, str], RecordRefused] = {}
@@ -90,14 +100,20 @@ class EventUploads:
     async def _create(self, row: EventRow) -> Outcome:
         if row.is_removal:
             return await self._create_nothing(row)
-        if row.identity.field == ICAL_UID:
-            return await self._import(row)
-        return await self._insert_once(row)
+        if row.identity.field != ICAL_UID:
+            return await self._insert_once(row)
+        part = part_name(row.identity.value)
+        if part is not None:
+            await self._parts.require_part_of_file(row, part)
+        return await self._import(row)
 
     async def _update(self, row: EventRow) -> Outcome:
         outcome = await self._change(row)
         if outcome is not None:
             return outcome
+        if await self._is_new_part(row):
+            # A change of the series, as with THISANDFUTURE, though Google has another event for it.
+            return replace(await self._import(row), kind=OutcomeKind.UPDATED)
         raise FieldError(
             row.identity.field,
             f"calendar {row.calendar!r} has no event with {row.identity}; "
@@ -111,14 +127,24 @@ class EventUploads:
             return outcome
         if row.is_removal:
             return Outcome(row.number, OutcomeKind.UNCHANGED)
-        return await self._create_missing(row)
+        return await self._exceptions.settle_created(row, await self._create_missing(row))
+
+    async def _is_new_part(self, row: EventRow) -> bool:
+        """Whether a row is a later part of a series that the calendar has."""
+        part = part_name(row.identity.value)
+        if row.identity.field != ICAL_UID or part is None or row.is_removal:
+            return False
+        series = Identity(ICAL_UID, part.series)
+        return await self._lookup.find(replace(row, identity=series)) is not None
 
     async def _change(self, row: EventRow) -> Outcome | None:
         """Change the event that a row means; None if there is none."""
         event = await self._lookup.find(row)
         outcome = await self._changes.change(row, event)
-        if event is None or outcome is None or row.is_removal:
+        if event is None or outcome is None:
             return outcome
+        if row.is_removal:
+            return await self._exceptions.settle_removed(row, event, outcome)
         return await self._exceptions.settle(row, event, outcome)
 
     async def _delete(self, row: EventRow) -> Outcome:
@@ -127,7 +153,8 @@ class EventUploads:
         event = await self._lookup.find(row)
         if event is None:
             return Outcome(row.number, OutcomeKind.NOT_FOUND)
-        return await self._changes.remove(row, str(event["id"]))
+        outcome = await self._changes.remove(row, str(event["id"]))
+        return await self._exceptions.settle_removed(row, event, outcome)
 
     # --- new events ---
 
@@ -146,15 +173,15 @@ class EventUploads:
         """Create an event, unless an earlier attempt with this record has created it."""
         new_id = row.identity.value
         event = await self._calls.insert(row, new_id, row.record_marker)
-        if event is not None:
-            return outcome_of(row, OutcomeKind.CREATED, new_id, event)
         # An id derived from the record's key can only be this record's. A caller's id may be
         # another event's, which then lacks this record's marker.
+        if event is None and row.record_marker:
+            held = await self._lookup.fetch_taken(row, new_id)
+            if not has_marker(held, row.record_marker):
+                raise await self._id_conflict(row, new_id)
         if row.record_marker:
-            event = await self._lookup.fetch_taken(row, new_id)
-            if not has_marker(event, row.record_marker):
-                raise _id_conflict(row)
-        return Outcome(row.number, OutcomeKind.CREATED, new_id)
+            self._lookup.claims_of(row.target).claim(row, new_id)
+        return outcome_of(row, OutcomeKind.CREATED, new_id, event or {})
 
     async def _create_missing(self, row: EventRow) -> Outcome:
         """Create an event that the calendar does not show.
@@ -209,7 +236,7 @@ class EventUploads:
         """The outcome of an import if its iCalUID is taken."""
         event = await self._lookup.fetch(row, row.identity, showDeleted="true")
         if event is None:
-            raise _id_conflict(row)
+            raise await self._id_conflict(row)
         if is_cancelled(event):
             return await self._revive(row, str(event["id"]))
         if has_marker(event, row.record_marker):  # an earlier attempt created it
@@ -218,11 +245,30 @@ class EventUploads:
             outcome = await self._changes.change(row, event)
             if outcome is not None:
                 return outcome
-        raise _id_conflict(row)
+        raise await self._id_conflict(row, str(event["id"]))
 
     async def _revive(self, row: EventRow, old_id: str) -> Outcome:
         event = await self._calls.revive(row, old_id)
-        return outcome_of(row, OutcomeKind.CREATED, old_id, event)
+        self._lookup.remember(row, event)
+        outcome = outcome_of(row, OutcomeKind.CREATED, old_id, event)
+        if row.target.action is Action.CREATE:
+            return await self._exceptions.settle_created(row, outcome)
+        return outcome
+
+    async def _id_conflict(self, row: EventRow, event_id: str = "") -> FieldError:
+        """The error for a row whose identifier is taken, maybe by an earlier row of its file."""
+        first = await self._lookup.claims_of(row.target).first_rows(row, event_id)
+        if first.row < row.number:
+            return FieldError(
+                row.identity.field,
+                f"row {first.row} has the {row.identity}, too; give each event an "
+                f"{row.identity.field} of its own, or use action upsert to change it",
+            )
+        return FieldError(
+            row.identity.field,
+            f"an event with the {row.identity} exists, or did before it was deleted; use another "
+            "or none, or use action upsert to change it",
+        )
 
 
 def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
@@ -234,11 +280,3 @@ def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
         outcome.remark,
     ]
     return replace(outcome, remark="; ".join(filter(None, remarks)))
-
-
-def _id_conflict(row: EventRow) -> FieldError:
-    return FieldError(
-        row.identity.field,
-        f"an event with the {row.identity} exists, or did before it was deleted; use another or "
-        "none, or use action upsert to change it",
-    )

@@ -18,6 +18,11 @@ def is_deleted(event: Event) -> bool:
     return is_cancelled(event) and not event.get("recurringEventId")
 
 
+def is_part(event: Event) -> bool:
+    """Whether an event can be the later part of a series: it happens, and is no date of one."""
+    return not is_cancelled(event) and not event.get("recurringEventId")
+
+
 def has_marker(event: Event, marker: Mapping[str, str]) -> bool:
     """Whether an event has this private property; False for an empty marker."""
     private = event.get("extendedProperties", {}).get("private", {})

@@ -10,7 +10,8 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.recurrence import occurrence_name, time_value
@@ -29,7 +30,40 @@ _CREATING = frozenset({Action.CREATE, Action.UPSERT})
 _IMPORTED_ID = re.compile(r"_[a-v0-9]+")
 """An id that Google made for an imported event: no new event can have it."""
 _LEGAL_ID = re.compile(r"[a-v0-9]{5,1024}")
+_PART = re.compile(
+    r"(?P<name>[^@]*)_R(?P<day>\d{8})(?P<time>T\d{6})?(?P<host>(?:@.*)?)", re.ASCII | re.DOTALL
+)
+"""The iCalUID of the later part of a series, as Google names it, and calendar files that are split:
+`maths_R20260611T100000@example.com`."""
 _END_OF_OCCURRENCE_ID = re.compile(r"_\d{8}(T\d{6}Z)?\Z", re.ASCII)
+
+
+class PartName(NamedTuple):
+    """What the iCalUID of the later part of a series says."""
+
+    series: str
+    """The iCalUID of the series."""
+    begin: str
+    """The date of the series from which on it is the part: `20260611T100000`, on its clocks."""
+
+    @property
+    def moment(self) -> datetime:
+        """The beginning. Raises ValueError if there is no such day or time."""
+        return datetime.strptime(self.begin, "%Y%m%dT%H%M%S")  # noqa: DTZ007
+
+
+def part_name(uid: object) -> PartName | None:
+    """Which later part of a series an iCalUID names; None for any other."""
+    if not isinstance(uid, str) or "_R" not in uid:
+        return None
+    found = _PART.fullmatch(uid)
+    if found is None:
+        return None
+    part = PartName(found["name"] + found["host"], found["day"] + (found["time"] or "T000000"))
+    try:
+        return part if part.moment else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Reads the events of a calendar page by page: all of them, or the changed ones."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from openbulk.connectors.answers import Answer
-from openbulk.connectors.googlecalendar.api import CalendarApi, events_path, read_page
+from openbulk.connectors.googlecalendar.api import CalendarApi, count_pages, events_path, read_page
 from openbulk.connectors.googlecalendar.errors import TOO_LONG_AGO, read_refusal
 from openbulk.connectors.googlecalendar.event_lookup import MAX_EVENTS_PAGE
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
@@ -46,6 +46,7 @@ async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> A
     prefix, token = _split_page_token(request.after or "")
     if token:
         parameters["pageToken"] = token
+    count = count_pages(parameters)
     while True:
         if prefix:
             parameters.pop(_SINCE, None)
@@ -55,12 +56,16 @@ async def read_events(api: CalendarApi, query: Query, request: PageRequest) -> A
             prefix = _WHOLE
             continue
         body = read_page(answer, parameters, "Events")
-        events = [event for event in body.get("items", []) if _is_wanted(event, parameters)]
+        events = [event for event in body["items"] if _is_wanted(event, parameters)]
+        if query.changed_since is not None:
+            _require_dates(body["items"], answer)
         token = body.get("nextPageToken", "")
         next_page = prefix + token if token else None
-        yield Page(events, next_page, _bookmark(answer, body, parameters, api.account))
+        bookmark = _bookmark(answer, body, parameters, api.account)
+        yield Page(events, next_page, bookmark, listed=len(body["items"]))
         if not token:
             return
+        count.add(len(body["items"]), answer.call, token)
         parameters["pageToken"] = token
 
 
@@ -90,6 +95,13 @@ def _is_too_long_ago(answer: Answer, parameters: Mapping[str, str]) -> bool:
     if answer.status != 410 or _SINCE not in parameters or "pageToken" in parameters:
         return False
     return read_refusal(answer).reason == TOO_LONG_AGO
+
+
+def _require_dates(events: Sequence[Event], answer: Answer) -> None:
+    """Raise ServiceError for an event without its date of change, which would seem unchanged."""
+    for number, event in enumerate(events):
+        if not event.get("updated") and not is_cancelled(event):
+            raise answer.mismatch(f"nothing as items[{number}].updated", "a time there")
 
 
 def _is_wanted(event: Event, parameters: Mapping[str, str]) -> bool:

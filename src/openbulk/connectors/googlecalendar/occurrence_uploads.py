@@ -16,6 +16,7 @@ from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, dates_that_are_none
+from openbulk.connectors.googlecalendar.series_parts import SeriesParts
 from openbulk.connectors.googlecalendar.splits import SeriesSplits
 from openbulk.domain.records import Action, Outcome, OutcomeKind
 
@@ -26,11 +27,13 @@ _COMPARING = frozenset({Action.UPDATE, Action.UPSERT})
 class OccurrenceUploads:
     """Writes occurrences of the series of one account."""
 
-    def __init__(self, calls: EventCalls, lookup: EventLookup, changes: EventChanges) -> None:
+    def __init__(
+        self, calls: EventCalls, lookup: EventLookup, changes: EventChanges, parts: SeriesParts
+    ) -> None:
         self._calls = calls
         self._lookup = lookup
         self._changes = changes
-        self._splits = SeriesSplits(calls, lookup, changes)
+        self._splits = SeriesSplits(calls, lookup, changes, parts)
 
     async def write(self, row: EventRow, original_start: OriginalStart) -> Outcome:
         """Do the target's action with an occurrence. Raises FieldError."""

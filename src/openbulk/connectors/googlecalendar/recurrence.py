@@ -15,6 +15,7 @@ from typing import Any
 
 from openbulk.connectors.fields import FieldError
 from openbulk.formats.ics.calendar_properties import CalendarProperties
+from openbulk.formats.ics.content_lines import format_local_time
 from openbulk.formats.ics.iana_zones import known_zones
 from openbulk.formats.ics.properties import Property, parse_property
 from openbulk.formats.ics.recurrence import Recurrence, read_recurrence
@@ -62,6 +63,11 @@ def occurrence_name(original_start: TimeValue) -> str:
     if original_start.is_day:
         return original_start.day.strftime("%Y%m%d").zfill(8)
     return original_start.in_utc().local.strftime("%Y%m%dT%H%M%SZ").zfill(16)
+
+
+def begin_stamp(moment: datetime) -> str:
+    """Where a part of a series begins, as `PartName.begin` has it."""
+    return format_local_time(moment)
 
 
 # --- occurrences ---
@@ -211,6 +217,25 @@ def dates_that_are_none(series: Mapping[str, Any], names: Iterable[str | None]) 
         if not rest or count == _MAX_EXPANDED:
             return frozenset()
     return frozenset(rest)
+
+
+def begin_behind(series: Mapping[str, Any], begin: datetime | None = None) -> datetime | None:
+    """Where the part behind a series begins, if the series ends for one: UNTIL is just before it.
+
+    None if no UNTIL ends it. For a part of a series, `begin` is where it begins itself; then all is
+    on the clocks of the whole series.
+    """
+    start = time_value(series["start"])
+    try:
+        recurrence = read_lines(series.get("recurrence", ()), start, start, "UTC")
+    except (FieldError, OverflowError):
+        return None
+    ends = [rule.until for rule in recurrence.rules if rule.name == "RRULE"]
+    last = [until.in_zone(start.zone).local for until in ends if until is not None]
+    if not last or len(last) < len(ends):
+        return None
+    border = max(last) + (timedelta(days=1) if start.is_day else timedelta(seconds=1))
+    return border - (start.local - begin) if begin else border
 
 
 def never_happens(fields: Mapping[str, Any]) -> bool:

@@ -13,13 +13,11 @@ from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
-from openbulk.connectors.googlecalendar.file_dates import FileDates
+from openbulk.connectors.googlecalendar.file_dates import DatesOfJobs
 from openbulk.connectors.googlecalendar.recurrence import dates_that_are_none
-from openbulk.domain.records import Action, Outcome, Target
+from openbulk.connectors.googlecalendar.series_parts import SeriesParts, list_days
+from openbulk.domain.records import Action, Outcome, OutcomeKind
 
-MAX_JOBS = 8
-"""Jobs whose dates are kept; those of another one are read again."""
-_SHOWN_DATES = 5
 _SCHEDULE = frozenset({"start", "recurrence"})
 _STAYS_A_SERIES = (
     "the calendar has a series here, and the row has no recurrence: the series and all its dates "
@@ -30,10 +28,13 @@ _STAYS_A_SERIES = (
 class SeriesExceptions:
     """Looks after the changed dates of the series of one account."""
 
-    def __init__(self, calls: EventCalls, lookup: EventLookup) -> None:
+    def __init__(
+        self, calls: EventCalls, lookup: EventLookup, dates: DatesOfJobs, parts: SeriesParts
+    ) -> None:
         self._calls = calls
         self._lookup = lookup
-        self._dates: dict[str, FileDates] = {}
+        self._dates = dates
+        self._parts = parts
 
     async def settle(self, row: EventRow, before: Event, outcome: Outcome) -> Outcome:
         """Remove changed dates that a series has no more; return the outcome with a remark.
@@ -44,12 +45,33 @@ class SeriesExceptions:
         if not before.get("recurrence") or not _SCHEDULE & row.fields.keys():
             return outcome
         remarks = [_STAYS_A_SERIES] if _is_single(row) else []
-        remarks += await self._settle_dates(row, before)
+        series = await self._lookup.find(row) or before
+        remarks += await self._settle_dates(row, series)
+        remarks += await self._parts.settle(row, before, series)
         return replace(outcome, remark="; ".join(remarks))
 
-    async def _settle_dates(self, row: EventRow, before: Event) -> Sequence[str]:
+    async def settle_created(self, row: EventRow, outcome: Outcome) -> Outcome:
+        """Remove later parts of a series that was created again; return the outcome with a remark.
+
+        The calendar may have them from an earlier file.
+        """
+        if not row.fields.get("recurrence") or outcome.problem is not None:
+            return outcome
+        series = await self._lookup.find(row)
+        if series is None:
+            return outcome
+        remarks = await self._parts.settle(row, series, series)
+        return replace(outcome, remark="; ".join(remarks))
+
+    async def settle_removed(self, row: EventRow, before: Event, outcome: Outcome) -> Outcome:
+        """Remove later parts of a series that was called off; return the outcome with a remark."""
+        if not before.get("recurrence") or outcome.kind is not OutcomeKind.DELETED:
+            return outcome
+        remarks = await self._parts.settle(row, before, None)
+        return replace(outcome, remark="; ".join(remarks))
+
+    async def _settle_dates(self, row: EventRow, series: Event) -> Sequence[str]:
         """Remove changed dates that a series has no more; return remarks."""
-        series = await self._lookup.find(row) or before
         exceptions = await self._lookup.exceptions_of(row, series)
         if not exceptions:
             return []
@@ -69,21 +91,12 @@ class SeriesExceptions:
 
     async def _dates_with_rows(self, row: EventRow, series: Event) -> Mapping[str, bool]:
         """The dates of a series with rows of their own in the job; False if called off there."""
-        dates = await self._dates_of(row.target)
+        dates = await self._dates.load(row.target)
         zone = "UTC"
         # The day of a moment is that in the calendar's zone.
         if series["start"].get("date"):
             zone = await self._lookup.zone_of(row.calendar)
         return dates.of_series(series, row.calendar, zone)
-
-    async def _dates_of(self, target: Target) -> FileDates:
-        if target.run not in self._dates:
-            if len(self._dates) == MAX_JOBS:
-                self._dates.pop(next(iter(self._dates)))
-            self._dates[target.run] = FileDates()
-        dates = self._dates[target.run]
-        await dates.load(target)
-        return dates
 
 
 def _is_single(row: EventRow) -> bool:
@@ -101,24 +114,16 @@ def _remarks(removed: Iterable[str], kept: Iterable[str], beside: Iterable[str])
     if removed:
         sentences.append(
             "the series no longer has these dates, and their changes were removed from the "
-            f"calendar: {_list_days(removed)}"
+            f"calendar: {list_days(removed)}"
         )
     if kept:
         sentences.append(
             "the calendar has changes of its own on these dates of the series, which the file does "
-            f"not have, and they stay: {_list_days(kept)}"
+            f"not have, and they stay: {list_days(kept)}"
         )
     if beside:
         sentences.append(
             "the series does not have these dates, and the file and the calendar have changes of "
-            f"them, which happen beside it: {_list_days(beside)}"
+            f"them, which happen beside it: {list_days(beside)}"
         )
     return sentences
-
-
-def _list_days(names: Iterable[str]) -> str:
-    """`2026-06-08, 2026-06-15 and 3 more`."""
-    days = sorted(f"{name[:4]}-{name[4:6]}-{name[6:8]}" for name in names)
-    more = len(days) - _SHOWN_DATES
-    shown = ", ".join(days[:_SHOWN_DATES])
-    return f"{shown} and {more} more" if more > 0 else shown

@@ -17,6 +17,7 @@ from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, Identity
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, read_lines, time_value
+from openbulk.connectors.googlecalendar.series_parts import SeriesParts
 from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.domain.records import Outcome, OutcomeKind
 from openbulk.formats.ics.events import ParsedEvent
@@ -45,10 +46,13 @@ _INHERITED_FIELDS = frozenset(
 class SeriesSplits:
     """Splits the series of one account."""
 
-    def __init__(self, calls: EventCalls, lookup: EventLookup, changes: EventChanges) -> None:
+    def __init__(
+        self, calls: EventCalls, lookup: EventLookup, changes: EventChanges, parts: SeriesParts
+    ) -> None:
         self._calls = calls
         self._lookup = lookup
         self._changes = changes
+        self._parts = parts
 
     async def write(self, row: EventRow, series: Event, original_start: OriginalStart) -> Outcome:
         """Change or cancel a series from an occurrence on. Raises FieldError.
@@ -64,6 +68,7 @@ class SeriesSplits:
             return await self._change_later(later_row, later, str(error))
         if not earlier_part.recurrence.lines():
             return await self._change_whole(row, series, later_part)
+        await self._parts.require_none_behind(row, series, original_start)
         outcome = Outcome(row.number, OutcomeKind.DELETED, str(series["id"]))
         if not row.is_removal:
             await self._require_no_later_exceptions(row, series, original_start)

@@ -203,6 +203,11 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+def is_zone(name: object) -> bool:
+    """Whether a name is that of a time zone (IANA)."""
+    return name in _zones()
+
+
 def _require_zone(zone: str, path: str) -> None:
     if zone in _zones():
         return

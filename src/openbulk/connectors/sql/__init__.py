@@ -18,7 +18,7 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone
 from openbulk.connectors.sql.ordering import ordering_keys_of
-from openbulk.connectors.sql.reading import Selection, not_a_page_token
+from openbulk.connectors.sql.reading import Selection, not_a_page_token, read_page
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
 from openbulk.connectors.sql.type_names import schema_version
@@ -80,18 +80,19 @@ class Sql:
         selection = Selection(table, query, request.size, self._engine.dialect.name)
         after = request.after
         while True:
-            rows = await self._page(selection, after)
-            has_more = len(rows) == request.size
+            rows, has_more = await self._page(selection, after, request.size)
             after = selection.page_token(rows[-1]) if has_more else None
             yield Page([selection.record(row) for row in rows], after)
             if not has_more:
                 return
 
-    async def _page(self, selection: Selection, after: str | None) -> Sequence[Any]:
+    async def _page(
+        self, selection: Selection, after: str | None, size: int
+    ) -> tuple[Sequence[Any], bool]:
+        """The rows after a page token, and whether there may be more."""
         try:
             async with self._connection() as connection:
-                result = await connection.execute(selection.statement(after))
-                return list(result.all())
+                return await read_page(connection, selection.statement(after), size)
         except Refused as error:
             # The database did not write the values of this token.
             if after is not None and isinstance(error.__cause__, DataError):
@@ -277,9 +278,10 @@ class Sql:
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading. Raises ServiceError."""
         try:
-            # Autocommit: no transaction stays open while the caller works on a page.
-            reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-            async with reading.connect() as connection:
+            async with self._engine.connect() as connection:
+                if connection.dialect.name == "sqlite":
+                    # A transaction would lock the file against all others who write.
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
                 yield connection
         except (SQLAlchemyError, OSError) as error:
             raise failure(error) from error

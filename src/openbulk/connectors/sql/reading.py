@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
@@ -32,6 +33,10 @@ from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import Query
 
+PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends early once its rows have so many bytes."""
+_FIRST_ROWS, _MOST_ROWS = 10, 250
+"""Rows that are fetched at once: few, until it is known how large they are."""
 _TEXT = Column("like", Kind.TEXT)
 """What a pattern is."""
 _NO_ESCAPE = "\x1f"
@@ -72,6 +77,25 @@ class _SortKey:
         if self.is_nullable:
             return sa.or_(greater, self.sql.is_(None))
         return greater
+
+
+async def read_page(
+    connection: AsyncConnection, statement: sa.Select[Any], size: int
+) -> tuple[list[Sequence[Any]], bool]:
+    """The rows of a page, and whether there may be more after it. It has one row at least."""
+    rows: list[Sequence[Any]] = []
+    taken, count = 0, _FIRST_ROWS
+    async with connection.stream(statement) as result:
+        while taken < PAGE_BYTES and (fetched := await result.fetchmany(count)):
+            rows += fetched
+            largest = max(map(_size_of, fetched))
+            taken += largest * len(fetched)
+            count = min(_MOST_ROWS, max(1, (PAGE_BYTES - taken) // (largest + 1)))
+    return rows, len(rows) == size or taken >= PAGE_BYTES
+
+
+def _size_of(row: Sequence[Any]) -> int:
+    return sum(len(value) for value in row if isinstance(value, str | bytes))
 
 
 def _cast_to(type_name: str) -> Callable[[Any], ColumnElement[Any]]:

@@ -6,8 +6,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 
 from openbulk.connectors.base import Features
-from openbulk.engine.slices.byte_budget import ByteBudget
-from openbulk.engine.slices.record_reader import MAX_BATCH_BYTES
+from openbulk.engine.slices.memory import MemoryShare
 
 
 class ConcurrencyLimiter:
@@ -18,11 +17,11 @@ class ConcurrencyLimiter:
     few slots again.
     """
 
-    def __init__(self, features: Features) -> None:
+    def __init__(self, features: Features, memory: MemoryShare) -> None:
         self._slots = features.initial_concurrency or features.concurrency
         self._max_slots = features.concurrency
         self._free = asyncio.Semaphore(self._slots)
-        self._bytes = ByteBudget(MAX_BATCH_BYTES)
+        self._memory = memory
         self._calls: set[asyncio.Task[None]] = set()
         """The calls in flight."""
         self._last_calls: dict[Hashable, asyncio.Task[None]] = {}
@@ -33,7 +32,7 @@ class ConcurrencyLimiter:
     async def acquire(self, size: int) -> None:
         """Wait for a slot, and until the records in flight leave room for `size` bytes."""
         await self._free.acquire()
-        await self._bytes.take(size)
+        await self._memory.take(size)
 
     def calls_before(
         self, ordering_keys: AbstractSet[Hashable] | None
@@ -61,7 +60,7 @@ class ConcurrencyLimiter:
     def _release(
         self, ordering_keys: AbstractSet[Hashable], size: int, call: asyncio.Task[None]
     ) -> None:
-        self._bytes.give_back(size)
+        self._memory.give_back(size)
         self._calls.discard(call)
         self._last_alone.discard(call)
         for key in ordering_keys:

@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from openbulk.connectors.answers import PageCount
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.targets import refusal_to_read, resolve_object
 from openbulk.domain.errors import (
@@ -33,10 +34,11 @@ from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 from openbulk.domain.records import flatten, select_fields
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.pages import query_for_connector, take_wanted
+from openbulk.engine.pages import position_after, query_for_connector, wanted_records
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
-from openbulk.engine.slices.external_sort import forget_unsorted, sort
+from openbulk.engine.slices.external_sort import RUN_BYTES, forget_unsorted, sort
+from openbulk.engine.slices.memory import MemoryShare
 from openbulk.exact_json import pack_line
 from openbulk.reading.packing import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.storage.bookmarks import Feed, feed_of
@@ -51,6 +53,8 @@ MAX_PAGE_SIZE = 2_500
 FIRST_POLL_SECONDS = 0.05
 MAX_POLL_SECONDS = 2.0
 """Pauses between two reads while the service still prepares the records."""
+SPARSE_PAGE_SIZE = 100
+"""A service whose pages are smaller than this is not known."""
 MAX_RESTARTS = 3
 """A job that has to restart more often fails."""
 
@@ -65,6 +69,7 @@ class DownloadSlice:
         connector: Connector,
         files: FileStore,
         deadline: SliceDeadline,
+        memory: MemoryShare,
     ) -> None:
         self._job = ledger.job
         self._connector = connector
@@ -72,6 +77,7 @@ class DownloadSlice:
         self._download_ledger = DownloadLedger(ledger)
         self._files = files
         self._deadline = deadline
+        self._memory = memory
         self._download = ledger.job.download
         self._query = self._download.query
         self._condition = self._query.where
@@ -143,13 +149,18 @@ class DownloadSlice:
     async def _read_pages(self, query: Query) -> Ending:
         pause = FIRST_POLL_SECONDS
         async for page in self._pages(query):
-            self._take(page)
+            begin = self._part.position
+            await self._take(page)
+            is_same = page.next == begin.after
+            if page.next is not None and not is_same:
+                self._count(page)
             is_end = self._part.position.is_end
             if is_end or self._part.is_full:
                 await self._keep()
             if is_end:
                 return await self._sort() if self._download.is_sorted_here else Complete()
-            if page.is_pending:
+            # The service still prepares the records; a new page token leads to other ones.
+            if page.is_pending and is_same:
                 pause = await self._wait_for_records(pause)
             if await self._deadline.is_over():
                 await self._keep()
@@ -216,21 +227,40 @@ class DownloadSlice:
 
     # --- parts ---
 
-    def _take(self, page: Page) -> None:
-        """Add the wanted records of a page to the part, and move its position after them."""
-        part = self._part
-        begin = part.position
-        records, position = take_wanted(page, begin, self._condition, self._room)
-        for record in records:
-            part.add(
-                select_fields(record, self._query.fields, keep_nulls=self._download.keeps_nulls),
-                self._documents,
+    async def _take(self, page: Page) -> None:
+        """Add the wanted records of a page to the part, and move its position after them.
+
+        Large records fill several parts, which are kept one by one.
+        """
+        begin = self._part.position
+        position = position_after(page, begin)
+        for number, record in wanted_records(page, begin, self._condition):
+            if self._room <= 0:
+                position = replace(begin, skip=number)
+                break
+            selected = select_fields(
+                record, self._query.fields, keep_nulls=self._download.keeps_nulls
             )
+            line = pack_line(selected, default=str)
+            if not self._part.has_room(line):
+                self._part.position = replace(begin, skip=number)
+                await self._keep()
+            self._part.add(selected, line, self._documents)
+        part = self._part
         is_end = self._room <= 0 or position.pages >= self._page_limit
         part.position = replace(position, is_end=is_end or position.is_end)
         # A bookmark stands for the whole list, so a page that was not read to its end leaves none.
         if position.pages > begin.pages:
             part.bookmark = page.bookmark
+
+    def _count(self, page: Page) -> None:
+        """Count a page that is not the last. Raises Refused if the list has no end."""
+        position = self._part.position
+        # The connector knows the size of the service's pages, and is stricter within one slice.
+        count = PageCount(min(self._page_size, SPARSE_PAGE_SIZE), position.sparse, position.pages)
+        listed = len(page.records) if page.listed is None else page.listed
+        count.add(listed, "the service")
+        self._part.position = replace(position, sparse=count.sparse)
 
     @property
     def _room(self) -> float:
@@ -263,6 +293,7 @@ class DownloadSlice:
     async def _sort(self) -> Ending:
         """Sort all records in this slice: a later slice cannot continue a sort."""
         file = self._download.file
+        await self._memory.admit(RUN_BYTES)
         parts = await self._download_ledger.parts_from(1)
         cut = await sort(
             self._files,
@@ -295,11 +326,14 @@ class _Part:
         """The feed's bookmark, once the feed has been read to its end."""
         self._bytes = 0
 
-    def add(self, record: Mapping[str, Any], documents: frozenset[str]) -> None:
+    def has_room(self, line: bytes) -> bool:
+        return not self.lines or self._bytes + len(line) <= BYTES_PER_PART
+
+    def add(self, record: Mapping[str, Any], line: bytes, documents: frozenset[str]) -> None:
         wholes = dict.fromkeys(documents & record.keys()) if documents else {}
         self.columns |= dict.fromkeys(flatten({**record, **wholes} if wholes else record))
-        self.lines.append(pack_line(record, default=str))
-        self._bytes += len(self.lines[-1])
+        self.lines.append(line)
+        self._bytes += len(line)
 
     @property
     def is_full(self) -> bool:

@@ -7,6 +7,7 @@ from openbulk.domain.errors import NotFound
 from openbulk.domain.job import Job
 from openbulk.domain.records import Row
 from openbulk.engine.slices.external_sort import sorted_file
+from openbulk.engine.slices.parts import PartReader
 from openbulk.exact_json import unpack_line
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.ledger import Ledger
@@ -16,8 +17,8 @@ class Result:
     """The records of a download in their order, starting at record `begin` (counted from 1).
 
     Each iteration starts at `begin`. It blocks, so iterate in a thread; it holds one part in
-    memory. It raises NotFound if the records are no longer kept, and KeyMissing if the key that
-    seals them is gone.
+    memory. It raises NotFound if the records are no
+    longer kept, and KeyMissing if the key that seals them is gone.
     """
 
     def __init__(self, files: FileStore, file: str, parts: Sequence[Part], begin: int = 1) -> None:
@@ -25,17 +26,40 @@ class Result:
         self._file = file
         self._parts = parts
         self._begin = begin
+        self._reader: PartReader | None = None
+        self._place: tuple[Part | None, int] = (None, 0)
+        """The part that is read, and the number of its lines before the next one."""
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return map(unpack_line, self.lines())
+
+    def lines(self) -> Iterator[bytes]:
+        """The records as `pack_line` has packed them."""
         for part in self._parts:
-            try:
-                lines = self._files.get_now(part.path(self._file)).split(b"\n")
-            except FileNotFoundError as error:
-                raise NotFound(
-                    "the records of this job are not kept any more; start the download again"
-                ) from error
-            for line in lines[max(0, self._begin - part.first_row) :]:
-                yield unpack_line(line)
+            row = max(0, self._begin - part.first_row)
+            while (line := self._line(part, row)) is not None:
+                row += 1
+                yield line
+
+    def release(self) -> None:
+        """Hold no part until the next record is wanted: then its part is read again."""
+        self._reader, self._place = None, (None, 0)
+
+    def _line(self, part: Part, row: int) -> bytes | None:
+        at_part, at_row = self._place
+        if self._reader is None or at_part is not part or at_row != row:
+            self._reader = self._open(part)
+            self._reader.skip(row)
+        self._place = (part, row + 1)
+        return self._reader.next_line()
+
+    def _open(self, part: Part) -> PartReader:
+        try:
+            return PartReader(self._files.get_now(part.path(self._file)))
+        except FileNotFoundError as error:
+            raise NotFound(
+                "the records of this job are not kept any more; start the download again"
+            ) from error
 
 
 async def result_of(ledger: Ledger, files: FileStore, job: Job, begin: int = 1) -> Result:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 
 from openbulk.domain.records import Outcome, Record, Row
+from openbulk.engine.slices.memory import Admit
 from openbulk.engine.slices.parts import rows_of_part
 from openbulk.storage.files import FileStore
 from openbulk.storage.slice_ledger import SliceLedger
@@ -17,6 +18,7 @@ class FileRecords:
         files: FileStore,
         record_of: Callable[[Row], Record | Outcome],
         last: int,
+        admit: Admit,
     ) -> None:
         """`last` is the last row that has an outcome."""
         self.fence = ledger.fence
@@ -25,13 +27,16 @@ class FileRecords:
         self._ledger = ledger
         self._files = files
         self._record_of = record_of
+        self._admit = admit
 
     async def each(self, after: int = 0) -> AsyncIterator[tuple[Record, str | None]]:
         """The records behind a row, each with the id of what it has written or found."""
         for part in await self._ledger.parts_after(after):
             rows = [
                 row
-                async for row in rows_of_part(self._files, self._ledger.job, part)
+                async for row in rows_of_part(
+                    self._files, self._ledger.job, part, admit=self._admit
+                )
                 if row.number > after
             ]
             if not rows:

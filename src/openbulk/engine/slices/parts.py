@@ -10,6 +10,7 @@ from typing import Protocol
 from openbulk.domain.job import NO_REMARKS, Job, Remarks
 from openbulk.domain.records import Row
 from openbulk.engine.date_columns import keep_signs
+from openbulk.engine.slices.memory import Admit
 from openbulk.engine.slices.row_states import RowState, RowStates
 from openbulk.reading.packing import Packed, Packer, Summary, unpack_row
 from openbulk.storage.files import FileStore, Part
@@ -109,32 +110,74 @@ class _Watch:
 
 
 async def rows_of(
-    files: FileStore, job: Job, parts: Sequence[Part], states: RowStates, state: RowState
+    files: FileStore,
+    job: Job,
+    parts: Sequence[Part],
+    states: RowStates,
+    state: RowState,
+    admit: Admit | None = None,
 ) -> AsyncGenerator[Row]:
     """The rows of a job's parts that have a state when they are reached."""
     ends = [part.first_row for part in parts[1:]]
     for part, end in zip_longest(parts, ends):
         if states.has_any(state, part.first_row, end):
-            rows = rows_of_part(files, job, part, lambda row: states[row] == state)
+            rows = rows_of_part(files, job, part, lambda row: states[row] == state, admit=admit)
             async with aclosing(rows):
                 async for row in rows:
                     yield row
 
 
 async def rows_of_part(
-    files: FileStore, job: Job, part: Part, is_wanted: Callable[[int], bool] | None = None
+    files: FileStore,
+    job: Job,
+    part: Part,
+    is_wanted: Callable[[int], bool] | None = None,
+    *,
+    admit: Admit | None = None,
 ) -> AsyncGenerator[Row]:
-    """The rows of a part; those whose number is wanted, if that is asked as each is reached."""
-    rows = await files.get(part.path(job.upload.file))
-    for number, packed in enumerate(_lines(rows), part.first_row):
+    """The rows of a part; those whose number is wanted, if that is asked as each is reached.
+
+    `admit` is awaited before the part is read.
+    """
+    lines = PartReader(await files.get(part.path(job.upload.file), admit=admit))
+    number = part.first_row
+    while (line := lines.next_line()) is not None:
         if is_wanted is None or is_wanted(number):
-            yield unpack_row(number, packed)
+            row = unpack_row(number, line)
+            # A large record is held once, and not with the line that it was made of.
+            del line
+            yield row
+        number += 1
 
 
-def _lines(content: bytes) -> Iterator[bytes]:
-    """The lines of a part, one at a time: all of them at once would be the part a second time."""
-    begin = 0
-    while (end := content.find(b"\n", begin)) >= 0:
-        yield content[begin:end]
-        begin = end + 1
-    yield content[begin:]
+class PartReader:
+    """Reads the lines of a part, one at a time: all at once would be the part a second time.
+
+    It holds nothing once the last line is read.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content: bytes | None = content
+        self._position = 0
+
+    def next_line(self) -> bytes | None:
+        """The next line; None after the last one."""
+        if self._content is None:
+            return None
+        end = self._content.find(b"\n", self._position)
+        if end < 0:
+            line = self._content[self._position :]
+            self._content = None
+            return line
+        line = self._content[self._position : end]
+        self._position = end + 1
+        return line
+
+    def skip(self, lines: int) -> None:
+        """Leave out some lines."""
+        for _ in range(lines):
+            if self._content is None:
+                return
+            self._position = self._content.find(b"\n", self._position) + 1
+            if self._position == 0:
+                self._content = None

@@ -8,6 +8,7 @@ from openbulk.connectors.fields import FieldError
 from openbulk.domain.job import Job
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Row, Target
 from openbulk.engine.record_fields import RecordFields
+from openbulk.engine.slices.memory import Admit
 from openbulk.engine.slices.parts import rows_of
 from openbulk.engine.slices.progress import Progress, key_of
 from openbulk.engine.slices.row_states import RowState
@@ -16,9 +17,8 @@ from openbulk.storage.files import FileStore, Part
 MAX_UNRECORDED = 4_000
 """Backpressure: with this many unrecorded outcomes, the slice records them before it reads more."""
 MAX_BATCH_BYTES = 8 * 1024 * 1024
-"""Memory of the records in one batch, and of those in all calls in flight of a slice. A larger
-record is sent alone. A native import keeps with its ticket which rows a batch has, so this may
-change between two starts."""
+"""Memory of the records in one batch. A larger record is sent alone. A native import keeps with
+its ticket which rows a batch has, so this may change between two starts."""
 
 
 @dataclass(slots=True)
@@ -54,8 +54,12 @@ class RecordReader:
         target: Target,
         fields: RecordFields | None,
         record: Callable[[], Awaitable[None]],
+        admit: Admit,
     ) -> None:
-        """`fields` is None if no record can be sent; `record` records the progress."""
+        """`fields` is None if no record can be sent; `record` records the progress.
+
+        `admit` is awaited before a part is read.
+        """
         self._files = files
         self._job = job
         self._parts = parts
@@ -63,11 +67,12 @@ class RecordReader:
         self._target = target
         self._fields = fields
         self._record = record
+        self._admit = admit
 
     async def read(self, state: RowState = RowState.UNSENT) -> AsyncGenerator[Record]:
         """The records of rows in this state. Rows that are none get a failed outcome on the way."""
         progress = self._progress
-        rows = rows_of(self._files, self._job, self._parts, progress.states, state)
+        rows = rows_of(self._files, self._job, self._parts, progress.states, state, self._admit)
         async with aclosing(rows):
             async for row in rows:
                 if len(progress.results) >= MAX_UNRECORDED:

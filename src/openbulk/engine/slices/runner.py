@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 
+from openbulk.connectors.base import Connector
 from openbulk.domain.errors import (
     BadInput,
     Fenced,
@@ -26,6 +27,7 @@ from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.downloaded_records import Result, as_rows, result_of
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze, ending_of
+from openbulk.engine.slices.memory import MemoryShare, SliceMemory
 from openbulk.engine.slices.parts import PartSource, RowsInThread, cut
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats.base import Format
@@ -77,6 +79,7 @@ class SliceRunner:
         self._draining = draining
         self._now = clock.now
         self._worker = worker
+        self._memory = SliceMemory()
         self.running_jobs: set[int] = set()
         """Ids of the jobs with a slice that runs in this process."""
 
@@ -151,16 +154,23 @@ class SliceRunner:
         connection = await self._connections.to(job.instance_id)
         # The slice gets its job's share of the service's quota.
         connection.pace.begin_slice(await ledger.jobs_in_lane())
-        connector, deadline = connection.connector, SliceDeadline(ledger, self._draining, self._now)
+        async with self._memory.share() as memory:
+            return await self._transfer(ledger, connection.connector, memory)
+
+    async def _transfer(
+        self, ledger: SliceLedger, connector: Connector, memory: MemoryShare
+    ) -> Ending:
+        job, deadline = ledger.job, SliceDeadline(ledger, self._draining, self._now)
         if job.is_download:
             return await DownloadSlice(
-                ledger, connector=connector, files=self._files, deadline=deadline
+                ledger, connector=connector, files=self._files, deadline=deadline, memory=memory
             ).run()
         return await UploadSlice(
             ledger,
             connector=connector,
             files=self._files,
             deadline=deadline,
+            memory=memory,
             names_are_paths=not job.upload.records_of
             and self._formats[job.upload.file_format].names_are_paths,
         ).run()

@@ -34,6 +34,7 @@ from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
 from openbulk.engine.slices.job_records import FileRecords
 from openbulk.engine.slices.lost_answers import complete_outcomes, look_up
+from openbulk.engine.slices.memory import MemoryShare
 from openbulk.engine.slices.native_import import NativeImport
 from openbulk.engine.slices.ordering import keys_of_batch, ordering_keys_of
 from openbulk.engine.slices.progress import Progress
@@ -61,6 +62,7 @@ class UploadSlice:
         connector: Connector,
         files: FileStore,
         deadline: SliceDeadline,
+        memory: MemoryShare,
         names_are_paths: bool = False,
     ) -> None:
         """`names_are_paths`: dots in the names of the file's columns make nested fields."""
@@ -69,6 +71,7 @@ class UploadSlice:
         self._connector = connector
         self._files = files
         self._deadline = deadline
+        self._memory = memory
         self._ending: Ending | None = None
         assert ledger.job.records is not None
         self._progress = Progress(ledger.job.cursor, ledger.job.records)
@@ -108,9 +111,10 @@ class UploadSlice:
             target=self._target,
             fields=self._fields,
             record=self._record,
+            admit=self._memory.admit,
         )
         last = done[-1][1] if done else self._progress.cursor
-        records = FileRecords(self._ledger, self._files, reader.record_of, last)
+        records = FileRecords(self._ledger, self._files, reader.record_of, last, self._memory.admit)
         self._target = replace(self._target, job_records=records)
         watching = asyncio.create_task(self._watch())
         try:
@@ -224,7 +228,7 @@ class UploadSlice:
         features: Features,
         batches: AsyncIterator[Batch],
     ) -> None:
-        limiter = ConcurrencyLimiter(features)
+        limiter = ConcurrencyLimiter(features, self._memory)
         assert self._ordering is not None
         try:
             async for batch in batches:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from openbulk.domain.errors import TooManyUnderWay
 from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.domain.workflow import Run, RunStatus, Transfer, TransferSpec
 from openbulk.engine.queue.periodic import do_each
@@ -19,6 +20,9 @@ from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 
 log = structlog.get_logger()
+
+MAX_RUNS = 1_000
+"""Unfinished runs of an organization, those of its schedules apart."""
 
 
 class Submit(Protocol):
@@ -54,11 +58,18 @@ class Workflows:
         instance_id: int,
         request_id: str | None,
     ) -> Run:
-        """Accept a run. Once this returns, it will be carried out, even if this process dies."""
+        """Accept a run. Once this returns, it will be carried out, even if this process dies.
+
+        Raises TooManyUnderWay.
+        """
         run = Run(
             uuid.uuid4().hex, organization_id, instance_id, self._now(), request_id=request_id
         )
-        await self._runs.add(run, specs)
+        if not await self._runs.add(run, specs, limit=MAX_RUNS):
+            raise TooManyUnderWay(
+                f"the organization has {MAX_RUNS:,} unfinished workflows, which is the limit; "
+                "wait until some are finished: GET /bulkloader lists them"
+            )
         log.info("workflow created", run=run.id, transfers=len(specs))
         await self.advance(run)
         return run

@@ -39,10 +39,13 @@ class Scheduler:
     async def run_due(self) -> None:
         """Begin the runs that are due."""
         due = await self._schedules.due(self._now())
-        await do_each(due, self._run, lambda schedule: f"schedule {schedule.id}")
+        await do_each(due, self._run, lambda schedule_id: f"schedule {schedule_id}")
 
-    async def _run(self, schedule: Schedule) -> None:
+    async def _run(self, schedule_id: str) -> None:
         now = self._now()
+        schedule = await self._schedules.get(schedule_id)
+        if schedule is None or schedule.due_at is None or schedule.due_at > now:
+            return  # it was changed meanwhile
         due_next = next_after(schedule.cron, now)
         if await self._schedules.is_running(schedule.id):
             log.info("schedule skipped: its last run is unfinished", schedule=schedule.id)

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 
 class ByteBudget:
@@ -34,13 +36,41 @@ class ByteBudget:
             self._serve()
             raise
 
+    def take_at_once(self, size: int) -> None:
+        """Take bytes even if they are not free: the others wait longer."""
+        self._free -= min(size, self._size)
+
     def give_back(self, size: int) -> None:
         """Give back what was taken."""
         self._free += min(size, self._size)
         self._serve()
+
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator["HeldBytes"]:
+        """Take bytes for the block; it may give back some of them before its end."""
+        await self.take(size)
+        bytes_of_block = HeldBytes(self, min(size, self._size))
+        try:
+            yield bytes_of_block
+        finally:
+            bytes_of_block.shrink(0)
 
     def _serve(self) -> None:
         while self._waiting and self._waiting[0][0] <= self._free:
             size, served = self._waiting.popleft()
             self._free -= size
             served.set_result(None)
+
+
+class HeldBytes:
+    """The bytes that a block holds."""
+
+    def __init__(self, budget: ByteBudget, size: int) -> None:
+        self._budget = budget
+        self._size = size
+
+    def shrink(self, size: int) -> None:
+        """Keep so many bytes, and give back the others."""
+        size = min(size, self._size)
+        self._budget.give_back(self._size - size)
+        self._size = size
