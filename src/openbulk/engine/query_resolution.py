@@ -11,7 +11,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from openbulk.connectors.base import Connector, Features
-from openbulk.connectors.targets import refusal_to_read, resolve_object
+from openbulk.connectors.targets import (
+    refusal_to_download,
+    refusal_to_read,
+    resolve_object,
+)
 from openbulk.domain.comparison import as_text
 from openbulk.domain.conditions import All, Comparison, Condition, conjuncts, fields_of
 from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError
@@ -82,10 +86,16 @@ async def resolve_download(
 
     With `ignores_dates`, a time range of changes has no effect on an object that does not date its
     changes; the job says so. Raises BadInput otherwise, and for an object or a field that does not
-    exist, and ServiceError if the service does not list its objects.
+    exist, or an object that jobs do not read, and ServiceError if the service does not list its
+    objects.
     """
+    objects = await connector.objects()
+    name = resolve_object(request.download.query.object, objects).name
+    refusal = refusal_to_download(name, objects)
+    if refusal is not None:
+        raise BadInput(refusal)
     dates, unused = request.dates, request.download.unused_options
-    if ignores_dates and dates.names and not await _has_dates(request, connector):
+    if ignores_dates and dates.names and not _has_dates(request, objects[name]):
         dates, unused = NO_DATES, (*unused, *dates.names)
     resolved = await resolve_query(
         request.download.query, connector, dates=dates, options=request.options
@@ -99,11 +109,9 @@ async def resolve_download(
     return ResolvedDownload(download, resolved.changes)
 
 
-async def _has_dates(request: DownloadRequest, connector: Connector) -> bool:
+def _has_dates(request: DownloadRequest, features: Features) -> bool:
     """Whether changes are dated: by a field that the caller names, or by the service."""
-    objects = await connector.objects()
-    features = objects.get(resolve_object(request.download.query.object, objects).name)
-    return bool(request.dates.field or features is None or features.changed)
+    return bool(request.dates.field or features.changed)
 
 
 async def resolve_query(
