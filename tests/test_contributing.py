@@ -79,8 +79,8 @@ def test_a_connector_stands_in_every_place_that_the_list_names() -> None:
     tests = "\n".join(path.read_text() for path in (ROOT / "tests" / "connectors").glob("*.py"))
     known = providers(lambda *_: None, None, has_memory=True)  # type: ignore[arg-type]
     registered = {type(provider).__module__.split(".")[2] for provider in known.values()}
-    to_copy = {name for name in CONNECTORS if f"src/openbulk/connectors/{name}/" in words(PAGE)}
-    assert registered | to_copy == set(CONNECTORS)
+    others = {name for name in CONNECTORS if f"src/openbulk/connectors/{name}/" in words(PAGE)}
+    assert registered | others == set(CONNECTORS)
     for name in CONNECTORS:
         module = f"openbulk.connectors.{name}"
         assert module in independent["modules"], name

@@ -38,6 +38,7 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.job import Job
 from openbulk.engine.connections import Connections
+from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import LaneQueue
@@ -50,6 +51,7 @@ from openbulk.reading.readers import Readers
 from openbulk.settings import Settings, secrets_in
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.budgets import Budgets
+from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.database import (
     is_shared,
     migrate,
@@ -357,7 +359,9 @@ def _services(
         resolve, settings.sqlite_folder, has_memory=settings.memory_connector
     )
     governor = Governor(Budgets(database, draining), clock.time, lease)
-    connections = Connections(accounts, known_providers, http, governor, draining)
+    custom_elements = CustomElements(database, opened.sealer)
+    elements = Elements(known_providers, providers_on_offer(known_providers), custom_elements)
+    connections = Connections(accounts, elements, http, governor, draining)
 
     def present(job: Job) -> bytes:
         return notification_body(job, settings.completed_word)
@@ -397,8 +401,8 @@ def _services(
         completion=engine.completion,
         workflows=engine.workflows,
         connections=connections,
-        providers=known_providers,
-        offered=providers_on_offer(known_providers),
+        elements=elements,
+        custom_elements=custom_elements,
         formats=FORMATS,
         http=http,
         allowed_networks=settings.egress_networks,

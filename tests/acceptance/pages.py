@@ -8,9 +8,10 @@ The first line of a fenced block says how it is used:
     ```sh              commands that do not run, because they need a real account
     ```json output     the output of the commands before; `...` stands for anything
 
-Free ports replace the page's, and the openbulk under test replaces `.venv/bin/openbulk`. A page
-that starts no server continues in the terminal of the first tutorial, after its step 3. After each
-block the shell waits, as a reader does: for programs to listen, and for jobs to finish.
+Free ports replace the page's, and what is under test replaces `.venv/bin/openbulk` and
+`.venv/bin/python`. A page that starts no server continues in the terminal of the first tutorial,
+after its step 3. After each block the shell waits, as a reader does: for programs to listen, and
+for jobs to finish.
 """
 
 import os
@@ -158,6 +159,7 @@ def _lines_of(block: Block, ports: Mapping[str, str], number: int) -> str:
 
 def _replaced(text: str, ports: Mapping[str, str]) -> str:
     text = _PORT.sub(lambda match: ports.get(match[0], match[0]), text)
+    text = text.replace(".venv/bin/python", sys.executable)
     return text.replace(".venv/bin/openbulk", f"{sys.executable} -m openbulk")
 
 

@@ -69,6 +69,7 @@ def cases() -> Iterator[Case]:
     yield from cases_of_own_instances()
     yield from cases_of_schedules()
     yield from cases_of_elements()
+    yield from cases_of_custom_elements()
     yield from cases_of_records()
 
 
@@ -299,6 +300,18 @@ def cases_of_elements() -> Iterator[Case]:
     )
     for what in ("", "/metadata"):
         yield Case(f"GET /elements/{{key}}{what}", 404, ELEMENT, f"/elements/circus{what}")
+
+
+def cases_of_custom_elements() -> Iterator[Case]:
+    yield Case("POST /elements", 400, "is not a JSON object", body=[])
+    yield Case("POST /elements", 409, "choose another key", body={"key": "memory"})
+    one = "/elements/{key}"
+    yield Case(f"PUT {one}", 400, "is not a JSON object", "/elements/circus", body=[])
+    for method, what in (("PUT", ""), ("DELETE", ""), ("GET", "/export")):
+        body: Any = {} if method == "PUT" else None
+        operation = f"{method} {one}{what}"
+        yield Case(operation, 404, ELEMENT, f"/elements/circus{what}", body=body)
+        yield Case(operation, 409, "openbulk's own", f"/elements/memory{what}", body=body)
 
 
 def cases_of_records() -> Iterator[Case]:

@@ -25,6 +25,7 @@ from openbulk.api.platform import (
     authentication,
     authorization,
     catalogue,
+    custom_elements,
     element_instances,
     instances,
     own_instance,
@@ -80,6 +81,7 @@ def make_api(services: Services) -> FastAPI:
     GET     /hubs  /hubs/keys               /hubs/{hub}                 /hubs/{hub}/elements
     GET     /elements                       /elements/{key}             /elements/{key}/metadata
     GET     /elements/keys                  /elements/metadata
+    GET     /elements/{key}/export          POST /elements imports      PUT, DELETE /elements/{key}
     GET     /{object}                       /{object}/{id}              POST makes, DELETE deletes
     PATCH   /{object}/{id}                  PATCH and PUT are one
     GET     /healthz  /readyz  /metrics     /docs  /openapi.json
@@ -112,6 +114,7 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(element_instances.router, prefix=BASE_PATH)
     api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
+    api.include_router(custom_elements.router, prefix=BASE_PATH)
     api.include_router(workflows.history, prefix=BASE_PATH)
     api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)

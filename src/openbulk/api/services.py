@@ -10,9 +10,9 @@ from fastapi import Depends, Request
 from openbulk.api.guessing import Guesses
 from openbulk.api.password_sign_in import PasswordSignIn
 from openbulk.api.readiness import Readiness
-from openbulk.connectors.base import Provider
 from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
+from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
 from openbulk.engine.intake import Intake
 from openbulk.engine.workflows.runner import Workflows
@@ -21,6 +21,7 @@ from openbulk.notify.networks import Networks
 from openbulk.reading.readers import Readers
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
+from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
@@ -48,9 +49,8 @@ class Services:
     completion: Completion
     workflows: Workflows
     connections: Connections
-    providers: Mapping[str, Provider]
-    offered: Mapping[str, Provider]
-    """Those that instances can be created for."""
+    elements: Elements
+    custom_elements: CustomElements
     formats: Mapping[str, Format]
     http: aiohttp.ClientSession
     allowed_networks: Networks

@@ -103,6 +103,10 @@ class Features:
     record: a record that was read may be sent back."""
     native: bool = False
     """Uploads go through `Connector.native` instead of `write`."""
+    bulk_upload: bool = True
+    """Files can be uploaded. Otherwise records are written one by one alone."""
+    bulk_download: bool = True
+    """Jobs can download records. Otherwise they are read page by page alone."""
 
 
 class NativeBulk(Protocol):

@@ -70,6 +70,32 @@ def refusal_of(target: Target, objects: Mapping[str, Features]) -> str | None:
     return None
 
 
+def refusal_to_upload(target: Target, objects: Mapping[str, Features]) -> str | None:
+    """Why a job can send no record of a file; None if it can."""
+    return refusal_of_files(target.object, objects) or refusal_of(target, objects)
+
+
+def refusal_of_files(object: str, objects: Mapping[str, Features]) -> str | None:
+    """Why an object takes no files, though it may take single records; None if it does."""
+    if object not in objects or objects[object].bulk_upload:
+        return None
+    return (
+        f"{object!r} takes no files: its connector does not say bulkUploadEnabled; "
+        f"send single records with POST /{object}"
+    )
+
+
+def refusal_to_download(object: str, objects: Mapping[str, Features]) -> str | None:
+    """Why a job can read no record of an object; None if it can."""
+    refusal = refusal_to_read(object, objects)
+    if refusal is None and not objects[object].bulk_download:
+        return (
+            f"{object!r} has no bulk downloads: its connector does not say bulkDownloadEnabled; "
+            f"read it page by page with GET /{object}"
+        )
+    return refusal
+
+
 def refusal_to_read(object: str, objects: Mapping[str, Features]) -> str | None:
     """Why a service can show no record of an object; None if it can.
 

@@ -32,6 +32,7 @@ OpenbulkError
 ├── PathTaken                  two fields of a record go to one (domain/renaming.py): it fails
 ├── RecordRefused              Google refused a record: it fails (connectors/googlecalendar)
 ├── NotKept                    a column would round a value: its row fails (connectors/sql)
+├── Undoable                   a part of an export is left out, and listed (connectors/custom)
 ├── RolledBack                 a row ended its transaction: its neighbours are written without it
 ├── WrittenElsewhere           a database held rows back: they are written one by one, and counted
 ├── AddressNotAllowed          openbulk does not connect to a private address; an OSError, too

@@ -8,8 +8,9 @@ from functools import partial
 
 import aiohttp
 
-from openbulk.connectors.base import ConnectionContext, Connector, Provider
+from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.domain.errors import InstanceDisabled, NotFound
+from openbulk.engine.elements import Elements
 from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.retry import retry_while_unavailable
@@ -31,13 +32,13 @@ class Connections:
     def __init__(
         self,
         accounts: Accounts,
-        providers: Mapping[str, Provider],
+        elements: Elements,
         http: aiohttp.ClientSession,
         governor: Governor,
         draining: asyncio.Event,
     ) -> None:
         self._accounts = accounts
-        self._providers = providers
+        self._elements = elements
         self._http = http
         self._governor = governor
         self._draining = draining
@@ -75,7 +76,8 @@ class Connections:
         context = ConnectionContext(
             instance.configuration, self._http, remember, pace, instance.organization_id
         )
-        connector = self._providers[instance.element].connect(context)
+        provider = await self._elements.provider(instance.organization_id, instance.element)
+        connector = provider.connect(context)
         connection = Connection(connector, pace, instance.version)
         return connection
 

@@ -10,7 +10,7 @@ from openbulk.domain.records import Target
 from openbulk.engine.connections import Connections
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import LaneQueue
-from openbulk.engine.upload_check import require_possible
+from openbulk.engine.upload_check import require_permission, require_possible
 from openbulk.formats.recognition import Inspection
 from openbulk.storage.ledger import Ledger
 
@@ -47,6 +47,14 @@ class Intake:
             async with self._connections.another(instance_id) as connector:
                 await require_possible(target, file, connector)
             await self._connections.forget(instance_id)
+
+    async def require_permission(self, instance_id: int, target: Target) -> None:
+        """Raise BadInput if an object takes no files, whatever is in them. Else as above."""
+        try:
+            connection = await self._connections.to(instance_id)
+        except (BadInput, NotFound, SignInAgain):
+            return
+        await require_permission(target, connection.connector)
 
     async def submit(
         self,

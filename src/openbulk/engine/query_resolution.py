@@ -13,7 +13,11 @@ from itertools import chain
 from typing import Any
 
 from openbulk.connectors.base import Connector, Features
-from openbulk.connectors.targets import refusal_to_read, resolve_object
+from openbulk.connectors.targets import (
+    refusal_to_download,
+    refusal_to_read,
+    resolve_object,
+)
 from openbulk.domain.comparison import as_text
 from openbulk.domain.conditions import (
     All,
@@ -97,10 +101,17 @@ async def resolve_download(
 
     With `ignores_dates`, a time range of changes has no effect on an object that does not date its
     changes; the job says so. Raises BadInput otherwise, and for an object or a field that does not
-    exist, and ServiceError if the service does not list its objects.
+    exist, or an object that jobs do not read, and ServiceError if the service does not list its
+    objects.
     """
+    objects = await connector.objects()
+    wanted = request.download.query.object if transformation is None else transformation.vendor_name
+    name = resolve_object(wanted, objects).name
+    refusal = refusal_to_download(name, objects)
+    if refusal is not None:
+        raise BadInput(refusal)
     dates, unused = request.dates, request.download.unused_options
-    if ignores_dates and dates.names and not await _has_dates(request, connector, transformation):
+    if ignores_dates and dates.names and not _has_dates(request, objects[name]):
         dates, unused = NO_DATES, (*unused, *dates.names)
     resolved = await resolve_query(
         request.download.query,
@@ -118,15 +129,9 @@ async def resolve_download(
     return ResolvedDownload(download, resolved.changes)
 
 
-async def _has_dates(
-    request: DownloadRequest, connector: Connector, transformation: Transformation | None
-) -> bool:
+def _has_dates(request: DownloadRequest, features: Features) -> bool:
     """Whether changes are dated: by a field that the caller names, or by the service."""
-    objects = await connector.objects()
-    query = request.download.query
-    wanted = query.object if transformation is None else transformation.vendor_name
-    features = objects.get(resolve_object(wanted, objects).name)
-    return bool(request.dates.field or features is None or features.changed)
+    return bool(request.dates.field or features.changed)
 
 
 async def resolve_query(

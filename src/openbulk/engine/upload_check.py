@@ -13,7 +13,11 @@ from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.fields import FieldError, did_you_mean
-from openbulk.connectors.targets import refusal_of, resolve_target
+from openbulk.connectors.targets import (
+    refusal_of_files,
+    refusal_to_upload,
+    resolve_target,
+)
 from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.records import Action, Target, value_at
@@ -26,6 +30,18 @@ CHECKED_ROWS = 200
 """Rows that are tried."""
 MAX_NAMED = 5
 """Unknown columns that a message names."""
+
+
+async def require_permission(target: Target, connector: Connector) -> None:
+    """Raise BadInput if the object of a target takes no files. Returns if the service does not say in time."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            objects = await connector.objects()
+    except (ServiceError, TimeoutError):
+        return
+    refusal = refusal_of_files(resolve_target(target, objects).object, objects)
+    if refusal is not None:
+        raise BadInput(refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +92,7 @@ async def _describe(target: Target, connector: Connector) -> _Object:
     """Raises BadInput for an object or an action that the service does not have."""
     objects = await connector.objects()
     target = resolve_target(target, objects)
-    refusal = refusal_of(target, objects)
+    refusal = refusal_to_upload(target, objects)
     if refusal is not None:
         raise BadInput(refusal)
     schema = await connector.metadata(target.object)

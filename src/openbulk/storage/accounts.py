@@ -21,10 +21,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from openbulk.domain.errors import NotFound
 from openbulk.domain.instance import CallingInstance, Instance
 from openbulk.security import Sealer, fingerprint
+from openbulk.storage.custom_elements import lock_custom_element
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
 from openbulk.storage.readable import read_each
+from openbulk.storage.sealed_rows import reseal_rows
 from openbulk.storage.tables import (
     bookmarks,
     definitions,
@@ -35,9 +38,6 @@ from openbulk.storage.tables import (
     user_secrets,
     users,
 )
-
-_SEALED_AT_ONCE = 500
-"""Configurations that one statement reseals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +181,12 @@ class Accounts:
         now: datetime,
         limit: int,
         keeps_token: bool = False,
+        is_custom: bool = False,
     ) -> Instance | None:
         """Remember a signed-in instance; None if its organization has as many as `limit`.
 
         With `keeps_token` the token can be read again. Else only its fingerprint is kept.
+        Raises NotFound if its element `is_custom`, and was deleted meanwhile.
         """
         count = select(func.count()).where(instances.c.organization_id == organization_id)
         values = {
@@ -197,6 +199,8 @@ class Accounts:
         async with self._engine.begin() as connection:
             if (await connection.execute(count)).scalar_one() >= limit:
                 return None
+            if is_custom and not await lock_custom_element(connection, organization_id, element):
+                raise NotFound(f"the element {element!r} was deleted at the same time")
             # A configuration is sealed for its instance, whose id is not known before the insert.
             made = await connection.execute(
                 insert(instances).values(
@@ -386,37 +390,14 @@ async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
 
     Returns the number of their instances. Raises SealBroken or KeyMissing if one cannot be opened.
     """
-    kept = (instances.c.sealed_configuration, instances.c.sealed_token)
-    others = (
-        select(instances.c.id, *kept)
-        .where(or_(*(func.substr(one, 1, len(sealer.key_id)) != sealer.key_id for one in kept)))
-        .order_by(instances.c.id)
-        .limit(_SEALED_AT_ONCE)
-        .with_for_update()
+    return await reseal_rows(
+        connection,
+        sealer,
+        {
+            instances.c.sealed_configuration: _context,
+            instances.c.sealed_token: _token_context,
+        },
     )
-    change = (
-        update(instances)
-        .where(instances.c.id == bindparam("of"))
-        .values(sealed_configuration=bindparam("configuration"), sealed_token=bindparam("token"))
-    )
-
-    def sealed_again(sealed: bytes, context: str) -> bytes:
-        return sealer.seal(sealer.open(sealed, context), context)
-
-    changed = 0
-    while rows := (await connection.execute(others)).all():
-        values = [
-            {
-                "of": row.id,
-                "configuration": sealed_again(row.sealed_configuration, _context(row.id)),
-                "token": row.sealed_token
-                and sealed_again(row.sealed_token, _token_context(row.id)),
-            }
-            for row in rows
-        ]
-        await connection.execute(change, values)
-        changed += len(rows)
-    return changed
 
 
 async def _add_organization(

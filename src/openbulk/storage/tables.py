@@ -135,6 +135,18 @@ transformations = Table(
 )
 """The fields of services that the fields of callers' own objects stand for."""
 
+custom_elements = Table(
+    "custom_elements",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("sealed_export", LargeBinary, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default="0"),  # raised at each change
+    UniqueConstraint("organization_id", "key"),
+)
+
 jobs = Table(
     "jobs",
     metadata,

@@ -129,7 +129,9 @@ async def upload(
         # A repeated request gets its job, whatever has become of the object. The live service has
         # a job for every upload, with an error for each row.
         is_repeated = await has_earlier_answer(services, instance, idempotency_key)
-        if not (services.live_compatible or is_repeated):
+        if services.live_compatible and not is_repeated:
+            await services.intake.require_permission(instance.id, work.target)
+        elif not is_repeated:
             await services.intake.require_possible(instance.id, work.target, inspection)
     except BaseException:
         # No job owns the file yet, so nobody else would delete it. `shield`, because a stopping
@@ -149,8 +151,9 @@ async def _read_form(
     callback_url: str | None,
 ) -> tuple[Upload, Inspection]:
     """The upload that a form requests, and the beginning of its file. Raises BadInput."""
-    options = read_upload_options(form.fields, query, services.providers)
-    provider = services.providers[instance.element]
+    provider = await services.elements.provider(instance.organization_id, instance.element)
+    known = {**services.elements.built_in, provider.key: provider}
+    options = read_upload_options(form.fields, query, known)
     names = await services.transformations.names_of(instance.id, object)
     vendor_object = object if names is None else names.vendor_name
     inspection = await services.inspectors.inspect(

@@ -106,7 +106,7 @@ async def oauth_url(
     server can use the code: create the instance with the `state` of this answer, which the redirect
     also returns, as `providerData.state`.
     """
-    provider = find_provider(services, key)
+    provider = await find_provider(services, user, key)
     oauth = _require_oauth(provider)
     required = {"apiKey": api_key, "callbackUrl": callback_url}
     missing = [name for name, value in required.items() if not value]

@@ -1,5 +1,6 @@
 """The catalogue of services that instances can be made of: hubs, and the elements in them."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -10,6 +11,7 @@ from openbulk.api.http.parameters import parse_flag
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.elements import (
     HUBS,
+    CustomElement,
     Element,
     ElementKeyName,
     ElementMetadata,
@@ -22,12 +24,12 @@ from openbulk.api.wire.elements import (
     present_hub,
     present_metadata,
     present_objects,
-    present_settings,
+    present_whole_element,
 )
-from openbulk.api.wire.ids import parse_id
 from openbulk.connectors.base import Provider
 from openbulk.connectors.fields import did_you_mean
 from openbulk.domain.errors import NotFound, ServiceError
+from openbulk.storage.accounts import User
 
 router = APIRouter(tags=["Elements"], responses=may_answer(401, 405))
 ElementName = Annotated[
@@ -90,14 +92,17 @@ async def elements_of(
 ) -> list[dict[str, Any]]:
     """The services of a hub that instances can be made of."""
     check_hub(hub)
-    providers = services.offered.values()
-    return [_present_element(services, provider) for provider in providers if provider.hub == hub]
+    return [one for one in await elements(services, user) if one["hub"] == hub]
 
 
 @router.get("/elements", summary="List elements", responses=answers(list[Element]))
 async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
-    """The services that instances can be made of."""
-    return [_present_element(services, provider) for provider in services.offered.values()]
+    """The services that instances can be made of, those of your organization among them."""
+    catalogue = await services.elements.on_offer_to(user.organization_id)
+    return [
+        present_element(provider, catalogue.numbers[key])
+        for key, provider in catalogue.providers.items()
+    ]
 
 
 @router.get(
@@ -105,7 +110,7 @@ async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str
 )
 async def element_keys(services: ServicesOfApp, user: SignedInUser) -> list[str]:
     """The keys of the services, as paths have them."""
-    return list(services.offered)
+    return list((await services.elements.on_offer_to(user.organization_id)).providers)
 
 
 @router.get(
@@ -115,18 +120,22 @@ async def element_keys(services: ServicesOfApp, user: SignedInUser) -> list[str]
 )
 async def all_metadata(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
     """The services, and their bulk operations."""
-    return [present_metadata(shape) for shape in await elements(services, user)]
+    catalogue = await services.elements.on_offer_to(user.organization_id)
+    return [
+        present_metadata(provider, catalogue.numbers[key])
+        for key, provider in catalogue.providers.items()
+    ]
 
 
 @router.get(
     "/elements/{key}",
     summary="Retrieve an element",
-    responses=answers(ElementWithSettings, 404),
+    responses=answers(ElementWithSettings | CustomElement, 404),
 )
 async def element(key: ElementName, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """A service, with the configuration entries of its instances."""
-    provider = find_provider(services, key)
-    return {**_present_element(services, provider), "configuration": present_settings(provider)}
+    found = await find_element(services, user, key)
+    return present_whole_element(found.provider, found.number)
 
 
 @router.get(
@@ -141,8 +150,9 @@ async def metadata(
 
     With the token of an instance, the answer also has the operations of each object.
     """
-    provider = find_provider(services, key)
-    shape = present_metadata(_present_element(services, provider))
+    found = await find_element(services, caller.user, key)
+    provider = found.provider
+    shape = present_metadata(provider, found.number)
     if caller.instance is None or caller.instance.element != provider.key:
         return shape
     try:
@@ -159,24 +169,28 @@ def check_hub(hub: str) -> None:
         raise NotFound(f"there is no hub {hub!r}; {hint}")
 
 
-def find_provider(services: Services, key: str) -> Provider:
+@dataclass(frozen=True, slots=True)
+class FoundElement:
+    """A service, and its number on this server."""
+
+    provider: Provider
+    number: int
+
+
+async def find_element(services: Services, user: User, key: str) -> FoundElement:
     """The service with this key or number. Raises NotFound."""
-    by_number = dict(enumerate(services.providers, 1))
-    provider = services.offered.get(by_number.get(parse_id(key) or 0, key))
+    catalogue = await services.elements.on_offer_to(user.organization_id)
+    provider = catalogue.find(key)
     if provider is None:
-        keys = ", ".join(services.offered)
+        keys = ", ".join(catalogue.providers)
         hint = _MEMORY_IS_OFF if key == "memory" else ""
         raise NotFound(f"there is no element {key[:80]!r}; the elements are: {keys}{hint}")
-    return provider
+    return FoundElement(provider, catalogue.numbers[provider.key])
+
+
+async def find_provider(services: Services, user: User, key: str) -> Provider:
+    """The service with this key or number. Raises NotFound."""
+    return (await find_element(services, user, key)).provider
 
 
 _MEMORY_IS_OFF = "; this server offers memory only with OPENBULK_MEMORY_CONNECTOR=true"
-
-
-def element_number(services: Services, key: str) -> int:
-    """The number of a service on this server. Paths take it in place of the key."""
-    return list(services.providers).index(key) + 1
-
-
-def _present_element(services: Services, provider: Provider) -> dict[str, Any]:
-    return present_element(provider, element_number(services, provider.key))

@@ -29,7 +29,7 @@ async def _instance_of_element(
     key: ElementName, instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
 ) -> str:
     """The number of an instance of the service. Raises NotFound."""
-    provider = find_provider(services, key)
+    provider = await find_provider(services, user, key)
     instance = await find_instance(services, user, instance_id)
     if instance.element != provider.key:
         raise NotFound(
@@ -59,7 +59,7 @@ async def list_of(
 
     The answer is 404 if a filter matches no instance.
     """
-    element = find_provider(services, key).key
+    element = (await find_provider(services, user, key)).key
     return await instances.list_page(
         response, services, user, wanted, page_size, next_page, element
     )

@@ -24,7 +24,7 @@ from openbulk.api.http.paging import (
 )
 from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.platform.authorization import sign_in
-from openbulk.api.platform.catalogue import element_number, find_provider
+from openbulk.api.platform.catalogue import find_provider
 from openbulk.api.platform.instance_bodies import (
     MAX_TAG,
     MAX_TEXT,
@@ -51,6 +51,7 @@ from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError, T
 from openbulk.domain.instance import Instance
 from openbulk.domain.options import option_text, with_known_spelling
 from openbulk.domain.spelling import known_spelling
+from openbulk.engine.elements import Catalogue
 from openbulk.security import new_secret
 from openbulk.storage.accounts import User
 
@@ -98,8 +99,10 @@ async def create_of(
 ) -> dict[str, Any]:
     """Sign in to the service in the path. Only this answer shows the token of the instance."""
     named = _element_in(body)
-    if named is not None and find_provider(services, named) != find_provider(services, key):
-        raise BadInput(f"the path names the element {key!r}, and the body {named!r}; name one")
+    if named is not None:
+        in_body = await find_provider(services, user, named)
+        if in_body.key != (await find_provider(services, user, key)).key:
+            raise BadInput(f"the path names the element {key!r}, and the body {named!r}; name one")
     return await _create(key, body, services, user)
 
 
@@ -111,7 +114,7 @@ def _element_in(body: InstanceBody) -> str | None:
 
 
 async def _create(key: str, body: InstanceBody, services: Services, user: User) -> dict[str, Any]:
-    provider = find_provider(services, key)
+    provider = await find_provider(services, user, key)
     entries = _entry_texts(body.configuration, provider)
     _require_small(entries)
     configuration = await sign_in(provider, entries, body.providerData, services, user)
@@ -127,13 +130,14 @@ async def _create(key: str, body: InstanceBody, services: Services, user: User) 
         now=datetime.now(UTC),
         limit=MAX_INSTANCES,
         keeps_token=services.live_compatible,
+        is_custom=provider.key not in services.elements.built_in,
     )
     if instance is None:
         raise Conflict(
             f"the organization has {MAX_INSTANCES:,} instances, which is the limit; "
             "delete one with DELETE /instances/{id}"
         )
-    return _present_instance(services, instance, user, token)
+    return await _present_instance(services, instance, user, token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,8 @@ async def list_page(
     if not (found or next_page) and (wanted.tags or wanted.search):
         raise NotFound("there is no instance with these tags and this text in its name")
     page = take_page(response, found, limit, lambda instance: instance.id)
-    return present_each(page, lambda one: _present_instance(services, one, user), "instance")
+    catalogue = await services.elements.of(user.organization_id)
+    return present_each(page, lambda one: _present_in(catalogue, services, one, user), "instance")
 
 
 @router.get("/instances/count", summary="Count instances", responses=answers(wire.InstanceCounts))
@@ -264,7 +269,8 @@ async def configuration(
 ) -> list[dict[str, Any]]:
     """The entries that the instance has or can have, with secrets masked."""
     instance = await find_instance(services, user, instance_id)
-    return wire.present_configuration(instance, services.providers[instance.element])
+    provider = await services.elements.provider(instance.organization_id, instance.element)
+    return wire.present_configuration(instance, provider)
 
 
 @router.get(
@@ -327,7 +333,8 @@ async def get(
     instance_id: InstanceId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """An instance, with its secrets masked."""
-    return _present_instance(services, await find_instance(services, user, instance_id), user)
+    instance = await find_instance(services, user, instance_id)
+    return await _present_instance(services, instance, user)
 
 
 @router.put(
@@ -355,16 +362,16 @@ async def change(
         raise NotFound(f"instance {before.id} was deleted at the same time")
     await services.intake.instance_changed(instance.id)
     await _forget_unused_records(services, instance)
-    return _present_instance(services, instance, user)
+    return await _present_instance(services, instance, user)
 
 
 async def _with_changes(
     instance: Instance, body: ChangedInstance, services: Services, user: User
 ) -> Instance:
     """The instance after a change. Checks a new configuration with the service."""
-    _require_same_element(instance, _element_in(body), services)
+    await _require_same_element(instance, _element_in(body), services, user)
     if body.configuration or body.providerData:
-        provider = find_provider(services, instance.element)
+        provider = await find_provider(services, user, instance.element)
         given = _entry_texts(body.configuration, provider, instance.configuration)
         # A masked value sent back leaves the secret unchanged.
         entries = {name: value for name, value in given.items() if value != MASK}
@@ -392,12 +399,18 @@ def _as_tag(name: str) -> tuple[str, ...]:
     return (name,) if 0 < len(name) <= MAX_TAG else ()
 
 
-def _require_same_element(instance: Instance, wanted: str | None, services: Services) -> None:
+async def _require_same_element(
+    instance: Instance, wanted: str | None, services: Services, user: User
+) -> None:
     """Raise BadInput if an instance is to become one of another service."""
     own = instance.element
-    if wanted in (None, own, str(element_number(services, own))):
+    if wanted in (None, own):
         return
-    other = find_provider(services, str(wanted)).key
+    # The service may have instances, and not be on offer for new ones.
+    numbers = (await services.elements.of(user.organization_id)).numbers
+    if wanted == str(numbers.get(own)):
+        return
+    other = (await find_provider(services, user, wanted)).key
     if other != own:
         raise BadInput(
             f"instance {instance.id} is one of {own!r}, and cannot become one of {other!r}; "
@@ -421,7 +434,7 @@ async def replace_token(
     token = new_secret()
     await services.accounts.replace_token(instance.id, token, keeps_token=services.live_compatible)
     log.info("token replaced", instance=instance.id)
-    return _present_instance(services, instance, user, token)
+    return await _present_instance(services, instance, user, token)
 
 
 @router.delete(
@@ -446,7 +459,7 @@ async def delete(
 
 async def _forget_unused_records(services: Services, changed: Instance) -> None:
     """Let a provider that keeps records itself delete those that no instance has any more."""
-    provider = services.providers[changed.element]
+    provider = services.elements.built_in.get(changed.element)
     if isinstance(provider, KeepsRecords):
         instances = await services.accounts.instances_of(changed.organization_id)
         kept = [one.configuration for one in instances if one.element == changed.element]
@@ -455,7 +468,8 @@ async def _forget_unused_records(services: Services, changed: Instance) -> None:
 
 async def _revoke(services: Services, instance: Instance) -> None:
     """Revoke the access of a deleted instance. If the service does not answer, log a warning."""
-    oauth = services.providers[instance.element].oauth
+    provider = await services.elements.provider(instance.organization_id, instance.element)
+    oauth = provider.oauth
     if oauth is None or REFRESH_TOKEN not in instance.configuration:
         return
     if await _is_shared(services, instance):
@@ -532,11 +546,22 @@ async def find_instance(services: Services, user: User, instance_id: str) -> Ins
     return instance
 
 
-def _present_instance(
+async def _present_instance(
     services: Services, instance: Instance, user: User, token: str | None = None
+) -> dict[str, Any]:
+    catalogue = await services.elements.of(instance.organization_id)
+    return _present_in(catalogue, services, instance, user, token)
+
+
+def _present_in(
+    catalogue: Catalogue,
+    services: Services,
+    instance: Instance,
+    user: User,
+    token: str | None = None,
 ) -> dict[str, Any]:
     if token is None and services.live_compatible:
         token = instance.token
-    provider = services.providers[instance.element]
-    number = element_number(services, provider.key)
+    provider = catalogue.providers[instance.element]
+    number = catalogue.numbers[instance.element]
     return wire.present_instance(instance, provider, number, user, token or MASK)

@@ -193,7 +193,7 @@ async def create(
     if resource.id is not None:
         why = f"{path!r} is a record; to create one, POST to {path.rpartition('/')[0]!r}"
         raise NotPossible(why, can=resource.can)
-    options = _options(request, services, instance, resource)
+    options = await _options(request, services, instance, resource)
     key = await records.key_behind_id(resource)
     values = _with_key(await _values(request), key)
     return answer_records(_with_id(await records.create(resource, values, options), key))
@@ -208,7 +208,7 @@ async def change(
 ) -> Any:
     """Change those fields of a record that the body has. PUT and PATCH are equivalent."""
     resource = await _record(records, path)
-    options = _options(request, services, instance, resource)
+    options = await _options(request, services, instance, resource)
     key = await records.key_behind_id(resource)
     values = _with_key(await _values(request), key)
     return answer_records(_with_id(await records.change(resource, values, options), key))
@@ -223,7 +223,7 @@ async def delete(
 ) -> dict[str, Any]:
     """Delete a record."""
     resource = await _record(records, path)
-    await records.delete(resource, _options(request, services, instance, resource))
+    await records.delete(resource, await _options(request, services, instance, resource))
     return {}
 
 
@@ -361,15 +361,15 @@ def _parameters(request: Request, resource: Resource) -> dict[str, str]:
     return parameters
 
 
-def _options(
+async def _options(
     request: Request, services: Services, instance: CallingInstance, resource: Resource
 ) -> Mapping[str, Any]:
     """The query parameters of a call that writes: the options that an upload has in `metaData`.
 
     Raises BadInput for any other.
     """
-    declared = services.providers[instance.element].options
-    options = [option for option in declared if option.is_for(resource.name)]
+    provider = await services.elements.provider(instance.organization_id, instance.element)
+    options = [option for option in provider.options if option.is_for(resource.name)]
     names = [option.name for option in options]
     given = with_known_spelling(
         _filled_parameters(request), names, repr(resource.shown_name), "parameter"

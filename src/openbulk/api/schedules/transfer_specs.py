@@ -18,7 +18,7 @@ from openbulk.api.wire.schema import MASK
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.targets import refusal_of, resolve_object
+from openbulk.connectors.targets import refusal_to_upload, resolve_object
 from openbulk.domain.errors import BadInput
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.options import with_known_spelling
@@ -154,18 +154,20 @@ async def _find_destination(
             "targetConfiguration.token is not the token of an instance; it is in the answer that "
             "created the instance"
         )
+    provider = await services.elements.provider(destination.organization_id, destination.element)
     options = spell_upload_options(
-        parse_metadata(configuration.get("metaData")), services.providers
+        parse_metadata(configuration.get("metaData")),
+        {**services.elements.built_in, provider.key: provider},
     )
     name = _object_name(configuration)
     connector = (await services.connections.to(destination.id)).connector
     objects = await connector.objects()
     names = await services.transformations.names_of(destination.id, name)
     resolved = resolve_object(names.vendor_name if names else name, objects)
-    used = use_upload_options(options, services.providers[destination.element], None, resolved)
+    used = use_upload_options(options, provider, None, resolved)
     target = parse_target(name, used, {}, _default_action(configuration))
     target = replace(target, transformation=names)
-    refusal = refusal_of(Target(resolved.name, target.action), objects)
+    refusal = refusal_to_upload(Target(resolved.name, target.action), objects)
     if refusal is not None:
         raise BadInput(f"targetConfiguration: {refusal}")
     await _require_identifier(

@@ -8,8 +8,10 @@ from urllib.parse import quote
 from pydantic import Field, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from openbulk.api.wire.schema import EXACT, doc
+from openbulk.api.wire.schema import EXACT, doc, without_none
 from openbulk.connectors import base
+from openbulk.connectors.custom import CustomProvider
+from openbulk.connectors.custom.description import Entry
 
 HUBS = frozenset(
     [
@@ -164,9 +166,10 @@ class Authentication(TypedDict):
     """How instances of a service sign in."""
 
     type: Annotated[
-        Literal["oauth2", "custom"],
+        str,
         doc(
-            "oauth2 if people can sign in at the service; else its configuration says how.",
+            "oauth2 if people can sign in at the service, else custom. Of a custom connector: the "
+            "kind of sign-in, as its export spells it.",
             "oauth2",
         ),
     ]
@@ -198,6 +201,23 @@ class Setting(TypedDict):
         Literal["PASSWORD", "TEXTFIELD_255"],
         doc("PASSWORD for a secret, which no answer shows.", "TEXTFIELD_255"),
     ]
+    name: NotRequired[Annotated[str, doc("Of a custom connector: name of the entry for people.")]]
+    defaultValue: NotRequired[
+        Annotated[str, doc("Of a custom connector: the value if an instance has none.")]
+    ]
+    required: NotRequired[
+        Annotated[bool, doc("Of a custom connector: whether each instance has to have a value.")]
+    ]
+
+
+@with_config(EXACT)
+class LeftOut(TypedDict):
+    """A part of the export of a custom connector that has no effect on this server."""
+
+    place: Annotated[str, doc("Where it is in the export.", "resources[3]")]
+    reason: Annotated[
+        str, doc("Why it has no effect.", "GET /deals: it is chained to 'GET:/stages'")
+    ]
 
 
 @with_config(EXACT)
@@ -205,6 +225,13 @@ class ElementWithSettings(Element):
     """A service, with the configuration that its instances take."""
 
     configuration: list[Setting]
+
+
+@with_config(EXACT)
+class CustomElement(ElementWithSettings):
+    """A custom connector, with the parts of its export that have no effect here."""
+
+    leftOut: list[LeftOut]
 
 
 @with_config(EXACT)
@@ -269,6 +296,15 @@ class ElementMetadataWithObjects(ElementMetadata):
     ]
 
 
+Export = Annotated[
+    dict[str, Any],
+    Field(
+        description="The export of a custom connector.",
+        examples=[{"key": "acmecrm", "name": "Acme CRM", "configuration": [], "resources": []}],
+    ),
+]
+
+
 # --- services as shapes ---
 
 
@@ -284,11 +320,17 @@ def present_element_of_instance(provider: base.Provider, element_id: int) -> dic
 
 def present_element(provider: base.Provider, element_id: int) -> dict[str, Any]:
     """A service."""
+    about = f"Bulk jobs and single records of {provider.name}."
+    signs_in = "custom" if provider.oauth is None else "oauth2"
+    if isinstance(provider, CustomProvider):
+        described = provider.description
+        about = described.about or described.name
+        signs_in = described.authentication or "none"
     return {
         **present_element_of_instance(provider, element_id),
-        "description": f"Bulk jobs and single records of {provider.name}.",
+        "description": about,
         "image": _picture_of(provider),
-        "authentication": {"type": "custom" if provider.oauth is None else "oauth2"},
+        "authentication": {"type": signs_in},
     }
 
 
@@ -302,25 +344,64 @@ def _picture_of(provider: base.Provider) -> str:
     )
 
 
-def present_metadata(element: Mapping[str, Any]) -> dict[str, Any]:
+def present_metadata(provider: base.Provider, element_id: int) -> dict[str, Any]:
     """What a service can do, beside its shape."""
     return {
-        **element,
-        "bulk": {"upload": True, "download": True},
+        **present_element(provider, element_id),
+        "bulk": _present_bulk(provider),
         "events": {"supported": False, "methods": []},
     }
 
 
+def present_whole_element(provider: base.Provider, element_id: int) -> dict[str, Any]:
+    """A service, with the configuration that its instances take."""
+    shape = {
+        **present_element(provider, element_id),
+        "configuration": present_settings(provider),
+    }
+    if isinstance(provider, CustomProvider):
+        left_out = provider.description.left_out
+        shape["leftOut"] = [{"place": one.place, "reason": one.reason} for one in left_out]
+    return shape
+
+
 def present_settings(provider: base.Provider) -> list[dict[str, Any]]:
     """The configuration that the instances of a service take."""
+    described: Mapping[str, Entry] = {}
+    if isinstance(provider, CustomProvider):
+        described = provider.description.entries
     return [
         {
             "key": setting.name,
             "description": setting.help,
             "type": "PASSWORD" if setting.secret else "TEXTFIELD_255",
+            **_present_entry(described.get(setting.name)),
         }
         for setting in (*provider.settings, *PLATFORM_SETTINGS)
     ]
+
+
+def _present_entry(entry: Entry | None) -> dict[str, Any]:
+    if entry is None:
+        return {}
+    return without_none(
+        {
+            "name": entry.name or None,
+            "defaultValue": entry.default,
+            "required": entry.is_required,
+        }
+    )
+
+
+def _present_bulk(provider: base.Provider) -> dict[str, bool]:
+    """The bulk operations that a service supports."""
+    if not isinstance(provider, CustomProvider):
+        return {"upload": True, "download": True}
+    objects = provider.description.objects.values()
+    return {
+        "upload": any(one.takes_uploads for one in objects),
+        "download": any(one.gives_downloads for one in objects),
+    }
 
 
 def present_objects(objects: Mapping[str, base.Features]) -> list[dict[str, Any]]:
@@ -329,8 +410,11 @@ def present_objects(objects: Mapping[str, base.Features]) -> list[dict[str, Any]
         {
             "name": name,
             "bulk": {
-                "upload": {"supported": bool(features.actions), "native": features.native},
-                "download": {"supported": features.can_read},
+                "upload": {
+                    "supported": bool(features.actions) and features.bulk_upload,
+                    "native": features.native,
+                },
+                "download": {"supported": features.can_read and features.bulk_download},
             },
         }
         for name, features in objects.items()

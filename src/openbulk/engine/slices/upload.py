@@ -16,7 +16,7 @@ from openbulk.connectors.base import Connector, Features, OrderingKeys
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.targets import refusal_of, resolve_target
+from openbulk.connectors.targets import refusal_to_upload, resolve_target
 from openbulk.domain.errors import (
     AnswerLost,
     DiskFull,
@@ -147,7 +147,7 @@ class UploadSlice:
         """
         objects = await self._connector.objects()
         self._target = resolve_target(self._target, objects)
-        refusal = refusal_of(self._target, objects)
+        refusal = refusal_to_upload(self._target, objects)
         if refusal is not None:
             return refusal
         self._features = objects[self._target.object]
