@@ -33,7 +33,10 @@ MAX_NAMED = 5
 
 
 async def require_permission(target: Target, connector: Connector) -> None:
-    """Raise BadInput if the object of a target takes no files. Returns if the service does not say in time."""
+    """Raise BadInput if the object of a target takes no files.
+
+    Returns if the service does not say in time.
+    """
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             objects = await connector.objects()
