@@ -67,7 +67,7 @@ def test_no_or_wrong_secrets_are_401(server: Server, header: str, says: str) -> 
         (b"[]", "application/json", "the body must be a JSON object"),
         (b"{}", "text/plain", "send the header 'Content-Type: application/json'"),
         (b'{"element": 5}', "application/json", "body.element must be a JSON object"),
-        (b'{"element": {}}', "application/json", "body.element.key is missing"),
+        (b'{"element": {}}', "application/json", "the body names no element; add"),
     ],
 )
 def test_a_body_that_is_no_json_object_is_refused_in_plain_words(
@@ -228,7 +228,7 @@ def test_a_page_size_or_token_that_is_not_a_number_is_400(server: Server, query:
 def test_unknown_paths_hubs_and_methods_answer_in_the_contracts_shape(server: Server) -> None:
     for method, path, status in (
         ("GET", "/nothing/here", 404),
-        ("GET", "/hubs/nonsense/objects", 404),
+        ("GET", "/hubs/nonsense/objects/nonsense/metadata", 404),
         ("POST", "/objects", 405),
         ("GET", "/objects/nonsense/metadata", 404),
     ):

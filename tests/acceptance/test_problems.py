@@ -70,6 +70,7 @@ def cases() -> Iterator[Case]:
     yield from cases_of_schedules()
     yield from cases_of_elements()
     yield from cases_of_custom_elements()
+    yield from cases_of_own_names()
     yield from cases_of_records()
 
 
@@ -145,6 +146,57 @@ def cases_of_sign_ins() -> Iterator[Case]:
     yield Case(
         "POST /authentication", 403, "set OPENBULK_USER and OPENBULK_PASSWORD", body=password
     )
+
+
+def cases_of_own_names() -> Iterator[Case]:
+    """Definitions and transformations; those of the object `band` exist."""
+    fields: Any = {"fields": [{"path": "title"}]}
+    for level in ("/organizations", "/instances", "/instances/{instance_id}"):
+        every, one = f"{level}/objects/definitions", f"{level}/objects/{{object_name}}/definitions"
+        at = f"{level}/objects".replace("{instance_id}", "{memory}")
+        yield Case(f"POST {one}", 400, "fields is missing", f"{at}/flute/definitions", body={})
+        yield Case(f"POST {one}", 409, "PUT", f"{at}/band/definitions", body=fields)
+        yield Case(f"PUT {one}", 400, "fields is missing", f"{at}/band/definitions", body={})
+        for method, body in (("GET", None), ("PUT", fields), ("DELETE", None)):
+            missing = "there is no definition 'flute'"
+            yield Case(f"{method} {one}", 404, missing, f"{at}/flute/definitions", body=body)
+        if level == "/organizations":
+            yield Case(f"POST {every}", 400, "the body names no object", body={})
+            yield Case(f"POST {every}", 409, "PUT", body={"band": fields})
+    yield from cases_of_transformations()
+
+
+def cases_of_transformations() -> Iterator[Case]:
+    given: Any = {"vendorName": "records", "fields": [{"path": "title", "vendorPath": "name"}]}
+    of_table = {**given, "vendorName": "things"}
+    for level in ("/instances", "/instances/{instance_id}"):
+        every, one = f"{level}/transformations", f"{level}/transformations/{{object_name}}"
+        at = every.replace("{instance_id}", "{memory}")
+        for method in ("POST", "PUT"):
+            yield Case(f"{method} {one}", 400, "vendorName is missing", f"{at}/band", body={})
+            for who, status, says in (("dropped", 403, DROPPED), ("down", 502, DOWN)):
+                path = every.replace("{instance_id}", f"{{{who}}}") + "/band"
+                yield Case(f"{method} {one}", status, says, path, who, of_table)
+        yield Case(f"POST {one}", 409, "PUT", f"{at}/band", body=given)
+        for method, body in (("GET", None), ("PUT", given), ("DELETE", None)):
+            missing = "there is no transformation 'flute'"
+            yield Case(f"{method} {one}", 404, missing, f"{at}/flute", body=body)
+    nobody, at = "there is no instance '99'", "/instances/99"
+    for method in ("GET", "DELETE"):
+        yield Case(
+            f"{method} /instances/{{instance_id}}/transformations",
+            404,
+            nobody,
+            f"{at}/transformations",
+        )
+    for what, body in (
+        ("objects/{object_name}/definitions", {"fields": []}),
+        ("transformations/{object_name}", given),
+    ):
+        path = f"{at}/{what.replace('{object_name}', 'band')}"
+        yield Case(f"POST /instances/{{instance_id}}/{what}", 404, nobody, path, body=body)
+    definitions = "objects/definitions"
+    yield Case(f"GET /instances/{{instance_id}}/{definitions}", 404, nobody, f"{at}/{definitions}")
 
 
 def cases_of_own_instances() -> Iterator[Case]:
@@ -466,6 +518,13 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
             == 200
         )
         ann = memory.call("POST", "/records", json_body={"name": "Ann"}).json["id"]
+        fields: Any = {"fields": [{"path": "title"}]}
+        for level in ("/organizations", "/instances"):
+            path = f"{level}/objects/band/definitions"
+            assert memory.call("POST", path, json_body=fields).status == 200
+        fields = {"vendorName": "records", "fields": [{"path": "title", "vendorPath": "name"}]}
+        path = "/instances/transformations/band"
+        assert memory.call("POST", path, json_body=fields).status == 200
         noon = {
             "uri": "/bulk/query",
             "query": {"q": "select * from records"},

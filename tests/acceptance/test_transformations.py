@@ -486,8 +486,8 @@ def test_messages_name_the_callers_own_field(services: Services) -> None:
     reply = server.upload("faulty", b"birthday\n2001-02-03\n", {"action": "update"})
     assert (reply.status, reply.json["message"]) == (
         400,
-        "number is missing: it identifies a record, and none of the columns means it (birthday); "
-        "metaData.identifierFieldName can name another one",
+        "number is missing: it identifies a record, and no row that can be read has it (they have "
+        "birthday); metaData.identifierFieldName can name another column",
     )
     reply = server.upload("faulty", b"number,id,name.last\n1,1,x\n")
     assert (reply.status, reply.json["message"]) == (

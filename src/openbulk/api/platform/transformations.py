@@ -73,6 +73,8 @@ def _of_instance(
 ) -> Callable[[Handler], Handler]:
     """Routes a handler below `/instances/{id}`, and below `/instances` for the calling instance."""
     extra = {} if body is None else {"requestBody": body}
+    # The calling instance exists; what the path names below it may not.
+    may_be_missing = "{object_name}" in path and method != "POST"
 
     def add(handler: Handler) -> Handler:
         for prefix, suffix, parameters in (
@@ -85,7 +87,9 @@ def _of_instance(
                 methods=[method],
                 summary=f"{summary}{suffix}",
                 openapi_extra={**extra, "parameters": parameters},
-                responses=answers(shape, 404, *problems),
+                responses=answers(
+                    shape, *((404,) if parameters or may_be_missing else ()), *problems
+                ),
             )
         return handler
 
