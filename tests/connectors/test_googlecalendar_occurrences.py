@@ -103,12 +103,17 @@ async def test_all_later_dates_are_not_changed_over_changes_of_their_own(
     connector: Connector,
 ) -> None:
     """Google would drop these, and nobody would know."""
-    await write_rows(connector, target(), SERIES, MOVED)
+    moved = {
+        **MOVED,
+        "originalStartTime": {"dateTime": "2026-11-02T08:00:00"},
+        "start": {"dateTime": "2026-11-02T10:00:00", "timeZone": BERLIN},
+        "end": {"dateTime": "2026-11-02T10:45:00", "timeZone": BERLIN},
+    }
+    await write_rows(connector, target(), SERIES, moved)
     change = {
         **MOVED,
-        "originalStartTime": {"dateTime": "2026-10-19T08:00:01", "range": "THISANDFUTURE"},
+        "originalStartTime": {"dateTime": "2026-10-26T08:00:00", "range": "THISANDFUTURE"},
     }
-    change["originalStartTime"]["dateTime"] = "2026-10-19T09:00:00"
     (outcome,) = await write_rows(connector, target(run="2"), change)
     assert outcome.problem is not None
     assert "some of them have changes of their own in the calendar" in outcome.problem.message

@@ -13,6 +13,7 @@ import openbulk
 from openbulk.api.bulk.metadata import UPLOAD_OPTIONS
 from openbulk.api.wire.elements import PLATFORM_SETTINGS
 from openbulk.connectors import providers
+from openbulk.connectors.custom.export import OF_OAUTH
 from openbulk.domain.errors import BadInput
 from openbulk.domain.options import Option, check_values, option_text, with_known_spelling
 from openbulk.domain.spelling import known_spelling, likely_name, suggestion
@@ -110,6 +111,7 @@ DECLARED = {
 SETTINGS = {
     *(setting.name for setting in PLATFORM_SETTINGS),
     *(setting.name for one in PROVIDERS.values() for setting in one.settings),
+    *OF_OAUTH,  # of a custom connector
 }
 
 

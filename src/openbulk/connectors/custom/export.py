@@ -71,7 +71,7 @@ _SIGN_INS = {
     "oauth2": SignInKind.OAUTH2,
     "oauth2clientcredentials": SignInKind.CLIENT_CREDENTIALS,
 }
-_OF_OAUTH = {
+OF_OAUTH = {
     _CLIENT_ID: "Client id of your OAuth application.",
     "oauth.api.secret": "Client secret of your OAuth application.",
     "oauth.callback.url": "URL that the service redirects to after the sign-in.",
@@ -84,6 +84,7 @@ _OF_OAUTH = {
     "oauth.user.refresh_token": "Refresh token, in place of a sign-in.",
     ACCESS_TOKEN: "Access token of a service that gives no refresh token.",
 }
+"""Entries of an instance that signs in by OAuth, each with its description."""
 _OF_BASIC = {"username": "User name.", "password": "Password."}
 
 
@@ -221,7 +222,7 @@ class _ExportReader:
         if kind is SignInKind.BASIC:
             _add_missing(entries, _OF_BASIC)
         if kind in {SignInKind.OAUTH2, SignInKind.CLIENT_CREDENTIALS}:
-            _add_missing(entries, _OF_OAUTH)
+            _add_missing(entries, OF_OAUTH)
         marked = {
             key: replace(entry, names_host=key in hosts)
             for key, entry in entries.items()
