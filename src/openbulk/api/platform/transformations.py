@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInUser, identify_caller, require_instance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
+from openbulk.api.platform.instances import find_instance
 from openbulk.api.platform.transformation_bodies import (
     DEFINITION_EXAMPLE,
     DEFINITIONS_EXAMPLE,
@@ -22,7 +23,6 @@ from openbulk.api.platform.transformation_bodies import (
 )
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import transformations as wire
-from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import Nothing
 from openbulk.connectors.fields import did_you_mean
 from openbulk.connectors.targets import resolve_object
@@ -103,10 +103,7 @@ async def _find_instance(
     text = request.path_params.get("instance_id")
     if text is None:
         return await require_instance(await identify_caller(request, services))
-    number = parse_id(text)
-    instance = None if number is None else await services.accounts.instance(number)
-    if instance is None or instance.organization_id != user.organization_id:
-        raise NotFound(f"there is no instance {text!r}")
+    instance = await find_instance(services, user, text)
     return CallingInstance(instance.id, instance.organization_id, instance.element)
 
 
