@@ -182,6 +182,11 @@ class Transformation:
         }
 
 
+def service_name_of(name: str, transformation: Transformation | None) -> str:
+    """The service's name of an object that the caller names."""
+    return name if transformation is None else transformation.vendor_name
+
+
 def transformation_of(kept: Mapping[str, Any]) -> Transformation:
     """A transformation from its `as_json`."""
     fields = tuple(

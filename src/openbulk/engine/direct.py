@@ -41,7 +41,7 @@ from openbulk.domain.records import (
     Target,
     select_fields,
 )
-from openbulk.domain.transformation import Transformation
+from openbulk.domain.transformation import Transformation, service_name_of
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.callers_names import message_shown, named_outcome
 from openbulk.engine.pages import presenter_of, query_for_connector, take_wanted
@@ -127,7 +127,7 @@ class Direct:
         for object_path, record_id in ((path, None), (parent, last)):
             # A name of the caller's own has no slash: a path is the service's.
             names = None if "/" in object_path else await self._find_names(object_path)
-            resolved = resolve_object(names.vendor_name if names else object_path, objects)
+            resolved = resolve_object(service_name_of(object_path, names), objects)
             if resolved.name in objects:
                 return Resource(resolved, record_id, objects[resolved.name], names)
             if names is not None:

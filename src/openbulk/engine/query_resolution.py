@@ -32,7 +32,7 @@ from openbulk.domain.job import Download, Job
 from openbulk.domain.options import option_text, with_known_spelling
 from openbulk.domain.query import ChangedRange, Query, View
 from openbulk.domain.renamed_schemas import schema_from_service
-from openbulk.domain.transformation import Transformation
+from openbulk.domain.transformation import Transformation, service_name_of
 from openbulk.storage.ledger import Ledger
 
 
@@ -105,7 +105,7 @@ async def resolve_download(
     objects.
     """
     objects = await connector.objects()
-    wanted = request.download.query.object if transformation is None else transformation.vendor_name
+    wanted = service_name_of(request.download.query.object, transformation)
     name = resolve_object(wanted, objects).name
     refusal = refusal_to_download(name, objects)
     if refusal is not None:
@@ -150,8 +150,7 @@ async def resolve_query(
     does not list its objects.
     """
     objects = await connector.objects()
-    wanted = query.object if transformation is None else transformation.vendor_name
-    name = resolve_object(wanted, objects).name
+    name = resolve_object(service_name_of(query.object, transformation), objects).name
     refusal = refusal_to_read(name, objects)
     if refusal is not None:
         raise BadInput(refusal)

@@ -35,6 +35,7 @@ from openbulk.connectors.targets import ResolvedObject, resolve_object
 from openbulk.domain.errors import ServiceError
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Upload
+from openbulk.domain.transformation import service_name_of
 from openbulk.engine.upload_check import CHECKED_ROWS
 from openbulk.formats.recognition import Inspection
 from openbulk.reading.reader import StoredFile
@@ -155,7 +156,7 @@ async def _read_form(
     known = {**services.elements.built_in, provider.key: provider}
     options = read_upload_options(form.fields, query, known)
     names = await services.transformations.names_of(instance.id, object)
-    vendor_object = object if names is None else names.vendor_name
+    vendor_object = service_name_of(object, names)
     inspection = await services.inspectors.inspect(
         StoredFile(name, form.size),
         options.get("format"),

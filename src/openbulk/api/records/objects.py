@@ -23,6 +23,7 @@ from openbulk.connectors.targets import resolve_object
 from openbulk.domain.errors import InstanceDisabled
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.renamed_schemas import schema_from_service
+from openbulk.domain.transformation import service_name_of
 from openbulk.engine.direct import Direct
 
 router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
@@ -90,7 +91,7 @@ async def metadata(
     connector = (await services.connections.to(instance.id)).connector
     only_custom = parse_flag(custom_fields_only, "customFieldsOnly")
     names = await services.transformations.names_of(instance.id, object)
-    wanted = object if names is None else names.vendor_name
+    wanted = service_name_of(object, names)
     schema = await connector.metadata(resolve_object(wanted, await connector.objects()).name)
     if names is not None:
         schema = schema_from_service(names, schema)

@@ -23,6 +23,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.options import with_known_spelling
 from openbulk.domain.records import Action, Target
+from openbulk.domain.transformation import service_name_of
 from openbulk.domain.workflow import Destination, TransferSpec
 from openbulk.engine.query_resolution import DownloadRequest, resolve_download
 
@@ -163,7 +164,7 @@ async def _find_destination(
     connector = (await services.connections.to(destination.id)).connector
     objects = await connector.objects()
     names = await services.transformations.names_of(destination.id, name)
-    resolved = resolve_object(names.vendor_name if names else name, objects)
+    resolved = resolve_object(service_name_of(name, names), objects)
     used = use_upload_options(options, provider, None, resolved)
     target = parse_target(name, used, {}, _default_action(configuration))
     target = replace(target, transformation=names)
