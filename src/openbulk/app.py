@@ -246,8 +246,7 @@ async def _start_server(
 
 async def _start_worker(settings: Settings, parts: AsyncExitStack) -> Worker:
     ledger, files = await _open(settings, parts)
-    nobody = PasswordSignIn(FIRST_USER, None, None, ledger.sealer)
-    services = await _start_services(settings, ledger, files, parts, nobody)
+    services = await _start_services(settings, ledger, files, parts, _no_sign_in(ledger))
     return Worker(services.engine.name)
 
 
@@ -469,6 +468,8 @@ async def _password_sign_in(settings: Settings, ledger: _Ledger) -> PasswordSign
 
     These are the ones that are set, else those in the file of the first start, if they still hold.
     """
+    if settings.password is None:
+        return _no_sign_in(ledger)
     kept = _read_first_secrets(settings)
     user = next(iter(secrets_in(settings.user_secret)), kept.get("OPENBULK_USER_SECRET"))
     organization = next(
@@ -479,8 +480,12 @@ async def _password_sign_in(settings: Settings, ledger: _Ledger) -> PasswordSign
         caller = await ledger.accounts.identify(user, organization, None)
         if caller is not None and caller.knows_organization:
             email, secrets = caller.user.email, CallersSecrets(user, organization)
-    password = None if settings.password is None else settings.password.get_secret_value()
-    return PasswordSignIn(email, password, secrets, ledger.sealer)
+    return PasswordSignIn(email, settings.password.get_secret_value(), secrets, ledger.sealer)
+
+
+def _no_sign_in(ledger: _Ledger) -> PasswordSignIn:
+    """Nobody signs in with a password."""
+    return PasswordSignIn(FIRST_USER, None, None, ledger.sealer)
 
 
 def _first_secrets_file(settings: Settings) -> Path:

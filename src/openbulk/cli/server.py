@@ -74,11 +74,15 @@ _MANY_FROM_CALLERS = (
 
 def serve(settings: Settings) -> None:
     """Answer requests and work on jobs until SIGTERM or SIGINT. Raises CannotStart."""
+    _prepare_process(settings)
+    asyncio.run(_serve(settings))
+
+
+def _prepare_process(settings: Settings) -> None:
     os.umask(_FOR_OWNER_ALONE)
     _return_freed_memory()
     _write_logs(settings.log_format)
     _warn_of_misspelt_variables()
-    asyncio.run(_serve(settings))
 
 
 def _return_freed_memory() -> None:
@@ -100,10 +104,7 @@ def work(settings: Settings) -> None:
             "a worker shares a PostgreSQL database with a server; "
             "set OPENBULK_DATABASE_URL to postgresql://..."
         )
-    os.umask(_FOR_OWNER_ALONE)
-    _return_freed_memory()
-    _write_logs(settings.log_format)
-    _warn_of_misspelt_variables()
+    _prepare_process(settings)
     asyncio.run(_work(settings))
 
 
