@@ -168,7 +168,10 @@ class Cluster:
     def _stop(self, how: signal.Signals) -> None:
         assert self._server is not None
         self._server.send_signal(how)
-        self._server.wait(20)
+        try:
+            self._server.wait(10)
+        except subprocess.TimeoutExpired:  # seen once, under load, while it took connections
+            self.kill()
         self._server = None
 
     def _run(self, program: str, *arguments: str) -> None:
