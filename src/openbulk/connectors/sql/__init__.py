@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransactio
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.sql.bisection import RolledBack
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone
 from openbulk.connectors.sql.ordering import ordering_keys_of
@@ -23,7 +24,7 @@ from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
 from openbulk.connectors.sql.type_names import schema_version
 from openbulk.connectors.sql.write_log import delete_old_entries, write_log_table
-from openbulk.connectors.sql.writing import BatchWriter, RolledBack
+from openbulk.connectors.sql.writing import BatchWriter
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, BadInput, NotFound, Refused
 from openbulk.domain.options import Option

@@ -1,0 +1,244 @@
+"""Does an upload's action with rows: finds the rows that a table has, inserts, updates, deletes.
+
+An attempt may fail as a whole: `bisection.py` then finds the row that is to blame.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from openbulk.connectors.sql.comparison import is_same
+from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
+from openbulk.connectors.sql.statements import Found, Statements, WrittenElsewhere
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem
+
+Match = Mapping[str, Any]
+"""A row of the table, with the columns that were asked for."""
+
+
+class RowActions:
+    """Does a target's action with rows of one table."""
+
+    def __init__(self, mapper: RowMapper, statements: Statements) -> None:
+        self._mapper = mapper
+        self._statements = statements
+        self._table = mapper.table
+        self._action = mapper.target.action
+        self.counts_inserted = False
+        """Whether the database holds rows back, so that they have to be counted."""
+
+    async def attempt(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Do the action with rows, in the order of the file where they have the same identity.
+
+        Raises sqlalchemy.exc.DBAPIError if the database refuses one of them, and WrittenElsewhere.
+        """
+        outcomes = await self._attempt(rows)
+        if any(outcome.kind is not OutcomeKind.UNCHANGED for outcome in outcomes):
+            await self._statements.check_constraints()
+        return outcomes
+
+    async def find_overtaken(
+        self, refused: Sequence[Row], written: Sequence[Row]
+    ) -> Mapping[int, int]:
+        """The numbers of refused rows that may not be written any more.
+
+        Each with the number of a later row with the same identity that is written: it counts.
+        """
+        refused = [row for row in refused if row.identity]
+        if not refused or not written:
+            return {}
+        found = await self._find(sorted([*refused, *written], key=_number), ())
+        last = {found[row.number].first: row.number for row in written if row.identity}
+        pairs = {row.number: last.get(found[row.number].first, 0) for row in refused}
+        return {number: later for number, later in pairs.items() if later > number}
+
+    def overtaken_outcome(self, row: Row, overtaken: Mapping[int, int]) -> Outcome:
+        """The outcome of a row that a later one has overtaken."""
+        return Outcome.failure(
+            row.number,
+            f"row {overtaken[row.number]} of the file, which also has "
+            f"{self._mapper.identity_text(row)}, was written before this one, which had to wait "
+            "for another row; send this one again if its values are the right ones",
+            field=self._mapper.identifiers[0],
+        )
+
+    async def _attempt(self, rows: Sequence[Row]) -> list[Outcome]:
+        if self._action is Action.CREATE:
+            return await self._insert(rows)
+        outcomes: list[Outcome] = []
+        while rows:
+            found = await self._find(rows, self._compared_columns(rows))
+            first = [row for row in rows if _is_first(row, found)]
+            outcomes += await self._write_different(first, found)
+            rows = [row for row in rows if not _is_first(row, found)]
+        return outcomes
+
+    async def _find(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[int, Found]:
+        known = [row for row in rows if row.identity]
+        if not known:
+            return {}
+        return await self._statements.find(known, self._mapper.identifiers, wanted)
+
+    def _compared_columns(self, rows: Sequence[Row]) -> Sequence[str]:
+        if self._action is Action.DELETE:
+            return self._table.key
+        names = set(self._table.key).union(*(row.values for row in rows))
+        names = names.union(*(row.computed for row in rows))
+        return sorted(names - (set(self._mapper.identifiers) - set(self._table.key)))
+
+    async def _write_different(
+        self, rows: Sequence[Row], found: Mapping[int, Found]
+    ) -> list[Outcome]:
+        """Write rows with different identities: change those that exist, insert the others."""
+        outcomes: list[Outcome] = []
+        new: list[Row] = []
+        old: list[Row] = []
+        for row in rows:
+            matches = found[row.number].matches if row.identity else []
+            outcome = self._outcome_without_writing(row, matches)
+            if outcome is not None:
+                outcomes.append(outcome)
+            elif matches:
+                old.append(replace(row, id=self._table.id_of(matches[0])))
+            else:
+                new.append(row)
+        change = self._delete if self._action is Action.DELETE else self._update
+        return [*outcomes, *await self._insert(new), *await change(old)]
+
+    def _outcome_without_writing(self, row: Row, matches: Sequence[Match]) -> Outcome | None:
+        """The outcome of a row that cannot be written, or need not; None for all others."""
+        if len(matches) > 1:
+            return self._ambiguous(row, len(matches))
+        if not matches:
+            return self._without_match(row)
+        if self._action is Action.DELETE:
+            return None
+        for name, value in row.computed.items():
+            if not is_same(matches[0][name], value):
+                return computed_column_error(name).outcome(row.number)
+        if self._is_unchanged(row, matches[0]):
+            return Outcome(row.number, OutcomeKind.UNCHANGED, self._table.id_of(matches[0]))
+        return None
+
+    def _without_match(self, row: Row) -> Outcome | None:
+        """The outcome of a row that the table does not have; None if it can be inserted."""
+        if self._action is Action.DELETE:
+            return Outcome(row.number, OutcomeKind.NOT_FOUND)
+        if self._action is Action.UPDATE:
+            return self._missing(row, "use action upsert to create it")
+        for name in row.computed:
+            return computed_column_error(name).outcome(row.number)
+        for name in self._table.computed_columns:
+            if name in row.values:
+                return self._missing(row, f"the database makes {name}, so it cannot be given")
+        return None
+
+    def _is_unchanged(self, row: Row, match: Match) -> bool:
+        identifiers = self._mapper.identifiers
+        return all(
+            is_same(match[name], value)
+            for name, value in row.values.items()
+            if name not in identifiers
+        )
+
+    def _changed_columns(self, row: Row) -> list[str]:
+        return [name for name in row.columns if name not in self._mapper.identifiers]
+
+    def _ambiguous(self, row: Row, count: int) -> Outcome:
+        identity = self._mapper.identity_text(row)
+        return Outcome.failure(
+            row.number,
+            f"{count} rows of {self._table.name} have {identity}; the identifier must be unique",
+            field=self._mapper.identifiers[0],
+        )
+
+    def _missing(self, row: Row, hint: str) -> Outcome:
+        identity = self._mapper.identity_text(row)
+        return Outcome.failure(
+            row.number,
+            f"{self._table.name} has no row with {identity}; {hint}",
+            field=self._mapper.identifiers[0],
+        )
+
+    async def _insert(self, rows: Sequence[Row]) -> list[Outcome]:
+        if not rows:
+            return []
+        if self.counts_inserted:
+            return await self._insert_and_count(rows)
+        return _new_row_outcomes(rows, await self._statements.insert(rows))
+
+    async def _insert_and_count(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Insert rows that a trigger may put elsewhere. Raises WrittenElsewhere for several rows
+        of which only some are stored."""
+        before = await self._statements.count_inserted()
+        try:
+            ids = await self._statements.insert(rows)
+        except WrittenElsewhere:
+            after = await self._statements.count_inserted()
+            stored = 0 if before is None or after is None else after - before
+            if stored >= len(rows):
+                return [Outcome(row.number, OutcomeKind.CREATED) for row in rows]
+            if len(rows) > 1:
+                raise
+            return [await self._outcome_held_back(rows[0])]
+        return _new_row_outcomes(rows, ids)
+
+    async def _update(self, rows: Sequence[Row]) -> list[Outcome]:
+        groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for row in rows:
+            groups[row.columns].append(row)
+        outcomes: list[Outcome] = []
+        for group in groups.values():
+            updated = await self._statements.update(
+                group, self._mapper.identifiers, self._changed_columns(group[0])
+            )
+            outcomes += await self._outcomes(OutcomeKind.UPDATED, group, updated)
+        return outcomes
+
+    async def _delete(self, rows: Sequence[Row]) -> list[Outcome]:
+        if not rows:
+            return []
+        deleted = await self._statements.delete(rows, self._mapper.identifiers)
+        return await self._outcomes(OutcomeKind.DELETED, rows, deleted)
+
+    async def _outcomes(
+        self, kind: OutcomeKind, rows: Sequence[Row], written: set[int]
+    ) -> list[Outcome]:
+        return [
+            Outcome(row.number, kind, row.id)
+            if row.number in written
+            else await self._outcome_held_back(row)
+            for row in rows
+        ]
+
+    async def _outcome_held_back(self, row: Row) -> Outcome:
+        """The outcome of a row that the database has taken without an error, and not written."""
+        name, triggers = self._table.name, await self._statements.triggers()
+        if not triggers:
+            return Outcome.failure(
+                row.number,
+                f"the database did not write the row: a policy of {name} does not let this user "
+                "change it, or another program has just removed it",
+            )
+        problem = Problem(
+            f"the database did not write the row itself: a trigger of {name} ({triggers}) has "
+            "taken it; check what became of it"
+        )
+        return Outcome(row.number, OutcomeKind.UNKNOWN, row.id, problem)
+
+
+def _new_row_outcomes(rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
+    return [
+        Outcome(row.number, OutcomeKind.CREATED, row_id)
+        for row, row_id in zip(rows, ids, strict=True)
+    ]
+
+
+def _number(row: Row) -> int:
+    return row.number
+
+
+def _is_first(row: Row, found: Mapping[int, Found]) -> bool:
+    """Whether no row before it has the same identity."""
+    return not row.identity or found[row.number].first == row.number
