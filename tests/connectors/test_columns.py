@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.columns import Columns, UnknownColumn
+from openbulk.connectors.columns import Columns
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.schema_level import UnknownColumn
 from openbulk.domain.records import Action, Target
 
 TEXT: Mapping[str, Any] = {"type": "string"}

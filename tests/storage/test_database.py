@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -150,3 +151,32 @@ async def test_writers_queue_instead_of_failing(engine: AsyncEngine) -> None:
 def test_an_address_of_another_kind_of_database_is_refused() -> None:
     with pytest.raises(ValueError, match="has to begin with sqlite:/// or postgresql://"):
         open_ledger_engine("mysql://localhost/openbulk")
+
+
+def test_a_process_ends_while_cancelled_queries_close_their_connections(tmp_path: Path) -> None:
+    """Their tasks are cancelled, and then the event loop ends: closing is cancelled as well.
+
+    Of six, some are cancelled in the order that would hang.
+    """
+    slow = text(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) "
+        "SELECT count(*) FROM n"
+    )
+
+    async def query(engine: AsyncEngine) -> None:
+        async with engine.connect() as connection:
+            await connection.execute(slow)
+
+    async def end_in_the_middle() -> None:
+        opened = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+        engine = opened.execution_options(isolation_level="AUTOCOMMIT")
+        queries = [asyncio.create_task(query(engine)) for _ in range(6)]
+        await asyncio.sleep(0.1)
+        for one in queries:
+            one.cancel()
+        await asyncio.sleep(0.02)
+
+    process = Thread(target=asyncio.run, args=(end_in_the_middle(),), daemon=True)
+    process.start()
+    process.join(60)
+    assert not process.is_alive()

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from openbulk import sqlite_connections
 from openbulk.bounded_json import load_json, store_json
 from openbulk.domain.errors import CannotStart, DiskFull, Unavailable
 from openbulk.storage.retry import outage
@@ -86,7 +87,11 @@ def open_ledger_engine(url: str) -> AsyncEngine:
 
 
 def _open_sqlite(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), **_JSON)
+    engine = create_async_engine(
+        url.set(drivername="sqlite+aiosqlite"),
+        connect_args={"async_creator_fn": sqlite_connections.connect},
+        **_JSON,
+    )
     _make_sqlite_durable(engine.sync_engine)
     event.listen(engine.sync_engine, "handle_error", _translate_full)
     event.listen(engine.sync_engine, "handle_error", _translate_busy)

@@ -10,6 +10,7 @@ import psycopg
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from openbulk import sqlite_connections
 from openbulk.connectors.sql.postgresql_types import use_exact_types
 from openbulk.connectors.sql.tls import Tls
 from openbulk.domain.errors import BadInput
@@ -124,7 +125,8 @@ def open_sqlite(configuration: Mapping[str, str], folder: Path | None) -> AsyncE
             f"db.file: there is no file {name[:60]!r} in the folder of OPENBULK_SQLITE_FOLDER"
         )
     url = f"sqlite+aiosqlite:///file:{quote(str(file))}?mode=rw&uri=true"
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    options = {"timeout": BUSY_SECONDS, "async_creator_fn": sqlite_connections.connect}
+    engine = create_async_engine(url, connect_args=options)
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
