@@ -47,10 +47,10 @@ class FieldNames:
 
     def nearest(self, name: str) -> str | None:
         """The full name of the field whose name or title is most similar; None if none is."""
-        near = get_close_matches(_fold(name), self._known, 1)
-        return self._known[near[0]] if near else None
+        near = get_close_matches(_fold(name), self._by_text, 1)
+        return self._by_text[near[0]] if near else None
 
-    def listed(self, *, innermost: bool) -> str:
+    def listing(self, *, innermost: bool) -> str:
         """The fields that can be written, for a message.
 
         With `innermost`, the fields inside an object are listed in its place.
@@ -75,7 +75,7 @@ class FieldNames:
         return _group((_fold(title), name) for title, name in titles if title)
 
     @cached_property
-    def _known(self) -> Mapping[str, str]:
+    def _by_text(self) -> Mapping[str, str]:
         """Names and titles as people may write them, and the full names that they mean."""
         known: dict[str, str] = {}
         for path, title in _paths(self._properties):

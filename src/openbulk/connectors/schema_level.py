@@ -275,7 +275,7 @@ class SchemaLevel:
     def _describe_unknown(self, name: str) -> str:
         meant = self._names.nearest(name)
         if meant is None:
-            hint = f"{_FIELDS_ARE}{self._names.listed(innermost=self._names_are_paths)}"
+            hint = f"{_FIELDS_ARE}{self._names.listing(innermost=self._names_are_paths)}"
         else:
             # A cell of a table holds no object.
             inner = self.inner_columns_of(meant) if self._names_are_paths else ()
