@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from support.harness import Process, Processes, Server, request
+from support.harness import Process, Processes, Server, request, set_faults
 from support.postgres import (
     NAMED,
     Cluster,
@@ -41,9 +41,15 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 
 
 @pytest.fixture(scope="session")
-def shared_server(shared: Processes) -> Server:
+def sqlite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the shared server's SQLite files."""
+    return tmp_path_factory.mktemp("sqlite")
+
+
+@pytest.fixture(scope="session")
+def shared_server(shared: Processes, sqlite_folder: Path) -> Server:
     """A server for tests that stop nothing, and look at nothing but instances of their own."""
-    return shared.server()
+    return shared.server(OPENBULK_SQLITE_FOLDER=str(sqlite_folder))
 
 
 @pytest.fixture
@@ -65,7 +71,8 @@ def _google(shared: Processes) -> Process:
 
 @pytest.fixture
 def shared_google(_google: Process) -> Process:
-    """A sandbox of Google for tests that do not stop it; each finds it empty."""
+    """A sandbox of Google for tests that do not stop it; each finds it empty and without faults."""
+    set_faults(_google, "")
     assert request("POST", f"{_google.url}/sandbox/reset").status == 200
     return _google
 

@@ -22,6 +22,8 @@ ORGANIZATION_SECRET = "organization+secret/of=tests"
 BASE_PATH = "/elements/api-v2"
 UNFINISHED = {"CREATED", "RUNNING", "CANCELLATION_PENDING"}
 START_SECONDS = 60.0
+FIRST_POLL_SECONDS = 0.02
+LAST_POLL_SECONDS = 0.25
 _STARTED = re.compile(r"listens on (?P<url>http://\S+)|openbulk works")
 
 
@@ -76,6 +78,12 @@ def until(look: Callable[[], Any], within: float, what: str) -> Any:
         assert time.monotonic() < deadline, f"not within {within} s: {what}"
         time.sleep(0.02)
     return found
+
+
+def set_faults(sandbox: "Process", spec: str) -> None:
+    """Replace the faults of a sandbox."""
+    reply = request("POST", f"{sandbox.url}/sandbox/faults", json_body={"spec": spec})
+    assert reply.status == 200, reply.body
 
 
 def multipart(
@@ -303,14 +311,19 @@ class Server:
         assert reply.status == 200, reply.body
         return reply.json
 
-    def finished(self, job_id: str, *, within: float = 30.0, every: float = 0.02) -> Any:
-        """Poll the status of a job `every` so many seconds. Returns it when the job is finished."""
-        deadline = time.monotonic() + within
+    def finished(self, job_id: str, *, within: float = 30.0, every: float | None = None) -> Any:
+        """Poll the status of a job; return it when the job is finished.
+
+        Polls `every` so many seconds; without it first often, then seldom: a poll costs the
+        server 2 ms.
+        """
+        deadline, pause = time.monotonic() + within, every or FIRST_POLL_SECONDS
         while (status := self.status(job_id))["status"] in UNFINISHED:
             assert time.monotonic() < deadline, (
                 f"not finished within {within} s: {status}\n{self.process.log()[-4000:]}"
             )
-            time.sleep(every)
+            time.sleep(pause)
+            pause = every or min(pause * 1.3, LAST_POLL_SECONDS)
         return status
 
     def done(
