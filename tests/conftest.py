@@ -59,9 +59,14 @@ def shared_memory(shared_server: Server) -> Server:
 
 
 @pytest.fixture(scope="session")
-def shared_eloqua(shared: Processes) -> Process:
-    """A sandbox of Eloqua for tests that look at nothing but records of their own."""
+def _eloqua(shared: Processes) -> Process:
     return shared.sandbox("eloqua")
+
+
+@pytest.fixture
+def shared_eloqua(_eloqua: Process) -> Process:
+    """A sandbox of Eloqua for tests that do not stop it; each finds it empty and without faults."""
+    return _emptied(_eloqua)
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +77,13 @@ def _google(shared: Processes) -> Process:
 @pytest.fixture
 def shared_google(_google: Process) -> Process:
     """A sandbox of Google for tests that do not stop it; each finds it empty and without faults."""
-    set_faults(_google, "")
-    assert request("POST", f"{_google.url}/sandbox/reset").status == 200
-    return _google
+    return _emptied(_google)
+
+
+def _emptied(sandbox: Process) -> Process:
+    set_faults(sandbox, "")
+    assert request("POST", f"{sandbox.url}/sandbox/reset").status == 200
+    return sandbox
 
 
 @pytest.fixture(scope="session")
