@@ -52,6 +52,13 @@ def shared_server(shared: Processes, sqlite_folder: Path) -> Server:
     return shared.server(OPENBULK_SQLITE_FOLDER=str(sqlite_folder))
 
 
+@pytest.fixture(scope="session")
+def shared_strict_server(shared: Processes) -> Server:
+    """A server that may not call private addresses, for tests as those of `shared_server`."""
+    folder = shared.folder / "strict"
+    return shared.server(data_dir=folder, OPENBULK_ALLOW_PRIVATE_ADDRESSES="false")
+
+
 @pytest.fixture
 def shared_memory(shared_server: Server) -> Server:
     """An instance of Memory on the shared server, in a space of its own."""

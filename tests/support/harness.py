@@ -72,11 +72,15 @@ _opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({
 
 
 def until(look: Callable[[], Any], within: float, what: str) -> Any:
-    """Call `look` until it returns something true, and return that; fail after `within` seconds."""
-    deadline = time.monotonic() + within
+    """Call `look` until it returns something true, and return that; fail after `within` seconds.
+
+    Looks often at first, and ten times a second in the end.
+    """
+    deadline, pause = time.monotonic() + within, FIRST_POLL_SECONDS
     while not (found := look()):
         assert time.monotonic() < deadline, f"not within {within} s: {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.1, 0.1)
     return found
 
 
