@@ -315,7 +315,7 @@ class Server:
         assert reply.status == 200, reply.body
         return reply.json
 
-    def finished(self, job_id: str, *, within: float = 30.0, every: float | None = None) -> Any:
+    def finished(self, job_id: str, *, within: float = 120.0, every: float | None = None) -> Any:
         """Poll the status of a job; return it when the job is finished.
 
         Polls `every` so many seconds; without it first often, then seldom: a poll costs the
