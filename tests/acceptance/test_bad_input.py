@@ -297,11 +297,11 @@ def test_an_upload_whose_connection_is_cut_leaves_no_job_and_no_file(server: Ser
     connection.putheader("Content-Length", str(len(body)))
     connection.endheaders()
     connection.send(body[: len(body) // 2])
-    until(lambda: len(files_of(server)) == len(before) + 2, 30, "the file is being written")
+    until(lambda: len(files_of(server)) == len(before) + 2, 120, "the file is being written")
     assert isinstance(connection.sock, socket.socket)
     connection.sock.shutdown(socket.SHUT_RDWR)
     connection.close()
-    until(lambda: len(files_of(server)) == len(before) + 1, 30, "the complete upload's file alone")
+    until(lambda: len(files_of(server)) == len(before) + 1, 120, "the complete upload's file alone")
     assert server.call("GET", f"/bulk/{last + 1}/status").status == 404
 
 

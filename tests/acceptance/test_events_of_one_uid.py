@@ -64,7 +64,7 @@ class Job:
     def begin(cls, server: Server, sandbox: Process, rows: list[dict[str, Any]]) -> "Job":
         """Upload the rows, and freeze the sandbox as soon as the first have an outcome."""
         job_id = server.upload("events", file_of(rows), UPSERT).json["id"]
-        until(lambda: server.status(job_id)["recordsCount"], 30, "the first rows have an outcome")
+        until(lambda: server.status(job_id)["recordsCount"], 120, "the first rows have an outcome")
         sandbox.freeze()
         return cls(job_id, server.element_token, sandbox)
 
@@ -73,7 +73,7 @@ class Job:
         server = Server(server.process, self.token)
         assert server.status(self.id)["recordsCount"] < ROWS, "too fast to be killed"
         self.sandbox.wake()
-        return server.finished(self.id, within=60)
+        return server.finished(self.id)
 
 
 def require_refused(server: Server, job: Job, message: str) -> None:

@@ -129,7 +129,7 @@ def test_a_job_whose_instance_is_deleted_stops_with_a_reason(
     server = shared_server.google(shared_google)
     set_faults(shared_google, "error-503=1")
     job_id = server.upload("events", LESSON).json["id"]
-    until(lambda: "busy" in server.status(job_id).get("infoMessage", ""), 30, "the job waits")
+    until(lambda: "busy" in server.status(job_id).get("infoMessage", ""), 120, "the job waits")
     assert server.call("DELETE", f"/instances/{server.instance_id}").status == 200
     status = shared_server.finished(job_id)
     assert (status["status"], status["error"]) == (
@@ -303,7 +303,7 @@ def test_a_job_whose_access_is_revoked_waits_and_goes_on_when_the_person_signs_i
     revoke_everything(sandbox)
     job_id = server.upload("events", LESSON).json["id"]
     says = "the sign-in has expired or was revoked"
-    until(lambda: says in server.status(job_id).get("infoMessage", ""), 30, "the job waits")
+    until(lambda: says in server.status(job_id).get("infoMessage", ""), 120, "the job waits")
     assert server.status(job_id)["status"] == "RUNNING"
     back = consent(address(server, sandbox, pkce="true")["oauthUrl"])
     change = with_code(sandbox, code=back["code"], state=back["state"])
@@ -562,7 +562,7 @@ def test_an_instance_is_disabled_and_enabled(shared_server: Server) -> None:
     assert server.call("DELETE", f"/instances/{made['id']}/enabled").json["disabled"] is True
     job_id = instance.upload("records", b"name\nAnn\n").json["id"]
     says = "is disabled"
-    until(lambda: says in instance.status(job_id).get("infoMessage", ""), 30, "the job waits")
+    until(lambda: says in instance.status(job_id).get("infoMessage", ""), 120, "the job waits")
     assert server.call("PUT", f"/instances/{made['id']}/enabled").json["disabled"] is False
     assert instance.finished(job_id)["recordsCount"] == 1
 

@@ -28,17 +28,17 @@ def inserted(sandbox: Process) -> int:
 def test_a_running_job_is_cancelled_within_three_seconds(
     processes: Processes, shared_server: Server
 ) -> None:
-    sandbox = processes.sandbox("google", "--latency-ms", "1000")
+    sandbox = processes.sandbox("google", "--latency-ms", "500")
     server = shared_server.google(sandbox)
-    job_id = server.upload("events", lessons(1_200)).json["id"]
-    until(lambda: inserted(sandbox), 30, "the first records are sent")
+    job_id = server.upload("events", lessons(1_500)).json["id"]
+    until(lambda: inserted(sandbox), 120, "the first records are sent")
     reply = server.call("PUT", f"/bulk/{job_id}/cancel")
     assert (reply.status, reply.json["status"]) == (200, "CANCELLATION_PENDING")
     status = server.finished(job_id, within=3)
     assert status["status"] == "CANCELLED"
     made = inserted(sandbox)
-    assert 0 < status["recordsCount"] == made < 1_200, "what was sent is counted"
-    assert status["infoMessage"] == f"{1_200 - made} of 1200 records were not reached"
+    assert 0 < status["recordsCount"] == made < 1_500, "what was sent is counted"
+    assert status["infoMessage"] == f"{1_500 - made} of 1500 records were not reached"
 
 
 def test_cancelling_a_finished_job_leaves_it_as_it_is(shared_memory: Server) -> None:
@@ -75,7 +75,7 @@ def test_a_waiting_job_is_cancelled_at_once(shared_server: Server, shared_google
     server = shared_server.google(shared_google)
     set_faults(shared_google, "error-503=1")
     job_id = server.upload("events", lessons(3)).json["id"]
-    until(lambda: "busy" in server.status(job_id).get("infoMessage", ""), 30, "the job waits")
+    until(lambda: "busy" in server.status(job_id).get("infoMessage", ""), 120, "the job waits")
     server.call("PUT", f"/bulk/{job_id}/cancel")
     assert server.finished(job_id, within=3)["status"] == "CANCELLED"
 
@@ -84,13 +84,13 @@ def test_two_jobs_of_one_instance_take_turns(processes: Processes, shared_server
     sandbox = processes.sandbox("google", "--latency-ms", "1000")
     server = shared_server.google(sandbox)
     long = server.upload("events", lessons(800, "Long")).json["id"]
-    until(lambda: inserted(sandbox), 30, "the long job has begun")
+    until(lambda: inserted(sandbox), 120, "the long job has begun")
     short = server.upload("events", lessons(20, "Short")).json["id"]
-    assert server.finished(short, within=10)["recordsCount"] == 20
+    assert server.finished(short)["recordsCount"] == 20
     assert server.status(long)["status"] == "RUNNING", (
         "the short job did not have to wait for the long one"
     )
-    assert server.finished(long, within=60)["recordsCount"] == 800
+    assert server.finished(long)["recordsCount"] == 800
 
 
 def test_jobs_of_two_instances_run_side_by_side(
@@ -100,7 +100,7 @@ def test_jobs_of_two_instances_run_side_by_side(
     slow = processes.sandbox("google", "--latency-ms", "500")
     busy = shared_server.google(slow)
     job_id = busy.upload("events", lessons(100)).json["id"]
-    until(lambda: inserted(slow), 30, "the first records are sent")
+    until(lambda: inserted(slow), 120, "the first records are sent")
     slow.freeze()
     shared_memory.done("records", b"name\nAnn\n")
     assert busy.status(job_id)["status"] == "RUNNING"
@@ -120,7 +120,7 @@ def test_a_record_whose_answer_is_lost_for_good_is_unknown_and_never_sent_twice(
     wait_until_a_call_has_just_begun(sandbox.url)
     server.process.kill()
     server = Server(processes.server(data_dir=data).process, server.element_token)
-    status = server.finished(job_id, within=60)
+    status = server.finished(job_id)
     names = [
         campaign["name"] for campaign in request("GET", f"{sandbox.url}/sandbox/campaigns").json
     ]
@@ -140,6 +140,6 @@ def wait_until_a_call_has_just_begun(sandbox: str) -> None:
     def posted() -> int:
         return int(request("GET", f"{sandbox}/sandbox/stats").json["by_method"].get("POST", 0))
 
-    until(lambda: request("GET", f"{sandbox}/sandbox/campaigns").json, 30, "the first campaigns")
+    until(lambda: request("GET", f"{sandbox}/sandbox/campaigns").json, 120, "the first campaigns")
     before = posted()
-    until(lambda: posted() > before, 30, "another call")
+    until(lambda: posted() > before, 120, "another call")
