@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from support.harness import Process, Processes, Server, request
+from support.harness import Process, Processes, Server, request, set_faults
 from support.postgres import (
     NAMED,
     Cluster,
@@ -41,9 +41,22 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 
 
 @pytest.fixture(scope="session")
-def shared_server(shared: Processes) -> Server:
+def sqlite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the shared server's SQLite files."""
+    return tmp_path_factory.mktemp("sqlite")
+
+
+@pytest.fixture(scope="session")
+def shared_server(shared: Processes, sqlite_folder: Path) -> Server:
     """A server for tests that stop nothing, and look at nothing but instances of their own."""
-    return shared.server()
+    return shared.server(OPENBULK_SQLITE_FOLDER=str(sqlite_folder))
+
+
+@pytest.fixture(scope="session")
+def shared_strict_server(shared: Processes) -> Server:
+    """A server that may not call private addresses, for tests as those of `shared_server`."""
+    folder = shared.folder / "strict"
+    return shared.server(data_dir=folder, OPENBULK_ALLOW_PRIVATE_ADDRESSES="false")
 
 
 @pytest.fixture
@@ -53,9 +66,14 @@ def shared_memory(shared_server: Server) -> Server:
 
 
 @pytest.fixture(scope="session")
-def shared_eloqua(shared: Processes) -> Process:
-    """A sandbox of Eloqua for tests that look at nothing but records of their own."""
+def _eloqua(shared: Processes) -> Process:
     return shared.sandbox("eloqua")
+
+
+@pytest.fixture
+def shared_eloqua(_eloqua: Process) -> Process:
+    """A sandbox of Eloqua for tests that do not stop it; each finds it empty and without faults."""
+    return _emptied(_eloqua)
 
 
 @pytest.fixture(scope="session")
@@ -65,9 +83,14 @@ def _google(shared: Processes) -> Process:
 
 @pytest.fixture
 def shared_google(_google: Process) -> Process:
-    """A sandbox of Google for tests that do not stop it; each finds it empty."""
-    assert request("POST", f"{_google.url}/sandbox/reset").status == 200
-    return _google
+    """A sandbox of Google for tests that do not stop it; each finds it empty and without faults."""
+    return _emptied(_google)
+
+
+def _emptied(sandbox: Process) -> Process:
+    set_faults(sandbox, "")
+    assert request("POST", f"{sandbox.url}/sandbox/reset").status == 200
+    return sandbox
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import asyncio
 import http.client
 import socket
-import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from support.harness import (
     Server,
     multipart,
     request,
+    until,
 )
 
 
@@ -297,42 +297,33 @@ def test_an_upload_whose_connection_is_cut_leaves_no_job_and_no_file(server: Ser
     connection.putheader("Content-Length", str(len(body)))
     connection.endheaders()
     connection.send(body[: len(body) // 2])
-    deadline = time.monotonic() + 10
-    while len(files_of(server)) != len(before) + 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: len(files_of(server)) == len(before) + 2, 120, "the file is being written")
     assert isinstance(connection.sock, socket.socket)
     connection.sock.shutdown(socket.SHUT_RDWR)
     connection.close()
-    while len(files_of(server)) != len(before) + 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(files_of(server)) == len(before) + 1, "only the file of the complete upload is there"
+    until(lambda: len(files_of(server)) == len(before) + 1, 120, "the complete upload's file alone")
     assert server.call("GET", f"/bulk/{last + 1}/status").status == 404
 
 
 def test_an_upload_that_a_crash_cuts_off_leaves_no_file(
     processes: Processes, tmp_path: Path
 ) -> None:
+    """The next start deletes it."""
     data = tmp_path / "data"
-    server = processes.server(data_dir=data).instance("memory")
     orphan = data / "files" / "0123456789abcdef" / "blocks"
     orphan.mkdir(parents=True)
     (orphan / "00000000").write_bytes(b"sealed")
-    server.process.kill()
-    server = Server(processes.server(data_dir=data).process, server.element_token)
-    assert files_of(server) == set()
+    assert files_of(processes.server(data_dir=data)) == set()
 
 
-def test_jobs_and_instances_of_another_organization_are_404(
-    processes: Processes, tmp_path: Path
-) -> None:
-    data = tmp_path / "data"
-    server = processes.server(data_dir=data).instance("memory")
+def test_jobs_and_instances_of_another_organization_are_404(server: Server) -> None:
     job_id = server.done("records", b"name\nAnn\n")["id"]
-    assert server.process.stop() == 0
-    add_organization(data / "ledger.db", "other-organization", "other-user")
-    server = Server(processes.server(data_dir=data).process, server.element_token)
+    ledger = server.process.output.parent / "data" / "ledger.db"
+    add_organization(ledger, "other-organization", "other-user")
     stranger = {"Authorization": "User other-user, Organization other-organization"}
-    for path in (f"/bulk/{job_id}/status", f"/bulk/{job_id}/errors", "/instances/1"):
+    instance = f"/instances/{server.instance_id}"
+    assert server.call("GET", instance).status == 200
+    for path in (f"/bulk/{job_id}/status", f"/bulk/{job_id}/errors", instance):
         assert (
             request("GET", f"{server.process.url}{BASE_PATH}{path}", headers=stranger).status == 404
         )

@@ -5,18 +5,17 @@ people: each occurrence by itself.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
-from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from support.harness import Process, Processes, Server, request
+from support.harness import Process, Server, request
 from support.occurrences import Moment, occurrences_by_library, read_moment, readable_cases
 from support.random_series import CANCELLED, calendar_file
 
@@ -70,18 +69,9 @@ class Account:
         return [start for start, _ in self.occurrences()]
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Process]]:
-    """A server and a sandbox, for all cases."""
-    with Processes(tmp_path_factory.mktemp("cases")) as processes:
-        yield processes.server(), processes.sandbox("google")
-
-
 @pytest.fixture
-def account(started: tuple[Server, Process], request: pytest.FixtureRequest) -> Account:
-    """An account of its own for each test."""
-    server, sandbox = started
-    return open_account(server, sandbox, f"case{crc32(request.node.name.encode())}@example.com")
+def account(shared_server: Server, shared_google: Process) -> Account:
+    return open_account(shared_server, shared_google, "ann@example.com")
 
 
 def open_account(server: Server, sandbox: Process, user: str) -> Account:
@@ -432,9 +422,7 @@ def test_an_older_version_never_overwrites_a_newer_one(
 
 
 @pytest.mark.filterwarnings("ignore")  # the other library warns of what it guesses
-def test_random_series_happen_when_another_library_says(
-    account: Account, started: tuple[Server, Process]
-) -> None:
+def test_random_series_happen_when_another_library_says(account: Account) -> None:
     """Their dates left out, added, moved and cancelled; in a file, and copied in one of openbulk's.
 
     Sent again, nothing of it is written.
@@ -450,7 +438,7 @@ def test_random_series_happen_when_another_library_says(
     job = account.server.call("POST", f"/bulk/query?{query}").json["id"]
     account.server.finished(job)
     copy = account.server.call("GET", f"/bulk/{job}/events?format=ics").body
-    other = open_account(*started, "copy@example.com")
+    other = open_account(account.server, account.sandbox, "copy@example.com")
     assert other.problems(other.send(copy)) == []
     assert other.occurrences() == theirs
 

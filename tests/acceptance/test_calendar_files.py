@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.harness import Process, Processes, Server, request
+from support.harness import Process, Server, request
 
 CASES = Path(__file__).parents[1] / "cases" / "calendar"
 GOOGLE_CSV = b"""Subject,Start Date,Start Time,End Date,End Time,\
@@ -61,15 +61,24 @@ def writes(sandbox: Process) -> int:
     return sum(number for method, number in counted.items() if method != "GET")
 
 
+@pytest.fixture
+def sandbox(shared_google: Process) -> Process:
+    return shared_google
+
+
+@pytest.fixture
+def server(shared_server: Server, sandbox: Process) -> Server:
+    """An instance of the empty calendar."""
+    return shared_server.google(sandbox)
+
+
 @pytest.mark.parametrize(
     ("file", "kind", "events"), [(GOOGLE_CSV, "googlecsv", 2), (ICS, "ics", 3)]
 )
 def test_a_file_is_recognized_and_the_same_file_again_writes_nothing(
-    processes: Processes, file: bytes, kind: str, events: int
+    server: Server, sandbox: Process, file: bytes, kind: str, events: int
 ) -> None:
     """Its metadata names no format. The second upload finds every event as it should be."""
-    sandbox = processes.sandbox("google")
-    server = processes.server().google(sandbox)
     metadata = {"action": "upsert", "timeZone": "Europe/Berlin"}
     status = server.done("events", file, metadata)
     assert (status["fileFormat"], status["recordsFailedCount"]) == (kind, 0), server.errors(
@@ -81,10 +90,8 @@ def test_a_file_is_recognized_and_the_same_file_again_writes_nothing(
     assert (status["recordsFailedCount"], writes(sandbox) - before) == (0, 0)
 
 
-def test_a_file_goes_into_the_calendar_that_its_path_names(processes: Processes) -> None:
+def test_a_file_goes_into_the_calendar_that_its_path_names(server: Server) -> None:
     """The object's name is the path of the resource."""
-    sandbox = processes.sandbox("google")
-    server = processes.server().google(sandbox)
     status = server.done("calendars/ann%40example.com/events", GOOGLE_CSV, {"timeZone": "UTC"})
     assert (status["recordsCount"], status["recordsFailedCount"]) == (2, 0)
     status = server.done("calendars/nobody@x/events", GOOGLE_CSV, {"timeZone": "UTC"})
@@ -92,10 +99,8 @@ def test_a_file_goes_into_the_calendar_that_its_path_names(processes: Processes)
     assert "calendar 'nobody@x'" in server.errors(status["id"])[0]["status"]
 
 
-def test_the_status_names_an_alarm_that_was_left_out(processes: Processes) -> None:
+def test_the_status_names_an_alarm_that_was_left_out(server: Server, sandbox: Process) -> None:
     """The event itself is there."""
-    sandbox = processes.sandbox("google")
-    server = processes.server().google(sandbox)
     file = (CASES / "alarm-six-weeks.ics").read_bytes()
     status = server.done("events", file, {"action": "upsert"})
     assert (status["recordsCount"], status["recordsFailedCount"]) == (1, 0)
@@ -107,9 +112,7 @@ def test_the_status_names_an_alarm_that_was_left_out(processes: Processes) -> No
     )
 
 
-def test_the_status_shows_three_rows_and_counts_the_others(processes: Processes) -> None:
-    sandbox = processes.sandbox("google")
-    server = processes.server().google(sandbox)
+def test_the_status_shows_three_rows_and_counts_the_others(server: Server) -> None:
     event = (
         "BEGIN:VEVENT\nUID:{0}@x\nDTSTART:20260907T08{0:02}00Z\nDTEND:20260907T090000Z\nSUMMARY:{0}\n"
         "ATTENDEE;CN=Ann:ann\nEND:VEVENT\n"
@@ -155,9 +158,8 @@ def hours_in(server: Server) -> list[str]:
     return sorted(one["start"]["dateTime"][5:13] for one in reply.json)
 
 
-def test_a_date_happens_once_when_its_series_is_moved(processes: Processes) -> None:
+def test_a_date_happens_once_when_its_series_is_moved(server: Server) -> None:
     """The status names the date whose change is gone, and the one whose change stays."""
-    server = processes.server().google(processes.sandbox("google"))
     upsert = {"action": "upsert"}
     first = server.done("events", timetable(weekly("08"), MOVED_TO_TEN), upsert)
     assert (first["recordsFailedCount"], first.get("infoMessage")) == (0, None)

@@ -16,9 +16,9 @@ KEY = "a key of the caller's own choice"
 
 
 def test_a_callback_has_both_signatures_and_the_callers_payload(
-    processes: Processes, receiver: Receiver
+    shared_server: Server, receiver: Receiver
 ) -> None:
-    server = processes.server().instance("memory", {"event.notification.signature.key": KEY})
+    server = shared_server.instance("memory", {"event.notification.signature.key": KEY})
     metadata = {"callback-payload": {"ref": 7}}
     headers = {"Elements-Async-Callback-URL": receiver.url}
     job_id = server.upload(
@@ -58,24 +58,25 @@ def test_a_callback_that_fails_is_sent_again_after_a_crash(
     "url",
     ["http://127.0.0.1:9/hooks", "http://localhost/x", "http://169.254.169.254/", "http://[::1]/"],
 )
-def test_private_addresses_are_refused_unless_allowed(processes: Processes, url: str) -> None:
-    server = processes.server(OPENBULK_ALLOW_PRIVATE_ADDRESSES="false").instance("memory")
+def test_private_addresses_are_refused_unless_allowed(
+    shared_strict_server: Server, url: str
+) -> None:
+    server = shared_strict_server.instance("memory")
     reply = server.upload("records", b"name\nAnn\n", headers={"Elements-Async-Callback-Url": url})
     assert reply.status == 400
     assert "OPENBULK_ALLOW_PRIVATE_ADDRESSES" in reply.json["message"]
 
 
 def test_an_instance_cannot_be_pointed_at_a_private_address_unless_allowed(
-    processes: Processes,
+    shared_strict_server: Server,
 ) -> None:
-    server: Server = processes.server(OPENBULK_ALLOW_PRIVATE_ADDRESSES="false")
     configuration = {
         "base.url": "http://127.0.0.1:1",
         "username": "Acme\\ann",
         "password": "secret",
     }
     body = {"element": {"key": "eloqua"}, "configuration": configuration}
-    reply = server.call("POST", "/instances", json_body=body)
+    reply = shared_strict_server.call("POST", "/instances", json_body=body)
     assert (reply.status, "OPENBULK_ALLOW_PRIVATE_ADDRESSES" in reply.json["message"]) == (
         400,
         True,

@@ -6,7 +6,7 @@ out of it.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -15,23 +15,10 @@ from urllib.parse import quote
 
 import pytest
 
-from support.harness import Processes, Server
+from support.harness import Server
 from support.postgres import PASSWORD, Postgres
 
 CASES = Path(__file__).parents[1] / "cases" / "records"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder for SQLite files."""
-    return tmp_path_factory.mktemp("sqlite")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Server]:
-    """One server for all cases; each case has a database of its own."""
-    with Processes(tmp_path_factory.mktemp("server")) as processes:
-        yield processes.server(OPENBULK_SQLITE_FOLDER=str(folder))
 
 
 @dataclass
@@ -99,8 +86,8 @@ class Start:
 
 
 @pytest.fixture
-def start(postgres: Postgres, server: Server) -> Start:
-    return Start(postgres, server)
+def start(postgres: Postgres, shared_server: Server) -> Start:
+    return Start(postgres, shared_server)
 
 
 # --- keys, and what is equal ---
@@ -347,15 +334,20 @@ def test_an_identity_that_the_database_makes_is_no_value(start: Start) -> None:
     assert "id = 7" in case.errors[2]
 
 
-def test_an_integer_beyond_64_bits_is_refused_by_sqlite_too(folder: Path, server: Server) -> None:
-    with sqlite3.connect(folder / "big.db") as connection:
+def test_an_integer_beyond_64_bits_is_refused_by_sqlite_too(
+    shared_server: Server, sqlite_folder: Path
+) -> None:
+    with sqlite3.connect(sqlite_folder / "big.db") as connection:
         connection.executescript((CASES / "sqlite-big-integer.sql").read_text())
     case = Case(
-        "sqlite-big-integer", Postgres(0), "", server.instance("sqlite", {"db.file": "big.db"})
+        "sqlite-big-integer",
+        Postgres(0),
+        "",
+        shared_server.instance("sqlite", {"db.file": "big.db"}),
     )
     assert case.upload("addr") == (3, 1)
     assert "n is '18446744071601132592'" in case.errors[2]
-    with sqlite3.connect(folder / "big.db") as connection:
+    with sqlite3.connect(sqlite_folder / "big.db") as connection:
         assert connection.execute("select * from addr").fetchall() == [(1, 5), (3, 6)]
 
 

@@ -1,15 +1,17 @@
 """Two different events under one UID are an error, whichever processes have sent their rows."""
 
 import json
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from support.harness import Process, Processes, Server, request, until
 
-ROWS = 800
+ROWS = 300
+"""More than the 192 that are sent in two seconds, so that the last one is sent after the kill."""
+LATENCY = ("--latency-ms", "1000")
 UPSERT = {"action": "upsert"}
 NATURAL = "row 1 has the same summary and start, and differs; "
 
@@ -50,18 +52,37 @@ def file_of(rows: list[dict[str, Any]]) -> bytes:
     return json.dumps(rows).encode()
 
 
-def has_begun(server: Server, job_id: str) -> bool:
-    """Whether the first rows have an outcome."""
-    return bool(server.status(job_id)["recordsCount"])
+@dataclass
+class Job:
+    """A job whose first rows have an outcome. Its sandbox stands still."""
+
+    id: str
+    token: str | None
+    sandbox: Process
+
+    @classmethod
+    def begin(cls, server: Server, sandbox: Process, rows: list[dict[str, Any]]) -> "Job":
+        """Upload the rows, and freeze the sandbox as soon as the first have an outcome."""
+        job_id = server.upload("events", file_of(rows), UPSERT).json["id"]
+        until(lambda: server.status(job_id)["recordsCount"], 120, "the first rows have an outcome")
+        sandbox.freeze()
+        return cls(job_id, server.element_token, sandbox)
+
+    def end(self, server: Server) -> Any:
+        """Let the sandbox go on; return the status of the job at its end."""
+        server = Server(server.process, self.token)
+        assert server.status(self.id)["recordsCount"] < ROWS, "too fast to be killed"
+        self.sandbox.wake()
+        return server.finished(self.id)
 
 
-def require_refused(server: Server, job_id: str, sandbox: Process, message: str) -> None:
+def require_refused(server: Server, job: Job, message: str) -> None:
     """The last row was refused, and the first one's event is as that row has it."""
-    status = server.finished(job_id, within=60)
+    status = job.end(server)
     assert (status["recordsCount"], status["recordsFailedCount"]) == (ROWS, 1), status
-    (error,) = server.errors(job_id)
+    (error,) = Server(server.process, job.token).errors(job.id)
     assert message in json.dumps(error), error
-    events = request("GET", f"{sandbox.url}/sandbox/events").json
+    events = request("GET", f"{job.sandbox.url}/sandbox/events").json
     assert sorted(event["summary"] for event in events) == sorted(
         f"Lesson {number}" for number in range(1, ROWS)
     )
@@ -70,53 +91,66 @@ def require_refused(server: Server, job_id: str, sandbox: Process, message: str)
     assert "location" not in first
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_second_of_two_rows_is_refused_after_the_server_was_killed_between_them(
-    processes: Processes, tmp_path: Path, case: str
-) -> None:
-    rows, message = CASES[case]
-    sandbox = processes.sandbox("google", "--latency-ms", "300")
-    data = tmp_path / "data"
-    server = processes.server(data_dir=data).google(sandbox)
-    job_id = server.upload("events", file_of(rows), UPSERT).json["id"]
-    until(partial(has_begun, server, job_id), 30, "the first rows have an outcome")
-    server.process.kill()
-    server = Server(processes.server(data_dir=data).process, server.element_token)
-    assert server.status(job_id)["status"] == "RUNNING", "too fast to be killed"
-    require_refused(server, job_id, sandbox, message)
+TWO_CALENDARS = "two calendars"
 
 
-def test_the_second_of_two_rows_is_refused_by_the_worker_that_takes_over(
-    processes: Processes, database: str
-) -> None:
-    rows, message = CASES["one iCalUID"]
-    sandbox = processes.sandbox("google", "--latency-ms", "300")
-    server = processes.server(OPENBULK_DATABASE_URL=database).google(sandbox)
-    job_id = server.upload("events", file_of(rows), UPSERT).json["id"]
-    until(partial(has_begun, server, job_id), 30, "the first rows have an outcome")
-    server.process.kill()
-    processes.worker(OPENBULK_DATABASE_URL=database)
-    server = Server(processes.server(OPENBULK_DATABASE_URL=database).process, server.element_token)
-    require_refused(server, job_id, sandbox, message)
+@dataclass
+class Restarted:
+    """A server that was killed in the middle of these jobs, and started again."""
+
+    server: Server
+    jobs: Mapping[str, Job]
 
 
-def test_rows_with_one_uid_in_two_calendars_are_two_events_after_a_kill(
-    processes: Processes, tmp_path: Path
-) -> None:
-    """The ids that Google makes of a UID are equal in every calendar."""
-    sandbox = processes.sandbox("google", "--latency-ms", "300")
-    data = tmp_path / "data"
-    server = processes.server(data_dir=data).google(sandbox)
+@pytest.fixture(scope="module")
+def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restarted]:
+    """One kill for all cases."""
+    with Processes(tmp_path_factory.mktemp("killed")) as processes:
+        server = processes.server()
+        jobs = {}
+        for case, (rows, _) in CASES.items():
+            sandbox = processes.sandbox("google", *LATENCY)
+            jobs[case] = Job.begin(server.google(sandbox), sandbox, rows)
+        jobs[TWO_CALENDARS] = begin_in_two_calendars(server, processes.sandbox("google", *LATENCY))
+        server.process.kill()
+        yield Restarted(processes.server(), jobs)
+
+
+def begin_in_two_calendars(server: Server, sandbox: Process) -> Job:
+    """The first row and the last one have one iCalUID. The second calendar holds the last one."""
+    server = server.google(sandbox)
     made = server.call("POST", "/calendars", json_body={"summary": "Second"})
     assert made.status == 200, made.body
     second = made.json["id"]
     old = lesson(2, iCalUID="1@x", calendarId=second)
     assert server.done("events", file_of([old]), UPSERT)["recordsFailedCount"] == 0
     rows = [*map(lesson, range(1, ROWS)), lesson(1, summary="Other", calendarId=second)]
-    job_id = server.upload("events", file_of(rows), UPSERT).json["id"]
-    until(partial(has_begun, server, job_id), 30, "the first rows have an outcome")
-    server.process.kill()
-    server = Server(processes.server(data_dir=data).process, server.element_token)
-    assert server.status(job_id)["status"] == "RUNNING", "too fast to be killed"
-    status = server.finished(job_id, within=60)
+    return Job.begin(server, sandbox, rows)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_second_of_two_rows_is_refused_after_the_server_was_killed_between_them(
+    restarted: Restarted, case: str
+) -> None:
+    _, message = CASES[case]
+    require_refused(restarted.server, restarted.jobs[case], message)
+
+
+def test_rows_with_one_uid_in_two_calendars_are_two_events_after_a_kill(
+    restarted: Restarted,
+) -> None:
+    """The ids that Google makes of a UID are equal in every calendar."""
+    status = restarted.jobs[TWO_CALENDARS].end(restarted.server)
     assert (status["recordsCount"], status["recordsFailedCount"]) == (ROWS, 0), status
+
+
+def test_the_second_of_two_rows_is_refused_by_the_worker_that_takes_over(
+    processes: Processes, database: str
+) -> None:
+    rows, message = CASES["one iCalUID"]
+    sandbox = processes.sandbox("google", *LATENCY)
+    server = processes.server(OPENBULK_DATABASE_URL=database).google(sandbox)
+    job = Job.begin(server, sandbox, rows)
+    server.process.kill()
+    processes.worker(OPENBULK_DATABASE_URL=database)
+    require_refused(processes.server(OPENBULK_DATABASE_URL=database), job, message)

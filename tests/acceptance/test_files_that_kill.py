@@ -2,14 +2,15 @@
 
 import io
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
 
-from support.harness import Process, Processes, Server, request, until
+from support.harness import Process, Processes, Server, until
+from support.harness import request as send
 
 LITTLE_MEMORY = """
 from openbulk.reading import limits
@@ -23,17 +24,39 @@ except ImportError:
     pass
 """
 """As if the machine were small, so that small files take too much."""
-SLOW = """
+GATE = """
 import time
+from pathlib import Path
 from openbulk.formats.csv import Csv
+closed, reached = Path({folder!r}, "closed"), Path({folder!r}, "reached")
 def read(self, file, options, original=Csv.read):
     for row in original(self, file, options):
         yield row
-        if row.number % 1_000 == 0:
-            time.sleep({seconds})
+        if row.number == 1_000 and closed.exists():
+            reached.touch()
+            while closed.exists():
+                time.sleep(0.05)
 Csv.read = read
 """
-"""Reading a CSV takes longer, so that something can happen meanwhile."""
+
+
+class Gate:
+    """Where the processes that read a CSV wait, in the middle of the file, while it is closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._closed, self._reached = folder / "closed", folder / "reached"
+        self.code = GATE.format(folder=str(folder))
+
+    def close(self) -> None:
+        self._reached.unlink(missing_ok=True)
+        self._closed.touch()
+
+    def open(self) -> None:
+        self._closed.unlink()
+
+    def wait_for_a_process(self) -> None:
+        until(self._reached.exists, 120, "a process waits")
+        self._reached.unlink()
 
 
 def server_with(processes: Processes, code: str) -> Server:
@@ -49,6 +72,18 @@ def readers_of(server: Process) -> list[int]:
     """The processes that read files for a server."""
     children = Path(f"/proc/{server.popen.pid}/task/{server.popen.pid}/children").read_text()
     return [int(process) for process in children.split()]
+
+
+@pytest.fixture(scope="module")
+def little_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Processes(tmp_path_factory.mktemp("memory")) as processes:
+        yield server_with(processes, LITTLE_MEMORY)
+
+
+@pytest.fixture(scope="module")
+def little_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Processes(tmp_path_factory.mktemp("time")) as processes:
+        yield server_with(processes, LITTLE_TIME)
 
 
 # --- files that take too much ---
@@ -79,22 +114,22 @@ def json() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("limits", "make", "sentence"),
+    ("limited", "make", "sentence"),
     [
-        (LITTLE_TIME, workbook, "takes more than 0.4 s of processor time"),
-        (LITTLE_TIME, calendar, "takes more than 0.4 s of processor time"),
-        (LITTLE_MEMORY, json, "MB of memory"),
+        ("little_time", workbook, "takes more than 0.4 s of processor time"),
+        ("little_time", calendar, "takes more than 0.4 s of processor time"),
+        ("little_memory", json, "MB of memory"),
     ],
 )
 def test_a_file_that_takes_too_much_ends_its_job_with_a_sentence(
-    processes: Processes, limits: str, make: Callable[[], bytes], sentence: str
+    request: pytest.FixtureRequest, limited: str, make: Callable[[], bytes], sentence: str
 ) -> None:
     """The server answers, and another job completes meanwhile."""
-    server = server_with(processes, limits)
+    server: Server = request.getfixturevalue(limited)
     bad, good = server.instance("memory"), server.instance("memory")
     reply = bad.upload("records", make())
     assert reply.status == 200, reply.body
-    health = request("GET", f"{server.process.url}/healthz", timeout=5.0)
+    health = send("GET", f"{server.process.url}/healthz", timeout=5.0)
     assert health.status == 200
     assert good.done("records", b"name\nAnn\n")["status"] == "COMPLETE"
     status = bad.finished(reply.json["id"])
@@ -105,9 +140,9 @@ def test_a_file_that_takes_too_much_ends_its_job_with_a_sentence(
     assert bad.done("records", b"name\nAnn\n")["status"] == "COMPLETE"
 
 
-def test_a_file_whose_beginning_takes_too_much_is_refused(processes: Processes) -> None:
+def test_a_file_whose_beginning_takes_too_much_is_refused(little_memory: Server) -> None:
     """There is no job for it."""
-    server = server_with(processes, LITTLE_MEMORY).instance("memory")
+    server = little_memory.instance("memory")
     reply = server.upload("records", b'[{"name": [' + b"[]," * 190_000 + b"[]]}]")
     assert reply.status == 400, reply.body
     assert "MB of memory" in reply.json["message"]
@@ -129,48 +164,65 @@ def kill_readers(server: Server) -> None:
         os.kill(process, 9)
 
 
-def test_a_file_is_read_again_if_somebody_killed_the_process(processes: Processes) -> None:
+@dataclass
+class Slow:
+    """A server whose processes wait at a gate."""
+
+    server: Server
+    gate: Gate
+
+    def begin(self) -> tuple[Server, str]:
+        """An instance and a job of it whose file is being read."""
+        self.gate.close()
+        memory = self.server.instance("memory")
+        job = uploaded(memory)
+        self.gate.wait_for_a_process()
+        return memory, job
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]:
+    with Processes(tmp_path_factory.mktemp("slow")) as processes:
+        gate = Gate(processes.folder)
+        yield Slow(server_with(processes, gate.code), gate)
+
+
+def test_a_file_is_read_again_if_somebody_killed_the_process(slow: Slow) -> None:
     """Nothing is sent before a file is read to its end, so nothing is doubled."""
-    server = server_with(processes, SLOW.format(seconds=0.3)).instance("memory")
-    job = uploaded(server)
-    time.sleep(0.7)
+    server, job = slow.begin()
+    says = "the process that reads a file died"
+    before = server.process.log().count(says)
     kill_readers(server)
+    slow.gate.open()
     status = server.finished(job)
     assert (status["status"], status["recordsCount"]) == ("COMPLETE", 5_000)
-    assert "the process that reads a file died" in server.process.log()
+    assert server.process.log().count(says) > before
     assert server.done("records", b"name\nAnn\n")["recordsCount"] == 1
 
 
-def test_a_file_is_not_read_for_ever(processes: Processes) -> None:
+def test_a_file_is_not_read_for_ever(slow: Slow) -> None:
     """Who is killed again and again may be the reason."""
-    server = server_with(processes, SLOW.format(seconds=60)).instance("memory")
-    job = uploaded(server)
-
-    def kill_and_look() -> bool:
-        kill_readers(server)
-        time.sleep(0.2)
-        return str(server.status(job)["status"]) == "ABORTED"
-
-    until(kill_and_look, 30, "the job ends")
-    error = server.status(job)["error"]
-    assert error.startswith("the process that reads the file was killed")
-    assert error.endswith("that happened 2 times")
+    server, job = slow.begin()
+    kill_readers(server)
+    slow.gate.wait_for_a_process()
+    kill_readers(server)
+    status = server.finished(job)
+    assert status["status"] == "ABORTED"
+    assert status["error"].startswith("the process that reads the file was killed")
+    assert status["error"].endswith("that happened 2 times")
 
 
-def test_a_job_that_is_read_is_cancelled_at_once(processes: Processes) -> None:
-    """Whether it is, is looked at by time: here, the next row takes a minute."""
-    server = server_with(processes, SLOW.format(seconds=60)).instance("memory")
-    job = uploaded(server)
-    time.sleep(0.5)
+def test_a_job_that_is_read_is_cancelled_at_once(slow: Slow) -> None:
+    """Whether it is, is looked at by time: here, the next row never comes."""
+    server, job = slow.begin()
     assert server.call("PUT", f"/bulk/{job}/cancel").status == 200
-    assert server.finished(job, within=10)["status"] == "CANCELLED"
+    assert server.finished(job)["status"] == "CANCELLED"
 
 
 def test_a_server_that_reads_stops_at_once(processes: Processes) -> None:
     """And the next one reads the file again."""
-    server = server_with(processes, SLOW.format(seconds=60)).instance("memory")
-    job = uploaded(server)
-    time.sleep(0.5)
+    gate = Gate(processes.folder)
+    server, job = Slow(server_with(processes, gate.code), gate).begin()
     readers = readers_of(server.process)
     assert readers
     assert server.process.stop() == 0
@@ -181,13 +233,12 @@ def test_a_server_that_reads_stops_at_once(processes: Processes) -> None:
 
 def test_no_process_survives_a_killed_server(processes: Processes) -> None:
     """Not even in the middle of a file."""
-    server = server_with(processes, SLOW.format(seconds=60)).instance("memory")
-    uploaded(server)
-    time.sleep(0.5)
+    gate = Gate(processes.folder)
+    server, _ = Slow(server_with(processes, gate.code), gate).begin()
     readers = readers_of(server.process)
     assert readers
     server.process.kill()
-    until(lambda: not any(map(is_running, readers)), 10, "the processes end")
+    until(lambda: not any(map(is_running, readers)), 120, "the processes end")
 
 
 def is_running(process: int) -> bool:
@@ -200,54 +251,61 @@ def is_running(process: int) -> bool:
 
 # --- what is left of the server's memory ---
 
-HUGE = {
-    "one record of a million lists": b'{"n": 1}\n' * 3_000
-    + b'{"n": ['
-    + b"[]," * 5_000_000
-    + b"[]]}\n",
-    "a record of 16 MB": b'{"n": 1}\n' * 3_000 + b'{"n": "' + b"x" * 15_000_000 + b'"}\n',
-}
+
+def million_lists() -> bytes:
+    """A record of a million lists, and more."""
+    return b'{"n": 1}\n' * 3_000 + b'{"n": [' + b"[]," * 5_000_000 + b"[]]}\n"
 
 
-LARGE_RECORDS = b"".join(
-    b'{"C_EmailAddress": "ann%d@example.com", "C_FirstName": "%s"}\n' % (number, b"x" * 7_900_000)
-    for number in range(12)
-)
+def long_text() -> bytes:
+    """A record of 15 MB."""
+    return b'{"n": 1}\n' * 3_000 + b'{"n": "' + b"x" * 15_000_000 + b'"}\n'
 
 
-def test_large_records_are_sent_in_little_memory(processes: Processes) -> None:
-    """Each is as large as a record may be: one at a time is in memory, and not a batch of them."""
-    server = processes.server()
-    memory = server.instance("memory", {"keep": "false"})
-    assert memory.done("records", LARGE_RECORDS, within=60)["recordsCount"] == 12
-    assert server.process.peak_memory_mb() < 300
+def large_records() -> bytes:
+    """Each is as large as a record may be."""
+    record = b'{"C_EmailAddress": "ann%d@example.com", "C_FirstName": "%s"}\n'
+    return b"".join(record % (number, b"x" * 7_900_000) for number in range(12))
 
 
-def test_large_records_are_imported_in_little_memory(processes: Processes) -> None:
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that none of the following files costs its memory, one after another."""
+    with Processes(tmp_path_factory.mktemp("watched")) as processes:
+        yield processes.server()
+
+
+def test_large_records_are_sent_in_little_memory(watched: Server) -> None:
+    """One at a time is in memory, and not a batch of them."""
+    memory = watched.instance("memory", {"keep": "false"})
+    assert memory.done("records", large_records())["recordsCount"] == 12
+    assert watched.process.peak_memory_mb() < 300
+
+
+def test_large_records_are_imported_in_little_memory(
+    watched: Server, shared_eloqua: Process
+) -> None:
     """By a service that imports many records at once."""
-    server = processes.server()
-    eloqua = server.eloqua(processes.sandbox("eloqua"))
-    assert eloqua.done("contact", LARGE_RECORDS, within=60)["recordsCount"] == 12
-    assert server.process.peak_memory_mb() < 300
+    eloqua = watched.eloqua(shared_eloqua)
+    assert eloqua.done("contact", large_records())["recordsCount"] == 12
+    assert watched.process.peak_memory_mb() < 300
 
 
-def test_wide_rows_are_sent_in_little_memory(processes: Processes) -> None:
+def test_wide_rows_are_sent_in_little_memory(watched: Server) -> None:
     """Their names take more memory than their values."""
     names = ",".join(f"column {number:05} {'n' * 80}" for number in range(10_000))
     rows = ",".join(["1"] * 10_000)
-    server = processes.server()
-    memory = server.instance("memory", {"keep": "false"})
-    file = "\n".join([names, *[rows] * 150]).encode()
-    assert memory.done("records", file, within=120)["recordsCount"] == 150
-    assert server.process.peak_memory_mb() < 300
+    memory = watched.instance("memory", {"keep": "false"})
+    file = "\n".join([names, *[rows] * 100]).encode()
+    assert memory.done("records", file)["recordsCount"] == 100
+    assert watched.process.peak_memory_mb() < 300
 
 
-def test_no_file_costs_the_server_memory(processes: Processes) -> None:
+def test_no_file_costs_the_server_memory(watched: Server) -> None:
     """It is the processes that need it."""
-    server = processes.server()
-    for file in HUGE.values():
-        one = server.instance("memory", {"keep": "false"})
-        reply = one.upload("records", file)
+    for make in (million_lists, long_text):
+        one = watched.instance("memory", {"keep": "false"})
+        reply = one.upload("records", make())
         assert reply.status == 200, reply.body
         one.finished(reply.json["id"])
-    assert server.process.peak_memory_mb() < 300
+    assert watched.process.peak_memory_mb() < 300

@@ -2,17 +2,28 @@
 
 import re
 import stat
-import time
 import urllib.parse
+import uuid
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.harness import ORGANIZATION_SECRET, USER_SECRET, Process, Processes, Server, request
+from support.harness import (
+    ORGANIZATION_SECRET,
+    USER_SECRET,
+    Process,
+    Processes,
+    Server,
+    request,
+    set_faults,
+    until,
+)
 from support.receiver import Receiver
 
+NOBODYS = 999_999_999
+"""The id of no instance."""
 SECRETS = ["s3cret-password", "s3cret-signature", "s3cret-basic", "s3cret-unheard-of"]
 
 
@@ -21,13 +32,12 @@ def everything_below(folder: Path) -> bytes:
 
 
 def test_secrets_never_come_back_and_are_nowhere_on_disk_or_in_the_log(
-    processes: Processes, tmp_path: Path
+    processes: Processes, shared_eloqua: Process, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    sandbox = processes.sandbox("eloqua")
     server = processes.server(data_dir=data)
     configuration = {
-        "base.url": sandbox.url,
+        "base.url": shared_eloqua.url,
         "username": "Acme\\ann",
         "password": SECRETS[0],
         "event.notification.signature.key": SECRETS[1],
@@ -113,17 +123,20 @@ def test_an_instance_is_made_below_its_element_changed_and_deleted(shared_server
     assert Server(server.process, made.json["token"]).call("GET", "/objects").status == 401
 
 
-def test_a_job_whose_instance_is_deleted_stops_with_a_reason(processes: Processes) -> None:
-    sandbox = processes.sandbox("google", "--latency-ms", "500")
-    server = processes.server().google(sandbox)
-    rows = "\n".join(f"Lesson {n},2026-09-01,2026-09-02" for n in range(2_000))
-    job_id = server.upload("events", f"summary,start.date,end.date\n{rows}\n".encode()).json["id"]
-    time.sleep(1.0)
-    sandbox.kill()
-    assert server.call("DELETE", "/instances/1").status == 200
-    status = Server(server.process).finished(job_id)
-    assert (status["status"], status["error"]) == ("ABORTED", "instance 1 does not exist any more")
-    assert "were not reached" in status["infoMessage"]
+def test_a_job_whose_instance_is_deleted_stops_with_a_reason(
+    shared_server: Server, shared_google: Process
+) -> None:
+    server = shared_server.google(shared_google)
+    set_faults(shared_google, "error-503=1")
+    job_id = server.upload("events", LESSON).json["id"]
+    until(lambda: "busy" in server.status(job_id).get("infoMessage", ""), 120, "the job waits")
+    assert server.call("DELETE", f"/instances/{server.instance_id}").status == 200
+    status = shared_server.finished(job_id)
+    assert (status["status"], status["error"]) == (
+        "ABORTED",
+        f"instance {server.instance_id} does not exist any more",
+    )
+    assert "1 of 1 record was not reached" in status["infoMessage"]
 
 
 # --- signing in at Google ---
@@ -198,10 +211,10 @@ def is_signed_in(sandbox: Process, refresh_token: str) -> bool:
 
 
 def test_a_code_with_a_challenge_is_good_with_its_state_even_after_a_restart(
-    processes: Processes,
+    processes: Processes, shared_google: Process
 ) -> None:
     """The server remembers nothing: all that it needs is sealed in the state."""
-    sandbox = processes.sandbox("google")
+    sandbox = shared_google
     server = processes.server()
     answer = address(server, sandbox, pkce="true", state="tab.7")
     assert "code_challenge_method=S256" in answer["oauthUrl"]
@@ -283,64 +296,71 @@ def test_a_person_who_left_events_unticked_learns_it_at_once(
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
 def test_a_job_whose_access_is_revoked_waits_and_goes_on_when_the_person_signs_in_again(
-    processes: Processes, method: str
+    shared_server: Server, shared_google: Process, method: str
 ) -> None:
     """Its status says what to do; no record is lost to it."""
-    sandbox = processes.sandbox("google")
-    server = processes.server().google(sandbox)
+    server, sandbox = shared_server.google(shared_google), shared_google
     revoke_everything(sandbox)
     job_id = server.upload("events", LESSON).json["id"]
-    deadline = time.monotonic() + 10
-    while "the sign-in has expired or was revoked" not in (status := server.status(job_id)).get(
-        "infoMessage", ""
-    ):
-        assert time.monotonic() < deadline, status
-        time.sleep(0.05)
-    assert status["status"] == "RUNNING"
+    says = "the sign-in has expired or was revoked"
+    until(lambda: says in server.status(job_id).get("infoMessage", ""), 120, "the job waits")
+    assert server.status(job_id)["status"] == "RUNNING"
     back = consent(address(server, sandbox, pkce="true")["oauthUrl"])
     change = with_code(sandbox, code=back["code"], state=back["state"])
-    assert server.call(method, "/instances/1", json_body=change).status == 200
-    assert server.finished(job_id, within=10)["recordsCount"] == 1
+    path = f"/instances/{server.instance_id}"
+    assert server.call(method, path, json_body=change).status == 200
+    assert server.finished(job_id)["recordsCount"] == 1
     assert server.errors(job_id) == []
 
 
+def has_logged_that_access_stays(server: Server, instance: Server) -> bool:
+    """Whether the log says that the access of an instance was not given back."""
+    lines = server.process.log().splitlines()
+    warnings = [line.split() for line in lines if "access not revoked" in line]
+    return any(f"instance={instance.instance_id}" in words for words in warnings)
+
+
 def test_an_instance_that_is_deleted_gives_its_access_back_when_no_other_may_share_it(
-    processes: Processes,
+    shared_server: Server, shared_google: Process
 ) -> None:
     """Google ends all access of a person and an application together, so the last instance does."""
-    sandbox = processes.sandbox("google")
-    server = processes.server()
+    server, sandbox = shared_server, shared_google
     tokens = request(
         "POST", f"{sandbox.url}/sandbox/tokens", json_body={"user": "ann@example.com"}
     ).json
-    for _ in range(2):
-        server.google(sandbox, **{"oauth.user.refresh_token": tokens["refresh_token"]})
-    assert server.call("DELETE", "/instances/1").status == 200
+    signed_in = {
+        "oauth.api.key": uuid.uuid4().hex,
+        "oauth.user.refresh_token": tokens["refresh_token"],
+    }
+    first, last = (server.google(sandbox, **signed_in) for _ in range(2))
+    assert server.call("DELETE", f"/instances/{first.instance_id}").status == 200
     assert is_signed_in(sandbox, tokens["refresh_token"])
-    assert server.call("DELETE", "/instances/2").status == 200
+    assert server.call("DELETE", f"/instances/{last.instance_id}").status == 200
     assert not is_signed_in(sandbox, tokens["refresh_token"])
-    assert "access not revoked" not in server.process.log()
+    assert not any(has_logged_that_access_stays(server, one) for one in (first, last))
 
 
-def test_an_instance_is_deleted_where_its_service_cannot_be_reached(processes: Processes) -> None:
+def test_an_instance_is_deleted_where_its_service_cannot_be_reached(
+    processes: Processes, shared_server: Server
+) -> None:
     """The log says that the access could not be given back."""
     sandbox = processes.sandbox("google")
-    server = processes.server().google(sandbox)
+    instance = shared_server.google(sandbox, **{"oauth.api.key": uuid.uuid4().hex})
     sandbox.kill()
-    assert server.call("DELETE", "/instances/1").status == 200
-    assert Server(server.process).call("GET", "/instances/1").status == 404
-    assert "access not revoked" in server.process.log()
+    path = f"/instances/{instance.instance_id}"
+    assert shared_server.call("DELETE", path).status == 200
+    assert shared_server.call("GET", path).status == 404
+    assert has_logged_that_access_stays(shared_server, instance)
 
 
 # --- the server ---
 
 
 def test_credentials_outlive_a_rotation_of_the_master_key(
-    processes: Processes, tmp_path: Path
+    processes: Processes, shared_eloqua: Process, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    sandbox = processes.sandbox("eloqua")
-    server = processes.server(data_dir=data).eloqua(sandbox)
+    server = processes.server(data_dir=data).eloqua(shared_eloqua)
     assert server.process.stop() == 0
     before = (data / "master.key").read_text()
     rotated = processes.command("rotate-key", "--data-dir", str(data))
@@ -387,10 +407,9 @@ def test_a_secret_that_a_start_replaces_is_said_and_not_shown(
     processes: Processes, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    processes.server(data_dir=data).process.stop()
-    same = processes.server(data_dir=data).process
-    assert "secret" not in same.log()
-    same.stop()
+    first = processes.server(data_dir=data).process
+    assert "secret" not in first.log()
+    first.stop()
     second = processes.server(
         data_dir=data, OPENBULK_USER_SECRET="unmistakable-secret-of-ann"
     ).process
@@ -404,10 +423,10 @@ def test_a_secret_that_a_start_replaces_is_said_and_not_shown(
 
 
 def test_a_second_server_in_the_same_data_directory_is_refused_with_a_sentence(
-    processes: Processes,
+    processes: Processes, shared_server: Server
 ) -> None:
-    processes.server()
-    second = processes.command("serve", "--port", "0", "--data-dir", str(processes.folder / "data"))
+    data = str(shared_server.process.output.parent / "data")
+    second = processes.command("serve", "--port", "0", "--data-dir", data)
     assert second.returncode == 1
     assert "another openbulk process uses" in second.stderr
 
@@ -454,9 +473,9 @@ def test_a_server_that_cannot_start_says_why(
 
 @pytest.mark.parametrize("command", [("serve",), ("sandbox", "google")])
 def test_a_port_in_use_is_named_with_what_to_do(
-    processes: Processes, command: tuple[str, ...]
+    processes: Processes, shared_server: Server, command: tuple[str, ...]
 ) -> None:
-    port = processes.server().process.url.rpartition(":")[2]
+    port = shared_server.process.url.rpartition(":")[2]
     settings = {"OPENBULK_DATA_DIR": str(processes.folder / "other"), "COLUMNS": "500"}
     done = processes.command(*command, "--port", port, env=settings)
     says = f"cannot listen on 127.0.0.1:{port}: another program uses this port; stop it, or choose"
@@ -473,19 +492,18 @@ def test_a_server_says_whether_it_lives_and_can_work(processes: Processes) -> No
     assert 'openbulk_jobs_finished_total{status="COMPLETE"} 1.0' in metrics
 
 
-def test_a_finished_job_is_completed_for_clients_of_the_live_service(processes: Processes) -> None:
-    server = processes.server(OPENBULK_COMPATIBILITY="live").instance("memory")
-    assert server.done("records", b"name\nAnn\n")["status"] == "COMPLETED"
-
-
-def test_instances_are_found_by_tags_and_text_and_paged(processes: Processes) -> None:
+def test_instances_are_found_by_tags_and_text_and_paged(shared_server: Server) -> None:
     """A filter that finds none is 404, as at the live service."""
-    server = processes.server()
+    server, word = shared_server, uuid.uuid4().hex
     made = [
         server.call(
             "POST",
             "/instances",
-            json_body={"element": {"key": "memory"}, "name": name, "tags": tags},
+            json_body={
+                "element": {"key": "memory"},
+                "name": f"{name} of {word}",
+                "tags": [f"{tag}-{word}" for tag in tags],
+            },
         ).json
         for name, tags in (
             ("School timetable", ["school", "test"]),
@@ -495,14 +513,18 @@ def test_instances_are_found_by_tags_and_text_and_paged(processes: Processes) ->
     ]
 
     def names(query: str) -> list[str]:
-        return [one["name"] for one in server.call("GET", f"/instances?{query}").json]
+        found = server.call("GET", f"/instances?{query.format(word=word)}").json
+        return [one["name"].removesuffix(f" of {word}") for one in found]
 
-    assert names("searchText=school") == ["School timetable", "School club"]
-    assert names("tags[]=club&tags[]=test") == ["School club"]
-    assert names("tags[]=test&searchText=TIME") == ["School timetable"]
+    assert names("searchText=of%20{word}") == ["School timetable", "Club", "School club"]
+    assert names("searchText=school%20club%20of%20{word}") == ["School club"]
+    assert names("tags[]=club-{word}&tags[]=test-{word}") == ["School club"]
+    assert names("tags[]=test-{word}&searchText=TIME") == ["School timetable"]
     assert server.call("GET", "/instances?tags[]=nobody").status == 404
-    first = server.call("GET", "/instances?pageSize=2&searchText=")
-    rest = server.call("GET", f"/instances?nextPage={first.headers['elements-next-page-token']}")
+    assert len(server.call("GET", "/instances?pageSize=2&searchText=").json) == 2
+    first = server.call("GET", f"/instances?pageSize=2&searchText={word}")
+    token = first.headers["elements-next-page-token"]
+    rest = server.call("GET", f"/instances?nextPage={token}&searchText={word}")
     assert [one["id"] for one in [*first.json, *rest.json]] == [one["id"] for one in made]
     assert "elements-next-page-token" not in rest.headers
 
@@ -520,12 +542,13 @@ def test_the_calling_instance_is_disabled_and_enabled_by_its_token(shared_memory
     assert "the instance's token is missing" in without_token.json["message"]
 
 
-def test_a_slash_at_the_end_of_a_path_changes_nothing(processes: Processes) -> None:
+def test_a_slash_at_the_end_of_a_path_changes_nothing(shared_memory: Server) -> None:
     """A client of the contract sends `POST /instances/`."""
-    server = processes.server().instance("memory")
+    server = shared_memory
     made = server.call("POST", "/instances/", json_body={"element": {"key": "memory"}})
     assert (made.status, made.json["name"]) == (200, "Memory"), made.body
-    for path in ("/instances/1/", "/hubs/general/objects/", "/bulk/jobs/", "/records/"):
+    instance = f"/instances/{server.instance_id}/"
+    for path in (instance, "/hubs/general/objects/", "/bulk/jobs/", "/records/"):
         assert server.call("GET", path).status == 200, path
     job_id = server.upload("records/", b"name\nAnn\n").json["id"]
     assert server.finished(job_id)["object_name"] == "records"
@@ -538,42 +561,41 @@ def test_an_instance_is_disabled_and_enabled(shared_server: Server) -> None:
     instance = Server(server.process, made["token"])
     assert server.call("DELETE", f"/instances/{made['id']}/enabled").json["disabled"] is True
     job_id = instance.upload("records", b"name\nAnn\n").json["id"]
-    deadline = time.monotonic() + 20
-    while "is disabled" not in instance.status(job_id).get("infoMessage", ""):
-        assert time.monotonic() < deadline, instance.status(job_id)
-        time.sleep(0.05)
+    says = "is disabled"
+    until(lambda: says in instance.status(job_id).get("infoMessage", ""), 120, "the job waits")
     assert server.call("PUT", f"/instances/{made['id']}/enabled").json["disabled"] is False
     assert instance.finished(job_id)["recordsCount"] == 1
 
 
 def test_a_configuration_is_looked_at_and_changed_entry_by_entry(
-    processes: Processes, receiver: Receiver
+    shared_server: Server, receiver: Receiver
 ) -> None:
     """Entries have a key and a number. A masked value sent back leaves the secret unchanged."""
-    server = processes.server().instance(
+    server = shared_server.instance(
         "memory", {"space": "one", "event.notification.signature.key": "hush"}
     )
-    shown = server.call("GET", "/instances/1/configuration").json
+    configuration = f"/instances/{server.instance_id}/configuration"
+    shown = server.call("GET", configuration).json
     entries = {one["key"]: one for one in shown}
     assert entries["space"]["propertyValue"] == "one"
     assert entries["event.notification.signature.key"]["propertyValue"] == "********"
     assert "propertyValue" not in entries["keep"]
-    path = f"/instances/1/configuration/{entries['space']['id']}"
+    path = f"{configuration}/{entries['space']['id']}"
     assert (
         server.call("PATCH", path, json_body={"propertyValue": "two"}).json["propertyValue"]
         == "two"
     )
-    assert server.call("GET", "/instances/1/configuration/space").json["propertyValue"] == "two"
+    assert server.call("GET", f"{configuration}/space").json["propertyValue"] == "two"
     body = {one["key"]: one["propertyValue"] for one in shown if "propertyValue" in one}
-    server.call("PATCH", "/instances/1/configuration", json_body=body)
+    server.call("PATCH", configuration, json_body=body)
     assert server.call("GET", path).json["propertyValue"] == "one"
     server.upload("records", b"name\nAnn\n", headers={"Elements-Async-Callback-Url": receiver.url})
     receiver.wait_for(1)
     assert "elements-webhook-signature" in receiver.received[0][0], "the key is still there"
     for method, path, status in (
-        ("GET", "/instances/1/configuration/circus", 404),
-        ("GET", "/instances/9/configuration", 404),
-        ("PATCH", "/instances/1/configuration/space", 400),
+        ("GET", f"{configuration}/circus", 404),
+        ("GET", f"/instances/{NOBODYS}/configuration", 404),
+        ("PATCH", f"{configuration}/space", 400),
     ):
         assert (
             server.call(method, path, json_body={} if method == "PATCH" else None).status == status
@@ -626,24 +648,25 @@ def test_a_secret_that_can_be_guessed_is_refused_and_not_shown(
     )
 
 
-def test_the_token_of_an_instance_is_replaced_while_its_jobs_stay(processes: Processes) -> None:
-    server = processes.server().instance("memory")
+def test_the_token_of_an_instance_is_replaced_while_its_jobs_stay(shared_memory: Server) -> None:
+    server, path = shared_memory, f"/instances/{shared_memory.instance_id}"
     job = server.done("records", b"name\nAnn\n")
-    made = server.call("POST", "/instances/1/token")
-    assert (made.status, made.json["id"]) == (200, 1)
+    made = server.call("POST", f"{path}/token")
+    assert (made.status, str(made.json["id"])) == (200, server.instance_id)
     assert server.call("GET", "/objects").status == 401
     renewed = Server(server.process, made.json["token"])
     assert renewed.call("GET", f"/bulk/{job['id']}").status == 200
-    assert renewed.call("GET", "/instances/1").json["token"] == "********"
+    assert renewed.call("GET", path).json["token"] == "********"
     assert made.json["token"] not in server.process.log()
-    missing = renewed.call("POST", "/instances/2/token")
-    assert (missing.status, missing.json["message"]) == (404, "there is no instance '2'")
+    missing = renewed.call("POST", f"/instances/{NOBODYS}/token")
+    says = f"there is no instance '{NOBODYS}'"
+    assert (missing.status, missing.json["message"]) == (404, says)
 
 
-def test_tokens_that_openbulk_does_not_use_are_not_kept(processes: Processes) -> None:
+def test_tokens_that_openbulk_does_not_use_are_not_kept(shared_server: Server) -> None:
     unused = {"oauth.user.token": "s3cret", "oauth.basic.header": "s3cret", "oauth.scope": "all"}
-    server = processes.server().instance("memory", unused)
-    configuration = server.call("GET", "/instances/1").json["configuration"]
+    server = shared_server.instance("memory", unused)
+    configuration = server.call("GET", f"/instances/{server.instance_id}").json["configuration"]
     assert set(configuration) == {"oauth.scope"}
 
 

@@ -1,13 +1,14 @@
 """Tables with which people had trouble, and dates as they write them, into real services."""
 
 import sqlite3
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.harness import Process, Processes, Server, request
+from support.harness import Process, Server, request
 
 CASES = Path(__file__).parents[1] / "cases"
 ZONE = {"timeZone": "Europe/Berlin"}
@@ -37,13 +38,13 @@ def require_no_failure(server: Server, status: Mapping[str, Any]) -> None:
 
 
 @pytest.fixture
-def sandbox(processes: Processes) -> Process:
-    return processes.sandbox("google")
+def sandbox(shared_google: Process) -> Process:
+    return shared_google
 
 
 @pytest.fixture
-def google(processes: Processes, sandbox: Process) -> Server:
-    return processes.server().google(sandbox)
+def google(shared_server: Server, sandbox: Process) -> Server:
+    return shared_server.google(sandbox)
 
 
 def test_the_cases_of_calendars_come_out_right(google: Server, sandbox: Process) -> None:
@@ -168,19 +169,18 @@ def test_a_single_record_is_read_as_a_file_is(google: Server) -> None:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "case.db"
+def database(sqlite_folder: Path) -> Path:
+    return sqlite_folder / f"{uuid.uuid4().hex}.db"
 
 
 @pytest.fixture
-def sqlite(processes: Processes, database: Path) -> Server:
+def sqlite(shared_server: Server, database: Path) -> Server:
     with sqlite3.connect(database) as connection:
         connection.execute(
             "CREATE TABLE member (id INTEGER PRIMARY KEY, born DATE, seen DATETIME, at TIME, "
             "note TEXT)"
         )
-    server = processes.server(OPENBULK_SQLITE_FOLDER=str(database.parent))
-    return server.instance("sqlite", {"db.file": database.name})
+    return shared_server.instance("sqlite", {"db.file": database.name})
 
 
 def rows_of(database: Path) -> Sequence[tuple[Any, ...]]:
@@ -235,13 +235,14 @@ def test_a_csv_can_clear_the_texts_of_an_event(google: Server, sandbox: Process)
     assert "colorId cannot be cleared by a file" in str(google.errors(status["id"]))
 
 
-def test_an_encoding_is_recognized_or_asked_for(processes: Processes) -> None:
+def test_an_encoding_is_recognized_or_asked_for(
+    shared_memory: Server, shared_eloqua: Process
+) -> None:
     """Windows-1252 is recognized. Windows-1251 is no guess: it has to be named."""
-    sandbox = processes.sandbox("eloqua")
-    eloqua = processes.server().eloqua(sandbox)
+    memory, eloqua = shared_memory, shared_memory.eloqua(shared_eloqua)
     contacts = (CASES / "records" / "cp1252-semicolon.csv").read_bytes()
     require_no_failure(eloqua, eloqua.done("contact", contacts))
-    found = request("GET", f"{sandbox.url}/sandbox/contacts").json
+    found = request("GET", f"{shared_eloqua.url}/sandbox/contacts").json
     assert "Zoë" in str(found)
     assert "Köln" in str(found)
     file = b"C_EmailAddress,City\nuwe@x.example,#N/A\n"
@@ -251,9 +252,8 @@ def test_an_encoding_is_recognized_or_asked_for(processes: Processes) -> None:
     )
     metadata = {"nullValue": "#N/A", "updateRule": "always"}
     require_no_failure(eloqua, eloqua.done("contact", file, metadata))
-    found = request("GET", f"{sandbox.url}/sandbox/contacts").json
+    found = request("GET", f"{shared_eloqua.url}/sandbox/contacts").json
     assert "Köln" not in str(found)
-    memory = eloqua.instance("memory", {"space": "case"})
     cyrillic = (CASES / "records" / "cyrillic-1251.csv").read_bytes()
     reply = memory.upload("records", cyrillic)
     assert (reply.status, "metaData.encoding" in reply.json["message"]) == (400, True)

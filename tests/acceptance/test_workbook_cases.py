@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.harness import Processes, Server, request
+from support.harness import Process, Server, request
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -20,8 +20,18 @@ def case(name: str) -> bytes:
 
 
 @pytest.fixture
-def memory(processes: Processes) -> Server:
-    return processes.server().instance("memory", {"space": "case"})
+def memory(shared_memory: Server) -> Server:
+    return shared_memory
+
+
+@pytest.fixture
+def google(shared_server: Server, shared_google: Process) -> Server:
+    return shared_server.google(shared_google)
+
+
+@pytest.fixture
+def eloqua(shared_server: Server, shared_eloqua: Process) -> Server:
+    return shared_server.eloqua(shared_eloqua)
 
 
 def records(server: Server) -> list[Mapping[str, Any]]:
@@ -30,12 +40,10 @@ def records(server: Server) -> list[Mapping[str, Any]]:
     return [{name: value for name, value in one.items() if name != "id"} for one in found]
 
 
-def events_of(processes: Processes, name: str) -> list[Mapping[str, Any]]:
+def events_of(google: Server, sandbox: Process, name: str) -> list[Mapping[str, Any]]:
     """The events of a case, none of whose rows is refused."""
-    sandbox = processes.sandbox("google")
-    server = processes.server().google(sandbox)
-    status = server.done("events", case(f"calendar/{name}"), {"timeZone": "Europe/Berlin"})
-    assert status["recordsFailedCount"] == 0, server.errors(status["id"])
+    status = google.done("events", case(f"calendar/{name}"), {"timeZone": "Europe/Berlin"})
+    assert status["recordsFailedCount"] == 0, google.errors(status["id"])
     events: list[Mapping[str, Any]] = request("GET", f"{sandbox.url}/sandbox/events").json
     return events
 
@@ -43,21 +51,23 @@ def events_of(processes: Processes, name: str) -> list[Mapping[str, Any]]:
 # --- workbooks ---
 
 
-def test_a_cell_at_midnight_has_a_time(processes: Processes) -> None:
+def test_a_cell_at_midnight_has_a_time(google: Server, shared_google: Process) -> None:
     """Its format says so, not its value."""
-    (event,) = events_of(processes, "midnight.xlsx")
+    (event,) = events_of(google, shared_google, "midnight.xlsx")
     assert event["end"]["dateTime"].startswith("2026-06-26T00:00:00")
     assert event["start"]["dateTime"].startswith("2026-06-25T22:00:00")
 
 
-def test_a_shift_that_ends_at_24_00_ends_at_the_end_of_its_day(processes: Processes) -> None:
-    (event,) = events_of(processes, "hour-24.xlsx")
+def test_a_shift_that_ends_at_24_00_ends_at_the_end_of_its_day(
+    google: Server, shared_google: Process
+) -> None:
+    (event,) = events_of(google, shared_google, "hour-24.xlsx")
     assert event["start"]["dateTime"].startswith("2026-06-25T22:00:00")
     assert event["end"]["dateTime"].startswith("2026-06-26T00:00:00")
 
 
-def test_the_header_is_below_a_title(processes: Processes) -> None:
-    (event,) = events_of(processes, "title-row.xlsx")
+def test_the_header_is_below_a_title(google: Server, shared_google: Process) -> None:
+    (event,) = events_of(google, shared_google, "title-row.xlsx")
     assert (event["summary"], event["start"]) == ("A", {"date": "2026-06-25"})
 
 
@@ -81,12 +91,12 @@ def test_a_cell_beyond_the_header_breaks_its_row_alone(memory: Server) -> None:
     assert "the row has 3 cells, the header has 2: cell C2 is 'VIP'" in error["status"]
 
 
-def test_a_code_keeps_the_zeros_that_its_format_shows(processes: Processes) -> None:
-    sandbox = processes.sandbox("eloqua")
-    server = processes.server().eloqua(sandbox)
-    status = server.done("contact", case("records/zip-number-format.xlsx"))
-    assert status["recordsFailedCount"] == 0, server.errors(status["id"])
-    (contact,) = request("GET", f"{sandbox.url}/sandbox/contacts").json
+def test_a_code_keeps_the_zeros_that_its_format_shows(
+    eloqua: Server, shared_eloqua: Process
+) -> None:
+    status = eloqua.done("contact", case("records/zip-number-format.xlsx"))
+    assert status["recordsFailedCount"] == 0, eloqua.errors(status["id"])
+    (contact,) = request("GET", f"{shared_eloqua.url}/sandbox/contacts").json
     assert "00742" in contact.values()
 
 
@@ -106,14 +116,14 @@ def test_an_object_around_the_list_is_refused_with_the_place_of_the_list(memory:
     assert (reply.status, "its list is in 'results'" in reply.json["message"]) == (400, True)
 
 
-def test_a_null_in_a_row_that_eloqua_refuses_does_not_hold_up_the_job(processes: Processes) -> None:
-    sandbox = processes.sandbox("eloqua")
-    server = processes.server().eloqua(sandbox)
-    status = server.done("contact", case("records/null-in-refused-row.json"))
+def test_a_null_in_a_row_that_eloqua_refuses_does_not_hold_up_the_job(
+    eloqua: Server, shared_eloqua: Process
+) -> None:
+    status = eloqua.done("contact", case("records/null-in-refused-row.json"))
     assert (status["status"], status["recordsFailedCount"]) == ("COMPLETE", 1)
-    (error,) = server.errors(status["id"])
+    (error,) = eloqua.errors(status["id"])
     assert "the e-mail address is not valid" in error["status"]
-    assert len(request("GET", f"{sandbox.url}/sandbox/contacts").json) == 1
+    assert len(request("GET", f"{shared_eloqua.url}/sandbox/contacts").json) == 1
 
 
 NUMBERS = (
@@ -177,12 +187,9 @@ def test_a_file_that_is_no_table_is_refused_at_once_as_what_it_is(
         assert (reply.status, kind in reply.json["message"]) == (400, True), reply.body
 
 
-def test_activities_of_a_crm_are_no_calendar_events(processes: Processes) -> None:
+def test_activities_of_a_crm_are_no_calendar_events(memory: Server, google: Server) -> None:
     """Where records may have any field, and where they go into a calendar."""
     file = case("records/crm-activities.csv")
-    server = processes.server()
-    memory = server.instance("memory", {"space": "case"})
     assert memory.done("records", file)["fileFormat"] == "csv"
     assert records(memory)[0]["Related To"] == "A-17"
-    sandbox = processes.sandbox("google")
-    assert server.google(sandbox).done("events", file)["fileFormat"] == "googlecsv"
+    assert google.done("events", file)["fileFormat"] == "googlecsv"

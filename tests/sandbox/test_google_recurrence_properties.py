@@ -1,11 +1,12 @@
 """The sandbox expands series as dateutil does, whatever their rules, zones and exceptions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from dateutil.rrule import rrulestr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,14 @@ DAYS = st.dates(date(2011, 1, 1), date(2012, 12, 31)) | st.sampled_from(
 TIMES = st.builds(time, st.sampled_from([0, 1, 2, 3, 10, 23]), st.sampled_from([0, 30]))
 LAST = datetime(2013, 7, 1)  # noqa: DTZ001 - a local time
 WEEKDAYS = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_search_until_the_year_9999() -> Iterator[None]:
+    """Else dateutil searches so far for a date of each February 30, and takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dateutil.rrule.datetime.MAXYEAR", LAST.year)
+        yield
 
 
 def lists(values: Sequence[Any]) -> st.SearchStrategy[str]:
@@ -140,7 +149,7 @@ def series(draw: st.DrawFn) -> tuple[dict[str, Any], str, list[int], int]:
     return event, zone, moments, last
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=100)
 @given(series(), st.integers(0, 20))
 def test_a_series_recurs_as_by_dateutil(
     found: tuple[dict[str, Any], str, list[int], int], position: int

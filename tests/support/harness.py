@@ -22,6 +22,8 @@ ORGANIZATION_SECRET = "organization+secret/of=tests"
 BASE_PATH = "/elements/api-v2"
 UNFINISHED = {"CREATED", "RUNNING", "CANCELLATION_PENDING"}
 START_SECONDS = 60.0
+FIRST_POLL_SECONDS = 0.02
+LAST_POLL_SECONDS = 0.25
 _STARTED = re.compile(r"listens on (?P<url>http://\S+)|openbulk works")
 
 
@@ -70,12 +72,22 @@ _opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({
 
 
 def until(look: Callable[[], Any], within: float, what: str) -> Any:
-    """Call `look` until it returns something true, and return that; fail after `within` seconds."""
-    deadline = time.monotonic() + within
+    """Call `look` until it returns something true, and return that; fail after `within` seconds.
+
+    Looks often at first, and ten times a second in the end.
+    """
+    deadline, pause = time.monotonic() + within, FIRST_POLL_SECONDS
     while not (found := look()):
         assert time.monotonic() < deadline, f"not within {within} s: {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.1, 0.1)
     return found
+
+
+def set_faults(sandbox: "Process", spec: str) -> None:
+    """Replace the faults of a sandbox."""
+    reply = request("POST", f"{sandbox.url}/sandbox/faults", json_body={"spec": spec})
+    assert reply.status == 200, reply.body
 
 
 def multipart(
@@ -233,6 +245,7 @@ class Server:
 
     process: Process
     element_token: str | None = None
+    instance_id: str | None = None
 
     @property
     def authorization(self) -> str:
@@ -254,11 +267,11 @@ class Server:
     def instance(
         self, element: str, configuration: Mapping[str, str] | None = None, **more: Any
     ) -> "Server":
-        """Make an instance. Returns this server with the instance's token."""
+        """Make an instance. Returns this server with the instance's token and id."""
         body = {"element": {"key": element}, "configuration": dict(configuration or {}), **more}
         reply = self.call("POST", "/instances", json_body=body)
         assert reply.status == 200, reply.body
-        return Server(self.process, reply.json["token"])
+        return Server(self.process, reply.json["token"], str(reply.json["id"]))
 
     def eloqua(self, sandbox: Process, **configuration: str) -> "Server":
         """An instance of the Eloqua sandbox."""
@@ -302,14 +315,19 @@ class Server:
         assert reply.status == 200, reply.body
         return reply.json
 
-    def finished(self, job_id: str, *, within: float = 120.0, every: float = 0.02) -> Any:
-        """Poll the status of a job `every` so many seconds. Returns it when the job is finished."""
-        deadline = time.monotonic() + within
+    def finished(self, job_id: str, *, within: float = 120.0, every: float | None = None) -> Any:
+        """Poll the status of a job; return it when the job is finished.
+
+        Polls `every` so many seconds; without it first often, then seldom: a poll costs the
+        server 2 ms.
+        """
+        deadline, pause = time.monotonic() + within, every or FIRST_POLL_SECONDS
         while (status := self.status(job_id))["status"] in UNFINISHED:
             assert time.monotonic() < deadline, (
                 f"not finished within {within} s: {status}\n{self.process.log()[-4000:]}"
             )
-            time.sleep(every)
+            time.sleep(pause)
+            pause = every or min(pause * 1.3, LAST_POLL_SECONDS)
         return status
 
     def done(

@@ -1,9 +1,8 @@
 """Collects the cells of a file that show how its dates are written."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import Any
 
 from openbulk.domain.date_order import DateSigns
@@ -46,7 +45,7 @@ class DateColumns:
     def __init__(self) -> None:
         self._columns: dict[str, _Column] = {}
         self._known: set[str] = set()
-        self._watched: list[str] = []
+        self._watched: dict[str, None] = {}
 
     def add(self, row: Row) -> None:
         """Note what a row shows."""
@@ -58,11 +57,14 @@ class DateColumns:
 
     def _add(self, values: Mapping[str, Any], row: int | None) -> None:
         if not self._known.issuperset(values) and len(self._known) < MAX_COLUMNS:
-            self._watched += [name for name in values if name not in self._known]
+            self._watched |= dict.fromkeys(name for name in values if name not in self._known)
             self._known |= values.keys()
-        if self._watched:
-            looks = [self._look(name, values.get(name), row) for name in self._watched]
-            self._watched = list(compress(self._watched, looks))
+        # Each record of a file may have names of its own: those of the others cost it nothing.
+        names: Iterable[str] = self._watched
+        if len(self._watched) > len(values):
+            names = [name for name in values if name in self._watched]
+        for name in [name for name in names if not self._look(name, values.get(name), row)]:
+            del self._watched[name]
 
     def _look(self, path: str, value: Any, row: int | None) -> bool:
         """Note what a cell shows; False if its column need not be looked at any more."""
