@@ -233,6 +233,7 @@ class Server:
 
     process: Process
     element_token: str | None = None
+    instance_id: str | None = None
 
     @property
     def authorization(self) -> str:
@@ -254,11 +255,11 @@ class Server:
     def instance(
         self, element: str, configuration: Mapping[str, str] | None = None, **more: Any
     ) -> "Server":
-        """Make an instance. Returns this server with the instance's token."""
+        """Make an instance. Returns this server with the instance's token and id."""
         body = {"element": {"key": element}, "configuration": dict(configuration or {}), **more}
         reply = self.call("POST", "/instances", json_body=body)
         assert reply.status == 200, reply.body
-        return Server(self.process, reply.json["token"])
+        return Server(self.process, reply.json["token"], str(reply.json["id"]))
 
     def eloqua(self, sandbox: Process, **configuration: str) -> "Server":
         """An instance of the Eloqua sandbox."""
