@@ -144,6 +144,14 @@ def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
     return {**own, **(more or {})}
 
 
+def _is_for_python(environment: Mapping[str, str]) -> bool:
+    """Whether a variable, other than in this process, changes how a Python starts."""
+    return any(
+        name.startswith("PYTHON") and os.environ.get(name) != value
+        for name, value in environment.items()
+    )
+
+
 @dataclass
 class Processes:
     """Starts programs, and ends those that still run."""
@@ -187,7 +195,7 @@ class Processes:
         self, arguments: Sequence[str], environment: Mapping[str, str], output: Path
     ) -> "subprocess.Popen[bytes] | Forked":
         output.touch()
-        if not (self.imports_anew or self.max_files):
+        if not (self.imports_anew or self.max_files or _is_for_python(environment)):
             return Forked(arguments, environment, output)
         command = [*self._limits(), sys.executable, "-m", "openbulk", *arguments]
         with output.open("wb") as file:
