@@ -94,7 +94,7 @@ def main() -> None:
         for name, send, requests, connections in WAYS:
             with (
                 tempfile.TemporaryDirectory(prefix="openbulk-bench-") as folder,
-                Processes(Path(folder)) as started,
+                Processes(Path(folder), imports_anew=True) as started,
             ):
                 sandbox = started.sandbox("google", "--latency-ms", str(latency))
                 taken = asyncio.run(seconds(sandbox.url, send, requests, connections))

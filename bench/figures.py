@@ -25,7 +25,7 @@ def processes() -> Iterator[Processes]:
     """The processes of one measurement; they end with it."""
     with (
         tempfile.TemporaryDirectory(prefix="openbulk-bench-") as folder,
-        Processes(Path(folder)) as started,
+        Processes(Path(folder), imports_anew=True) as started,
     ):
         yield started
 

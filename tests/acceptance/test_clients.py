@@ -5,11 +5,13 @@ Each test replays the requests of one published client, in its order and with it
 
 import json
 import time
+import uuid
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 
-from support.harness import Processes, Server, multipart, request
+from support.harness import BASE_PATH, Processes, Server, multipart, request
 
 STATUS_KEYS = {
     *(
@@ -36,14 +38,26 @@ STATUS_KEYS = {
 """What a Java client's class has fields for; it breaks on any other key."""
 
 
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for all clients here."""
+    with Processes(tmp_path_factory.mktemp("live")) as processes:
+        yield processes.server(OPENBULK_COMPATIBILITY="live")
+
+
 @pytest.fixture
-def server(processes: Processes) -> Server:
-    return processes.server(OPENBULK_COMPATIBILITY="live").instance("memory")
+def server(live: Server) -> Server:
+    """An instance for one client, in a space of its own."""
+    return live.instance("memory", {"space": uuid.uuid4().hex})
+
+
+POLL = 0.1
+"""Seconds between two looks at a job; most clients take half a second."""
 
 
 def polled(server: Server, path: str, every: float) -> dict[str, object]:
     """As clients do: at once, and then again and again."""
-    for _ in range(round(30 / every)):
+    for _ in range(round(60 / every)):
         status: dict[str, object] = server.call("GET", path).json
         if status["status"] == "COMPLETED":
             return status
@@ -61,12 +75,12 @@ def test_the_vendors_own_tests_of_uploads_and_downloads(server: Server) -> None:
             "POST", "/hubs/general/bulk/records", body=body, headers={"Content-Type": kind}
         )
         assert (made.status, made.json["status"], "message" in made.json) == (200, "CREATED", False)
-        status = polled(server, f"/hubs/general/bulk/{made.json['id']}/status", 0.5)
+        status = polled(server, f"/hubs/general/bulk/{made.json['id']}/status", POLL)
         assert (status["recordsCount"], status["recordsFailedCount"]) == (2, 0)
     query = quote("select * from records")
     path = f"/hubs/general/bulk/query?q={query}&where=&lastRunDate="
     job_id = server.call("POST", path, headers={"Content-Length": "0"}).json["id"]
-    polled(server, f"/hubs/general/bulk/{job_id}/status", 0.5)
+    polled(server, f"/hubs/general/bulk/{job_id}/status", POLL)
     native = quote('{"convertToNativeType":"false"}')
     for accept in ("text/csv", "application/json", "application/jsonl"):
         reply = server.call(
@@ -76,14 +90,13 @@ def test_the_vendors_own_tests_of_uploads_and_downloads(server: Server) -> None:
         assert reply.body.count(b"Ann") == 2
 
 
-def test_the_vendors_own_test_of_an_object_that_is_not_there(processes: Processes) -> None:
+def test_the_vendors_own_test_of_an_object_that_is_not_there(server: Server) -> None:
     """An error for each row, in two pages."""
-    server = processes.server(OPENBULK_COMPATIBILITY="live").instance("memory")
     body, kind = multipart(b"name\n" + b"x\n" * 37, {})
     job_id = server.call(
         "POST", "/hubs/crm/bulk/bad", body=body, headers={"Content-Type": kind}
     ).json["id"]
-    assert polled(server, f"/hubs/crm/bulk/{job_id}/status", 0.5)["recordsFailedCount"] == 37
+    assert polled(server, f"/hubs/crm/bulk/{job_id}/status", POLL)["recordsFailedCount"] == 37
     first = server.call("GET", f"/hubs/crm/bulk/{job_id}/errors?pageSize=30")
     assert (len(first.json), first.headers["elements-returned-count"]) == (30, "30")
     token = first.headers["elements-next-page-token"]
@@ -99,7 +112,7 @@ def test_the_vendors_own_test_of_an_object_that_is_not_there(processes: Processe
         job_id = server.call(
             "POST", f"/bulk/{name}", body=body, headers={"Content-Type": kind}
         ).json["id"]
-        assert polled(server, f"/bulk/{job_id}/status", 0.1)["recordsFailedCount"] == 1
+        assert polled(server, f"/bulk/{job_id}/status", POLL)["recordsFailedCount"] == 1
 
 
 def test_the_vendors_own_test_of_a_cancelled_job(server: Server) -> None:
@@ -123,14 +136,14 @@ def test_the_python_client(server: Server) -> None:
     plain = {"Content-Type": "text/plain;charset=UTF-8"}
     query = quote("select * from records limit 2")
     made = server.call("POST", f"/hubs/crm/bulk/query?q={query}&fileFormat=csv", headers=plain)
-    first = polled(server, f"/hubs/crm/bulk/{made.json['id']}/status", 0.5)
+    first = polled(server, f"/hubs/crm/bulk/{made.json['id']}/status", POLL)
     assert (first["recordsCount"], first["fileFormat"]) == (2, "csv")
     made = server.call(
         "POST",
         f"/hubs/crm/bulk/query?continueFromJobId={first['id']}&fileFormat=csv",
         headers=plain,
     )
-    second = polled(server, f"/hubs/crm/bulk/{made.json['id']}/status", 0.5)
+    second = polled(server, f"/hubs/crm/bulk/{made.json['id']}/status", POLL)
     assert second["recordsCount"] == 1
     csv = server.call(
         "GET", f"/hubs/crm/bulk/{second['id']}/records", headers={"Accept": "text/csv"}
@@ -166,7 +179,7 @@ def test_the_formulas(server: Server) -> None:
     server.done("records", b"name\nAnn\nBob\n")
     body = {"query": "select * from records", "headerData": {}}
     job_id = server.call("POST", "/bulk/query", json_body=body).json["id"]
-    polled(server, f"/bulk/{job_id}/status", 0.5)
+    polled(server, f"/bulk/{job_id}/status", POLL)
     records = server.call(
         "GET", f"/bulk/{job_id}/records", headers={"Accept": "application/json"}
     ).body
@@ -178,7 +191,7 @@ def test_the_formulas(server: Server) -> None:
         body=body_of_upload,
         headers={"Content-Type": kind},
     )
-    assert polled(server, f"/bulk/{made.json['id']}/status", 0.5)["recordsCount"] == 2
+    assert polled(server, f"/bulk/{made.json['id']}/status", POLL)["recordsCount"] == 2
 
 
 def test_the_generated_clients(server: Server) -> None:
@@ -196,7 +209,7 @@ def test_the_generated_clients(server: Server) -> None:
         "query": {},
     }
     job_id = server.call("POST", "/bulk/download", json_body=body).json["id"]
-    status = polled(server, f"/bulk/{job_id}/status", 0.5)
+    status = polled(server, f"/bulk/{job_id}/status", POLL)
     assert (status["recordCount"], status["jobDirection"], status["fileFormat"]) == (
         1,
         "DOWNLOAD",
@@ -213,18 +226,21 @@ def test_the_generated_clients(server: Server) -> None:
 
 def test_a_page_in_a_browser(server: Server) -> None:
     """A page of another origin sends a preflight, and can read the headers that it needs."""
-    url = f"{server.process.url}/elements/api-v2/hubs/crm/bulk/1/errors"
+    job_id = server.done("records", b"fail\nno\n")["id"]
+    path = f"/hubs/crm/bulk/{job_id}/errors"
     origin = {"Origin": "https://loader.example.com"}
     asked = {
         **origin,
         "Access-Control-Request-Method": "GET",
         "Access-Control-Request-Headers": "authorization",
     }
+    url = f"{server.process.url}{BASE_PATH}{path}"
     assert request("OPTIONS", url, headers=asked).status == 200
     listed = Server(server.process).call("GET", "/instances/", headers=origin)
-    assert [one["token"] for one in listed.json] == [server.element_token]
-    server.done("records", b"fail\nno\n")
-    reply = server.call("GET", "/hubs/crm/bulk/1/errors", headers=origin)
+    assert [one["token"] for one in listed.json if str(one["id"]) == server.instance_id] == [
+        server.element_token
+    ]
+    reply = server.call("GET", path, headers=origin)
     assert "elements-next-page-token" in reply.headers["access-control-expose-headers"].lower()
     assert {"rowNum", "status", "error"} <= set(reply.json[0])
 
@@ -256,16 +272,17 @@ def test_the_vendors_own_test_of_workflows(server: Server) -> None:
     ).json["id"]
     assert job_id
     loaded(server, f"jobId={job_id}")
+    assert server.call("DELETE", f"/jobs/{job_id}").status == 200
 
 
 def loaded(server: Server, query: str, group: str | None = None) -> dict[str, object]:
     """The newest transfer once it is done."""
-    for _ in range(60):
+    for _ in range(round(60 / POLL)):
         found: list[dict[str, object]] = server.call("GET", f"/bulkloader?{query}").json
-        if found and found[0]["status"] == "COMPLETED":
-            assert group in (None, found[0]["groupName"])
+        is_done = bool(found) and found[0]["status"] == "COMPLETED"
+        if is_done and group in (None, found[0]["groupName"]):
             return found[0]
-        time.sleep(0.5)
+        time.sleep(POLL)
     raise AssertionError(found)
 
 
@@ -282,8 +299,8 @@ def test_the_bulk_loader(server: Server) -> None:
         {"query": "select * from records", "elementKey": "memory", "targetConfiguration": target}
     ]
     server.done("records", b"name\nAnn\n")
-    server.call("POST", "/hubs/general/bulk/workflows", json_body=workflow)
-    transfer = loaded(platform, "page=1&pageSize=100")
+    made = server.call("POST", "/hubs/general/bulk/workflows", json_body=workflow).json
+    transfer = loaded(platform, "page=1&pageSize=100", group=made["id"])
     assert (transfer["sourceRecordCount"], transfer["targetErrorCount"]) == (1, 0)
     assert server.call("GET", f"/hubs/general/bulk/{transfer['targetJobId']}/errors").json == []
     for cron in ("0 0 0/1 1/1 * ? *", "0 0 12 1/1 * ? *", "0 0 12 ? * MON *", "0 0 12 15 1/1 ? *"):

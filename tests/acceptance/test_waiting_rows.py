@@ -1,21 +1,25 @@
 """Rows that come before the rows that they refer to wait for them, however far on those are."""
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.harness import Processes, Server
+from openbulk.connectors.sql.schema import RELATED_RECORDS_PER_BATCH
+from openbulk.engine.slices.record_reader import MAX_UNRECORDED
+from support.harness import Processes, Server, until
 from support.postgres import Postgres
 
 STAFF = "CREATE TABLE staff (id int PRIMARY KEY, boss int {}, name text)"
 REFERS = "REFERENCES staff"
 DEFERRED = "REFERENCES staff DEFERRABLE INITIALLY DEFERRED"
+FAR = max(RELATED_RECORDS_PER_BATCH, MAX_UNRECORDED) + 500
+"""A number of rows that no batch has: a batch puts its own rows in order."""
 
 
 @dataclass
@@ -99,11 +103,11 @@ def test_children_come_thousands_of_rows_before_their_parents(
 ) -> None:
     """One of them in vain: it is refused alone, with what it lacks."""
     staff = databases.staff(STAFF.format(refers))
-    rows = [*children_first(11_000), "50000,99999,lost"]
+    rows = [*children_first(FAR), "50000,99999,lost"]
     failures = staff.failures(staff.upload(file_of(*rows), action))
-    assert list(failures) == [22_001]
-    assert "boss is '99999', and staff has no row with id = '99999'" in failures[22_001]
-    assert staff.run("SELECT count(*), count(boss) FROM staff") == [(22_000, 11_000)]
+    assert list(failures) == [2 * FAR + 1]
+    assert "boss is '99999', and staff has no row with id = '99999'" in failures[2 * FAR + 1]
+    assert staff.run("SELECT count(*), count(boss) FROM staff") == [(2 * FAR, FAR)]
 
 
 def test_rows_are_updated_to_refer_to_rows_that_come_later(databases: Databases) -> None:
@@ -147,14 +151,15 @@ def test_a_row_that_waits_does_not_undo_a_later_row_of_its_key(databases: Databa
 def test_parents_are_deleted_thousands_of_rows_before_their_children(
     databases: Databases,
 ) -> None:
-    numbers = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 11000)"
+    count = FAR + 200
+    numbers = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < {})"
     staff = databases.staff(
         STAFF.format(REFERS),
         "CREATE INDEX bosses ON staff(boss)",
-        f"INSERT INTO staff {numbers} SELECT id, CASE WHEN id > 10500 THEN id - 10500 END, 'x' "
-        "FROM n",
+        f"INSERT INTO staff {numbers.format(count)} "
+        f"SELECT id, CASE WHEN id > {FAR} THEN id - {FAR} END, 'x' FROM n",
     )
-    parents_first = "\n".join(["id", *(str(n) for n in range(1, 11_001))]).encode()
+    parents_first = "\n".join(["id", *(str(n) for n in range(1, count + 1))]).encode()
     assert staff.failures(staff.upload(parents_first, "delete")) == {}
     assert staff.run("SELECT count(*) FROM staff") == [(0,)]
 
@@ -162,16 +167,20 @@ def test_parents_are_deleted_thousands_of_rows_before_their_children(
 def test_rows_wait_over_kills(databases: Databases) -> None:
     """None is lost, and none undoes a later one."""
     staff = databases.staff(STAFF.format(REFERS))
-    rows = [*children_first(10_500), *(f"{n},,late" for n in range(1, 101))]
+    rows = [*children_first(FAR), *(f"{n},,late" for n in range(1, 101))]
     job_id = staff.upload(file_of(*rows), "upsert")
-    for enough in (1, 10_600, 15_000):
-        while staff.run("SELECT count(*) FROM staff")[0][0] < enough:
-            time.sleep(0.05)
+    for enough in (1, FAR + 100, FAR + 2_500):
+        until(partial(has_rows, staff, enough), 90, f"the table has {enough} rows")
         staff.server.process.kill()
         staff.server = Server(databases.server().process, staff.server.element_token)
     # After a kill, rows that waited are sent first: those come in time for their later rows.
     failures = staff.failures(job_id)
     assert failures.keys() <= set(range(1, 101))
-    expected = [(21_000, 10_500 - len(failures))]
+    expected = [(2 * FAR, FAR - len(failures))]
     assert staff.run("SELECT count(*), count(boss) FROM staff") == expected
     assert staff.run("SELECT count(*) FROM staff WHERE name = 'late'") == [(100,)]
+
+
+def has_rows(staff: Staff, count: int) -> bool:
+    """Whether the table has so many rows by now."""
+    return bool(staff.run("SELECT count(*) FROM staff")[0][0] >= count)

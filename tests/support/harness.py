@@ -11,11 +11,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from support.programs import Forked
 
 USER_SECRET = "user+secret/of=tests"
 ORGANIZATION_SECRET = "organization+secret/of=tests"
@@ -113,7 +115,7 @@ def multipart(
 class Process:
     """A program under test."""
 
-    popen: subprocess.Popen[bytes]
+    popen: "subprocess.Popen[bytes] | Forked"
     output: Path
     url: str
 
@@ -154,6 +156,14 @@ def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
     return {**own, **(more or {})}
 
 
+def _is_for_python(environment: Mapping[str, str]) -> bool:
+    """Whether a variable, other than in this process, changes how a Python starts."""
+    return any(
+        name.startswith("PYTHON") and os.environ.get(name) != value
+        for name, value in environment.items()
+    )
+
+
 @dataclass
 class Processes:
     """Starts programs, and ends those that still run."""
@@ -162,6 +172,9 @@ class Processes:
     started: list[Process] = field(default_factory=list)
     max_files: tuple[int, int] | None = None
     """The soft and the hard limit of open files of each program; None for those of this process."""
+    imports_anew: bool = False
+    """Whether each program is a new interpreter, as from a shell, and not a fork of one that has
+    imported openbulk already."""
 
     def __enter__(self) -> Self:
         return self
@@ -179,13 +192,7 @@ class Processes:
     def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
         """Start a program, and wait until it prints where it listens or that it works."""
         output = self.folder / f"{len(self.started)}-{arguments[0]}.log"
-        with output.open("wb") as file:
-            popen = subprocess.Popen(
-                [*self._limits(), sys.executable, "-m", "openbulk", *arguments],
-                stdout=file,
-                stderr=file,
-                env=_environment(env),
-            )
+        popen = self._start(arguments, _environment(env), output)
         process = Process(popen, output, "")
         self.started.append(process)
         deadline = time.monotonic() + START_SECONDS
@@ -195,6 +202,16 @@ class Processes:
             time.sleep(0.02)
         process.url = match["url"] or ""
         return process
+
+    def _start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], output: Path
+    ) -> "subprocess.Popen[bytes] | Forked":
+        output.touch()
+        if not (self.imports_anew or self.max_files or _is_for_python(environment)):
+            return Forked(arguments, environment, output)
+        command = [*self._limits(), sys.executable, "-m", "openbulk", *arguments]
+        with output.open("wb") as file:
+            return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
 
     def _limits(self) -> list[str]:
         """The beginning of a command that sets the limits of files."""

@@ -1,0 +1,75 @@
+"""openbulk's programs, forked from a process that has imported them already.
+
+Each program is a process with arguments and environment, as from a shell. Its imports cost more
+than a second of a processor: the fork server spends them once, instead of at each of a thousand
+starts.
+"""
+
+import faulthandler
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import wait
+from pathlib import Path
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["openbulk.cli", "openbulk.cli.server", "support.programs"])
+# Starting a process looks after all others, too: an exit code is read once.
+_one_at_a_time = threading.Lock()
+
+
+class Forked:
+    """A process that runs a command of openbulk, with the methods of `subprocess.Popen`."""
+
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], output: Path
+    ) -> None:
+        """Start it. It has this environment and no other, and writes to a file."""
+        self._process = _forks.Process(
+            target=_run, args=(list(arguments), dict(environment), output), daemon=True
+        )
+        with _one_at_a_time:
+            self._process.start()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """The exit code: None while it runs; negative where a signal ended it."""
+        with _one_at_a_time:
+            return self._process.exitcode
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end. Returns its exit code, or raises TimeoutExpired."""
+        wait([self._process.sentinel], timeout)
+        if (code := self.poll()) is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout)
+        return code
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def _run(arguments: list[str], environment: Mapping[str, str], output: Path) -> None:
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+    faulthandler.register(signal.SIGUSR1)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    sys.argv = ["openbulk", *arguments]
+    from openbulk.cli import main  # noqa: PLC0415 - the fork server has imported it
+
+    main()
