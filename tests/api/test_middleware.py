@@ -1,10 +1,12 @@
 """What surrounds every request."""
 
 import json
+from collections.abc import AsyncIterator
 
+from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from openbulk.api.http.middleware import RequestIds, UnhandledErrors
+from openbulk.api.http.middleware import HeadAsGet, RequestIds, UnhandledErrors
 
 SECRET = "postgresql://openbulk:a-password@db.example.com"
 
@@ -31,3 +33,29 @@ async def test_an_answer_to_an_unexpected_error_shows_nothing_of_it() -> None:
         "requestId": headers["elements-request-id"],
     }
     assert SECRET not in repr(sent)
+
+
+async def test_nobody_makes_the_rest_of_an_answer_of_which_the_head_is_wanted() -> None:
+    made = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal made
+        while True:
+            made += 1
+            yield b"a piece"
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = StreamingResponse(pieces(), headers={"content-type": "text/csv"})
+    scope = {"type": "http", "method": "HEAD", "asgi": {"spec_version": "2.4"}}
+    await HeadAsGet(app)(scope, receive, send)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert (sent[0]["status"], (b"content-type", b"text/csv") in sent[0]["headers"]) == (200, True)
+    assert sent[1] == {"type": "http.response.body", "body": b"", "more_body": False}
+    assert made == 1

@@ -13,6 +13,7 @@ from openbulk.api.http.error_responses import present_errors
 from openbulk.api.http.middleware import (
     INSTANCE_ID,
     BoundedHeads,
+    HeadAsGet,
     HeadersForBrowsers,
     HeldUntilAnswered,
     RequestIds,
@@ -85,6 +86,7 @@ def make_api(services: Services) -> FastAPI:
     GET     /{object}                       /{object}/{id}              POST makes, DELETE deletes
     PATCH   /{object}/{id}                  PATCH and PUT are one
     GET     /healthz  /readyz  /metrics     /docs  /openapi.json
+    HEAD    wherever GET is
     """
     api = FastAPI(
         title="openbulk",
@@ -126,6 +128,7 @@ def make_api(services: Services) -> FastAPI:
     )
     # The middleware that is added last is outermost. So the answer to an unhandled error also gets
     # a request id, and pages of other origins may read it.
+    api.add_middleware(HeadAsGet)
     api.add_middleware(UnhandledErrors)
     # Pages of any origin may call. A request is allowed by the secrets that it carries, never by a
     # cookie.

@@ -19,8 +19,9 @@ _PARAMETERS = {"job_id": r"\d+", "object": ".+", "path": ".+"}
 
 
 def allow_header(methods: Collection[str]) -> dict[str, str]:
-    """The header `Allow` for these methods."""
-    return {"Allow": ", ".join(sorted(methods))}
+    """The header `Allow` for these methods, and for HEAD beside GET."""
+    implied = {"HEAD"} if "GET" in methods else set()
+    return {"Allow": ", ".join(sorted(implied.union(methods)))}
 
 
 def methods_of_abilities(can: Collection[str]) -> Collection[str]:

@@ -17,7 +17,7 @@ The calling instance is the one whose token is in the Authorization header. Path
 and without the prefix `/hubs/{hub}`, which has no other meaning.
 
 Success is always 200. Lists are bare arrays, and the header `elements-next-page-token` has the
-token of the next page.
+token of the next page. HEAD is possible wherever GET is.
 """
 _IN_A_HUB = "Paths with a hub prefix"
 _TAGS = {
@@ -122,7 +122,7 @@ _PROBLEM_EXAMPLES = {
         "Request had insufficient authentication scopes.",
     ),
     404: ("there is no bulk job '7'",),
-    405: ("/elements/api-v2/bulk/jobs does not take TRACE; it takes GET",),
+    405: ("/elements/api-v2/bulk/jobs does not take TRACE; it takes GET, HEAD",),
     409: ("job 7 is RUNNING; fetch its records once it is finished",),
     413: ("the body is larger than 1048576 bytes",),
     429: ("too many wrong secrets came from your address; wait, and send the right one",),
