@@ -112,7 +112,7 @@ class Bench:
             begun = Unlucky(self.ledger._engine, begun.job, begun.fence, luck=self.luck)
         draining = draining or asyncio.Event()
         deadline = SliceDeadline(begun, draining, lambda: datetime.now(UTC))
-        async with SliceMemory().share() as memory:
+        async with SliceMemory().share("things") as memory:
             ending = await UploadSlice(
                 begun, connector=connector, files=self.files, deadline=deadline, memory=memory
             ).run()
@@ -619,7 +619,7 @@ async def test_a_file_that_cannot_be_read_as_a_whole_says_why(tmp_path: Path) ->
 async def test_calls_that_share_a_key_wait_for_those_before_them() -> None:
     """Others go on; and a call that is cancelled while it waits leaves no trace."""
     limiter = ConcurrencyLimiter(
-        replace(KEYED, concurrency=3), MemoryShare(ByteBudget(1_000), Seats(1))
+        replace(KEYED, concurrency=3), MemoryShare(ByteBudget(1_000), Seats(1, 0, 0.0), "things")
     )
     first, second, other = (asyncio.create_task(asyncio.sleep(wait)) for wait in (0.05, 9, 0))
     for call, keys in ((first, {"a"}), (second, {"a"}), (other, {"b"})):
