@@ -125,7 +125,7 @@ def stops_after_a_while() -> MustStop:
     looks = count()
 
     async def must_stop() -> bool:
-        return next(looks) == 2
+        return next(looks) == 1
 
     return must_stop
 
