@@ -92,6 +92,7 @@ def make_api(services: Services) -> FastAPI:
         title="openbulk",
         version=version("openbulk"),
         summary="Bulk loads into cloud services",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(refuse_misspelt_parameters)],
@@ -146,7 +147,15 @@ def make_api(services: Services) -> FastAPI:
     api.add_middleware(RequestIds)
     present_errors(api)
     describe(api)
+    _prepare_routes(api)
     return api
+
+
+def _prepare_routes(api: FastAPI) -> None:
+    """Have FastAPI build its routes now. Otherwise the first request does, and all others wait."""
+    nowhere: Scope = {"type": "http", "method": "GET", "path": "", "headers": [], "root_path": ""}
+    for route in api.routes:
+        route.matches(dict(nowhere))
 
 
 class _CorsOfApi(CORSMiddleware):

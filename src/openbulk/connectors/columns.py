@@ -11,6 +11,7 @@ set. Decision 29 says why, and what becomes of a name that fits nothing.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -168,14 +169,15 @@ class Columns:
 
     def _route(self, sent: SentFields, names: tuple[str, ...]) -> Route | None:
         """Where the values of these columns go. Raises FieldError."""
-        if names not in self._routes:
-            if len(self._routes) == MAX_RESOLUTIONS:
-                self._routes.clear()
-            columns = [(name, self._root.column(name)) for name in names]
-            self._routes[names] = sent.route(
-                [ResolvedColumn(name, one.path, one.level.has_names) for name, one in columns]
-            )
-        return self._routes[names]
+        with suppress(KeyError):  # asked once: another thread may forget it meanwhile
+            return self._routes[names]
+        if len(self._routes) >= MAX_RESOLUTIONS:
+            self._routes.clear()
+        columns = [(name, self._root.column(name)) for name in names]
+        route = self._routes[names] = sent.route(
+            [ResolvedColumn(name, one.path, one.level.has_names) for name, one in columns]
+        )
+        return route
 
     def path_of(self, name: str) -> Path | None:
         """The path of the field that a column means; None if it means none, or several."""
@@ -349,7 +351,7 @@ class _Level:
             left_out,
             is_flat=all(len(one.path) == 1 and not one.level.has_names for one in kept.values()),
         )
-        if len(self._resolutions) == MAX_RESOLUTIONS:
+        if len(self._resolutions) >= MAX_RESOLUTIONS:
             self._resolutions.clear()
         self._resolutions[names] = resolution
         return resolution
@@ -369,7 +371,7 @@ class _Level:
         column = self._columns.get(name)
         if column is None:
             column = self._resolve(name)
-            if len(self._columns) == MAX_REMEMBERED:
+            if len(self._columns) >= MAX_REMEMBERED:
                 self._columns.clear()
                 self._plain.clear()
             self._columns[name] = column

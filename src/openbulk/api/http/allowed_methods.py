@@ -6,6 +6,8 @@ from functools import cache
 
 from fastapi import FastAPI
 
+from openbulk.api.http.openapi import document_of
+
 _METHODS: Mapping[str, Sequence[str]] = {
     "read": ("GET",),
     "create": ("POST",),
@@ -29,13 +31,13 @@ def methods_of_abilities(can: Collection[str]) -> Collection[str]:
     return [method for ability in can for method in _METHODS[ability]]
 
 
-def methods_of_path(api: FastAPI, path: str) -> Collection[str]:
+async def methods_of_path(api: FastAPI, path: str) -> Collection[str]:
     """The methods that the OpenAPI document has for a path; none if it does not have the path.
 
     If several templates match, the most specific one counts. The router cannot answer this: its
     first matching route refuses the request, and knows only its own method.
     """
-    templates = api.openapi()["paths"]
+    templates = (await document_of(api))["paths"]
     matching = [template for template in templates if _pattern(template).fullmatch(path)]
     if not matching:
         return ()

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 
+from openbulk.threads import Threads
+
 DESCRIPTION = """
 Start here: press Authorize, enter `User <secret>, Organization <secret>`, create an instance, then
 add `, Element <token>`.
@@ -92,6 +94,7 @@ _PROBLEMS: dict[int, dict[str, Any]] = {
     502: {"description": "The service did not carry out the request. The message says why."},
     507: {"description": "The disk of the server is full. Nothing was done; try again later."},
 }
+_THREADS = Threads("document", 1)
 OF_THE_SERVICE = (401, 403, 502, 507)
 """Problems of an operation that calls the service. 507: the ledger counts the calls."""
 
@@ -150,6 +153,11 @@ def describe(api: FastAPI) -> None:
         return api.openapi_schema
 
     api.openapi = openapi  # type: ignore[method-assign]
+
+
+async def document_of(api: FastAPI) -> dict[str, Any]:
+    """The document of an app. It is made once, in a thread: that takes a second."""
+    return await _THREADS.run(api.openapi)
 
 
 def _document(api: FastAPI) -> dict[str, Any]:
