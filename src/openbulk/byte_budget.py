@@ -1,78 +1,103 @@
-"""Bytes that may be held at the same time."""
+"""Bytes that may be held at the same time, or places."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter, deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+from itertools import count
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """A place in the queue."""
+
+    number: int
+    size: int
+    served: asyncio.Future[None]
 
 
 class ByteBudget:
-    """Whoever holds bytes takes them first, and gives them back; who comes first is served first.
+    """Whoever holds bytes takes them first, and gives them back.
 
-    More than the whole budget is taken alone.
+    Nobody waits for an owner who takes all: each owner holds at most its share, and the next bytes
+    go to the owner who holds least. Of one owner, and of equal ones, who comes first is served
+    first. More than the share is taken once the owner holds nothing else, and more than the whole
+    budget is taken alone.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, of_one: int | None = None) -> None:
+        """`of_one` is the share of an owner: the whole budget by default."""
         self._size = size
+        self._of_one = size if of_one is None else of_one
         self._free = size
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._held: Counter[Hashable] = Counter()
+        self._waiting: dict[Hashable, deque[_Place]] = {}
+        self._numbers = count()
 
-    async def take(self, size: int) -> None:
-        """Wait until so many bytes are free, and take them."""
-        size = min(size, self._size)
-        if not self._waiting and size <= self._free:
-            self._free -= size
-            return
-        place = (size, asyncio.get_running_loop().create_future())
-        self._waiting.append(place)
+    async def take(self, size: int, owner: Hashable = None) -> None:
+        """Wait until so many bytes are free for an owner, and take them."""
+        served = asyncio.get_running_loop().create_future()
+        place = _Place(next(self._numbers), min(size, self._size), served)
+        self._waiting.setdefault(owner, deque()).append(place)
+        self._serve()
         try:
-            await place[1]
+            await served
         except asyncio.CancelledError:
             # The bytes may have been given in the moment in which the task was cancelled.
-            if place in self._waiting:
-                self._waiting.remove(place)
-            elif not place[1].cancelled():
-                self._free += size
+            if place in self._waiting.get(owner, ()):
+                self._leave(owner, place)
+            elif not served.cancelled():
+                self._note_held(-place.size, owner)
             self._serve()
             raise
 
-    def take_at_once(self, size: int) -> None:
+    def take_at_once(self, size: int, owner: Hashable = None) -> None:
         """Take bytes even if they are not free: the others wait longer."""
-        self._free -= min(size, self._size)
+        self._note_held(min(size, self._size), owner)
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, size: int, owner: Hashable = None) -> None:
         """Give back what was taken."""
-        self._free += min(size, self._size)
+        self._note_held(-min(size, self._size), owner)
         self._serve()
 
-    @asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator["HeldBytes"]:
-        """Take bytes for the block; it may give back some of them before its end."""
-        await self.take(size)
-        bytes_of_block = HeldBytes(self, min(size, self._size))
-        try:
-            yield bytes_of_block
-        finally:
-            bytes_of_block.shrink(0)
+    def keeps_waiting(self, owner: Hashable, size: int) -> bool:
+        """Whether an owner waits for so many bytes because of what it holds itself."""
+        held = self._held[owner]
+        return held > 0 and held + min(size, self._size) > self._of_one
+
+    def _note_held(self, size: int, owner: Hashable) -> None:
+        self._free -= size
+        self._held[owner] += size
+        if not self._held[owner]:
+            del self._held[owner]
+
+    def _leave(self, owner: Hashable, place: _Place) -> None:
+        self._waiting[owner].remove(place)
+        if not self._waiting[owner]:
+            del self._waiting[owner]
 
     def _serve(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self._free:
-            size, served = self._waiting.popleft()
+        while (owner := self._next_owner()) is not _NOBODY:
+            place = self._waiting[owner][0]
             # A task that was cancelled, and has not run since, waits no more.
-            if not served.cancelled():
-                self._free -= size
-                served.set_result(None)
+            if not place.served.cancelled():
+                if place.size > self._free:
+                    return
+                self._note_held(place.size, owner)
+                place.served.set_result(None)
+            self._leave(owner, place)
+
+    def _next_owner(self) -> Hashable:
+        """The owner whose turn is next, even if there are too few bytes as yet."""
+        owners = (
+            owner
+            for owner, places in self._waiting.items()
+            if not self.keeps_waiting(owner, places[0].size)
+        )
+        return min(owners, key=self._turn, default=_NOBODY)
+
+    def _turn(self, owner: Hashable) -> tuple[int, int]:
+        return self._held[owner], self._waiting[owner][0].number
 
 
-class HeldBytes:
-    """The bytes that a block holds."""
-
-    def __init__(self, budget: ByteBudget, size: int) -> None:
-        self._budget = budget
-        self._size = size
-
-    def shrink(self, size: int) -> None:
-        """Keep so many bytes, and give back the others."""
-        size = min(size, self._size)
-        self._budget.give_back(self._size - size)
-        self._size = size
+_NOBODY = object()

@@ -4,12 +4,16 @@ import base64
 import hashlib
 import hmac
 import json
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook
 
 from support.harness import Processes, Server
+from support.ledger_rows import copy_first_row
 from support.receiver import Receiver
 
 KEY = "a key of the caller's own choice"
@@ -52,6 +56,31 @@ def test_a_callback_that_fails_is_sent_again_after_a_crash(
     first, second = receiver.received
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
+
+
+def test_callbacks_to_a_receiver_that_does_not_answer_hold_up_none_to_another(
+    processes: Processes, receiver: Receiver
+) -> None:
+    """Each attempt waits for 20 s. The one to the other receiver is the last in the queue."""
+    with Receiver() as dead:
+        server = processes.server().instance("memory")
+        for one in (dead, receiver):
+            one.status = 503
+            headers = {"Elements-Async-Callback-Url": one.url}
+            server.upload("records", b"name\nAnn\n", headers=headers)
+            one.wait_for(1)
+        server.process.stop()
+        dead.seconds_before_answer = 30.0
+        with closing(sqlite3.connect(processes.folder / "data" / "ledger.db")) as ledger, ledger:
+            copy_first_row(ledger, "jobs", 40, id="n + 10", file="'job' || n")
+            copy_first_row(ledger, "deliveries", 40, id="n + 10", job_id="n + 10")
+            ledger.execute("UPDATE deliveries SET id = 100 WHERE id = 2")
+            soon = int((time.time() + 4) * 1_000)
+            ledger.execute("UPDATE deliveries SET attempts = 1, due_at = ?", (soon,))
+        processes.server()
+        receiver.wait_for(2, within=30)
+        dead.wait_for(1 + 8, within=30)
+        assert len(dead.received) <= 1 + 2 * 8  # some may begin without the queue
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.harness import Processes, Server
+from support.ledger_rows import copy_first_row
 from support.receiver import Receiver
 
 DEEP = "[" * 260 + "]" * 260
@@ -258,15 +259,3 @@ def test_an_organization_has_a_limited_number_of_callbacks_that_nobody_takes(
     download = {"objectName": "records", "notificationUrl": receiver.url}
     assert server.call("POST", "/bulk/download", json_body=download).status == 429
     assert server.upload("records", b"name\nAnn\n").status == 200
-
-
-def copy_first_row(ledger: sqlite3.Connection, table: str, times: int, **changed: str) -> None:
-    """Copy the first row, with SQL for the columns that change; `n` counts from 1."""
-    names = [row[1] for row in ledger.execute(f"PRAGMA table_info({table})")]
-    values = ", ".join(changed.get(name, name) for name in names)
-    ledger.execute(
-        f"WITH RECURSIVE counted(n) AS "
-        f"(SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {times}) "
-        f"INSERT INTO {table} SELECT {values} "
-        f"FROM counted, (SELECT * FROM {table} LIMIT 1)"
-    )

@@ -143,11 +143,11 @@ def test_a_path_that_does_not_exist_is_404_and_a_method_that_it_lacks_405(
     for method, path, status, allow in (
         ("GET", "/circus", 404, None),
         ("GET", "/records/circus", 404, None),
-        ("POST", f"/records/{made['id']}", 405, "DELETE, GET, PATCH, PUT"),
-        ("PATCH", "/records", 405, "GET, POST"),
-        ("DELETE", "/log/1", 405, "GET"),
-        ("PATCH", "/bulk/jobs", 405, "GET"),
-        ("DELETE", "/hubs/general/objects", 405, "GET"),
+        ("POST", f"/records/{made['id']}", 405, "DELETE, GET, HEAD, PATCH, PUT"),
+        ("PATCH", "/records", 405, "GET, HEAD, POST"),
+        ("DELETE", "/log/1", 405, "GET, HEAD"),
+        ("PATCH", "/bulk/jobs", 405, "GET, HEAD"),
+        ("DELETE", "/hubs/general/objects", 405, "GET, HEAD"),
     ):
         reply = memory.call(method, path, json_body={"name": "Bob"} if method != "GET" else None)
         assert (reply.status, bool(reply.json["message"])) == (status, True), (
@@ -158,6 +158,34 @@ def test_a_path_that_does_not_exist_is_404_and_a_method_that_it_lacks_405(
         assert reply.headers.get("allow") == allow, (method, path)
     assert memory.call("POST", "/records", body=b"[1]").status == 400
     assert request("GET", f"{memory.process.url}/elements/api-v2/records").status == 401
+
+
+def test_head_is_answered_wherever_get_is(shared_memory: Server) -> None:
+    """With the same status and headers, and without a body. Load balancers ask like this."""
+    memory = shared_memory
+    assert memory.done("records", b"name\nAnn\n")["status"] == "COMPLETE"
+    job = memory.call("POST", "/bulk/query?q=select%20*%20from%20records").json["id"]
+    memory.finished(job)
+    base = f"{memory.process.url}/elements/api-v2"
+    for address, status in (
+        (f"{memory.process.url}/healthz", 200),
+        (f"{memory.process.url}/readyz", 200),
+        (f"{memory.process.url}/openapi.json", 200),
+        (f"{base}/records", 200),
+        (f"{base}/bulk/{job}/status", 200),
+        (f"{base}/bulk/{job}/records", 200),
+        (f"{base}/bulk/{job}/records/data", 200),
+        (f"{base}/bulk/99999999/records", 404),
+    ):
+        secrets = {"Authorization": memory.authorization}
+        whole, head = (request(method, address, headers=secrets) for method in ("GET", "HEAD"))
+        assert (whole.status, head.status, head.body) == (status, status, b""), address
+        ours = {"elements-request-id", "date"}
+        assert {name: value for name, value in head.headers.items() if name not in ours} == {
+            name: value for name, value in whole.headers.items() if name not in ours
+        }, address
+    assert memory.call("HEAD", "/instances", headers={"Authorization": "User x"}).status == 401
+    assert "request failed" not in memory.process.log()
 
 
 def test_eloquas_contacts_go_through_its_import_and_export(
@@ -172,7 +200,7 @@ def test_eloquas_contacts_go_through_its_import_and_export(
     assert eloqua.call("GET", f"/contact/{bob['id']}").json == bob
     assert eloqua.call("GET", "/contact/99").status == 404
     reply = eloqua.call("PATCH", f"/contact/{bob['id']}", json_body={"C_City": "Tampa"})
-    assert (reply.status, reply.headers["allow"]) == (405, "GET")
+    assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")
     campaign = eloqua.call("POST", "/hubs/marketing/campaign", json_body={"name": "Spring"}).json
     assert (
         eloqua.call("PATCH", f"/campaign/{campaign['id']}", json_body={"name": "May"}).json["name"]

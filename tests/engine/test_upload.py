@@ -35,13 +35,16 @@ from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fai
 from openbulk.engine.slices.memory import MemoryShare, Seats, SliceMemory
 from openbulk.engine.slices.parts import RowsInThread, cut
 from openbulk.engine.slices.upload import UploadSlice
+from openbulk.engine.upload_check import require_possible
 from openbulk.formats import FORMATS
+from openbulk.formats.recognition import Inspection
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore, FileWriter
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
+from support.work import calls_of_this_thread
 
 NOW = datetime.now(UTC)
 Answer = Exception | Callable[[Sequence[Record]], list[Outcome]]
@@ -112,7 +115,7 @@ class Bench:
             begun = Unlucky(self.ledger._engine, begun.job, begun.fence, luck=self.luck)
         draining = draining or asyncio.Event()
         deadline = SliceDeadline(begun, draining, lambda: datetime.now(UTC))
-        async with SliceMemory().share() as memory:
+        async with SliceMemory().share("things") as memory:
             ending = await UploadSlice(
                 begun, connector=connector, files=self.files, deadline=deadline, memory=memory
             ).run()
@@ -616,10 +619,33 @@ async def test_a_file_that_cannot_be_read_as_a_whole_says_why(tmp_path: Path) ->
         await make_bench(tmp_path, b"a,a\n1,2\n")
 
 
+WIDE = ",".join(f"field {number}" for number in range(10_000)) + "\n" + ",".join("1" * 10_000)
+BUSY = 50_000
+"""Calls of functions: fewer than are needed to look at each field."""
+
+
+async def test_the_event_loop_goes_on_while_the_fields_of_a_wide_record_are_found(
+    tmp_path: Path,
+) -> None:
+    bench = await make_bench(tmp_path, WIDE.encode())
+    with calls_of_this_thread() as calls:
+        assert await bench.run_slice(Scripted(KEYED)) == Complete()
+    assert calls.count < BUSY
+    await bench.ledger._engine.dispose()
+
+
+async def test_the_event_loop_goes_on_while_a_wide_file_is_checked() -> None:
+    rows = list(FORMATS["csv"].read(io.BytesIO(WIDE.encode()), {}))
+    file = Inspection(FORMATS["csv"], rows, is_whole=True)
+    with calls_of_this_thread() as calls:
+        await require_possible(Target("things", Action.CREATE), file, Scripted(KEYED))
+    assert calls.count < BUSY
+
+
 async def test_calls_that_share_a_key_wait_for_those_before_them() -> None:
     """Others go on; and a call that is cancelled while it waits leaves no trace."""
     limiter = ConcurrencyLimiter(
-        replace(KEYED, concurrency=3), MemoryShare(ByteBudget(1_000), Seats(1))
+        replace(KEYED, concurrency=3), MemoryShare(ByteBudget(1_000), Seats(1, 0, 0.0), "things")
     )
     first, second, other = (asyncio.create_task(asyncio.sleep(wait)) for wait in (0.05, 9, 0))
     for call, keys in ((first, {"a"}), (second, {"a"}), (other, {"b"})):

@@ -114,7 +114,7 @@ class Bench:
             connector=connector,
             files=self.files,
             deadline=deadline,
-            memory=MemoryShare(ByteBudget(1), Seats(1)),
+            memory=MemoryShare(ByteBudget(1), Seats(1, 0, 0.0), "things"),
         )
 
     async def numbers(self, job: Job) -> list[int]:

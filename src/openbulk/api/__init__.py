@@ -13,6 +13,7 @@ from openbulk.api.http.error_responses import present_errors
 from openbulk.api.http.middleware import (
     INSTANCE_ID,
     BoundedHeads,
+    HeadAsGet,
     HeadersForBrowsers,
     HeldUntilAnswered,
     RequestIds,
@@ -85,11 +86,13 @@ def make_api(services: Services) -> FastAPI:
     GET     /{object}                       /{object}/{id}              POST makes, DELETE deletes
     PATCH   /{object}/{id}                  PATCH and PUT are one
     GET     /healthz  /readyz  /metrics     /docs  /openapi.json
+    HEAD    wherever GET is
     """
     api = FastAPI(
         title="openbulk",
         version=version("openbulk"),
         summary="Bulk loads into cloud services",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(refuse_misspelt_parameters)],
@@ -126,6 +129,7 @@ def make_api(services: Services) -> FastAPI:
     )
     # The middleware that is added last is outermost. So the answer to an unhandled error also gets
     # a request id, and pages of other origins may read it.
+    api.add_middleware(HeadAsGet)
     api.add_middleware(UnhandledErrors)
     # Pages of any origin may call. A request is allowed by the secrets that it carries, never by a
     # cookie.
@@ -143,7 +147,15 @@ def make_api(services: Services) -> FastAPI:
     api.add_middleware(RequestIds)
     present_errors(api)
     describe(api)
+    _prepare_routes(api)
     return api
+
+
+def _prepare_routes(api: FastAPI) -> None:
+    """Have FastAPI build its routes now. Otherwise the first request does, and all others wait."""
+    nowhere: Scope = {"type": "http", "method": "GET", "path": "", "headers": [], "root_path": ""}
+    for route in api.routes:
+        route.matches(dict(nowhere))
 
 
 class _CorsOfApi(CORSMiddleware):

@@ -63,11 +63,12 @@ _RETURNED_BYTES = 256 * 1024
 _ARENAS = 2
 BACKLOG = 2048
 """Connections that may wait to be accepted: uvicorn's default."""
-_MANY_FROM_CALLERS = (
+MANY_FROM_CALLERS = (
     "Invalid HTTP request received.",
     "Unsupported upgrade request.",
     "No supported WebSocket library detected.",
     "socket.accept() out of system resource",
+    "socket.send() raised exception.",
 )
 """The beginnings of log lines of libraries, of which a caller can cause any number."""
 
@@ -277,7 +278,7 @@ def _write_logs(form: str) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("openbulk").setLevel(logging.INFO)
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg not in _LOGGED_BY_US)
-    seldom = OnceAMinute(*_MANY_FROM_CALLERS)
+    seldom = OnceAMinute(*MANY_FROM_CALLERS)
     for library in ("uvicorn.error", "asyncio"):
         logging.getLogger(library).addFilter(seldom)
 

@@ -10,6 +10,7 @@ set. Decision 29 says why, and what becomes of a name that fits nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from openbulk.connectors.base import Features
@@ -113,14 +114,15 @@ class Columns:
 
     def _route(self, sent: SentFields, names: tuple[str, ...]) -> Route | None:
         """Where the values of these columns go. Raises FieldError."""
-        if names not in self._routes:
-            if len(self._routes) == MAX_RESOLUTIONS:
-                self._routes.clear()
-            columns = [(name, self._root.column(name)) for name in names]
-            self._routes[names] = sent.route(
-                [ResolvedColumn(name, one.path, one.level.has_names) for name, one in columns]
-            )
-        return self._routes[names]
+        with suppress(KeyError):  # asked once: another thread may forget it meanwhile
+            return self._routes[names]
+        if len(self._routes) >= MAX_RESOLUTIONS:
+            self._routes.clear()
+        columns = [(name, self._root.column(name)) for name in names]
+        route = self._routes[names] = sent.route(
+            [ResolvedColumn(name, one.path, one.level.has_names) for name, one in columns]
+        )
+        return route
 
     def path_of(self, name: str) -> Path | None:
         """The path of the field that a column means; None if it means none, or several."""

@@ -177,7 +177,7 @@ class SchemaLevel:
             left_out,
             is_flat=all(len(one.path) == 1 and not one.level.has_names for one in kept.values()),
         )
-        if len(self._resolutions) == MAX_RESOLUTIONS:
+        if len(self._resolutions) >= MAX_RESOLUTIONS:
             self._resolutions.clear()
         self._resolutions[names] = resolution
         return resolution
@@ -197,7 +197,7 @@ class SchemaLevel:
         column = self._columns.get(name)
         if column is None:
             column = self._resolve(name)
-            if len(self._columns) == MAX_REMEMBERED:
+            if len(self._columns) >= MAX_REMEMBERED:
                 self._columns.clear()
                 self._plain.clear()
             self._columns[name] = column

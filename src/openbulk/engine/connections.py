@@ -1,15 +1,17 @@
 """Keeps the connectors of the instances in use until the instance changes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlsplit
 
 import aiohttp
 
-from openbulk.connectors.base import ConnectionContext, Connector
+from openbulk.connectors.base import ConnectionContext, Connector, Setting
 from openbulk.domain.errors import InstanceDisabled, NotFound
+from openbulk.domain.instance import Instance
 from openbulk.engine.elements import Elements
 from openbulk.engine.quota.governor import Governor, InstancePace
 from openbulk.storage.accounts import Accounts
@@ -24,6 +26,8 @@ class Connection:
     pace: InstancePace
     version: int
     """The version of the instance that the connector was created from."""
+    service: Hashable
+    """The service that it calls: the same for all instances of an organization at one host."""
 
 
 class Connections:
@@ -78,7 +82,8 @@ class Connections:
         )
         provider = await self._elements.provider(instance.organization_id, instance.element)
         connector = provider.connect(context)
-        connection = Connection(connector, pace, instance.version)
+        service = _service_of(provider.settings, instance)
+        connection = Connection(connector, pace, instance.version, service)
         return connection
 
     @asynccontextmanager
@@ -102,3 +107,13 @@ class Connections:
         for instance_id in list(self._open):
             await self.forget(instance_id)
         self._governor.close()
+
+
+def _service_of(settings: Sequence[Setting], instance: Instance) -> Hashable:
+    hosts = [
+        instance.configuration.get(setting.name, "")
+        for setting in settings
+        if setting.receives_secrets
+    ]
+    places = [urlsplit(host).netloc or host for host in hosts]
+    return instance.organization_id, instance.element, *places

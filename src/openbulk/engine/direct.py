@@ -48,6 +48,7 @@ from openbulk.engine.pages import presenter_of, query_for_connector, take_wanted
 from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.external_sort import record_sort_key
 from openbulk.exact_json import pack_line
+from openbulk.threads import Threads
 
 MAX_WAIT_SECONDS = 10.0
 """Maximum seconds to repeat a call that the service defers."""
@@ -64,6 +65,8 @@ MAX_SORTED_BYTES = 16 * 1024 * 1024
 """A page ends early once its records have so many bytes as JSON."""
 MIN_PAGE_SIZE = 50
 """With a condition, only some records are wanted, so openbulk reads pages of at least this size."""
+
+_THREADS = Threads("single records", 2)
 
 NO_OPTIONS: Mapping[str, Any] = {}
 FindNames = Callable[[str], Awaitable[Transformation | None]]
@@ -310,15 +313,9 @@ class Direct:
         Raises BadInput.
         """
         schema = await _call(lambda: self.connector.metadata(target.object))
-        shown = DateColumns()
-        shown.add_record(values)
         try:
-            if target.transformation is not None:
-                # Its identifier is not one of the caller's names.
-                target = replace(target, identifier_field=None)
-            columns = Columns(target, features, schema)
-            dates = DateFields(schema)
-            return RecordFields(columns, schema, dates, shown.signs(), target.options).of(values)
+            # A record may have thousands of fields.
+            return await _THREADS.run(_fields_by_name, values, target, features, schema)
         except FieldError as error:
             raise BadInput(error.message) from error
 
@@ -416,3 +413,16 @@ async def _call(call: Callable[[], Awaitable[Result]], *, is_idempotent: bool = 
             resends += 1
             pause = wait_before_resend(resends, random.random())  # noqa: S311
         await asyncio.sleep(max(pause, MIN_PAUSE_SECONDS))
+
+
+def _fields_by_name(
+    values: Mapping[str, Any], target: Target, features: Features, schema: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Raises FieldError, and BadInput if the values do not show the order of their dates."""
+    shown = DateColumns()
+    shown.add_record(values)
+    if target.transformation is not None:
+        # Its identifier is not one of the caller's names.
+        target = replace(target, identifier_field=None)
+    columns, dates = Columns(target, features, schema), DateFields(schema)
+    return RecordFields(columns, schema, dates, shown.signs(), target.options).of(values)

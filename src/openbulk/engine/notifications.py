@@ -19,6 +19,7 @@ from openbulk.notify.callbacks import (
     Notification,
     deliver,
     host_of,
+    receiver_of,
     sends_secrets,
     wait_before_next,
 )
@@ -56,7 +57,8 @@ class Notifications:
         assert url is not None
         add = partial(self._deliveries.add, job, url, self._present(job), self._now())
         delivery = await retry_while_unavailable(add, self._draining)
-        await self._queue.enqueue_attempt(NextAttempt(delivery.id, delivery.attempts + 1))
+        due = NextAttempt(delivery.id, delivery.attempts + 1, receiver_of(url))
+        await self._queue.enqueue_attempt(due)
 
     async def sweep(self) -> None:
         """Resume the notifications that a dead process has dropped."""
@@ -67,7 +69,8 @@ class Notifications:
 
     async def _resume(self, delivery: OpenDelivery) -> None:
         delay = max(0.0, (delivery.due_at - self._now()).total_seconds())
-        await self._queue.enqueue_attempt(NextAttempt(delivery.id, delivery.attempts + 1, delay))
+        due = NextAttempt(delivery.id, delivery.attempts + 1, receiver_of(delivery.url), delay)
+        await self._queue.enqueue_attempt(due)
 
     async def deliver(self, delivery_id: int, number: int) -> NextAttempt | None:
         """Make an attempt; return the next one if it has to be repeated."""
@@ -93,7 +96,7 @@ class Notifications:
             return None
         end = partial(end, due_at=now + timedelta(seconds=wait), finished_at=None)
         await retry_until_written(end, self._draining)
-        return NextAttempt(delivery.id, number + 1, wait)
+        return NextAttempt(delivery.id, number + 1, receiver_of(delivery.url), wait)
 
     async def _attempt(self, delivery: Delivery) -> Attempt:
         find = partial(self._accounts.instance, delivery.instance_id)

@@ -23,6 +23,7 @@ from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.records import Action, Target, value_at
 from openbulk.engine.date_columns import DateReader
 from openbulk.formats.recognition import Inspection
+from openbulk.threads import Threads
 
 CHECK_SECONDS = 3.0
 """Maximum seconds to wait for the description of an object: the caller waits for its answer."""
@@ -30,6 +31,7 @@ CHECKED_ROWS = 200
 """Rows that are tried."""
 MAX_NAMED = 5
 """Unknown columns that a message names."""
+_THREADS = Threads("checks", 2)
 
 
 async def require_permission(target: Target, connector: Connector) -> None:
@@ -66,6 +68,12 @@ async def require_possible(target: Target, file: Inspection, connector: Connecto
             described = await _describe(target, connector)
     except (ServiceError, NotFound, TimeoutError):
         return
+    # A file may have thousands of columns.
+    await _THREADS.run(_check, described, file)
+
+
+def _check(described: _Object, file: Inspection) -> None:
+    """Raise BadInput if no record of a file can work."""
     try:
         columns = Columns(
             described.target,

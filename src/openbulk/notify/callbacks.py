@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -39,6 +40,8 @@ PASSWORD = "event.notification.basic.password"  # noqa: S105 - the name of a set
 HOSTS = "event.notification.callback.hosts"
 """The hosts that get the headers and the password of an instance, with commas between them."""
 
+MAX_RECEIVER = 300
+"""A name has 253 characters at most, and a port five."""
 USER_AGENT = f"openbulk/{version('openbulk')}"
 
 _SIGNED = {"elements-webhook-signature", "webhook-id", "webhook-timestamp", "webhook-signature"}
@@ -124,6 +127,13 @@ async def deliver(
 def host_of(url: str) -> str:
     """The host in a URL, as `event.notification.callback.hosts` has it."""
     return (urlsplit(url).hostname or "").rstrip(".")
+
+
+def receiver_of(url: str) -> str:
+    """The host and the port that a URL calls, as the URL has them."""
+    with suppress(ValueError):  # no such URL is called: it cannot be
+        return urlsplit(url).netloc.rpartition("@")[2].casefold()[:MAX_RECEIVER] or "-"
+    return "-"
 
 
 def sends_secrets(configuration: Mapping[str, str]) -> bool:

@@ -35,6 +35,7 @@ class OpenDelivery:
     """A notification that is neither delivered nor given up."""
 
     id: int
+    url: str
     attempts: int
     due_at: datetime
 
@@ -86,10 +87,10 @@ class Deliveries:
     async def open(self) -> Sequence[OpenDelivery]:
         """Notifications that are neither delivered nor given up, without what they say."""
         columns = deliveries.c
-        chosen = select(columns.id, columns.attempts, columns.due_at)
+        chosen = select(columns.id, columns.url, columns.attempts, columns.due_at)
         async with self._reading.connect() as connection:
             rows = await connection.execute(chosen.where(columns.finished_at.is_(None)))
-            return [OpenDelivery(row.id, row.attempts, row.due_at) for row in rows]
+            return [OpenDelivery(row.id, row.url, row.attempts, row.due_at) for row in rows]
 
     async def count_open(self, organization_id: int) -> int:
         """The number of an organization's notifications that are open."""

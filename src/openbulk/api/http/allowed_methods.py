@@ -6,6 +6,8 @@ from functools import cache
 
 from fastapi import FastAPI
 
+from openbulk.api.http.openapi import document_of
+
 _METHODS: Mapping[str, Sequence[str]] = {
     "read": ("GET",),
     "create": ("POST",),
@@ -19,8 +21,9 @@ _PARAMETERS = {"job_id": r"\d+", "object": ".+", "path": ".+"}
 
 
 def allow_header(methods: Collection[str]) -> dict[str, str]:
-    """The header `Allow` for these methods."""
-    return {"Allow": ", ".join(sorted(methods))}
+    """The header `Allow` for these methods, and for HEAD beside GET."""
+    implied = {"HEAD"} if "GET" in methods else set()
+    return {"Allow": ", ".join(sorted(implied.union(methods)))}
 
 
 def methods_of_abilities(can: Collection[str]) -> Collection[str]:
@@ -28,13 +31,13 @@ def methods_of_abilities(can: Collection[str]) -> Collection[str]:
     return [method for ability in can for method in _METHODS[ability]]
 
 
-def methods_of_path(api: FastAPI, path: str) -> Collection[str]:
+async def methods_of_path(api: FastAPI, path: str) -> Collection[str]:
     """The methods that the OpenAPI document has for a path; none if it does not have the path.
 
     If several templates match, the most specific one counts. The router cannot answer this: its
     first matching route refuses the request, and knows only its own method.
     """
-    templates = api.openapi()["paths"]
+    templates = (await document_of(api))["paths"]
     matching = [template for template in templates if _pattern(template).fullmatch(path)]
     if not matching:
         return ()

@@ -3,7 +3,8 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Mapping
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from openbulk.api.http.arrivals import Arrivals, owner_of
 from openbulk.api.http.callers import identify_caller
 from openbulk.api.services import services_of
 from openbulk.bounded_json import MAX_KEPT_BYTES, read_exact_json, read_json
@@ -27,17 +29,16 @@ MAX_BODY_VALUES = 50_000
 LARGE_BODY_BYTES = 64 * 1024
 """A larger JSON body is parsed outside of the event loop."""
 BODIES_BYTES = 64 * 1024 * 1024
+OF_ONE_CALLER = BODIES_BYTES // 2
 _SHARE = 4
 """Memory for all bodies, and for each byte of one: its text, its values, and what checks them."""
 SMALL_BODY_BYTES = 8 * 1024
 """A body of at most this size need not wait. With one in each connection, they take 64 MiB."""
-WAIT_SECONDS = 60.0
-"""Maximum seconds that a request waits for memory. Its body stays with the caller meanwhile."""
 _FIRST_SECONDS = 15.0
 _BYTES_PER_SECOND = 50_000
-"""A body arrives in this time: it holds memory that others wait for."""
+"""A body arrives in this time, and at this rate while others wait for its memory."""
 _BODY = "the body"
-_memory = ByteBudget(BODIES_BYTES)
+_arrivals = Arrivals(ByteBudget(BODIES_BYTES, OF_ONE_CALLER), _BYTES_PER_SECOND)
 _THREADS = Threads("bodies", 1)
 
 T = TypeVar("T")
@@ -99,12 +100,12 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
 
     Raises BadInput if it is cut off or too slow, TooLarge over `max_bytes`, and ServerBusy.
     """
-    size = _stated_size(request, max_bytes)
-    await _hold_memory(request, size)
+    size, owner = _stated_size(request, max_bytes), owner_of(request)
+    await _hold_memory(request, size, owner)
     seconds = _FIRST_SECONDS + size / _BYTES_PER_SECOND
     try:
         async with asyncio.timeout(seconds):
-            return await _read_to_end(request, max_bytes)
+            return await _read_to_end(request, max_bytes, owner)
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole body had arrived") from error
     except TimeoutError as error:
@@ -127,26 +128,27 @@ def _require_small(size: int, max_bytes: int) -> None:
         raise TooLarge(f"the body is larger than {max_bytes} bytes")
 
 
-async def _hold_memory(request: Request, size: int) -> None:
+async def _hold_memory(request: Request, size: int, owner: Hashable) -> None:
     memory = _SHARE * size
     if size <= SMALL_BODY_BYTES:
-        _memory.take_at_once(memory)
-        request.state.held.callback(_memory.give_back, memory)
-        return
-    try:
-        async with asyncio.timeout(WAIT_SECONDS):
-            await request.state.held.enter_async_context(_memory.hold(memory))
-    except TimeoutError as error:
-        raise ServerBusy(
-            "openbulk holds as many large bodies as it can; send the request again in a moment"
-        ) from error
+        _arrivals.take_at_once(memory, owner)
+    else:
+        try:
+            await _arrivals.take(memory, owner)
+        except TimeoutError as error:
+            raise ServerBusy(
+                "openbulk holds as many large bodies as it can, or as many of yours; "
+                "send the request again in a moment"
+            ) from error
+    request.state.held.callback(_arrivals.give_back, memory, owner)
 
 
-async def _read_to_end(request: Request, max_bytes: int) -> bytes:
+async def _read_to_end(request: Request, max_bytes: int, owner: Hashable) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        _require_small(len(body), max_bytes)
+    async with aclosing(_arrivals.chunks(request.stream(), owner)) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            _require_small(len(body), max_bytes)
     return bytes(body)
 
 

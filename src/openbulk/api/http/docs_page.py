@@ -6,9 +6,10 @@ This server also serves its script and styles, so it needs no internet.
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
+from openbulk.api.http.openapi import document_of
 from openbulk.domain.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -51,6 +52,12 @@ _PAGE_HEADERS = {
     "referrer-policy": "no-referrer",
 }
 _FILE_HEADERS = {"cache-control": "max-age=3600"}
+
+
+@router.get("/openapi.json")
+async def document(request: Request) -> Response:
+    """The document."""
+    return JSONResponse(await document_of(request.app))
 
 
 @router.get("/docs")

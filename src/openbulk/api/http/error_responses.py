@@ -113,7 +113,7 @@ async def _answer_http_error(request: Request, error: Exception) -> JSONResponse
         )
     if error.status_code == 405:
         message = f"{path} does not take {method}"
-        if methods := methods_of_path(request.app, path):
+        if methods := await methods_of_path(request.app, path):
             allowed = allow_header(methods)
             headers |= allowed
             message = f"{message}; it takes {allowed['Allow']}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import structlog
 from fastapi import Request
@@ -117,6 +117,35 @@ class TrailingSlashes:
         if (scope.get("raw_path") or b"").endswith(b"/") and scope["path"] != "/":
             scope["path"] = scope["path"].removesuffix("/")
         await self._app(scope, receive, send)
+
+
+class HeadAsGet:
+    """Answers HEAD wherever GET is possible: with the head of its answer (RFC 9110, 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                return
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if message.get("more_body"):
+                raise _HeadIsSent
+
+        # A copy: the server frames the answer by the method of its own.
+        with suppress(_HeadIsSent):
+            await self._app({**scope, "method": "GET"}, receive, send_head)
+
+
+class _HeadIsSent(Exception):
+    """Ends an answer of many pieces: nobody wants them."""
 
 
 class BoundedHeads:

@@ -1,8 +1,8 @@
 """A multipart upload (RFC 7578), written into the file store while it arrives."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Hashable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -12,7 +12,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
+from openbulk.api.http.arrivals import Arrivals, owner_of
 from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
+from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import (
     BadInput,
     CallerError,
@@ -29,13 +31,14 @@ MAX_FIELD_BYTES = 128 * 1024
 """Of all parts beside the file, together: `metaData` has 64 KiB at most."""
 UPLOADS_AT_ONCE = 32
 """Uploads that arrive at the same time. Each holds up to a block of its file."""
-WAIT_SECONDS = 60.0
-"""Maximum seconds that an upload waits for others. Its bytes stay with the caller meanwhile."""
+OF_ONE_CALLER = UPLOADS_AT_ONCE // 2
+BYTES_PER_SECOND = 10_000
+"""An upload comes at this rate while others wait for its place: a slow mobile connection does."""
 MAX_BOUNDARY_BYTES = 70
 MAX_HEADER_BYTES = 16 * 1024
 LINGER_SECONDS = 30.0
 """Seconds for which openbulk reads the rest of a refused upload."""
-_uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
+_arrivals = Arrivals(ByteBudget(UPLOADS_AT_ONCE, OF_ONE_CALLER), BYTES_PER_SECOND)
 _FILE_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
 
@@ -60,33 +63,38 @@ async def receive_upload(
     too large or cut off. Raises BadInput, TooLarge, ServerBusy, DiskFull and FileStoreUnavailable.
     """
     form = _Form(_boundary(request), MAX_FIELD_BYTES)
-    async with _turn():
-        return await _receive(request, form, files, name, max_bytes)
+    owner, stream = owner_of(request), request.stream()
+    try:
+        async with _turn(owner), aclosing(_arrivals.chunks(stream, owner)) as chunks:
+            return await _receive(chunks, form, FileWriter(files, name), max_bytes)
+    except ClientDisconnect as error:
+        raise BadInput("the connection closed before the whole file had arrived") from error
+    except (CallerError, DiskFull, FileStoreUnavailable):
+        await _read_to_end(stream)
+        raise
 
 
 @asynccontextmanager
-async def _turn() -> AsyncIterator[None]:
+async def _turn(owner: Hashable) -> AsyncIterator[None]:
     """Let some uploads arrive at the same time; the others wait. Raises ServerBusy."""
     try:
-        async with asyncio.timeout(WAIT_SECONDS):
-            await _uploads.acquire()
+        await _arrivals.take(1, owner)
     except TimeoutError as error:
         raise ServerBusy(
-            f"openbulk receives {UPLOADS_AT_ONCE} other files at the moment; send it again in a "
-            "minute"
+            f"openbulk receives {UPLOADS_AT_ONCE} other files at the moment, or {OF_ONE_CALLER} "
+            "of yours; send it again in a minute"
         ) from error
     try:
         yield
     finally:
-        _uploads.release()
+        _arrivals.give_back(1, owner)
 
 
 async def _receive(
-    request: Request, form: "_Form", files: FileStore, name: str, max_bytes: int
+    chunks: AsyncIterator[bytes], form: "_Form", writer: FileWriter, max_bytes: int
 ) -> ReceivedForm:
-    writer, stream = FileWriter(files, name), request.stream()
     try:
-        async for chunk in stream:
+        async for chunk in chunks:
             form.feed(chunk)
             await _store_file_bytes(form, writer, max_bytes)
         if not form.is_complete:
@@ -94,12 +102,8 @@ async def _receive(
         if not form.has_file:
             raise BadInput(f"the request has no file; {_FILE_HINT}")
         await writer.close()
-    except BaseException as error:
+    except BaseException:
         await asyncio.shield(writer.discard())
-        if isinstance(error, ClientDisconnect):
-            raise BadInput("the connection closed before the whole file had arrived") from error
-        if isinstance(error, CallerError | DiskFull | FileStoreUnavailable):
-            await _read_to_end(stream)
         raise
     return ReceivedForm(writer.size, writer.digest, form.fields)
 

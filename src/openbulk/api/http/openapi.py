@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 
+from openbulk.threads import Threads
+
 DESCRIPTION = """
 Start here: press Authorize, enter `User <secret>, Organization <secret>`, create an instance, then
 add `, Element <token>`.
@@ -17,7 +19,7 @@ The calling instance is the one whose token is in the Authorization header. Path
 and without the prefix `/hubs/{hub}`, which has no other meaning.
 
 Success is always 200. Lists are bare arrays, and the header `elements-next-page-token` has the
-token of the next page.
+token of the next page. HEAD is possible wherever GET is.
 """
 _IN_A_HUB = "Paths with a hub prefix"
 _TAGS = {
@@ -92,6 +94,7 @@ _PROBLEMS: dict[int, dict[str, Any]] = {
     502: {"description": "The service did not carry out the request. The message says why."},
     507: {"description": "The disk of the server is full. Nothing was done; try again later."},
 }
+_THREADS = Threads("document", 1)
 OF_THE_SERVICE = (401, 403, 502, 507)
 """Problems of an operation that calls the service. 507: the ledger counts the calls."""
 
@@ -122,7 +125,7 @@ _PROBLEM_EXAMPLES = {
         "Request had insufficient authentication scopes.",
     ),
     404: ("there is no bulk job '7'",),
-    405: ("/elements/api-v2/bulk/jobs does not take TRACE; it takes GET",),
+    405: ("/elements/api-v2/bulk/jobs does not take TRACE; it takes GET, HEAD",),
     409: ("job 7 is RUNNING; fetch its records once it is finished",),
     413: ("the body is larger than 1048576 bytes",),
     429: ("too many wrong secrets came from your address; wait, and send the right one",),
@@ -150,6 +153,11 @@ def describe(api: FastAPI) -> None:
         return api.openapi_schema
 
     api.openapi = openapi  # type: ignore[method-assign]
+
+
+async def document_of(api: FastAPI) -> dict[str, Any]:
+    """The document of an app. It is made once, in a thread: that takes a second."""
+    return await _THREADS.run(api.openapi)
 
 
 def _document(api: FastAPI) -> dict[str, Any]:

@@ -5,7 +5,7 @@ ledger knows how far a job is: a slice that runs twice finds nothing left to do.
 
     slice     a slice of a job: in its instance's lane, one at a time in a lane, lanes side by side;
               outside the lanes if it only cuts the job's file into parts
-    callback  an attempt to deliver a notification, outside the lanes
+    callback  an attempt to deliver a notification, outside the lanes; a few at a time to a receiver
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
+from dbos._core import WorkflowHandleAsyncTask
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from openbulk.domain.errors import DiskFull, Unavailable
@@ -33,6 +34,7 @@ APPLICATION_VERSION = "1"
 _NAME = "openbulk"
 _LANES = "lanes"
 _OUTSIDE_LANES = "beside"
+_CALLBACKS = "callbacks"
 _SCHEMA = "openbulk_lanes"
 """The PostgreSQL schema with DBOS's tables, next to the ledger's."""
 
@@ -41,6 +43,10 @@ _SCHEMA = "openbulk_lanes"
 _LANES_POLL_SECONDS = 0.15
 _OUTSIDE_POLL_SECONDS = 1.0
 _OUTSIDE_AT_ONCE = 16
+_CALLBACKS_AT_ONCE = 64
+_CALLBACKS_TO_ONE_RECEIVER = 8
+"""Attempts of the queue at the same time; as many again may begin without it, as soon as a job is
+finished. A receiver that does not answer holds each of its own for 20 s, and none of others."""
 _STALLED_AFTER_SECONDS = 5.0
 _LOST_AFTER_SECONDS = 1.0
 _FORGET_AT_ONCE = 1_000
@@ -58,6 +64,8 @@ class NextAttempt:
 
     delivery_id: int
     number: int
+    receiver: str
+    """The host and the port that it calls."""
     delay: float = 0.0
 
     @property
@@ -96,6 +104,8 @@ class LaneQueue:
         self._executor_id = executor_id
         self._dbos = DBOS(config=config)
         self._running: Counter[str] = Counter()
+        self._begun: Counter[str] = Counter()
+        """Number of attempts that began without the queue, by receiver."""
         self.has_lost_work = False
         """Whether DBOS failed to record something on a full disk: `requeue_lost` is due."""
         self._is_open = False
@@ -149,6 +159,12 @@ class LaneQueue:
             worker_concurrency=_OUTSIDE_AT_ONCE,
             polling_interval_sec=_OUTSIDE_POLL_SECONDS,
         )
+        client.register_queue(
+            _CALLBACKS,
+            worker_concurrency=_CALLBACKS_AT_ONCE,
+            partition_worker_concurrency=_CALLBACKS_TO_ONE_RECEIVER,
+            polling_interval_sec=_OUTSIDE_POLL_SECONDS,
+        )
         client.destroy()
 
     @contextmanager
@@ -200,34 +216,59 @@ class LaneQueue:
     async def enqueue_slice(self, due: NextSlice) -> None:
         """Enqueue a slice. No-op if it is queued or has run."""
         with SetWorkflowID(slice_id(due)):
-            if due.lane is None:
-                await self._run_outside_lanes(
-                    due.delay, self._slice_workflow, due.job_id, due.number
-                )
-                return
-            with SetEnqueueOptions(
-                queue_partition_key=str(due.lane), delay_seconds=due.delay or None
-            ):
-                await DBOS.enqueue_workflow_async(
-                    _LANES, self._slice_workflow, due.job_id, due.number
-                )
+            if due.lane is not None:
+                with SetEnqueueOptions(
+                    queue_partition_key=str(due.lane), delay_seconds=due.delay or None
+                ):
+                    await DBOS.enqueue_workflow_async(
+                        _LANES, self._slice_workflow, due.job_id, due.number
+                    )
+            elif self._begins_now(due.delay):
+                await DBOS.start_workflow_async(self._slice_workflow, due.job_id, due.number)
+            else:
+                with SetEnqueueOptions(delay_seconds=due.delay or None):
+                    await DBOS.enqueue_workflow_async(
+                        _OUTSIDE_LANES, self._slice_workflow, due.job_id, due.number
+                    )
 
     async def enqueue_attempt(self, due: NextAttempt) -> None:
         """Enqueue an attempt. No-op if it is running or was made."""
         with SetWorkflowID(due.id):
-            await self._run_outside_lanes(
-                due.delay, self._callback_workflow, due.delivery_id, due.number
-            )
+            if self._begins_now(due.delay) and self._has_room_for(due.receiver):
+                await self._begin_attempt(due)
+                return
+            with SetEnqueueOptions(
+                queue_partition_key=due.receiver, delay_seconds=due.delay or None
+            ):
+                await DBOS.enqueue_workflow_async(
+                    _CALLBACKS, self._callback_workflow, due.delivery_id, due.number
+                )
 
-    async def _run_outside_lanes(
-        self, delay: float, workflow: Workflow, subject_id: int, number: int
-    ) -> None:
-        """Run a workflow here now; enqueue it if it is due later or this process is draining."""
-        if self._is_open and not delay:
-            await DBOS.start_workflow_async(workflow, subject_id, number)
-            return
-        with SetEnqueueOptions(delay_seconds=delay or None):
-            await DBOS.enqueue_workflow_async(_OUTSIDE_LANES, workflow, subject_id, number)
+    def _begins_now(self, delay: float) -> bool:
+        """Whether work outside the lanes begins here, without the queue."""
+        return self._is_open and not delay
+
+    def _has_room_for(self, receiver: str) -> bool:
+        is_free = self._begun[receiver] < _CALLBACKS_TO_ONE_RECEIVER
+        return is_free and self._begun.total() < _CALLBACKS_AT_ONCE
+
+    async def _begin_attempt(self, due: NextAttempt) -> None:
+        self._begun[due.receiver] += 1
+        has_begun = False
+        try:
+            handle = await DBOS.start_workflow_async(
+                self._callback_workflow, due.delivery_id, due.number
+            )
+            # Any other handle is of an attempt that runs already, or was made.
+            if isinstance(handle, WorkflowHandleAsyncTask):
+                handle.task.add_done_callback(lambda _: self._note_end(due.receiver))
+                has_begun = True
+        finally:
+            if not has_begun:
+                self._note_end(due.receiver)
+
+    def _note_end(self, receiver: str) -> None:
+        self._begun -= Counter([receiver])
 
     # --- work that was dropped ---
 

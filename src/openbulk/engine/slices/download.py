@@ -13,6 +13,7 @@ import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -61,6 +62,8 @@ MAX_POLL_SECONDS = 2.0
 """Pauses between two reads while the service still prepares the records."""
 SPARSE_PAGE_SIZE = 100
 """A service whose pages are smaller than this is not known."""
+PAUSE_SECONDS = 0.02
+"""Whoever takes the records of a page lets others work after so long."""
 MAX_RESTARTS = 3
 """A job that has to restart more often fails."""
 
@@ -241,7 +244,11 @@ class DownloadSlice:
         """
         begin = self._part.position
         position = position_after(page, begin)
+        pause_at = monotonic() + PAUSE_SECONDS
         for number, record in wanted_records(page, begin, self._condition):
+            if monotonic() > pause_at:
+                await asyncio.sleep(0)
+                pause_at = monotonic() + PAUSE_SECONDS
             if self._room <= 0:
                 position = replace(begin, skip=number)
                 break

@@ -1,6 +1,6 @@
 """The records of a job, with the outcomes that its earlier slices have recorded."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from openbulk.domain.records import Outcome, Record, Row
 from openbulk.engine.slices.memory import Admit
@@ -16,7 +16,7 @@ class FileRecords:
         self,
         ledger: SliceLedger,
         files: FileStore,
-        record_of: Callable[[Row], Record | Outcome],
+        record_of: Callable[[Row], Awaitable[Record | Outcome]],
         last: int,
         admit: Admit,
     ) -> None:
@@ -43,6 +43,6 @@ class FileRecords:
                 continue
             ids = await self._ledger.ids_written(rows[0].number, rows[-1].number)
             for row in rows:
-                record = self._record_of(row)
+                record = await self._record_of(row)
                 if isinstance(record, Record):
                     yield record, ids.get(row.number)

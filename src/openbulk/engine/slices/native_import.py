@@ -8,6 +8,7 @@ from typing import Protocol
 from openbulk.connectors.base import NativeBulk
 from openbulk.domain.records import Outcome, Record, Target
 from openbulk.engine.slices.lost_answers import complete_outcomes
+from openbulk.engine.slices.memory import MemoryShare
 from openbulk.engine.slices.progress import Progress
 from openbulk.engine.slices.record_reader import Batch, RecordReader
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
@@ -35,6 +36,7 @@ class NativeImport:
         progress: Progress,
         record: RecordOutcomes,
         must_stop: Callable[[], bool],
+        memory: MemoryShare,
     ) -> None:
         self._native = native
         self._ledger = ledger
@@ -43,12 +45,18 @@ class NativeImport:
         self._progress = progress
         self._record = record
         self._must_stop = must_stop
+        self._memory = memory
 
     async def run(self, max_batch: int) -> None:
         """Import batches. Raises ServiceError."""
         while not self._must_stop() and self._progress.cursor != self._ledger.job.records:
             batch, until = await self._next_batch(max_batch)
-            outcomes = await self._import(batch, until)
+            size = sum(record.size for record in batch)
+            await self._memory.take(size)
+            try:
+                outcomes = await self._import(batch, until)
+            finally:
+                self._memory.give_back(size)
             if outcomes is None:
                 return
             self._progress.add(complete_outcomes(batch, outcomes, self._target.transformation))

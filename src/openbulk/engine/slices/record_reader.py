@@ -1,8 +1,10 @@
 """Reads the rows of a job's parts as records to send."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from time import monotonic
 
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.job import Job
@@ -13,9 +15,15 @@ from openbulk.engine.slices.parts import rows_of
 from openbulk.engine.slices.progress import Progress, key_of
 from openbulk.engine.slices.row_states import RowState
 from openbulk.storage.files import FileStore, Part
+from openbulk.threads import Threads
 
 MAX_UNRECORDED = 4_000
 """Backpressure: with this many unrecorded outcomes, the slice records them before it reads more."""
+LARGE_ROW_BYTES = 64 * 1024
+"""The fields of a larger row are found in a thread: it may have thousands of them."""
+PAUSE_SECONDS = 0.02
+"""Whoever reads rows lets others work after so long."""
+_THREADS = Threads("fields", 2)
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """Memory of the records in one batch. A larger record is sent alone. A native import keeps with
 its ticket which rows a batch has, so this may change between two starts."""
@@ -73,19 +81,28 @@ class RecordReader:
         """The records of rows in this state. Rows that are none get a failed outcome on the way."""
         progress = self._progress
         rows = rows_of(self._files, self._job, self._parts, progress.states, state, self._admit)
+        pause_at = monotonic() + PAUSE_SECONDS
         async with aclosing(rows):
             async for row in rows:
+                if monotonic() > pause_at:
+                    await asyncio.sleep(0)
+                    pause_at = monotonic() + PAUSE_SECONDS
                 if len(progress.results) >= MAX_UNRECORDED:
                     await self._record()
                 progress.lines[row.number] = row.line
-                record = self.record_of(row)
+                record = await self.record_of(row)
                 if isinstance(record, Record):
                     yield record
                 else:
                     progress.add([record])
 
-    def record_of(self, row: Row) -> Record | Outcome:
+    async def record_of(self, row: Row) -> Record | Outcome:
         """The record of a row, or the outcome of one that cannot be sent."""
+        if row.size <= LARGE_ROW_BYTES:
+            return self._make_record(row)
+        return await _THREADS.run(self._make_record, row)
+
+    def _make_record(self, row: Row) -> Record | Outcome:
         if row.values is None:
             return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)
         values = row.values

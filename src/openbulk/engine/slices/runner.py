@@ -154,7 +154,7 @@ class SliceRunner:
         connection = await self._connections.to(job.instance_id)
         # The slice gets its job's share of the service's quota.
         connection.pace.begin_slice(await ledger.jobs_in_lane())
-        async with self._memory.share() as memory:
+        async with self._memory.share(connection.service) as memory:
             return await self._transfer(ledger, connection.connector, memory)
 
     async def _transfer(

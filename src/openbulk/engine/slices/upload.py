@@ -193,6 +193,7 @@ class UploadSlice:
                 self._progress,
                 self._record,
                 lambda: self._must_stop,
+                self._memory,
             ).run(self._features.max_batch)
         except ServiceError as error:
             self._end(ending_of(error))
@@ -321,7 +322,9 @@ class UploadSlice:
             await asyncio.sleep(wait_before_resend(resends, random.random()))  # noqa: S311
 
     def _can_resend(self, resends: int) -> bool:
-        return resends < MAX_RESENDS and self._ending is None
+        # A service that does not answer takes minutes, which others would wait for.
+        is_in_the_way = self._memory.is_wanted
+        return resends < MAX_RESENDS and self._ending is None and not is_in_the_way
 
     async def _look_up_open_intents(self, reader: RecordReader, features: Features) -> None:
         """Look up the records that were being sent when an earlier runner of this job died."""
@@ -331,12 +334,16 @@ class UploadSlice:
         if not rows:
             return
         batch = await reader.records_at(rows)
+        size = sum(record.size for record in batch)
+        await self._memory.take(size)
         try:
             reason = "openbulk was stopped in the middle of the call"
             outcomes = await look_up(self._connector, self._target, batch, reason)
             self._progress.add(outcomes)
         except ServiceError as error:
             self._end(ending_of(error))
+        finally:
+            self._memory.give_back(size)
         await self._record()
 
     # --- how the slice ends, and what it records ---

@@ -1,0 +1,107 @@
+"""Bodies that arrive at the same time: callers share the places, and who is slow gives way.
+
+A body that nobody waits for may be slow. While another one waits for a place, a body that comes
+more slowly than it should loses its own.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+
+from fastapi import Request
+
+from openbulk.api.http.callers import address_of
+from openbulk.byte_budget import ByteBudget
+from openbulk.domain.errors import BadInput
+from openbulk.storage.accounts import Caller
+
+WAIT_SECONDS = 60.0
+"""Maximum seconds that a request waits for a place. Its body stays with the caller meanwhile."""
+PATIENCE_SECONDS = 3.0
+"""A body may pause for so long, or be behind its rate by so much, before it counts as slow."""
+LOOK_SECONDS = 0.25
+"""While a body waits for a place, those that are slow give way one by one."""
+
+
+def owner_of(request: Request) -> Hashable:
+    """Who shares the places with others: an instance, or an organization without one.
+
+    Before the caller is known, it is the caller's address.
+    """
+    caller: Caller | None = getattr(request.state, "caller", None)
+    if caller is None:
+        return address_of(request)
+    if caller.instance is None:
+        return "organization", caller.user.organization_id
+    return "instance", caller.instance.id
+
+
+class Arrivals:
+    """The places of bodies, and the rate at which a body keeps its own while others wait."""
+
+    def __init__(
+        self, places: ByteBudget, bytes_per_second: int, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        self._places = places
+        self._patience = patience
+        self._rate = bytes_per_second
+        self._slow_at: dict[asyncio.Timeout, tuple[float, Hashable]] = {}
+        """When each body that is waited for becomes slow, and whose it is."""
+
+    async def take(self, size: int, owner: Hashable) -> None:
+        """Wait for a place, and take it. Raises TimeoutError if none comes in time."""
+        taking = asyncio.create_task(self._places.take(size, owner))
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not (await asyncio.wait({taking}, timeout=LOOK_SECONDS))[0]:
+                    self._end_slowest(size, owner)
+        except BaseException:
+            if not taking.cancel():
+                self._places.give_back(size, owner)
+            raise
+
+    def take_at_once(self, size: int, owner: Hashable) -> None:
+        """Take a place even if there is none."""
+        self._places.take_at_once(size, owner)
+
+    def give_back(self, size: int, owner: Hashable) -> None:
+        """The next one gets it."""
+        self._places.give_back(size, owner)
+
+    async def chunks(self, body: AsyncIterator[bytes], owner: Hashable) -> AsyncGenerator[bytes]:
+        """The chunks of a body. Raises BadInput if it is slow, and another one needs its place.
+
+        Only the time in which the caller is waited for counts.
+        """
+        now, patience = asyncio.get_running_loop().time, self._patience
+        while True:
+            begin = now()
+            try:
+                async with asyncio.timeout(None) as turn:
+                    self._slow_at[turn] = (begin + patience, owner)
+                    chunk = await anext(body, None)
+            except TimeoutError as error:
+                raise BadInput(
+                    f"the body came more slowly than {self._rate:,} bytes a second while others "
+                    "waited for its place; send it faster, or again later"
+                ) from error
+            finally:
+                self._slow_at.pop(turn, None)
+            if chunk is None:
+                return
+            patience += begin - now() + len(chunk) / self._rate
+            patience = max(0.0, min(patience, self._patience))
+            yield chunk
+
+    def _end_slowest(self, size: int, owner: Hashable) -> None:
+        """End the body that is slow for the longest time, if its place would be of use."""
+        now = asyncio.get_running_loop().time()
+        only_own = self._places.keeps_waiting(owner, size)
+        slow = {
+            turn: slow_at
+            for turn, (slow_at, whose) in self._slow_at.items()
+            if slow_at < now and (whose == owner or not only_own)
+        }
+        if slow:
+            slowest = min(slow, key=slow.__getitem__)
+            del self._slow_at[slowest]
+            slowest.reschedule(now)
