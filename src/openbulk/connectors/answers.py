@@ -5,13 +5,15 @@ something else, gets a `ServiceError` that says what came and what was expected.
 """
 
 import asyncio
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import orjson
 
@@ -75,6 +77,8 @@ class Answer:
     bounds: Bounds = field(default=Bounds(), repr=False)
     parsed: Any = field(default=None, repr=False)
     """The value in a large body, or the error that it has none; None if it was not parsed yet."""
+    secrets: Sequence[str] = field(default=(), repr=False)
+    """What the request had that nobody may read: a service may repeat what it was sent."""
 
     @property
     def is_success(self) -> bool:
@@ -120,13 +124,42 @@ class Answer:
     def mismatch(self, came: str, expected: str) -> ServiceError:
         """The error for an answer that means nothing. The call may have had its effect."""
         return no_answer(self.method)(
-            f"{self.call} answered {self.status} with {came}; expected was {expected}",
-            provider_message=self.text() or None,
+            self._mismatch(came, expected), provider_message=self.text() or None
         )
+
+    def refusal(self, came: str, expected: str) -> Refused:
+        """The error for an answer that the service would repeat: another call does not help."""
+        return Refused(self._mismatch(came, expected), provider_message=self.text() or None)
+
+    def _mismatch(self, came: str, expected: str) -> str:
+        return f"{self.call} answered {self.status} with {came}; expected was {expected}"
 
     def text(self, limit: int = 500) -> str:
         """The beginning of the body, for a person to read."""
-        return self.body[:limit].decode(errors="replace")
+        return hide_secrets(self.body, self.secrets)[:limit].decode(errors="replace")
+
+
+MIN_SECRET = 6
+"""Characters of a secret that is hidden; a shorter one may be a part of any word."""
+HIDDEN = b"********"
+
+
+def hide_secrets(body: bytes, secrets: Iterable[str]) -> bytes:
+    """A body without secrets, as they are, and as JSON and addresses write them."""
+    # A secret may have another one in it.
+    for secret in sorted(filter(_is_hidden, set(secrets)), key=len, reverse=True):
+        in_json = orjson.dumps(secret)[1:-1]
+        # Others escape more of the characters than they have to.
+        in_ascii = json.dumps(secret)[1:-1].encode()
+        for written in {secret.encode(), in_json, in_ascii, in_ascii.replace(b"/", b"\\/")}:
+            body = body.replace(written, HIDDEN)
+        for quoted in {quote(secret), quote(secret, safe=""), quote_plus(secret)}:
+            body = body.replace(quoted.encode(), HIDDEN)
+    return body
+
+
+def _is_hidden(secret: str) -> bool:
+    return len(secret) >= MIN_SECRET
 
 
 def no_answer(method: str) -> type[AnswerLost | RetryLater]:
@@ -187,7 +220,7 @@ class PageCount:
     sparse: int = 0
     """The latest pages in a row that had hardly any of them."""
     pages: int = 0
-    _mark: str | None = None
+    mark: str | None = None
     """One of the page tokens before: if it comes again, the list is a circle."""
 
     def add(self, records: int, call: str, next_page: str | None = None) -> None:
@@ -196,11 +229,11 @@ class PageCount:
         `call` says for messages what was called.
         """
         self.pages += 1
-        if next_page is not None and next_page == self._mark:
+        if next_page is not None and next_page == self.mark:
             raise Refused(f"{call} answered a page whose next page is one that came before")
         # Brent's algorithm: the mark moves on at 1, 2, 4, 8 ... pages, until the circle fits.
         if self.pages.bit_count() == 1:
-            self._mark = next_page
+            self.mark = next_page
         self.sparse = self.sparse + 1 if records <= self.size // 20 else 0
         if self.sparse > MAX_SPARSE_PAGES:
             raise Refused(

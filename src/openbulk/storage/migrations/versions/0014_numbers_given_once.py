@@ -28,14 +28,14 @@ def upgrade() -> None:
     for table, children in CHILDREN.items():
         for child in children:
             # A table that rows refer to cannot be dropped.
-            op.execute(f"CREATE TEMP TABLE kept_{child} AS SELECT * FROM {child}")
-            op.execute(f"DELETE FROM {child}")
+            op.execute(f"CREATE TEMP TABLE kept_{child} AS SELECT * FROM {child}")  # noqa: S608
+            op.execute(f"DELETE FROM {child}")  # noqa: S608
         with op.batch_alter_table(
             table, recreate="always", table_kwargs={"sqlite_autoincrement": True}
         ):
             pass
         for child in children:
-            op.execute(f"INSERT INTO {child} SELECT * FROM kept_{child}")
+            op.execute(f"INSERT INTO {child} SELECT * FROM kept_{child}")  # noqa: S608
             op.execute(f"DROP TABLE kept_{child}")
     for table, places in STILL_USED.items():
         _skip_numbers(table, places)
@@ -43,8 +43,11 @@ def upgrade() -> None:
 
 def _skip_numbers(table: str, places: tuple[tuple[str, str], ...]) -> None:
     connection = op.get_bind()
-    tables = [(table, "id"), *places]
-    found = [connection.scalar(sa.text(f"SELECT MAX({one}) FROM {name}")) for name, one in tables]
+    columns: list[sa.ColumnClause[int]] = [
+        sa.table(of, sa.column(name)).c[name] for of, name in ((table, "id"), *places)
+    ]
+    found = [connection.scalar(sa.select(sa.func.max(column))) for column in columns]
     highest = max([number for number in found if number is not None], default=0)
-    op.execute(f"DELETE FROM sqlite_sequence WHERE name = '{table}'")
-    op.execute(f"INSERT INTO sqlite_sequence (name, seq) VALUES ('{table}', {highest})")
+    sequence = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+    op.execute(sequence.delete().where(sequence.c.name == table))
+    op.execute(sequence.insert().values(name=table, seq=highest))
