@@ -5,7 +5,6 @@ something else, gets a `ServiceError` that says what came and what was expected.
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import orjson
 
@@ -141,25 +139,42 @@ class Answer:
 
 MIN_SECRET = 6
 """Characters of a secret that is hidden; a shorter one may be a part of any word."""
+MAX_COMPARED = 200
+"""Characters of a secret that are compared; of a longer one, all is hidden up to its end."""
 HIDDEN = b"********"
 
 
 def hide_secrets(body: bytes, secrets: Iterable[str]) -> bytes:
-    """A body without secrets, as they are, and as JSON and addresses write them."""
+    """A body without secrets, however JSON or an address writes their characters."""
+    hidden = {secret for secret in secrets if len(secret) >= MIN_SECRET}
     # A secret may have another one in it.
-    for secret in sorted(filter(_is_hidden, set(secrets)), key=len, reverse=True):
-        in_json = orjson.dumps(secret)[1:-1]
-        # Others escape more of the characters than they have to.
-        in_ascii = json.dumps(secret)[1:-1].encode()
-        for written in {secret.encode(), in_json, in_ascii, in_ascii.replace(b"/", b"\\/")}:
-            body = body.replace(written, HIDDEN)
-        for quoted in {quote(secret), quote(secret, safe=""), quote_plus(secret)}:
-            body = body.replace(quoted.encode(), HIDDEN)
+    for secret in sorted(hidden, key=len, reverse=True):
+        # Nobody writes letters and digits in another way, and to look for them takes no time.
+        word = max(_WORD.findall(secret), key=len, default="")
+        if word.encode() in body:
+            plain = _BACKSLASHES.sub(r"\\", secret)
+            pattern = b"".join(map(_pattern_of, plain[:MAX_COMPARED]))
+            rest = rb"[^\s\"',;<>&]*+" if len(plain) > MAX_COMPARED else b""
+            body = re.sub(pattern + rest, HIDDEN, body)
     return body
 
 
-def _is_hidden(secret: str) -> bool:
-    return len(secret) >= MIN_SECRET
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_BACKSLASHES = re.compile(r"\\+")
+
+
+def _pattern_of(character: str) -> bytes:
+    """A pattern for the ways to write a character, also in a text within another one.
+
+    Each has a bounded length: the service that answers may want the search to take long.
+    """
+    plain = character.encode(errors="replace")
+    quoted = b"".join(b"%%(?:25){0,4}(?i:%02x)" % byte for byte in plain)
+    if character == "\\":
+        ways = [rb"\\{1,16}+", b"(?:%s){1,8}+" % quoted]
+    else:
+        ways = [rb"\\{0,8}+" + re.escape(plain), quoted, rb"\\{1,8}+u(?i:%04x)" % ord(character)]
+    return b"(?:%s)" % b"|".join([*ways, rb"\+"] if character == " " else ways)
 
 
 def no_answer(method: str) -> type[AnswerLost | RetryLater]:
