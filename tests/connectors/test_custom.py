@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from custom_connector.service import Service
-from openbulk.connectors.base import AuthorizeRequest, ConnectionContext, Connector
+from openbulk.connectors.base import CUSTOM, AuthorizeRequest, ConnectionContext, Connector
 from openbulk.connectors.custom import CustomProvider
 from openbulk.connectors.custom.description import Description
 from openbulk.connectors.custom.export import key_of, read_export, without_secrets
@@ -357,7 +357,9 @@ async def test_an_upsert_looks_a_record_up_by_a_field_that_the_list_takes(
 ) -> None:
     """The service of the tests shows others, too: only an equal value counts."""
     connector = connect(with_lookup(url), http)
-    assert Action.UPSERT in (await connector.objects())["contacts"].actions
+    features = (await connector.objects())["contacts"]
+    assert Action.UPSERT in features.actions
+    assert features.lookups == {"email"}
     plain = connect(export_of(f"{url}/offset"), http)
     assert Action.UPSERT not in (await plain.objects())["contacts"].actions
     by_email = {"identifier_field": "email"}
@@ -586,6 +588,11 @@ PARAMETER = {"name": "x", "type": "query", "vendorName": "x", "vendorType": "que
         ({"path": "/{objectName}"}, "its path names no object"),
         ({"path": "/objects"}, "openbulk answers this path by itself"),
         ({"path": "/bulk/query"}, "openbulk answers this path by itself"),
+        ({"path": "/jobs"}, "openbulk answers this path by itself"),
+        ({"path": "/instances/all"}, "openbulk answers this path by itself"),
+        ({"path": "/query"}, "openbulk answers this path by itself"),
+        ({"path": "/.."}, "more in it than words and parameters"),
+        ({"path": "/hubs/crm/a/./b"}, "more in it than words and parameters"),
         (
             {"path": "/things/{id}", "method": "DELETE", "vendorMethod": "DELETE"},
             "does not get {id}",
@@ -650,6 +657,12 @@ def test_a_call_that_would_mean_something_else_is_left_out(
     assert list(lost) == ["resources[5]"]
     assert reason in lost["resources[5]"], lost
     assert list(read_export(export).objects) == ["contacts"]
+
+
+def test_no_object_has_the_name_of_a_call_of_openbulks_own() -> None:
+    export = export_of()
+    export["resources"].append(resource(path="/crm/jobs"))
+    assert list(read_export(export).objects) == ["contacts", "crm-jobs"]
 
 
 def test_calls_of_one_object_name_the_parts_of_its_path_alike() -> None:
@@ -757,7 +770,7 @@ def test_fields_come_from_models_of_either_form() -> None:
         "name": "contacts",
         "fields": [
             {"name": "id", "type": "integer", "request": False},
-            {"name": "email", "type": "string", "request": True, "required": True},
+            {"name": "email", "type": "string", "request": True, "required": True, "custom": True},
             {
                 "name": "home",
                 "type": "object",
@@ -767,6 +780,7 @@ def test_fields_come_from_models_of_either_form() -> None:
     }
     schema = described(export).objects["contacts"].schema
     assert schema["required"] == ["email"]
+    assert [name for name, field in schema["properties"].items() if CUSTOM in field] == ["email"]
     assert schema["properties"]["home"]["properties"] == {"zip": {"type": "string"}}
     assert "additionalProperties" not in schema
 

@@ -283,6 +283,7 @@ def features_of(described: ObjectDescription) -> Features:
         identity={Action.UPSERT: ()},
         paths=(described.path,) if has_path else (),
         parameters=frozenset(parameters),
+        lookups=frozenset(described.lookups),
         changed=described.changed,
         id=described.id_field,
         skips_read_only=True,
