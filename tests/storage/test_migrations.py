@@ -137,7 +137,7 @@ async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: Async
         assert tuple(found) == ("w0rd", "here")
 
 
-async def test_numbers_of_deleted_instances_and_jobs_are_not_given_again(
+async def test_numbers_of_deleted_instances_are_not_given_again(
     empty_engine: AsyncEngine,
 ) -> None:
     """Not even those that an earlier version gave. What refers to the tables is still there."""

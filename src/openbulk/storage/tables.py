@@ -208,7 +208,6 @@ jobs = Table(
     Column("ticket_until", BigInteger),
     Index("jobs_of_instance", "instance_id", "status"),
     Index("jobs_by_status", "status"),
-    sqlite_autoincrement=True,  # callers keep the numbers of jobs for longer than openbulk does
 )
 
 outcomes = Table(
