@@ -155,7 +155,7 @@ class Transport:
     def _connection_failure(self, url: str, error: Exception) -> ServiceError:
         """The error for a request that was never sent: nothing was done."""
         if isinstance(error, aiohttp.InvalidURL):
-            return Refused(f"{url!r} is not an address that can be called; check base.url")
+            return Refused(f"{url!r} is not an address that can be called; check the configuration")
         cause = getattr(error, "os_error", None)
         if isinstance(cause, AddressNotAllowed):
             return Refused(str(cause))
