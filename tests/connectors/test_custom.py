@@ -929,7 +929,7 @@ async def _repeat(request: aiohttp.web.Request) -> aiohttp.web.Response:
     return aiohttp.web.json_response({"error": told, "items": json.dumps(told)}, status=status)
 
 
-@pytest.mark.parametrize("status", ["200", "302", "400", "401", "404", "422", "429", "500", "503"])
+@pytest.mark.parametrize("status", ["200", "302", "400", "401", "429", "500"])
 @pytest.mark.parametrize("place", ["header", "query", "bodyField", "basic", "token"])
 async def test_a_service_that_repeats_a_secret_shows_it_to_nobody(
     serve: Serve, http: aiohttp.ClientSession, status: str, place: str
