@@ -505,10 +505,18 @@ def test_clients_of_eloqua_use_the_plural_of_its_objects(
     ):
         fields = called(eloqua.call("GET", f"/objects/{one}/metadata"))
         assert called(eloqua.call("GET", f"{hub}/objects/{many}/metadata")) == fields
+    for many, values in (
+        ("contacts", {"C_EmailAddress": "bob@example.com"}),
+        ("accounts", {"M_CompanyName": "Bob & Sons"}),
+    ):
+        new = called(eloqua.call("POST", f"{hub}/{many}", json_body=values))
+        assert new.items() >= values.items()
+        assert called(eloqua.call("GET", f"{hub}/{many}/{new['id']}")) == new
+        assert new["id"].isdecimal()
     made = called(eloqua.call("POST", f"{hub}/lists", json_body={"name": "Spring"}))
     assert called(eloqua.call("GET", f"/list/{made['id']}"))["name"] == "Spring"
     query = called(eloqua.call("POST", "/bulk/query?q=select%20*%20from%20contacts"))
-    assert eloqua.finished(query["id"])["recordsCount"] == 1
+    assert eloqua.finished(query["id"])["recordsCount"] == 2
     assert b"ann@example.com" in eloqua.call("GET", f"/bulk/{query['id']}/contacts").body
     assert called(eloqua.call("GET", "/objects")) == [
         "activities",
@@ -622,10 +630,17 @@ def test_the_vendors_suite_makes_a_schedule_without_an_element_token(fresh: Proc
     named = scheduled(headers={"Authorization": f"Element {token_of_second}"})
     assert called(named)["instanceId"] == 2
     assert called(scheduled(instanceId=1))["instanceId"] == 1
+    query = quote("select id from records")
+    shown = called(scheduled(uri=f"/bulk/query?q={query}&where=", query={}, instanceId=2))
+    assert shown["data"]["body"]["q"] == "select id from records"
+    twice = scheduled(uri=f"/bulk/query?q={query}", instanceId=2)
+    assert "'q' is given twice" in refused(twice, 400)
+    message = refused(scheduled(method="GET", uri="/records"), 400)
+    assert "method 'GET' cannot be scheduled; only POST can" in message
     for uri in ("/elements/api-v2/hubs/messaging/messages", "/instances"):
         message = refused(scheduled(uri=uri), 400)
         assert "cannot be scheduled; these can: /bulk/workflows, /bulk/query" in message
     wrong = scheduled(headers={"authorization": "Element nobody's"})
     assert "headers.Authorization" in refused(wrong, 400)
     listed = server.call("GET", "/jobs", headers=signed_in)
-    assert (len(called(listed)), token_of_second in listed.body.decode()) == (3, False)
+    assert (len(called(listed)), token_of_second in listed.body.decode()) == (4, False)

@@ -1,5 +1,6 @@
 """Custom connectors: what an export means, and the promises of every connector."""
 
+import base64
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from custom_connector.service import Service
-from openbulk.connectors.base import AuthorizeRequest, ConnectionContext, Connector
+from openbulk.connectors.base import CUSTOM, AuthorizeRequest, ConnectionContext, Connector
 from openbulk.connectors.custom import CustomProvider
 from openbulk.connectors.custom.description import Description
 from openbulk.connectors.custom.export import key_of, read_export, without_secrets
@@ -356,7 +357,9 @@ async def test_an_upsert_looks_a_record_up_by_a_field_that_the_list_takes(
 ) -> None:
     """The service of the tests shows others, too: only an equal value counts."""
     connector = connect(with_lookup(url), http)
-    assert Action.UPSERT in (await connector.objects())["contacts"].actions
+    features = (await connector.objects())["contacts"]
+    assert Action.UPSERT in features.actions
+    assert features.lookups == {"email"}
     plain = connect(export_of(f"{url}/offset"), http)
     assert Action.UPSERT not in (await plain.objects())["contacts"].actions
     by_email = {"identifier_field": "email"}
@@ -468,17 +471,18 @@ async def test_a_service_that_repeats_its_last_page_is_not_read_forever(
         ("//evil.example.com/people", "at another address"),
         ({"a": 1}, "neither a text nor a number"),
         ("x" * 5_000, "too long or not printable"),
+        ("/people?after=1", "the page token of this page as the next one"),
     ],
 )
 async def test_a_next_page_elsewhere_is_not_followed(
     serve: Serve, http: aiohttp.ClientSession, following: Any, sentence: str
 ) -> None:
-    """Credentials go to the host of the base URL alone."""
+    """Credentials go to the host of the base URL alone. Another try brings the same answer."""
 
     def linked(url: str) -> dict[str, Any]:
         return paged(export_of(url), "cursor", "", "body.next")
 
-    with pytest.raises(ServiceError, match=sentence):
+    with pytest.raises(Refused, match=sentence):
         await pages_of(serve, http, lambda _: items(1, next=following), linked)
 
 
@@ -492,7 +496,7 @@ async def test_an_answer_without_a_list_says_where_one_was_expected(
         def answer(_: aiohttp.web.Request, body: Any = body) -> Any:
             return body
 
-        with pytest.raises(ServiceError, match="expected was"):
+        with pytest.raises(Refused, match="expected was"):
             await pages_of(serve, http, answer, numbered)
 
 
@@ -584,6 +588,11 @@ PARAMETER = {"name": "x", "type": "query", "vendorName": "x", "vendorType": "que
         ({"path": "/{objectName}"}, "its path names no object"),
         ({"path": "/objects"}, "openbulk answers this path by itself"),
         ({"path": "/bulk/query"}, "openbulk answers this path by itself"),
+        ({"path": "/jobs"}, "openbulk answers this path by itself"),
+        ({"path": "/instances/all"}, "openbulk answers this path by itself"),
+        ({"path": "/query"}, "openbulk answers this path by itself"),
+        ({"path": "/.."}, "more in it than words and parameters"),
+        ({"path": "/hubs/crm/a/./b"}, "more in it than words and parameters"),
         (
             {"path": "/things/{id}", "method": "DELETE", "vendorMethod": "DELETE"},
             "does not get {id}",
@@ -648,6 +657,12 @@ def test_a_call_that_would_mean_something_else_is_left_out(
     assert list(lost) == ["resources[5]"]
     assert reason in lost["resources[5]"], lost
     assert list(read_export(export).objects) == ["contacts"]
+
+
+def test_no_object_has_the_name_of_a_call_of_openbulks_own() -> None:
+    export = export_of()
+    export["resources"].append(resource(path="/crm/jobs"))
+    assert list(read_export(export).objects) == ["contacts", "crm-jobs"]
 
 
 def test_calls_of_one_object_name_the_parts_of_its_path_alike() -> None:
@@ -755,7 +770,7 @@ def test_fields_come_from_models_of_either_form() -> None:
         "name": "contacts",
         "fields": [
             {"name": "id", "type": "integer", "request": False},
-            {"name": "email", "type": "string", "request": True, "required": True},
+            {"name": "email", "type": "string", "request": True, "required": True, "custom": True},
             {
                 "name": "home",
                 "type": "object",
@@ -765,6 +780,7 @@ def test_fields_come_from_models_of_either_form() -> None:
     }
     schema = described(export).objects["contacts"].schema
     assert schema["required"] == ["email"]
+    assert [name for name, field in schema["properties"].items() if CUSTOM in field] == ["email"]
     assert schema["properties"]["home"]["properties"] == {"zip": {"type": "string"}}
     assert "additionalProperties" not in schema
 
@@ -899,6 +915,116 @@ async def test_a_call_carries_the_constants_of_its_export(
     assert request.headers["X-Also"] == "key secret"
     assert dict(request.query) == {"version": "2026-05", "notify": "false"}
     assert service.people["1"] == {"id": 1, "email": "a@b.c", "source": "import"}
+
+
+SECRET = 'p"ss/w+rd-1'
+
+
+async def _repeat(request: aiohttp.web.Request) -> aiohttp.web.Response:
+    """Refuse a request with all that it had."""
+    status = int(request.headers.get("X-Status", 400))
+    authorization = request.headers.get("Authorization", "").removeprefix("Basic ")
+    plain = base64.b64decode(authorization + "==").decode(errors="replace")
+    told = [str(request.rel_url), dict(request.headers), await request.text(), plain]
+    return aiohttp.web.json_response({"error": told, "items": json.dumps(told)}, status=status)
+
+
+@pytest.mark.parametrize("status", ["200", "302", "400", "401", "429", "500"])
+@pytest.mark.parametrize("place", ["header", "query", "bodyField", "basic", "token"])
+async def test_a_service_that_repeats_a_secret_shows_it_to_nobody(
+    serve: Serve, http: aiohttp.ClientSession, status: str, place: str
+) -> None:
+    """Messages go into answers, logs and the ledger, and may be read by many."""
+    app = aiohttp.web.Application()
+    app.router.add_route("*", "/{path:.*}", _repeat)
+    export = export_of(await serve(app))
+    constant = {"name": status, "type": "value", "vendorName": "X-Status", "vendorType": "header"}
+    export["parameters"] = [constant]
+    if place == "basic":
+        export["authentication"] = {"type": "basic"}
+        entries = {"username": "ann", "password": SECRET}
+    elif place == "token":
+        export["authentication"] = {"type": "oauth2"}
+        entries = {"oauth.user.token": SECRET}
+    else:
+        entries = {}
+        export["parameters"].append(
+            {
+                "name": "x ${configuration.api.key} x",
+                "type": "value",
+                "vendorName": "X-Key",
+                "vendorType": place,
+            }
+        )
+    connector = connect(export, http, **{"api.key": SECRET, **entries})
+    told: list[str] = []
+    try:
+        made = await write(connector, Action.CREATE, {"email": "a@b.c"})
+        told.append(str(made))
+    except ServiceError as error:
+        told += [error.message, str(error.provider_message)]
+    with pytest.raises((NotFound, ServiceError)) as raised:
+        await connector.get("contacts", "1", {})
+        async for _ in connector.read(Query("contacts"), PageRequest()):
+            pass
+    told += [str(raised.value), str(getattr(raised.value, "provider_message", ""))]
+    assert not [text for text in told if "ss/w" in text or "ss%2Fw" in text or "ss\\/w" in text]
+    assert not any(base64.b64encode(f"ann:{SECRET}".encode()).decode() in text for text in told)
+
+
+async def test_a_sign_in_service_that_repeats_a_secret_shows_it_to_nobody(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    app = aiohttp.web.Application()
+    app.router.add_route("*", "/{path:.*}", _repeat)
+    provider = CustomProvider(read_export(oauth_export(await serve(app))))
+    assert provider.oauth is not None
+    entries = {**APPLICATION, "oauth.callback.url": "https://me.example.com"}
+    for in_header in ("true", "false"):
+        with pytest.raises(SignInAgain) as raised:
+            await provider.oauth.exchange(
+                "the-code", {**entries, "oauth.basic.header": in_header}, http
+            )
+        told = f"{raised.value.message} {raised.value.provider_message}"
+        assert "me.example.com" in told
+        assert "client-secret" not in told
+        assert "the-code" not in told
+
+
+@pytest.mark.parametrize("name", ["base.url", "oauth.token.url", "oauth.revoke.url"])
+@pytest.mark.parametrize("secret", ["oauth.api.secret", "oauth.user.refresh_token", "my.token"])
+def test_no_secret_is_a_part_of_an_address(name: str, secret: str) -> None:
+    """Answers would show it as a part of the host. The entry stays a secret one."""
+    name = {"oauth.revoke.url": "oauth.token.revoke_url"}.get(name, name)
+    for address in (f"https://{{{secret}}}.example.com", f"https://a.example.com/{{{secret}}}"):
+        export = oauth_export("https://api.example.com")
+        entries = {one["key"]: one for one in export["configuration"]}
+        entries[name]["defaultValue"] = address
+        read = read_export(export)
+        assert f"has the secret '{secret}' in it" in left_out(export)[f"configuration[{name}]"]
+        assert read.entries[name].default is None
+        assert secret not in read.entries or read.entries[secret].is_secret
+    if name != "base.url":
+        entries[name]["defaultValue"] = f"https://a.example.com/token?x={{{secret}}}"
+        assert "in it" in left_out(export)[f"configuration[{name}]"]
+        entries[name]["defaultValue"] = "https://a.example.com/token?x={tenant}"
+        assert "behind its question mark" in left_out(export)[f"configuration[{name}]"]
+
+
+async def test_a_service_that_is_elsewhere_is_said_at_the_first_call(
+    serve: Serve, http: aiohttp.ClientSession
+) -> None:
+    """A redirect is not followed: credentials go to the host of the base URL alone."""
+    app = aiohttp.web.Application()
+    moved = aiohttp.web.HTTPMovedPermanently("https://new.example.com/v2/people?key=secret")
+
+    async def redirect(_: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
+        raise moved
+
+    app.router.add_route("*", "/{path:.*}", redirect)
+    with pytest.raises(Refused, match=r"leads to https://new\.example\.com/v2/people;") as raised:
+        await connect(export_of(await serve(app)), http).check()
+    assert "key=secret" not in raised.value.message
 
 
 async def test_a_check_that_the_export_names_is_the_one_that_is_made(

@@ -70,6 +70,31 @@ async def test_a_list_that_never_ends_ends_the_job_over_any_number_of_slices(ben
     assert "201 pages in a row with hardly any of the" in ending.reason
 
 
+class Circle(Numbered):
+    """A service whose seventh page leads to its first one."""
+
+    async def read(self, query: Query, request: PageRequest) -> AsyncIterator[Page]:
+        number = int(request.after or 0)
+        while True:
+            number = number % 7 + 1
+            self.pages.append(number)
+            assert len(self.pages) < 100, "this list has no end"
+            yield Page([{"n": number}] * 100, str(number))
+
+
+async def test_a_list_that_goes_in_a_circle_ends_the_job_over_any_number_of_slices(
+    bench: Bench,
+) -> None:
+    """The slices remember a page together: none is long enough to see one twice."""
+    draining = asyncio.Event()
+    draining.set()
+    job, connector = await bench.job(page_size=100), Circle(draining=draining)
+    while (ending := await bench.run_slice(job, connector)) == Continue():
+        pass
+    assert isinstance(ending, Fail)
+    assert "a page whose next page is one that came before" in ending.reason
+
+
 @pytest.mark.parametrize("error", [AnswerLost("lost"), RetryLater("busy")])
 async def test_a_page_that_did_not_come_is_asked_for_again_at_once(
     bench: Bench, error: ServiceError

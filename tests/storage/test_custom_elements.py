@@ -69,6 +69,17 @@ async def test_organizations_do_not_see_the_connectors_of_others(stored: CustomE
     await add(stored, 2)
 
 
+async def test_a_deleted_connector_leaves_nothing_to_the_next_one(stored: CustomElements) -> None:
+    """Processes know connectors by their numbers, and users write these into paths."""
+    elements = Elements({}, {}, stored)
+    first = await add(stored)
+    await elements.provider(1, "acme")
+    await stored.delete(first)
+    second = await stored.add(2, "acme", {**EXPORT, "name": "Another"}, NOW, 2)
+    assert second.id > first.id
+    assert (await elements.provider(2, "acme")).name == "Another"
+
+
 async def test_a_connector_is_read_again_once_it_has_changed(stored: CustomElements) -> None:
     elements = Elements({}, {}, stored)
     made = await add(stored)

@@ -8,7 +8,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import openbulk.storage
 from openbulk.domain.errors import CannotStart
@@ -112,12 +112,7 @@ async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: Async
     engine = empty_engine
     async with engine.begin() as connection:
         await connection.run_sync(upgrade_to, "0006")
-        for table, row in ROWS:
-            columns = ", ".join(row)
-            values = ", ".join(f":{name}" for name in row)
-            await connection.execute(
-                text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row
-            )
+        await _insert(connection, *ROWS)
     await migrate(engine)
     ledger, runs, schedules = Ledger(engine), Runs(engine), Schedules(engine)
     job = await ledger.job(5)
@@ -140,6 +135,46 @@ async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: Async
     async with engine.connect() as connection:
         found = (await connection.execute(text("SELECT identity, location FROM file_store"))).one()
         assert tuple(found) == ("w0rd", "here")
+
+
+async def test_numbers_of_deleted_instances_are_not_given_again(
+    empty_engine: AsyncEngine,
+) -> None:
+    """Not even those that an earlier version gave. What refers to the tables is still there."""
+    engine = empty_engine
+    instance = {
+        "organization_id": 1,
+        "element": "memory",
+        "name": "Mine",
+        "token_fingerprint": "t",
+        "sealed_configuration": b"",
+        "tags": "[]",
+        "created_at": 0,
+    }
+    names = {"instance_id": 3, "name": "meetings", "transformation": "{}", "changed_at": 0}
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade_to, "0006")
+        await _insert(connection, *ROWS)
+        await connection.run_sync(upgrade_to, "0013")
+        await _insert(connection, ("instances", {"id": 3, **instance}), ("transformations", names))
+    await migrate(engine)
+    async with engine.begin() as connection:
+        assert (await connection.execute(text("SELECT name FROM transformations"))).one()
+        assert (await connection.execute(text("SELECT job_id FROM idempotency_keys"))).one()
+        if engine.dialect.name == "postgresql":
+            return  # its sequences never go back, and have not seen the numbers of this test
+        await connection.execute(text("DELETE FROM transformations"))
+        await connection.execute(text("DELETE FROM instances"))
+        await _insert(connection, ("instances", instance))
+        numbers = await connection.execute(text("SELECT id FROM instances"))
+        # The jobs of an instance that is gone have 7.
+        assert numbers.scalar_one() == 8
+
+
+async def _insert(connection: AsyncConnection, *rows: tuple[str, dict[str, Any]]) -> None:
+    for table, row in rows:
+        columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+        await connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
 
 
 async def test_an_earlier_version_that_still_works_stops_the_start(

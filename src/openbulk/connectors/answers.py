@@ -6,7 +6,7 @@ something else, gets a `ServiceError` that says what came and what was expected.
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,6 +75,8 @@ class Answer:
     bounds: Bounds = field(default=Bounds(), repr=False)
     parsed: Any = field(default=None, repr=False)
     """The value in a large body, or the error that it has none; None if it was not parsed yet."""
+    secrets: Sequence[str] = field(default=(), repr=False)
+    """What the request had that nobody may read: a service may repeat what it was sent."""
 
     @property
     def is_success(self) -> bool:
@@ -120,13 +122,59 @@ class Answer:
     def mismatch(self, came: str, expected: str) -> ServiceError:
         """The error for an answer that means nothing. The call may have had its effect."""
         return no_answer(self.method)(
-            f"{self.call} answered {self.status} with {came}; expected was {expected}",
-            provider_message=self.text() or None,
+            self._mismatch(came, expected), provider_message=self.text() or None
         )
+
+    def refusal(self, came: str, expected: str) -> Refused:
+        """The error for an answer that the service would repeat: another call does not help."""
+        return Refused(self._mismatch(came, expected), provider_message=self.text() or None)
+
+    def _mismatch(self, came: str, expected: str) -> str:
+        return f"{self.call} answered {self.status} with {came}; expected was {expected}"
 
     def text(self, limit: int = 500) -> str:
         """The beginning of the body, for a person to read."""
-        return self.body[:limit].decode(errors="replace")
+        return hide_secrets(self.body, self.secrets)[:limit].decode(errors="replace")
+
+
+MIN_SECRET = 6
+"""Characters of a secret that is hidden; a shorter one may be a part of any word."""
+MAX_COMPARED = 200
+"""Characters of a secret that are compared; of a longer one, all is hidden up to its end."""
+HIDDEN = b"********"
+
+
+def hide_secrets(body: bytes, secrets: Iterable[str]) -> bytes:
+    """A body without secrets, however JSON or an address writes their characters."""
+    hidden = {secret for secret in secrets if len(secret) >= MIN_SECRET}
+    # A secret may have another one in it.
+    for secret in sorted(hidden, key=len, reverse=True):
+        # Nobody writes letters and digits in another way, and to look for them takes no time.
+        word = max(_WORD.findall(secret), key=len, default="")
+        if word.encode() in body:
+            plain = _BACKSLASHES.sub(r"\\", secret)
+            pattern = b"".join(map(_pattern_of, plain[:MAX_COMPARED]))
+            rest = rb"[^\s\"',;<>&]*+" if len(plain) > MAX_COMPARED else b""
+            body = re.sub(pattern + rest, HIDDEN, body)
+    return body
+
+
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_BACKSLASHES = re.compile(r"\\+")
+
+
+def _pattern_of(character: str) -> bytes:
+    """A pattern for the ways to write a character, also in a text within another one.
+
+    Each has a bounded length: the service that answers may want the search to take long.
+    """
+    plain = character.encode(errors="replace")
+    quoted = b"".join(b"%%(?:25){0,4}(?i:%02x)" % byte for byte in plain)
+    if character == "\\":
+        ways = [rb"\\{1,16}+", b"(?:%s){1,8}+" % quoted]
+    else:
+        ways = [rb"\\{0,8}+" + re.escape(plain), quoted, rb"\\{1,8}+u(?i:%04x)" % ord(character)]
+    return b"(?:%s)" % b"|".join([*ways, rb"\+"] if character == " " else ways)
 
 
 def no_answer(method: str) -> type[AnswerLost | RetryLater]:
@@ -187,7 +235,7 @@ class PageCount:
     sparse: int = 0
     """The latest pages in a row that had hardly any of them."""
     pages: int = 0
-    _mark: str | None = None
+    mark: str | None = None
     """One of the page tokens before: if it comes again, the list is a circle."""
 
     def add(self, records: int, call: str, next_page: str | None = None) -> None:
@@ -196,11 +244,11 @@ class PageCount:
         `call` says for messages what was called.
         """
         self.pages += 1
-        if next_page is not None and next_page == self._mark:
+        if next_page is not None and next_page == self.mark:
             raise Refused(f"{call} answered a page whose next page is one that came before")
         # Brent's algorithm: the mark moves on at 1, 2, 4, 8 ... pages, until the circle fits.
         if self.pages.bit_count() == 1:
-            self._mark = next_page
+            self.mark = next_page
         self.sparse = self.sparse + 1 if records <= self.size // 20 else 0
         if self.sparse > MAX_SPARSE_PAGES:
             raise Refused(

@@ -15,7 +15,7 @@ import orjson
 
 from openbulk.connectors.answers import Answer
 from openbulk.connectors.base import Remember
-from openbulk.connectors.http import Request, Transport
+from openbulk.connectors.http import Request, Transport, secrets_in
 from openbulk.domain.errors import (
     AnswerLost,
     BadInput,
@@ -123,6 +123,10 @@ def _life_of(expires_in: Any) -> float | None:
     return min(life, MAX_LIFE_SECONDS) if life > 0 else DEFAULT_LIFE_SECONDS
 
 
+_SHOWN = frozenset({"grant_type", "client_id", "redirect_uri", "scope"})
+"""Fields of such forms that are no secrets."""
+
+
 async def _post(
     http: aiohttp.ClientSession, endpoint: TokenEndpoint, form: Mapping[str, str]
 ) -> Answer:
@@ -134,9 +138,10 @@ async def _post(
         )
     elif endpoint.client_id:
         fields |= {"client_id": endpoint.client_id, "client_secret": endpoint.client_secret}
+    secrets = [*secrets_in(headers), *(fields[name] for name in fields if name not in _SHOWN)]
     try:
         answer = await _sign_in_service(http).call(
-            Request("POST", endpoint.url, None, fields, headers)
+            Request("POST", endpoint.url, None, fields, headers, secrets=secrets)
         )
     except AnswerLost as error:
         # A lost token does no harm: the caller requests another one.
@@ -245,7 +250,9 @@ async def revoke_token(http: aiohttp.ClientSession, url: str, token: str) -> Non
 
     An unknown token counts as revoked: Google answers `invalid_token` for one.
     """
-    answer = await _sign_in_service(http).call(Request("POST", url, None, {"token": token}, {}))
+    answer = await _sign_in_service(http).call(
+        Request("POST", url, None, {"token": token}, {}, secrets=[token])
+    )
     if not answer.is_success and "invalid_token" not in answer.text():
         raise Refused(
             f"the service did not revoke the access ({answer.status})",

@@ -71,6 +71,9 @@ class Features:
     parameters: frozenset[str] = frozenset()
     """The service's own query parameters. A condition may name them like fields; they are passed
     through as `Query.parameters`."""
+    lookups: frozenset[str] = frozenset()
+    """Those parameters that are the names of fields, too. openbulk applies conditions on them by
+    itself, whether the service does so or not."""
     changed: str | None = None
     """The field with the date of a record's last change; `Query.changed_since` means that date."""
     has_changes: bool = False

@@ -3,15 +3,23 @@
 A call returns the service's answer, or raises the `ServiceError` that says what happened.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import base64
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from openbulk.connectors.answers import UNSAFE_METHODS, Answer, bounds_of, no_answer, parse_large
+from openbulk.connectors.answers import (
+    UNSAFE_METHODS,
+    Answer,
+    bounds_of,
+    hide_secrets,
+    no_answer,
+    parse_large,
+)
 from openbulk.connectors.pace import Budget, Pace, Throttle, Unpaced
 from openbulk.domain.errors import (
     AddressNotAllowed,
@@ -43,6 +51,8 @@ class Request:
     headers: Mapping[str, str]
     records: int = 1
     """How many records its answer may have."""
+    secrets: Sequence[str] = field(default=(), repr=False)
+    """What nobody may read of it, should the service repeat it."""
 
 
 class Auth(Protocol):
@@ -122,8 +132,12 @@ class Transport:
         except _BROKEN as error:
             reason = f"{call} did not answer ({type(error).__name__})"
             raise no_answer(request.method)(reason) from error
+        if not 200 <= status < 300:
+            # All of it is for people. Records stay as they are.
+            body = hide_secrets(body, request.secrets)
         parsed = await parse_large(body, bounds)
-        return Answer(status, headers, body, request.method, call, bounds, parsed)
+        method, secrets = request.method, request.secrets
+        return Answer(status, headers, body, method, call, bounds, parsed, secrets)
 
     async def _exchange(self, request: Request, limit: int) -> tuple[int, Mapping[str, str], bytes]:
         async with self._http.request(
@@ -141,7 +155,7 @@ class Transport:
     def _connection_failure(self, url: str, error: Exception) -> ServiceError:
         """The error for a request that was never sent: nothing was done."""
         if isinstance(error, aiohttp.InvalidURL):
-            return Refused(f"{url!r} is not an address that can be called; check base.url")
+            return Refused(f"{url!r} is not an address that can be called; check the configuration")
         cause = getattr(error, "os_error", None)
         if isinstance(cause, AddressNotAllowed):
             return Refused(str(cause))
@@ -210,16 +224,18 @@ class Client:
         headers: Mapping[str, str] | None = None,
         budgets: Sequence[Budget] = (),
         records: int = 1,
+        secrets: Sequence[str] = (),
     ) -> Answer:
         """Make one call as soon as its budgets allow it, and return the answer.
 
         `records` bounds the answer: it is the size of the page that is asked for. `json` is sent as
-        JSON, `data` unchanged (a mapping as form fields). Raises the errors that the class lists.
+        JSON, `data` unchanged (a mapping as form fields). `secrets` are those in it beside the
+        credentials. Raises the errors that the class lists.
         """
         extra = dict(headers or {})
         if json is not None:
             data, extra["Content-Type"] = encode_json(json), "application/json"
-        request = Request(method, url, params, data, extra, records)
+        request = Request(method, url, params, data, extra, records, secrets)
         credentials = await self._auth.headers()
         answer = await self._send_paced(budgets, request, credentials)
         for _ in range(MAX_RENEWALS):
@@ -235,7 +251,11 @@ class Client:
     ) -> Answer:
         """Send a request under a permit. Raises RetryLater if the service throttles the call."""
         permit = await self._pace.take(budgets)
-        signed = replace(request, headers={**request.headers, **credentials})
+        signed = replace(
+            request,
+            headers={**request.headers, **credentials},
+            secrets=(*request.secrets, *secrets_in(credentials)),
+        )
         try:
             answer = await self._send(signed)
         except BaseException:
@@ -247,6 +267,18 @@ class Client:
                 raise await self._pace.report_refusal(permit, throttle)
         await self._pace.report_answer(permit)
         return answer
+
+
+def secrets_in(credentials: Mapping[str, str]) -> Iterator[str]:
+    """What is secret in the headers of credentials: each, its last word, and a password in it."""
+    for value in credentials.values():
+        yield value
+        scheme, _, word = value.rpartition(" ")
+        yield word
+        if scheme.lower() == "basic":
+            # RFC 7617, section 2
+            plain = base64.b64decode(word).decode(errors="replace")
+            yield plain.partition(":")[2]
 
 
 def _path_of(url: str) -> str:

@@ -9,6 +9,23 @@ from openbulk.connectors.fields import did_you_mean
 from openbulk.domain.records import Target
 from openbulk.domain.transformation import service_name_of
 
+OF_THE_PLATFORM = (
+    "authentication",
+    "bulk",
+    "bulkloader",
+    "elements",
+    "hubs",
+    "instances",
+    "jobs",
+    "metrics",
+    "objects",
+    "organizations",
+    "ping",
+)
+"""First segments of paths that belong to the platform, and never to an object."""
+UNDER_BULK = ("download", "jobs", "query", "workflows")
+"""Names of calls below `/bulk`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedObject:

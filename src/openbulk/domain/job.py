@@ -148,6 +148,8 @@ class Position:
     """How often reading restarted, because a page token or a bookmark had expired."""
     sparse: int = 0
     """The latest pages in a row that had hardly any records."""
+    mark: str | None = None
+    """A page token before: if it comes again, the list has no end."""
 
 
 KEPT_REMARKS = 20

@@ -276,11 +276,13 @@ def _pass_parameters(query: Query, features: Features, options: Mapping[str, Any
         match part:
             case Comparison(name, "=", (value,)) if name in features.parameters:
                 parameters[name] = as_text(value)
+                if name in features.lookups:
+                    rest.append(part)
             case _:
                 rest.append(part)
     where = All(tuple(rest)) if rest else None
     for name in fields_of(where):
-        if name in features.parameters:
+        if name in features.parameters - features.lookups:
             raise BadInput(
                 f"{name} is a parameter of the service: compare it with =, and join it with and"
             )

@@ -60,7 +60,8 @@ class SafeText(TypeDecorator[str]):
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite numbers rows by itself only with the type INTEGER (https://sqlite.org/autoinc.html)."""
+"""SQLite numbers rows by itself only with the type INTEGER, and gives the highest number of a
+deleted row again, unless `sqlite_autoincrement` forbids it (https://sqlite.org/autoinc.html)."""
 
 organizations = Table(
     "organizations",
@@ -111,6 +112,7 @@ instances = Table(
     Column("disabled", Boolean, nullable=False, server_default=false()),
     Column("created_at", Timestamp, nullable=False),
     Column("version", BigInteger, nullable=False, server_default="0"),  # raised at each change
+    sqlite_autoincrement=True,  # jobs and schedules of a deleted instance still have its number
 )
 
 definitions = Table(
@@ -145,6 +147,7 @@ custom_elements = Table(
     Column("created_at", Timestamp, nullable=False),
     Column("version", BigInteger, nullable=False, server_default="0"),  # raised at each change
     UniqueConstraint("organization_id", "key"),
+    sqlite_autoincrement=True,  # processes keep what they have read by number and version
 )
 
 jobs = Table(

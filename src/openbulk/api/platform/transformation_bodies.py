@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openbulk.api.wire.objects import OF_THE_PLATFORM
 from openbulk.bounded_json import MAX_KEPT_BYTES, store_json
 from openbulk.connectors.fields import did_you_mean
+from openbulk.connectors.targets import OF_THE_PLATFORM, UNDER_BULK
 from openbulk.domain.errors import BadInput, TooLarge
 from openbulk.domain.field_paths import EACH, Path, field_path_text, paired_paths, parse_field_path
 from openbulk.domain.renamed_schemas import Schema, field_names, schema_at
@@ -31,8 +31,6 @@ TRANSFORMATION_EXAMPLE = (
 MAX_FIELDS = 1_000
 _MAX_TYPE = 50
 _NAME = re.compile(r"\w[\w .-]{0,126}\w|\w")
-_UNDER_BULK = ("download", "jobs", "query", "workflows")
-"""Names of calls below `/bulk`."""
 _KEYS = ("fields", "vendorName", "configuration", "script", "scripts", "objectName", "level")
 _FIELD_KEYS = ("path", "type", "vendorPath", "vendorType", "configuration", "mask", "level")
 _FROM, _TO = "fromVendor", "toVendor"
@@ -50,7 +48,7 @@ def parse_object_name(name: str) -> str:
             f"{name[:80]!r} cannot be the name of an object; it has up to 128 letters, digits, "
             "blanks, dots, hyphens and underscores, and begins and ends with a letter or digit"
         )
-    if name.lower() in (*OF_THE_PLATFORM, *_UNDER_BULK):
+    if name.lower() in (*OF_THE_PLATFORM, *UNDER_BULK):
         raise BadInput(f"{name!r} is a name of the platform; choose another")
     return name
 

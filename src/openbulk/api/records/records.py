@@ -22,10 +22,9 @@ from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import Fields
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.api.wire.objects import OF_THE_PLATFORM
 from openbulk.api.wire.query_language import field_list, order_list, parse, parse_where
 from openbulk.api.wire.schema import Nothing, Record
-from openbulk.connectors.targets import resolve_object
+from openbulk.connectors.targets import OF_THE_PLATFORM, resolve_object
 from openbulk.domain.errors import BadInput, NotPossible, SealBroken
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Position

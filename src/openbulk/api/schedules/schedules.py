@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Path, Response
 from pydantic import Field
@@ -65,7 +66,8 @@ class ScheduleBody(ContractBody):
     method: str = Field("POST", description="Method of the request; always POST.")
     uri: str = Field(
         examples=["/bulk/query"],
-        description="Path of the request: /bulk/query, /bulk/download or /bulk/workflows.",
+        description="Path of the request: /bulk/query, /bulk/download or /bulk/workflows; query "
+        "parameters may be behind it.",
     )
     query: dict[str, Any] = Field(
         default_factory=dict,
@@ -134,10 +136,10 @@ async def create(
 
     With `from` or `lastRunDate`, each run begins where the last completed run ended.
     """
-    uri = _relative_path(body)
+    uri, parameters = _parse_uri(body)
     headers = {name.lower(): value for name, value in body.headers.items()}
     instance = await _instance_of(body, headers, services, caller)
-    content = _content(body)
+    content = _content(body, parameters)
     callback_url = headers.get("elements-async-callback-url") or None
     made = await transfer_specs.make_specs(services, instance, uri, content, callback_url)
     requests = [dict(spec.request) for spec in made]
@@ -191,30 +193,40 @@ def _as_caller(instance: Instance) -> CallingInstance:
     return CallingInstance(instance.id, instance.organization_id, instance.element)
 
 
-def _relative_path(body: ScheduleBody) -> str:
-    """The path of the request to repeat, without base path and hub.
+def _parse_uri(body: ScheduleBody) -> tuple[str, Mapping[str, str]]:
+    """The path of the request to repeat, without base path and hub, and its query parameters.
 
     Raises BadInput if it cannot be repeated.
     """
     if body.method.upper() != "POST":
-        raise BadInput(f"method {body.method!r} cannot be scheduled; only POST can")
-    steps = body.uri.removeprefix(_BASE).strip("/").split("/")
+        raise BadInput(
+            f"method {body.method[:40]!r} cannot be scheduled; only POST can, because nobody would "
+            f"get the answers of others: to {_POSSIBLE}"
+        )
+    address, _, query = body.uri.partition("?")
+    steps = address.removeprefix(_BASE).strip("/").split("/")
     # The hub is a mere prefix, here as in every path.
     if steps[0] == "hubs":
         steps = steps[2:]
     path = "/" + "/".join(steps)
     if path not in transfer_specs.SCHEDULABLE:
-        possible = ", ".join(transfer_specs.SCHEDULABLE)
-        raise BadInput(f"{path[:200]!r} cannot be scheduled; these can: {possible}")
-    return path
+        raise BadInput(f"{path[:200]!r} cannot be scheduled; these can: {_POSSIBLE}")
+    parameters = parse_qsl(query, keep_blank_values=True)
+    for name, _ in parameters:
+        if name in body.query or [one for one, _ in parameters].count(name) > 1:
+            raise BadInput(f"the parameter {name[:80]!r} is given twice; leave one of them out")
+    return path, dict(parameters)
 
 
-def _content(body: ScheduleBody) -> Any:
+_POSSIBLE = ", ".join(transfer_specs.SCHEDULABLE)
+
+
+def _content(body: ScheduleBody, parameters: Mapping[str, str]) -> Any:
     """The body of the request to repeat, with its query parameters. Raises BadInput."""
     content = body.body or {}
     if isinstance(content, str):
         content = parse_kept_json(content.encode(), transfer_specs.EXAMPLE)
-    return {**content, **body.query} if isinstance(content, dict) else content
+    return {**content, **parameters, **body.query} if isinstance(content, dict) else content
 
 
 async def add_schedule(

@@ -11,21 +11,6 @@ from openbulk.api.wire.schema import EXACT, doc, without_none
 from openbulk.connectors.base import CUSTOM
 from openbulk.domain.transformation import Transformation
 
-OF_THE_PLATFORM = (
-    "authentication",
-    "bulk",
-    "bulkloader",
-    "elements",
-    "hubs",
-    "instances",
-    "jobs",
-    "metrics",
-    "objects",
-    "organizations",
-    "ping",
-)
-"""First segments of paths that belong to the platform, and never to an object."""
-
 ObjectName = Annotated[str, Field(examples=["events"])]
 
 

@@ -4,8 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from openbulk.connectors.base import ConnectionContext, Connector, OAuth, Setting
 from openbulk.connectors.custom.connector import CustomConnector
-from openbulk.connectors.custom.description import ACCESS_TOKEN, Description, SignInKind, Value
-from openbulk.connectors.custom.export import BASE_URL
+from openbulk.connectors.custom.description import (
+    ACCESS_TOKEN,
+    BASE_URL,
+    Description,
+    Entry,
+    SignInKind,
+    Value,
+)
 from openbulk.connectors.custom.service import Service
 from openbulk.connectors.custom.sign_in import (
     CustomOAuth,
@@ -59,7 +65,13 @@ class CustomProvider:
         base_url = address_in(configuration, BASE_URL)
         auth = auth_of(self.description, configuration, context)
         client = Client(context.http, auth, self.name, context.pace)
-        return CustomConnector(self.description, Service(configuration, base_url, client))
+        secrets = [configuration[key] for key in configuration if _is_secret(entries, key)]
+        service = Service(configuration, base_url, client, secrets)
+        return CustomConnector(self.description, service)
+
+
+def _is_secret(entries: Mapping[str, Entry], key: str) -> bool:
+    return key in entries and entries[key].is_secret
 
 
 def _options_of(description: Description) -> list[Option]:

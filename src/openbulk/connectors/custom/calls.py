@@ -26,6 +26,7 @@ from openbulk.connectors.custom.json_parts import (
 )
 from openbulk.connectors.custom.pages import PAGE_PARAMETERS, Pages
 from openbulk.connectors.custom.templates import is_path, placeholders_in
+from openbulk.connectors.targets import OF_THE_PLATFORM, UNDER_BULK
 
 MAX_PARAMETERS = 100
 """Of one resource, and of all of them."""
@@ -55,13 +56,23 @@ _ALWAYS_SENT = frozenset(
 """Sources of parameters that are part of each call, whether they are required or not."""
 _TYPES = frozenset({"", "api", "apinodocumentation"})
 _VALIDATES = "provisionauthvalidation"
-_OURS = frozenset({"ping", "objects", "bulk"})
-"""Paths that openbulk answers by itself."""
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,100}")
 _HOP_HEADERS = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
-"""Headers that say where a message goes and how long it is (RFC 9110, section 7.6.1)."""
+"""Headers that say how a message gets to a service and back (RFC 9110, section 7.6.1): openbulk's
+HTTP client sends those that it needs."""
 
 
 @dataclass(slots=True)
@@ -137,7 +148,7 @@ class CallReader:
         if len(set(given)) < len(given):
             raise Undoable("two parts of its path have the same name")
         call = self._call(resource, place, operation, given)
-        if path in _OURS or path.split("/")[0] in _OURS:
+        if path.split("/")[0] in OF_THE_PLATFORM or path in UNDER_BULK:
             if path == "ping" and self.check is None and not call.path_parameters:
                 self.check = call
                 return None
@@ -305,7 +316,7 @@ def _changes_nothing(kinds: tuple[str, str], name: str, at_service: str) -> bool
 
 
 def _place_header(draft: Draft, value: Value, name: str) -> None:
-    if not _HEADER.fullmatch(name):
+    if not _HEADER.fullmatch(name) or name.lower() == "content-encoding":
         raise Undoable(f"{name[:80]!r} is no header that openbulk sends")
     if ACCESS_TOKEN not in value.keys:
         # Headers have no case (RFC 9110, section 5.1).
@@ -364,9 +375,14 @@ def _object_path(path: str) -> tuple[str, str]:
         id_name = steps.pop().strip("{}")
     if not steps or is_parameter(steps[0]):
         raise Undoable("its path names no object")
-    if not all(is_parameter(step) or re.fullmatch(r"[\w.~-]{1,100}", step) for step in steps):
+    if not all(is_parameter(step) or _is_word(step) for step in steps):
         raise Undoable("its path has more in it than words and parameters")
     return "/".join(steps), id_name
+
+
+def _is_word(step: str) -> bool:
+    # Clients resolve dots (RFC 3986, section 5.2.4).
+    return bool(re.fullmatch(r"[\w.~-]{1,100}", step)) and step not in {".", ".."}
 
 
 def is_parameter(step: str) -> bool:

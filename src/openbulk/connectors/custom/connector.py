@@ -50,7 +50,8 @@ class CustomConnector:
         query = {} if call.paging is None else size_of(call.paging, 1)
         answer = await self._service.send(self._service.prepare(call, {}), query)
         # A list that wants more than the export says shows that the credentials work, too.
-        if self._description.check is not None or answer.status == 403:
+        is_elsewhere = 300 <= answer.status < 400
+        if self._description.check is not None or answer.status == 403 or is_elsewhere:
             require_success(answer)
 
     def _first_list(self) -> Call | None:
@@ -282,6 +283,7 @@ def features_of(described: ObjectDescription) -> Features:
         identity={Action.UPSERT: ()},
         paths=(described.path,) if has_path else (),
         parameters=frozenset(parameters),
+        lookups=frozenset(described.lookups),
         changed=described.changed,
         id=described.id_field,
         skips_read_only=True,

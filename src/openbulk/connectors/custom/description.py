@@ -15,6 +15,7 @@ from typing import Any
 
 from openbulk.connectors.custom.json_parts import Steps
 
+BASE_URL = "base.url"
 ACCESS_TOKEN = "oauth.user.token"  # noqa: S105 - the name of an entry
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from openbulk.connectors.custom.calls import CallReader, DescribedCall
 from openbulk.connectors.custom.description import (
     ACCESS_TOKEN,
+    BASE_URL,
     Description,
     Entry,
     LeftOut,
@@ -31,13 +32,12 @@ from openbulk.connectors.custom.json_parts import (
 )
 from openbulk.connectors.custom.objects import ObjectReader
 from openbulk.connectors.custom.pages import Pages
-from openbulk.connectors.custom.templates import placeholders_in, problem_of_base
+from openbulk.connectors.custom.templates import placeholders_in, problem_of_address
 from openbulk.domain.errors import BadInput
 
 MAX_ENTRIES = 500
 MAX_RESOURCES = 2_000
 MAX_HELP = 500
-BASE_URL = "base.url"
 _KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _HUB = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _PLATFORM = (
@@ -213,16 +213,15 @@ class _ExportReader:
             if key in entries:
                 raise BadInput(f"{place} is the entry {key!r} for the second time; leave one out")
             entries[key] = self._entry(one, key, place)
-        base_url = self._base_url(entries)
-        hosts = {BASE_URL, *_ADDRESSES, *placeholders_in(base_url)}
-        for name in _ADDRESSES:
-            if name in entries:
-                hosts |= set(placeholders_in(entries[name].default or ""))
-        self._add_placeholders(entries, hosts - set(_ADDRESSES))
         if kind is SignInKind.BASIC:
             _add_missing(entries, _OF_BASIC)
         if kind in {SignInKind.OAUTH2, SignInKind.CLIENT_CREDENTIALS}:
             _add_missing(entries, OF_OAUTH)
+        hosts = {BASE_URL, *_ADDRESSES}
+        for name in (BASE_URL, *_ADDRESSES):
+            hosts |= set(placeholders_in(self._address(entries, name)))
+        base_url = self._address(entries, BASE_URL)
+        self._add_placeholders(entries, hosts - set(_ADDRESSES))
         marked = {
             key: replace(entry, names_host=key in hosts)
             for key, entry in entries.items()
@@ -247,20 +246,21 @@ class _ExportReader:
         required = bool(flag_in(one, "required", place))
         return Entry(key, words, name, default, required, is_secret)
 
-    def _base_url(self, entries: dict[str, Entry]) -> str:
-        given = entries[BASE_URL].default if BASE_URL in entries else None
+    def _address(self, entries: dict[str, Entry], name: str) -> str:
+        """The default of an entry that is an address; "" if it has none that can be called."""
+        given = entries[name].default if name in entries else None
         if given is None:
             return ""
-        problem = problem_of_base(given)
-        for name in placeholders_in(given):
-            if name in entries and entries[name].is_secret:
-                problem = f"has the secret {name!r} in it, and messages show addresses"
+        problem = problem_of_address(given, has_query=name != BASE_URL)
+        for key in placeholders_in(given):
+            if entries[key].is_secret if key in entries else _is_secret({}, key):
+                problem = f"has the secret {key!r} in it, and messages show addresses"
         if problem is None:
             return given
         self._left_out.append(
-            LeftOut(f"configuration[{BASE_URL}]", f"its default {given[:80]!r} {problem}")
+            LeftOut(f"configuration[{name}]", f"its default {given[:80]!r} {problem}")
         )
-        entries[BASE_URL] = replace(entries[BASE_URL], default=None)
+        entries[name] = replace(entries[name], default=None)
         return ""
 
     def _add_placeholders(self, entries: dict[str, Entry], names: set[str]) -> None:

@@ -74,7 +74,7 @@ async def _read_by_cursor(
         records = records_in(prepared.call, answer)
         following = _next_token(service, answer, paging)
         if following is not None and following == token:
-            raise answer.mismatch("the page token of this page as the next one", "another")
+            raise answer.refusal("the page token of this page as the next one", "another")
         yield Page(records, following)
         if following is None:
             return
@@ -101,12 +101,12 @@ def _next_token(service: Service, answer: Answer, paging: Paging) -> str | None:
     try:
         place = next_place(paging, answer.headers, body)
     except ValueError as error:
-        raise answer.mismatch(str(error), "a text there") from error
+        raise answer.refusal(str(error), "a text there") from error
     if place is None:
         return None
     text, is_address = place
     if len(text) > MAX_CURSOR or not text.isprintable():
-        raise answer.mismatch("a next page that is too long or not printable", "a short text")
+        raise answer.refusal("a next page that is too long or not printable", "a short text")
     return _token_of_address(service, answer, text) if is_address else f"{_CURSOR}{text}"
 
 
@@ -119,7 +119,7 @@ def _token_of_address(service: Service, answer: Answer, address: str) -> str:
         is_here = False
     reference = (whole.path or "/") + (f"?{whole.query}" if whole.query else "") if is_here else ""
     if not _is_reference(reference):
-        raise answer.mismatch(
+        raise answer.refusal(
             f"a next page at another address ({address[:80]})", "one at the same host"
         )
     return f"{_ADDRESS}{reference}"

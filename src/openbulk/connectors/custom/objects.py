@@ -12,6 +12,7 @@ from openbulk.connectors.custom.description import (
 )
 from openbulk.connectors.custom.json_parts import flag_in, join, object_in, objects_in, text_in
 from openbulk.connectors.custom.schemas import Models, schema_of_fields
+from openbulk.connectors.targets import OF_THE_PLATFORM, UNDER_BULK
 
 MAX_OBJECTS = 500
 _WRITES = (Operation.CREATE, Operation.UPDATE, Operation.REPLACE)
@@ -180,7 +181,8 @@ def _names(paths: Mapping[str, Any]) -> dict[str, str]:
     names: dict[str, str] = {}
     for path, each in words.items():
         is_plain = path == each[-1]
-        name = each[-1] if is_plain or last.count(each[-1]) == 1 else "-".join(each)
+        is_free = last.count(each[-1]) == 1 and each[-1] not in (*OF_THE_PLATFORM, *UNDER_BULK)
+        name = each[-1] if is_plain or is_free else "-".join(each)
         names[path] = name if name not in names.values() else path.replace("/", "-")
     return names
 

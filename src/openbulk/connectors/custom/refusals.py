@@ -39,6 +39,14 @@ def require_success(answer: Answer) -> Answer:
 
 
 def _refusal(answer: Answer) -> ServiceError:
+    location = answer.headers.get("Location", "")
+    if 300 <= answer.status < 400 and location:
+        # Its query may have what was sent in that of the call.
+        where = location.partition("?")[0][:MAX_MESSAGE]
+        return Refused(
+            f"{answer.call} leads to {where}; openbulk follows no redirects, so base.url has to be "
+            "the address at the end of them"
+        )
     said = message_in(answer)
     return Refused(
         f"{answer.call} refuses the call ({answer.status})" + (f": {said}" if said else ""),

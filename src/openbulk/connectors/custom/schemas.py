@@ -7,6 +7,7 @@ An export has them in two forms: a list of `fields` with `reference`s to other o
 from collections.abc import Mapping
 from typing import Any
 
+from openbulk.connectors.base import CUSTOM
 from openbulk.connectors.custom.json_parts import flag_in, join, object_in, objects_in, text_in
 from openbulk.domain.errors import BadInput
 
@@ -33,6 +34,7 @@ _TYPES = {
 }
 _FORMATS = {"date": "date", "datetime": "date-time", "date-time": "date-time"}
 """Types of an export that are texts of a format."""
+_FLAGS = {"readOnly": "readOnly", "custom": CUSTOM}
 
 
 def schema_of_fields(model: Mapping[str, Any], place: str, depth: int = 0) -> dict[str, Any]:
@@ -66,9 +68,11 @@ def _field(one: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]:
     for name, ours in (("displayName", "title"), ("description", "description")):
         if text := text_in(one, name, place):
             schema[ours] = text
-    if flag_in(one, "readOnly", place):
-        schema["readOnly"] = True
-    return schema
+    return schema | _flags(one, place)
+
+
+def _flags(one: Mapping[str, Any], place: str) -> dict[str, bool]:
+    return {ours: True for name, ours in _FLAGS.items() if flag_in(one, name, place)}
 
 
 def _inner(one: Mapping[str, Any], place: str, depth: int) -> dict[str, Any]:
@@ -149,9 +153,7 @@ class Models:
         for name in ("title", "description"):
             if text := text_in(given, name, place):
                 schema[name] = text
-        if flag_in(given, "readOnly", place):
-            schema["readOnly"] = True
-        return schema
+        return schema | _flags(given, place)
 
 
 def _name_in(given: Mapping[str, Any], models: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Makes the calls of a description for one instance, and reads the records in their answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,11 +25,21 @@ class Prepared:
 class Service:
     """The service of one instance."""
 
-    def __init__(self, configuration: Mapping[str, str], base_url: str, client: Client) -> None:
-        """`configuration` has the defaults of the export where the instance has no value."""
+    def __init__(
+        self,
+        configuration: Mapping[str, str],
+        base_url: str,
+        client: Client,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """`configuration` has the defaults of the export where the instance has no value.
+
+        `secrets` are those of its values that nobody may read.
+        """
         self.base_url = base_url
         self._configuration = configuration
         self._client = client
+        self._secrets = secrets
 
     def prepare(self, call: Call, given: Mapping[str, str]) -> Prepared:
         """A call with its values. Raises BadInput for one that cannot be in its path."""
@@ -58,6 +68,7 @@ class Service:
             data=None if json is None else encode_json(json),
             headers=headers,
             records=records,
+            secrets=self._secrets,
         )
 
     async def send_to(self, prepared: Prepared, address: str, records: int) -> Answer:
@@ -71,6 +82,7 @@ class Service:
             params={name: text for name, text in fixed.items() if name not in given},
             headers=self.texts(prepared.call.headers),
             records=records,
+            secrets=self._secrets,
         )
 
     def texts(self, values: Mapping[str, Value]) -> dict[str, str]:
@@ -93,11 +105,11 @@ def records_in(call: Call, answer: Answer) -> list[dict[str, Any]]:
         # A list without records may be left out.
         return []
     if not isinstance(found, list):
-        raise answer.mismatch(
+        raise answer.refusal(
             f"{kind_of(found)}{place and f' as {place}'}",
             "a list of records there; the export says where it is (rootKey)",
         )
     wrong = misfit(found, {"items": {"type": "object"}}, place or "records")
     if wrong is not None:
-        raise answer.mismatch(*wrong)
+        raise answer.refusal(*wrong)
     return found

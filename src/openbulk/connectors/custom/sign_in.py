@@ -21,13 +21,14 @@ from openbulk.connectors.auth import (
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext
 from openbulk.connectors.custom.description import (
     ACCESS_TOKEN,
+    BASE_URL,
     Description,
     Entry,
     SignIn,
     SignInKind,
     Value,
 )
-from openbulk.connectors.custom.templates import fill_base, problem_of_base
+from openbulk.connectors.custom.templates import fill_base, problem_of_address
 from openbulk.connectors.http import Auth, HeaderAuth
 from openbulk.domain.errors import BadInput, SignInAgain
 
@@ -57,10 +58,10 @@ def address_in(configuration: Mapping[str, str], name: str) -> str:
     template = configuration.get(name)
     if not template:
         raise BadInput(f"the configuration lacks {name}")
-    address, mark, query = template.partition("?")
-    problem = problem_of_base(address)
+    problem = problem_of_address(template, has_query=name != BASE_URL)
     if problem is not None:
         raise BadInput(f"{name} {problem}; write it like https://api.example.com/v1")
+    address, mark, query = template.partition("?")
     return fill_base(address, lambda entry: entry_of(configuration, entry)) + mark + query
 
 

@@ -39,6 +39,16 @@ def problem_of_base(template: str) -> str | None:
     return None
 
 
+def problem_of_address(template: str, *, has_query: bool) -> str | None:
+    """What is wrong with the template of an address; with `has_query`, a query may be behind it."""
+    address, _, query = template.partition("?") if has_query else (template, "", "")
+    if placeholders_in(query):
+        return "has an entry behind its question mark; openbulk fills in the address before it"
+    if not query.isprintable() or " " in query:
+        return "has a blank or a control character in it"
+    return problem_of_base(address)
+
+
 def is_path(template: str) -> bool:
     """Whether a template is a path: steps after slashes, none of which is `.` or `..`."""
     plain = PLACEHOLDER.sub("x", template)

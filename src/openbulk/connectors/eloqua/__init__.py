@@ -122,12 +122,17 @@ class Eloqua:
         raise _no_object(query.object)
 
     async def get(self, object: str, id: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
-        """A contact or an account by an export of it alone, else by a call of the REST API."""
+        """A contact or an account by an export of it alone, else by a call of the REST API.
+
+        An import does not say which ids its records have. So the field that identifies them there
+        may stand for an id, which is a number.
+        """
         if object in ASSETS:
             return await read_asset(self._service, ASSETS[object], id)
         if object not in ENTITIES:
             raise _no_object(object)
-        wanted = Comparison("id", "=", (id,))
+        field = "id" if id.isdecimal() else ENTITIES[object].identifier
+        wanted = Comparison(field, "=", (id,))
         polls = 0
         async for page in self.read(Query(object, where=wanted), PageRequest()):
             if page.records:

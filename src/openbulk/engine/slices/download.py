@@ -269,10 +269,11 @@ class DownloadSlice:
         """Count a page that is not the last. Raises Refused if the list has no end."""
         position = self._part.position
         # The connector knows the size of the service's pages, and is stricter within one slice.
-        count = PageCount(min(self._page_size, SPARSE_PAGE_SIZE), position.sparse, position.pages)
+        size = min(self._page_size, SPARSE_PAGE_SIZE)
+        count = PageCount(size, position.sparse, position.pages, position.mark)
         listed = len(page.records) if page.listed is None else page.listed
-        count.add(listed, "the service")
-        self._part.position = replace(position, sparse=count.sparse)
+        count.add(listed, "the service", page.next)
+        self._part.position = replace(position, sparse=count.sparse, mark=count.mark)
 
     @property
     def _room(self) -> float:
