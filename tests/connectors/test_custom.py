@@ -930,7 +930,7 @@ async def _repeat(request: aiohttp.web.Request) -> aiohttp.web.Response:
 
 
 @pytest.mark.parametrize("status", ["200", "302", "400", "401", "429", "500"])
-@pytest.mark.parametrize("place", ["header", "query", "bodyField", "basic", "token"])
+@pytest.mark.parametrize("place", ["header", "query", "bodyField", "basic", "token", "odd"])
 async def test_a_service_that_repeats_a_secret_shows_it_to_nobody(
     serve: Serve, http: aiohttp.ClientSession, status: str, place: str
 ) -> None:
@@ -943,9 +943,12 @@ async def test_a_service_that_repeats_a_secret_shows_it_to_nobody(
     if place == "basic":
         export["authentication"] = {"type": "basic"}
         entries = {"username": "ann", "password": SECRET}
-    elif place == "token":
+    elif place in {"token", "odd"}:
         export["authentication"] = {"type": "oauth2"}
         entries = {"oauth.user.token": SECRET}
+        if place == "odd":
+            scheme = {**constant, "name": "Basic ${configuration.oauth.user.token}"}
+            export["parameters"].append({**scheme, "vendorName": "Authorization"})
     else:
         entries = {}
         export["parameters"].append(

@@ -276,9 +276,16 @@ def secrets_in(credentials: Mapping[str, str]) -> Iterator[str]:
         scheme, _, word = value.rpartition(" ")
         yield word
         if scheme.lower() == "basic":
-            # RFC 7617, section 2
-            plain = base64.b64decode(word).decode(errors="replace")
-            yield plain.partition(":")[2]
+            yield _password_in(word)
+
+
+def _password_in(word: str) -> str:
+    """The password in the credentials of Basic (RFC 7617, section 2); "" if there is none."""
+    try:
+        plain = base64.b64decode(word).decode(errors="replace")
+    except ValueError:
+        return ""  # a service may have a scheme of its own under this name
+    return plain.partition(":")[2]
 
 
 def _path_of(url: str) -> str:
