@@ -138,7 +138,7 @@ def test_an_import_survives_a_kill_between_submit_and_collect(
 ) -> None:
     """It is not submitted again."""
     data = tmp_path / "data"
-    sandbox = processes.sandbox("eloqua", "--latency-ms", "500")
+    sandbox = processes.sandbox("eloqua", "--latency-ms", "1000")
     server = processes.server(data_dir=data).eloqua(sandbox)
     rows = "\n".join(f"person{n}@example.com,P{n}" for n in range(300))
     job_id = server.upload("contact", f"C_EmailAddress,C_FirstName\n{rows}\n".encode()).json["id"]
