@@ -320,7 +320,7 @@ class Server:
         assert reply.status == 200, reply.body
         return reply.json
 
-    def finished(self, job_id: str, *, within: float = 30.0, every: float = 0.02) -> Any:
+    def finished(self, job_id: str, *, within: float = 120.0, every: float = 0.02) -> Any:
         """Poll the status of a job `every` so many seconds. Returns it when the job is finished."""
         deadline = time.monotonic() + within
         while (status := self.status(job_id))["status"] in UNFINISHED:

@@ -128,7 +128,7 @@ class Cluster:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        for _ in range(200):
+        for _ in range(600):
             assert self._server.poll() is None, "PostgreSQL did not start"
             try:
                 self.postgres.connect().close()
@@ -136,7 +136,7 @@ class Cluster:
                 time.sleep(0.1)
             else:
                 return
-        raise AssertionError("PostgreSQL did not take connections within 20 s")
+        raise AssertionError("PostgreSQL did not take connections within 60 s")
 
     def crash(self) -> None:
         """Stop it at once, as a power cut does: `pg_ctl stop -m immediate`."""
