@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,31 +16,29 @@ from support.receiver import Receiver
 DEEP = "[" * 260 + "]" * 260
 
 
-@pytest.fixture
-def server(processes: Processes) -> Server:
-    return processes.server().instance("memory")
-
-
-def test_metadata_that_cannot_be_shown_is_refused_before_there_is_a_job(server: Server) -> None:
+def test_metadata_that_cannot_be_shown_is_refused_before_there_is_a_job(
+    shared_memory: Server,
+) -> None:
     for value in (DEEP, '"\\ud800"', "NaN", '"\\u0000"'):
-        reply = server.upload("records", b"name\nAnn\n", f'{{"callback-payload": {value}}}')
+        reply = shared_memory.upload("records", b"name\nAnn\n", f'{{"callback-payload": {value}}}')
         assert reply.status == 400, value
         assert "metaData.callback-payload" in reply.json["message"]
-    assert server.call("GET", "/bulk/jobs").json == []
+    assert shared_memory.call("GET", "/bulk/jobs").json == []
 
 
-def test_tags_and_schedules_that_cannot_be_shown_are_refused(server: Server) -> None:
+def test_tags_and_schedules_that_cannot_be_shown_are_refused(shared_memory: Server) -> None:
     headers = {"Content-Type": "application/json"}
     schedule = '{"uri": "/bulk/query", "body": {"q": "select * from records", "x": %s}, "trigger": '
     schedule += '{"cron": "0 0 12 ? * *"}}'
+    before = shared_memory.call("GET", "/jobs").json
     for path, body, place in (
         ("/instances", '{"element": {"key": "memory"}, "tags": [%s]}', "the body.tags[0]"),
         ("/jobs", schedule, "the body.body.x"),
     ):
         for value in (DEEP, '"\\ud800"', "Infinity"):
-            reply = server.call("POST", path, body=(body % value).encode(), headers=headers)
+            reply = shared_memory.call("POST", path, body=(body % value).encode(), headers=headers)
             assert (reply.status, place in reply.json["message"]) == (400, True), reply.body
-    assert server.call("GET", "/jobs").json == []
+    assert shared_memory.call("GET", "/jobs").json == before
 
 
 @pytest.fixture
@@ -88,11 +87,11 @@ def test_a_row_that_cannot_be_read_is_logged_and_its_neighbours_are_shown(
     assert "row cannot be read" in again.process.log()
 
 
-def test_page_tokens_belong_to_their_list(server: Server) -> None:
-    server.done("records", b"name\nAnn\nBob\nCid\n")
-    first = server.call("GET", "/records?pageSize=2")
+def test_page_tokens_belong_to_their_list(shared_memory: Server) -> None:
+    shared_memory.done("records", b"name\nAnn\nBob\nCid\n")
+    first = shared_memory.call("GET", "/records?pageSize=2")
     token = first.headers["elements-next-page-token"]
-    second = server.call("GET", f"/records?pageSize=2&nextPage={token}")
+    second = shared_memory.call("GET", f"/records?pageSize=2&nextPage={token}")
     assert (second.status, len(second.json)) == (200, 1)
     for query in (
         f"/log?nextPage={token}",
@@ -101,16 +100,17 @@ def test_page_tokens_belong_to_their_list(server: Server) -> None:
         "/records?nextPage=bm9uc2Vuc2U=",
         "/records?nextPage=" + "9" * 5_000,
     ):
-        reply = server.call("GET", query)
+        reply = shared_memory.call("GET", query)
         assert (reply.status, "nextPage is not a token" in reply.json["message"]) == (400, True)
 
 
-def test_schedules_have_pages(server: Server) -> None:
+def test_schedules_have_pages(processes: Processes) -> None:
     body = {
         "uri": "/bulk/query",
         "body": {"q": "select * from records"},
         "trigger": {"cron": "0 0 12 ? * *"},
     }
+    server = processes.server().instance("memory")
     made = [server.call("POST", "/jobs", json_body=body).json["id"] for _ in range(3)]
     first = server.call("GET", "/jobs?pageSize=2")
     token = first.headers["elements-next-page-token"]
@@ -137,18 +137,18 @@ def test_memory_is_off_unless_it_is_asked_for(processes: Processes, tmp_path: Pa
 
 
 def test_records_in_memory_are_gone_with_the_last_instance_of_their_space(
-    processes: Processes,
+    shared_server: Server,
 ) -> None:
-    root = processes.server()
-    first, second = root.instance("memory"), root.instance("memory")
+    space = {"space": uuid.uuid4().hex}
+    first, second = (shared_server.instance("memory", space) for _ in range(2))
     first.done("records", b"name\nAnn\n")
     assert first.call("DELETE", "/instances").status == 200
     assert len(second.call("GET", "/records").json) == 1
     assert second.call("DELETE", "/instances").status == 200
-    assert root.instance("memory").call("GET", "/records").json == []
+    assert shared_server.instance("memory", space).call("GET", "/records").json == []
 
 
-def test_tags_and_values_have_lengths(server: Server) -> None:
+def test_tags_and_values_have_lengths(shared_memory: Server) -> None:
     made = {"element": {"key": "memory"}}
     for more in (
         {"tags": ["x"] * 101},
@@ -156,20 +156,22 @@ def test_tags_and_values_have_lengths(server: Server) -> None:
         {"name": "x" * 501},
         {"configuration": {"space": "x" * 20_001}},
     ):
-        assert server.call("POST", "/instances", json_body={**made, **more}).status == 400, more
+        reply = shared_memory.call("POST", "/instances", json_body={**made, **more})
+        assert reply.status == 400, more
     names = ("signature.key", "basic.username", "basic.password", "callback.hosts")
     long = {f"event.notification.{name}": "x" * 19_000 for name in names}
+    own = f"/instances/{shared_memory.instance_id}"
     some = dict(list(long.items())[:2])
     for path, method, configuration, status in (
         ("/instances", "POST", long, 413),
-        ("/instances/1", "PATCH", some, 200),
-        ("/instances/1", "PATCH", long, 413),
+        (own, "PATCH", some, 200),
+        (own, "PATCH", long, 413),
     ):
         body = {**made, "configuration": configuration}
-        reply = server.call(method, path, json_body=body)
+        reply = shared_memory.call(method, path, json_body=body)
         assert reply.status == status, (path, configuration.keys(), reply.body[:300])
     large = json.dumps({"callback-payload": "x" * 70_000})
-    assert server.upload("records", b"name\nAnn\n", large).status == 413
+    assert shared_memory.upload("records", b"name\nAnn\n", large).status == 413
 
 
 def test_an_organization_has_a_limited_number_of_instances_and_schedules(

@@ -42,7 +42,7 @@ def test_whatever_is_sent_the_answer_is_documented(processes: Processes, tmp_pat
             "--phases",
             "examples,coverage,fuzzing",
             "--max-examples",
-            "3",
+            "1",
             "--seed",
             "20261124",
         ),

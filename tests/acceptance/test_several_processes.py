@@ -139,8 +139,8 @@ def test_a_lane_runs_one_slice_at_a_time_and_alternates_jobs_while_instances_run
     running = "SELECT id, worker, slice FROM jobs WHERE slice_running AND slice > 0"
     seen: dict[tuple[str, int], str] = {}
     together = False
-    deadline = time.monotonic() + 90
-    while any(job_in(ledger, job_id)["finished_at"] is None for job_id in jobs):
+    deadline = time.monotonic() + 300
+    while not together or len(seen) < 6:
         assert time.monotonic() < deadline
         now = {str(row[0]): row for row in ledger.execute(running).fetchall()}
         in_lane = [job_id for job_id in jobs if job_id in now]
@@ -149,8 +149,6 @@ def test_a_lane_runs_one_slice_at_a_time_and_alternates_jobs_while_instances_run
         seen |= {(job_id, now[job_id][2]): now[job_id][1] for job_id in in_lane}
         time.sleep(0.02)
     order = [job_id for job_id, _ in seen]
-    assert together, "instances side by side"
-    assert len(order) > 4
     assert all(a != b for a, b in pairwise(order[1:5])), f"the jobs alternate: {order}"
 
 

@@ -103,11 +103,12 @@ def test_children_come_thousands_of_rows_before_their_parents(
 ) -> None:
     """One of them in vain: it is refused alone, with what it lacks."""
     staff = databases.staff(STAFF.format(refers))
-    rows = [*children_first(FAR), "50000,99999,lost"]
-    failures = staff.failures(staff.upload(file_of(*rows), action))
-    assert list(failures) == [2 * FAR + 1]
-    assert "boss is '99999', and staff has no row with id = '99999'" in failures[2 * FAR + 1]
-    assert staff.run("SELECT count(*), count(boss) FROM staff") == [(2 * FAR, FAR)]
+    rows = [f"{n},{n + FAR},new" for n in range(1, 301)]
+    rows += [f"{n},,new" for n in range(301, FAR + 301)]
+    failures = staff.failures(staff.upload(file_of(*rows, "50000,99999,lost"), action))
+    assert list(failures) == [FAR + 301]
+    assert "boss is '99999', and staff has no row with id = '99999'" in failures[FAR + 301]
+    assert staff.run("SELECT count(*), count(boss) FROM staff") == [(FAR + 300, 300)]
 
 
 def test_rows_are_updated_to_refer_to_rows_that_come_later(databases: Databases) -> None:
