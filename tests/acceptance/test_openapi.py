@@ -53,7 +53,7 @@ def test_whatever_is_sent_the_answer_is_documented(processes: Processes, tmp_pat
         *("--no-color", "--warnings", "off"),
     ]
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, timeout=240, check=False
+        command, capture_output=True, text=True, cwd=tmp_path, timeout=1_200, check=False
     )
     assert done.returncode == 0, done.stdout[-6000:]
     assert "request failed" not in server.process.log()

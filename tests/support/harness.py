@@ -224,10 +224,12 @@ class Processes:
         self, *arguments: str, env: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command, and wait for its end."""
-        command = [sys.executable, "-m", "openbulk", *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=_environment(env), timeout=60, check=False
-        )
+        stem = self.folder / f"{len(self.started)}-{arguments[0]}"
+        output, errors = stem.with_suffix(".out"), stem.with_suffix(".err")
+        forked = Forked(arguments, _environment(env), output, errors)
+        self.started.append(Process(forked, errors, ""))
+        code = forked.wait(300)
+        return subprocess.CompletedProcess(arguments, code, output.read_text(), errors.read_text())
 
     def sandbox(self, service: str, *options: str, port: int = 0) -> Process:
         """Start the sandbox of a service."""

@@ -27,11 +27,20 @@ class Forked:
     """A process that runs a command of openbulk, with the methods of `subprocess.Popen`."""
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], output: Path
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        output: Path,
+        errors: Path | None = None,
     ) -> None:
-        """Start it. It has this environment and no other, and writes to a file."""
+        """Start it. It has this environment and no other.
+
+        It writes to a file, and its errors to the same file unless there is another one for them.
+        """
         self._process = _forks.Process(
-            target=_run, args=(list(arguments), dict(environment), output), daemon=True
+            target=_run,
+            args=(list(arguments), dict(environment), output, errors or output),
+            daemon=True,
         )
         with _one_at_a_time:
             self._process.start()
@@ -60,11 +69,11 @@ class Forked:
             os.kill(self.pid, number)
 
 
-def _run(arguments: list[str], environment: Mapping[str, str], output: Path) -> None:
-    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    os.close(file)
+def _run(arguments: list[str], environment: Mapping[str, str], output: Path, errors: Path) -> None:
+    for number, path in ((1, output), (2, errors)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, number)
+        os.close(file)
     faulthandler.register(signal.SIGUSR1)
     os.environ.clear()
     os.environ.update(environment)
