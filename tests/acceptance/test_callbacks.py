@@ -72,14 +72,14 @@ def test_callbacks_to_a_receiver_that_does_not_answer_hold_up_none_to_another(
         server.process.stop()
         dead.seconds_before_answer = 30.0
         with closing(sqlite3.connect(processes.folder / "data" / "ledger.db")) as ledger, ledger:
-            copy_first_row(ledger, "jobs", 40, id="n + 10", file="'job' || n")
-            copy_first_row(ledger, "deliveries", 40, id="n + 10", job_id="n + 10")
-            ledger.execute("UPDATE deliveries SET id = 100 WHERE id = 2")
+            copy_first_row(ledger, "jobs", 80, id="n + 10", file="'job' || n")
+            copy_first_row(ledger, "deliveries", 80, id="n + 10", job_id="n + 10")
+            ledger.execute("UPDATE deliveries SET id = 1000 WHERE id = 2")
             soon = int((time.time() + 4) * 1_000)
             ledger.execute("UPDATE deliveries SET attempts = 1, due_at = ?", (soon,))
         processes.server()
-        receiver.wait_for(2, within=30)
-        dead.wait_for(1 + 8, within=30)
+        receiver.wait_for(2, within=80)
+        dead.wait_for(1 + 8, within=80)
         assert len(dead.received) <= 1 + 2 * 8  # some may begin without the queue
 
 
