@@ -104,6 +104,24 @@ def test_a_body_without_a_secret_is_answered_before_it_is_read(tmp_path: Path) -
             assert server.process.peak_memory_mb() < 250
 
 
+def test_a_caller_that_closes_reads_why_its_body_was_refused(tmp_path: Path) -> None:
+    """It sends all of the body first, as most clients do, long after the answer is there."""
+    with Processes(tmp_path) as processes:
+        server = processes.server()
+        address = urllib.parse.urlsplit(server.process.url)
+        size = 4 * 1024 * 1024
+        head = BODY_HEAD.replace("1000000", f"{size}").replace("Host: x", "Connection: close")
+        with socket.create_connection((address.hostname, address.port), 30) as connection:
+            secrets = f"Host: x\r\nAuthorization: {server.authorization}\r\n"
+            connection.sendall(head.format(secrets=secrets).encode())
+            assert connection.recv(12, socket.MSG_PEEK | socket.MSG_WAITALL) == b"HTTP/1.1 413"
+            for _ in range(64):
+                connection.sendall(b" " * (size // 64))
+            answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert b"the body is larger than 1048576 bytes" in answer
+        assert request("GET", f"{server.process.url}/healthz").status == 200
+
+
 def test_when_every_connection_has_a_body_another_one_gets_503(tmp_path: Path) -> None:
     with Processes(tmp_path, max_files=(128, 128)) as processes:
         server = processes.server()

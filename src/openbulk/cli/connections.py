@@ -4,12 +4,14 @@ An idle or slow connection costs a file and a few kilobytes, so their number and
 bounded. Uvicorn bounds neither, and asyncio logs a traceback for each connection without a file.
 """
 
+import asyncio
 import logging
 import math
 import resource
 import time
+from contextlib import suppress
 from enum import Enum, auto
-from typing import Any
+from typing import Any, cast
 
 import h11
 import structlog
@@ -118,6 +120,26 @@ class Connections(ServerState):
             self._turned_away, self._logged_at = 0, time.monotonic()
 
 
+class _PatientTransport:
+    """A transport that is closed once the rest of the present request has arrived, too.
+
+    To close while bytes arrive resets the connection, and the caller may lose its answer (RFC 9112,
+    section 9.6).
+    """
+
+    def __init__(self, transport: Any, connection: "BoundedConnection") -> None:
+        self._transport = transport
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        """Close it now, or when the rest is here."""
+        if not self._connection.discard_rest():
+            self._transport.close()
+
+
 class BoundedConnection(H11Protocol):
     """Uvicorn's connection, within bounds of time."""
 
@@ -132,6 +154,7 @@ class BoundedConnection(H11Protocol):
         """Bytes of the body in the present window."""
         self._untaken = 0
         """Bytes of the answer that the caller has not taken."""
+        self._discards_rest = False
 
     def connection_made(self, transport: Any) -> None:
         """Serve a connection, or refuse it if there are too many."""
@@ -141,6 +164,7 @@ class BoundedConnection(H11Protocol):
             self._refuse()
             return
         super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", _PatientTransport(transport, self))
         self._enter(Phase.HEAD)
 
     def _refuse(self) -> None:
@@ -168,8 +192,30 @@ class BoundedConnection(H11Protocol):
         self._received += len(data)
         if self.timeout_keep_alive_task is not None and self._phase is Phase.HEAD:
             self._enter(Phase.HEAD)  # another request begins
-        super().data_received(data)
+        if self._discards_rest:
+            self._unset_keepalive_if_required()
+            self._discard(data)
+        else:
+            super().data_received(data)
         self._note_phase()
+
+    def discard_rest(self) -> bool:
+        """Say that nothing more is sent, and read the rest of the request before the connection is
+        closed. False if there is no rest, or this was said before."""
+        has_rest = self.conn.their_state is h11.SEND_BODY
+        if self._discards_rest or not has_rest or self.conn.they_are_waiting_for_100_continue:
+            return False
+        self._discards_rest = True
+        self.transport.write_eof()
+        return True
+
+    def _discard(self, data: bytes) -> None:
+        with suppress(h11.RemoteProtocolError):
+            self.conn.receive_data(data)
+            while type(self.conn.next_event()) is h11.Data:
+                pass
+        if self.conn.their_state is not h11.SEND_BODY:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the rest of this one."""

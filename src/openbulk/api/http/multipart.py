@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -17,9 +17,6 @@ from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
 from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import (
     BadInput,
-    CallerError,
-    DiskFull,
-    FileStoreUnavailable,
     ServerBusy,
     TooLarge,
 )
@@ -36,8 +33,6 @@ BYTES_PER_SECOND = 10_000
 """An upload comes at this rate while others wait for its place: a slow mobile connection does."""
 MAX_BOUNDARY_BYTES = 70
 MAX_HEADER_BYTES = 16 * 1024
-LINGER_SECONDS = 30.0
-"""Seconds for which openbulk reads the rest of a refused upload."""
 _arrivals = Arrivals(ByteBudget(UPLOADS_AT_ONCE, OF_ONE_CALLER), BYTES_PER_SECOND)
 _FILE_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
@@ -63,15 +58,12 @@ async def receive_upload(
     too large or cut off. Raises BadInput, TooLarge, ServerBusy, DiskFull and FileStoreUnavailable.
     """
     form = _Form(_boundary(request), MAX_FIELD_BYTES)
-    owner, stream = owner_of(request), request.stream()
+    owner = owner_of(request)
     try:
-        async with _turn(owner), aclosing(_arrivals.chunks(stream, owner)) as chunks:
+        async with _turn(owner), aclosing(_arrivals.chunks(request.stream(), owner)) as chunks:
             return await _receive(chunks, form, FileWriter(files, name), max_bytes)
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole file had arrived") from error
-    except (CallerError, DiskFull, FileStoreUnavailable):
-        await _read_to_end(stream)
-        raise
 
 
 @asynccontextmanager
@@ -106,16 +98,6 @@ async def _receive(
         await asyncio.shield(writer.discard())
         raise
     return ReceivedForm(writer.size, writer.digest, form.fields)
-
-
-async def _read_to_end(stream: AsyncIterator[bytes]) -> None:
-    """Read the rest of a refused upload, for `LINGER_SECONDS` at most."""
-    # If the connection closes while a client is still sending, the client reports a broken
-    # connection and never reads the answer.
-    with suppress(ClientDisconnect, TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            async for _ in stream:
-                pass
 
 
 async def read_form_fields(request: Request) -> Mapping[str, str]:

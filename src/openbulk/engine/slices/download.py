@@ -162,7 +162,9 @@ class DownloadSlice:
             begin = self._part.position
             await self._take(page)
             is_same = page.next == begin.after
-            if page.next is not None and not is_same:
+            # A page of which the rest is still to be read comes again.
+            is_read = self._part.position.pages > begin.pages
+            if is_read and page.next is not None and not is_same:
                 self._count(page)
             is_end = self._part.position.is_end
             if is_end or self._part.is_full:
