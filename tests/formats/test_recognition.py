@@ -211,6 +211,16 @@ def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(
     assert file.tell() < 3_000_000
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_of_an_unusual_method_is_refused(method: int) -> None:
+    """Nobody makes workbooks so; what a damaged one raises differs from method to method."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr("events.csv", "summary\nMaths\n")
+    with pytest.raises(BadInput, match="packed in an unusual way"):
+        unpack(packed)
+
+
 def test_an_archive_with_a_password_is_refused() -> None:
     content = bytearray(zipped(a=b"x"))
     content[content.rindex(b"PK\x01\x02") + 8] |= 1

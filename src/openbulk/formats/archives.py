@@ -27,6 +27,8 @@ _DAMAGES = (
     *(EOFError, NotImplementedError, ValueError),
 )
 """What reading a damaged archive raises, or one that is packed in an unusual way."""
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""Those of workbooks (ECMA-376, part 2, annex B), and of nearly all other archives."""
 _ENCRYPTED = 0x1
 """A bit of a file's flags (APPNOTE.TXT, section 4.4.4)."""
 
@@ -54,6 +56,11 @@ def open_archive(file: BinaryIO) -> zipfile.ZipFile:
         raise BadInput(
             f"the file has {unpacked:,} bytes when it is unpacked; "
             f"{unpacked_limit(size):,} are allowed for its size, send several files"
+        )
+    if any(entry.compress_type not in _METHODS for entry in archive.infolist()):
+        raise BadInput(
+            "the zip archive is packed in an unusual way, such as bzip2 or LZMA; "
+            "pack its file again with the usual one (deflate)"
         )
     if any(entry.flag_bits & _ENCRYPTED for entry in archive.infolist()):
         raise BadInput("the zip archive has a password; send its file without one")
