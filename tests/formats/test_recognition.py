@@ -218,7 +218,7 @@ def test_an_archive_of_an_unusual_method_is_refused(method: int) -> None:
     with zipfile.ZipFile(packed, "w", method) as archive:
         archive.writestr("events.csv", "summary\nMaths\n")
     with pytest.raises(BadInput, match="packed in an unusual way"):
-        unpack(packed)
+        unpack(io.BytesIO(packed.getvalue()))
 
 
 def test_an_archive_with_a_password_is_refused() -> None:
