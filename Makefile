@@ -23,7 +23,7 @@ demo: install  ## Run the two flows against the sandboxes and show every request
 	@$(BIN)/python examples/demo.py
 
 test: install  ## Run all tests
-	$(BIN)/python -m pytest -q -n 4 --dist worksteal
+	$(BIN)/python -m pytest -q -n 5 --dist worksteal
 
 crash: install  ## Kill and freeze everything, seed after seed: SEEDS=300, or SEED=1234 alone
 	@PYTHONPATH=tests $(BIN)/python -m crash $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),300)) $(CRASH)

@@ -123,8 +123,9 @@ FAULTS = (
     "drop-before=0.02,drop-after=0.02,error-429=0.02,error-500=0.02,error-503=0.02,slow=0.02,"
     "expire-token=0.02"
 )
-MANY = 5_000
-BROKEN = {777: "2026-03-29T02:30:00", 3_456: "2026-02-30T09:00:00"}
+MANY = 2_500
+"""More would take more calls than Google allows in a minute, with what the faults repeat."""
+BROKEN = {777: "2026-03-29T02:30:00", 2_345: "2026-02-30T09:00:00"}
 """Rows whose time does not exist: one in Berlin, one anywhere."""
 
 
@@ -168,7 +169,7 @@ def test_thousands_of_events_are_there_once_after_faults_and_two_kills(
     explained = {error["rowNum"]: error["status"] for error in server.errors(job_id)}
     assert explained.keys() == BROKEN.keys(), f"seed {seed}"
     assert "does not exist in Europe/Berlin" in explained[777]
-    assert "is not a date" in explained[3_456]
+    assert "is not a date" in explained[2_345]
     events = request("GET", f"{sandbox.url}/sandbox/events", timeout=60).json
     there = Counter((event["summary"], event["start"]["dateTime"]) for event in events)
     assert there == {
