@@ -1,6 +1,7 @@
 """Schedules: queries, downloads and workflows that openbulk repeats."""
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -212,8 +213,9 @@ def _parse_uri(body: ScheduleBody) -> tuple[str, Mapping[str, str]]:
     if path not in transfer_specs.SCHEDULABLE:
         raise BadInput(f"{path[:200]!r} cannot be scheduled; these can: {_POSSIBLE}")
     parameters = parse_qsl(query, keep_blank_values=True)
+    given = Counter([*(name for name, _ in parameters), *body.query])
     for name, _ in parameters:
-        if name in body.query or [one for one, _ in parameters].count(name) > 1:
+        if given[name] > 1:
             raise BadInput(f"the parameter {name[:80]!r} is given twice; leave one of them out")
     return path, dict(parameters)
 
