@@ -24,7 +24,7 @@ class Body:
         try:
             return b"".join([chunk async for chunk in arrivals.chunks(self._chunks(), owner)])
         finally:
-            arrivals.give_back(1, owner)
+            arrivals.places.give_back(1, owner)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         while chunk := await self._sent.get():

@@ -132,11 +132,11 @@ class Transport:
         except _BROKEN as error:
             reason = f"{call} did not answer ({type(error).__name__})"
             raise no_answer(request.method)(reason) from error
+        method, secrets = request.method, request.secrets
         if not 200 <= status < 300:
             # All of it is for people. Records stay as they are.
-            body = hide_secrets(body, request.secrets)
+            body, secrets = hide_secrets(body, secrets), ()
         parsed = await parse_large(body, bounds)
-        method, secrets = request.method, request.secrets
         return Answer(status, headers, body, method, call, bounds, parsed, secrets)
 
     async def _exchange(self, request: Request, limit: int) -> tuple[int, Mapping[str, str], bytes]:

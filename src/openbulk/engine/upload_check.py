@@ -69,10 +69,10 @@ async def require_possible(target: Target, file: Inspection, connector: Connecto
     except (ServiceError, NotFound, TimeoutError):
         return
     # A file may have thousands of columns.
-    await _THREADS.run(_check, described, file)
+    await _THREADS.run(_require_workable, described, file)
 
 
-def _check(described: _Object, file: Inspection) -> None:
+def _require_workable(described: _Object, file: Inspection) -> None:
     """Raise BadInput if no record of a file can work."""
     try:
         columns = Columns(

@@ -41,7 +41,7 @@ class Arrivals:
     def __init__(
         self, places: ByteBudget, bytes_per_second: int, patience: float = PATIENCE_SECONDS
     ) -> None:
-        self._places = places
+        self.places = places
         self._patience = patience
         self._rate = bytes_per_second
         self._slow_at: dict[asyncio.Timeout, tuple[float, Hashable]] = {}
@@ -49,23 +49,15 @@ class Arrivals:
 
     async def take(self, size: int, owner: Hashable) -> None:
         """Wait for a place, and take it. Raises TimeoutError if none comes in time."""
-        taking = asyncio.create_task(self._places.take(size, owner))
+        taking = asyncio.create_task(self.places.take(size, owner))
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 while not (await asyncio.wait({taking}, timeout=LOOK_SECONDS))[0]:
                     self._end_slowest(size, owner)
         except BaseException:
             if not taking.cancel():
-                self._places.give_back(size, owner)
+                self.places.give_back(size, owner)
             raise
-
-    def take_at_once(self, size: int, owner: Hashable) -> None:
-        """Take a place even if there is none."""
-        self._places.take_at_once(size, owner)
-
-    def give_back(self, size: int, owner: Hashable) -> None:
-        """The next one gets it."""
-        self._places.give_back(size, owner)
 
     async def chunks(self, body: AsyncIterator[bytes], owner: Hashable) -> AsyncGenerator[bytes]:
         """The chunks of a body. Raises BadInput if it is slow, and another one needs its place.
@@ -95,7 +87,7 @@ class Arrivals:
     def _end_slowest(self, size: int, owner: Hashable) -> None:
         """End the body that is slow for the longest time, if its place would be of use."""
         now = asyncio.get_running_loop().time()
-        only_own = self._places.keeps_waiting(owner, size)
+        only_own = self.places.keeps_waiting(owner, size)
         slow = {
             turn: slow_at
             for turn, (slow_at, whose) in self._slow_at.items()

@@ -131,7 +131,7 @@ def _require_small(size: int, max_bytes: int) -> None:
 async def _hold_memory(request: Request, size: int, owner: Hashable) -> None:
     memory = _SHARE * size
     if size <= SMALL_BODY_BYTES:
-        _arrivals.take_at_once(memory, owner)
+        _arrivals.places.take_at_once(memory, owner)
     else:
         try:
             await _arrivals.take(memory, owner)
@@ -140,7 +140,7 @@ async def _hold_memory(request: Request, size: int, owner: Hashable) -> None:
                 "openbulk holds as many large bodies as it can, or as many of yours; "
                 "send the request again in a moment"
             ) from error
-    request.state.held.callback(_arrivals.give_back, memory, owner)
+    request.state.held.callback(_arrivals.places.give_back, memory, owner)
 
 
 async def _read_to_end(request: Request, max_bytes: int, owner: Hashable) -> bytes:

@@ -15,11 +15,7 @@ from starlette.requests import ClientDisconnect
 from openbulk.api.http.arrivals import Arrivals, owner_of
 from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
 from openbulk.byte_budget import ByteBudget
-from openbulk.domain.errors import (
-    BadInput,
-    ServerBusy,
-    TooLarge,
-)
+from openbulk.domain.errors import BadInput, ServerBusy, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
 
 # A form is held in memory up to these limits; its file is streamed into the store.
@@ -79,7 +75,7 @@ async def _turn(owner: Hashable) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        _arrivals.give_back(1, owner)
+        _arrivals.places.give_back(1, owner)
 
 
 async def _receive(

@@ -55,12 +55,11 @@ class RowActions:
 
     def overtaken_outcome(self, row: Row, overtaken: Mapping[int, int]) -> Outcome:
         """The outcome of a row that a later one has overtaken."""
-        return Outcome.failure(
-            row.number,
+        return self._failure(
+            row,
             f"row {overtaken[row.number]} of the file, which also has "
             f"{self._mapper.identity_text(row)}, was written before this one, which had to wait "
             "for another row; send this one again if its values are the right ones",
-            field=self._mapper.identifiers[0],
         )
 
     async def _attempt(self, rows: Sequence[Row]) -> list[Outcome]:
@@ -147,19 +146,18 @@ class RowActions:
 
     def _ambiguous(self, row: Row, count: int) -> Outcome:
         identity = self._mapper.identity_text(row)
-        return Outcome.failure(
-            row.number,
+        return self._failure(
+            row,
             f"{count} rows of {self._table.name} have {identity}; the identifier must be unique",
-            field=self._mapper.identifiers[0],
         )
 
     def _missing(self, row: Row, hint: str) -> Outcome:
         identity = self._mapper.identity_text(row)
-        return Outcome.failure(
-            row.number,
-            f"{self._table.name} has no row with {identity}; {hint}",
-            field=self._mapper.identifiers[0],
-        )
+        return self._failure(row, f"{self._table.name} has no row with {identity}; {hint}")
+
+    def _failure(self, row: Row, message: str) -> Outcome:
+        """The outcome of a row whose identity is in the way."""
+        return Outcome.failure(row.number, message, field=self._mapper.identifiers[0])
 
     async def _insert(self, rows: Sequence[Row]) -> list[Outcome]:
         if not rows:

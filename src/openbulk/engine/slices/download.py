@@ -13,7 +13,6 @@ import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
-from time import monotonic
 from typing import Any
 
 import structlog
@@ -46,6 +45,7 @@ from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
 from openbulk.engine.slices.external_sort import RUN_BYTES, forget_unsorted, sort
 from openbulk.engine.slices.memory import MemoryShare
+from openbulk.engine.slices.pauses import Pauses
 from openbulk.exact_json import pack_line
 from openbulk.reading.packing import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.storage.bookmarks import Feed, feed_of
@@ -62,8 +62,6 @@ MAX_POLL_SECONDS = 2.0
 """Pauses between two reads while the service still prepares the records."""
 SPARSE_PAGE_SIZE = 100
 """A service whose pages are smaller than this is not known."""
-PAUSE_SECONDS = 0.02
-"""Whoever takes the records of a page lets others work after so long."""
 MAX_RESTARTS = 3
 """A job that has to restart more often fails."""
 
@@ -246,11 +244,9 @@ class DownloadSlice:
         """
         begin = self._part.position
         position = position_after(page, begin)
-        pause_at = monotonic() + PAUSE_SECONDS
+        pauses = Pauses()
         for number, record in wanted_records(page, begin, self._condition):
-            if monotonic() > pause_at:
-                await asyncio.sleep(0)
-                pause_at = monotonic() + PAUSE_SECONDS
+            await pauses.take_if_due()
             if self._room <= 0:
                 position = replace(begin, skip=number)
                 break

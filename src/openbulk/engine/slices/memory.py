@@ -10,11 +10,12 @@ for an answer lends its seat, and the slices of one service never take all seats
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 
 from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import SliceStopped
+from openbulk.domain.records import Record
 
 IN_FLIGHT_BYTES = 16 * 1024 * 1024
 """Memory of the records in all calls in flight, but for one batch of each slice."""
@@ -173,6 +174,16 @@ class MemoryShare:
         self._budget.give_back(size, self.service)
         if self._in_flight == 0 and self._turn is not None:
             self._turn.reschedule(0)
+
+    @asynccontextmanager
+    async def hold(self, batch: Sequence[Record]) -> AsyncIterator[None]:
+        """Send a batch in the block, as soon as it may be."""
+        size = sum(record.size for record in batch)
+        await self.take(size)
+        try:
+            yield
+        finally:
+            self.give_back(size)
 
     def is_stalled(self, after: float) -> bool:
         """Whether the slice has waited for an answer of its service for so many seconds."""

@@ -51,12 +51,8 @@ class NativeImport:
         """Import batches. Raises ServiceError."""
         while not self._must_stop() and self._progress.cursor != self._ledger.job.records:
             batch, until = await self._next_batch(max_batch)
-            size = sum(record.size for record in batch)
-            await self._memory.take(size)
-            try:
+            async with self._memory.hold(batch):
                 outcomes = await self._import(batch, until)
-            finally:
-                self._memory.give_back(size)
             if outcomes is None:
                 return
             self._progress.add(complete_outcomes(batch, outcomes, self._target.transformation))

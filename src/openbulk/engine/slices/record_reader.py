@@ -1,10 +1,8 @@
 """Reads the rows of a job's parts as records to send."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from time import monotonic
 
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.job import Job
@@ -12,6 +10,7 @@ from openbulk.domain.records import Outcome, OutcomeKind, Record, Row, Target
 from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.memory import Admit
 from openbulk.engine.slices.parts import rows_of
+from openbulk.engine.slices.pauses import Pauses
 from openbulk.engine.slices.progress import Progress, key_of
 from openbulk.engine.slices.row_states import RowState
 from openbulk.storage.files import FileStore, Part
@@ -21,8 +20,6 @@ MAX_UNRECORDED = 4_000
 """Backpressure: with this many unrecorded outcomes, the slice records them before it reads more."""
 LARGE_ROW_BYTES = 64 * 1024
 """The fields of a larger row are found in a thread: it may have thousands of them."""
-PAUSE_SECONDS = 0.02
-"""Whoever reads rows lets others work after so long."""
 _THREADS = Threads("fields", 2)
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """Memory of the records in one batch. A larger record is sent alone. A native import keeps with
@@ -81,12 +78,10 @@ class RecordReader:
         """The records of rows in this state. Rows that are none get a failed outcome on the way."""
         progress = self._progress
         rows = rows_of(self._files, self._job, self._parts, progress.states, state, self._admit)
-        pause_at = monotonic() + PAUSE_SECONDS
+        pauses = Pauses()
         async with aclosing(rows):
             async for row in rows:
-                if monotonic() > pause_at:
-                    await asyncio.sleep(0)
-                    pause_at = monotonic() + PAUSE_SECONDS
+                await pauses.take_if_due()
                 if len(progress.results) >= MAX_UNRECORDED:
                     await self._record()
                 progress.lines[row.number] = row.line

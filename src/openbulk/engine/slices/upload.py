@@ -334,16 +334,13 @@ class UploadSlice:
         if not rows:
             return
         batch = await reader.records_at(rows)
-        size = sum(record.size for record in batch)
-        await self._memory.take(size)
         try:
-            reason = "openbulk was stopped in the middle of the call"
-            outcomes = await look_up(self._connector, self._target, batch, reason)
+            async with self._memory.hold(batch):
+                reason = "openbulk was stopped in the middle of the call"
+                outcomes = await look_up(self._connector, self._target, batch, reason)
             self._progress.add(outcomes)
         except ServiceError as error:
             self._end(ending_of(error))
-        finally:
-            self._memory.give_back(size)
         await self._record()
 
     # --- how the slice ends, and what it records ---
