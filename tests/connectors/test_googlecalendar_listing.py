@@ -156,7 +156,8 @@ async def test_changes_are_the_same_by_whichever_means(
         for step in between:
             await calendar.do(step)
         await asyncio.sleep(0.002)  # Google's dates have milliseconds
-        since = datetime.now(UTC).replace(microsecond=datetime.now(UTC).microsecond // 1000 * 1000)
+        now = datetime.now(UTC)
+        since = now.replace(microsecond=now.microsecond // 1000 * 1000)
         for step in after:
             await calendar.do(step)
         wanted = Comparison("updated", ">=", (since.isoformat(),))
