@@ -17,7 +17,7 @@ from support.harness import BASE_PATH, Processes, Reply, Server, multipart, requ
 from support.postgres import Postgres
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
-EXAMPLES = max(60, int(SECONDS * 5))
+EXAMPLES = max(60, int(SECONDS * 0.7))
 STRIDE = 1 if SECONDS > 60 else 12
 """A short run sends every twelfth value through each door: all of them through some."""
 T = TypeVar("T")
