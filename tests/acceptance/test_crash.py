@@ -7,6 +7,8 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from support.google_sandbox import events_csv
 from support.harness import Processes, Server, request, until
 from support.log_events import FILE_CUT
@@ -15,6 +17,7 @@ EVENTS = 6_000
 KILLS = 5
 
 
+@pytest.mark.long
 def test_an_upload_creates_every_event_exactly_once_over_five_kills(
     processes: Processes, tmp_path: Path
 ) -> None:
@@ -80,6 +83,7 @@ LARGE = 300_000
 """Rows that take ten times as long to be cut as a small job takes to its end."""
 
 
+@pytest.mark.long
 def test_a_large_file_that_is_cut_again_after_a_restart_holds_up_no_other_job(
     processes: Processes, tmp_path: Path
 ) -> None:
@@ -138,6 +142,7 @@ def timetable_csv(count: int) -> bytes:
     return ("ref,summary,start.dateTime,end.dateTime\n" + "\n".join(rows) + "\n").encode()
 
 
+@pytest.mark.long
 def test_thousands_of_events_are_there_once_after_faults_and_two_kills(
     processes: Processes, tmp_path: Path
 ) -> None:

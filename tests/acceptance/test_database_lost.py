@@ -41,6 +41,7 @@ def events(sandbox: Process) -> Counter[str]:
     )
 
 
+@pytest.mark.long
 def test_a_job_outlives_an_outage_of_its_database_and_repeats_no_call(
     processes: Processes, cluster: Cluster, database: str, servers: list[Server]
 ) -> None:

@@ -4,6 +4,8 @@ import time
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from support.google_sandbox import events_csv
 from support.harness import Processes, request
 from support.log_events import SLICE_FAILED
@@ -13,6 +15,7 @@ EVENTS = 20_000
 SMALL = b"summary,start.date,end.date\nMaths,2026-09-01,2026-09-02\n"
 
 
+@pytest.mark.long
 def test_a_job_outlives_an_outage_of_its_bucket_and_repeats_no_call(
     processes: Processes, s3: S3
 ) -> None:

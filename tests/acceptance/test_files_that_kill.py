@@ -291,6 +291,7 @@ def test_large_records_are_imported_in_little_memory(
     assert watched.process.peak_memory_mb() < 300
 
 
+@pytest.mark.long
 def test_wide_rows_are_sent_in_little_memory(watched: Server) -> None:
     """Their names take more memory than their values."""
     names = ",".join(f"column {number:05} {'n' * 80}" for number in range(10_000))

@@ -214,6 +214,7 @@ def test_a_server_that_starts_on_a_full_disk_says_so_and_starts_with_room(
     assert server.status(done["id"])["status"] == "COMPLETE"
 
 
+@pytest.mark.long
 def test_jobs_whose_next_slices_cannot_be_queued_continue_with_room(
     processes: Processes, disk: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.harness import Processes, Server, until
 
 OLD = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -19,6 +21,7 @@ def instances(server: Server) -> list[int]:
     return sorted(instance["id"] for instance in reply.json)
 
 
+@pytest.mark.long
 def test_a_new_master_key_replaces_the_old_one_while_servers_work(
     processes: Processes, database: str
 ) -> None:

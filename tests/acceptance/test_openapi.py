@@ -21,6 +21,7 @@ CHECKS = (
 HUB = r"/hubs/\{hub\}/(?!elements)"
 
 
+@pytest.mark.long
 def test_whatever_is_sent_the_answer_is_documented(processes: Processes, tmp_path: Path) -> None:
     """Schemathesis generates some thousand requests from the document, valid and invalid ones."""
     server = processes.server(OPENBULK_PASSWORD="correct horse battery").instance("memory")

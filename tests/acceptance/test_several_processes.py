@@ -127,6 +127,7 @@ def test_a_worker_that_wakes_after_a_freeze_sends_and_writes_nothing_more(
     assert awake.done("events", events_csv(10), within=30)["recordsCount"] == 10
 
 
+@pytest.mark.long
 def test_a_lane_runs_one_slice_at_a_time_and_alternates_jobs_while_instances_run_side_by_side(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection
 ) -> None:

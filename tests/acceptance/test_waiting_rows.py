@@ -97,6 +97,7 @@ def children_first(count: int, name: str = "new") -> list[str]:
 
 
 @pytest.mark.parametrize("refers", [REFERS, DEFERRED])
+@pytest.mark.long
 @pytest.mark.parametrize("action", ["create", "upsert"])
 def test_children_come_thousands_of_rows_before_their_parents(
     databases: Databases, action: str, refers: str
@@ -149,6 +150,7 @@ def test_a_row_that_waits_does_not_undo_a_later_row_of_its_key(databases: Databa
     assert found == [("NOA", None, "boss"), ("ann", "noa", "early"), ("MIA", None, "late")]
 
 
+@pytest.mark.long
 def test_parents_are_deleted_thousands_of_rows_before_their_children(
     databases: Databases,
 ) -> None:
@@ -165,6 +167,7 @@ def test_parents_are_deleted_thousands_of_rows_before_their_children(
     assert staff.run("SELECT count(*) FROM staff") == [(0,)]
 
 
+@pytest.mark.long
 def test_rows_wait_over_kills(databases: Databases) -> None:
     """None is lost, and none undoes a later one."""
     staff = databases.staff(STAFF.format(REFERS))
