@@ -127,7 +127,7 @@ def test_a_job_whose_file_needs_a_missing_key_waits_for_that_key(
     assert without.call("GET", f"/bulk/{query}/contact/data").status == 409
     without.process.kill()
     again = serve(NEW, OLD)
-    assert again.finished(upload, within=60)["status"] == "COMPLETE"
+    assert again.finished(upload, within=120)["status"] == "COMPLETE"
     assert again.call("GET", f"/bulk/{query}/contact").status == 200
 
 

@@ -37,7 +37,7 @@ class Staff:
 
     def failures(self, job_id: str) -> dict[int, str]:
         """Wait for a job to end; return what is wrong with each refused row."""
-        status = self.server.finished(job_id, within=90)
+        status = self.server.finished(job_id, within=180)
         assert status["status"] == "COMPLETE", status
         return {one["rowNum"]: str(one) for one in self.server.errors(job_id)}
 
@@ -174,7 +174,7 @@ def test_rows_wait_over_kills(databases: Databases) -> None:
     rows = [*children_first(FAR), *(f"{n},,late" for n in range(1, 101))]
     job_id = staff.upload(file_of(*rows), "upsert")
     for enough in (1, FAR + 100, FAR + 2_500):
-        until(partial(has_rows, staff, enough), 90, f"the table has {enough} rows")
+        until(partial(has_rows, staff, enough), 180, f"the table has {enough} rows")
         staff.server.process.kill()
         staff.server = Server(databases.server().process, staff.server.element_token)
     # After a kill, rows that waited are sent first: those come in time for their later rows.

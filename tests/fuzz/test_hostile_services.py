@@ -173,7 +173,7 @@ def as_json(value: Any) -> bytes:
 
 def run(work: Callable[[Service, aiohttp.ClientSession], Awaitable[Any]]) -> Any:
     async def within() -> Any:
-        async with hostile() as (service, http), asyncio.timeout(20):
+        async with hostile() as (service, http), asyncio.timeout(120):
             return await work(service, http)
 
     return asyncio.run(within())
