@@ -288,14 +288,16 @@ class Selection:
     def _value(self, column: Column, value: Any) -> Any:
         """A value to compare with a column. It may be longer than the column allows."""
         try:
-            return to_database(_unbounded(column), value, Conversion(is_sqlite=self._is_sqlite))
+            return to_database(
+                _without_bounds(column), value, Conversion(is_sqlite=self._is_sqlite)
+            )
         except FieldError as error:
             raise BadInput(error.message) from error
 
 
-def _unbounded(column: Column) -> Column:
+def _without_bounds(column: Column) -> Column:
     """A column that also takes values that are too long for it. Money would be rounded."""
-    item = None if column.item is None else _unbounded(column.item)
+    item = None if column.item is None else _without_bounds(column.item)
     numbers = column.numbers if column.number_type else NO_LIMITS
     return replace(column, length=None, choices=(), numbers=numbers, item=item)
 

@@ -112,7 +112,8 @@ def to_database(column: Column, value: Any, conversion: Conversion) -> Any:
         raise FieldError(column.name, f"{column.name} is {short_repr(value)}; {error}") from error
     except (ValueError, TypeError, InvalidOperation, OverflowError, RecursionError) as error:
         raise FieldError(
-            column.name, f"{column.name} is {short_repr(value)}, which is not {_wanted(column)}"
+            column.name,
+            f"{column.name} is {short_repr(value)}, which is not {_expected_value(column)}",
         ) from error
     if conversion.is_sqlite:
         return _to_sqlite(column, parsed)
@@ -412,7 +413,7 @@ def _parse_item(value: Any, item: Column, conversion: Conversion) -> Any:
     try:
         return _PARSERS[item.kind](value, item, conversion)
     except (ValueError, TypeError, InvalidOperation, OverflowError) as error:
-        raise NotKept(f"{short_repr(value)} in it is not {_wanted(item)}") from error
+        raise NotKept(f"{short_repr(value)} in it is not {_expected_value(item)}") from error
 
 
 def _parse_range(value: Any, column: Column, conversion: Conversion) -> str:
@@ -559,7 +560,7 @@ _WANTED: Mapping[Kind, str] = {
 }
 
 
-def _wanted(column: Column) -> str:
+def _expected_value(column: Column) -> str:
     """What a column takes, for a message."""
     if column.kind is Kind.MOMENT and not column.is_zoned:
         return "a date and time; write it like 2026-05-30T10:00:00"
