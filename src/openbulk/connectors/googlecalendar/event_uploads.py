@@ -25,7 +25,7 @@ from openbulk.connectors.googlecalendar.identity import (
 from openbulk.connectors.googlecalendar.occurrence_uploads import OccurrenceUploads
 from openbulk.connectors.googlecalendar.recurrence import exceptions_of
 from openbulk.connectors.googlecalendar.series_exceptions import SeriesExceptions
-from openbulk.connectors.googlecalendar.series_parts import SeriesParts, list_times
+from openbulk.connectors.googlecalendar.series_parts import SeriesParts, list_some
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 MAX_GENERATIONS = 20
@@ -280,6 +280,6 @@ def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
     if exceptions.never_happens:
         remarks.insert(0, "EXDATE leaves out every date of this series: it never happens")
     elif exceptions.beside:
-        shown = list_times(exceptions.beside)
+        shown = list_some(exceptions.beside)
         remarks.append(f"EXDATE has dates that the series does not have: {shown}")
     return replace(outcome, remark="; ".join(filter(None, remarks)))

@@ -244,8 +244,8 @@ class Exceptions:
 
     never_happens: bool = False
     """It leaves out every date."""
-    beside: Sequence[TimeValue] = ()
-    """Those of its dates that the series does not have."""
+    beside: Sequence[str] = ()
+    """Those of its dates that the series does not have, on its clocks: `2026-06-08 10:00`."""
 
 
 def exceptions_of(fields: Mapping[str, Any]) -> Exceptions:
@@ -272,7 +272,7 @@ def _happens_never(recurrence: Recurrence, start: TimeValue) -> bool:
     return next(recurrence.occurrences(start, last), None) is None
 
 
-def _exceptions_beside(recurrence: Recurrence, start: TimeValue) -> Sequence[TimeValue]:
+def _exceptions_beside(recurrence: Recurrence, start: TimeValue) -> Sequence[str]:
     """The dates of EXDATE that a series would not have without it either.
 
     If EXDATE has several times of a day, one of which is right, none of them is among these: a day
@@ -290,8 +290,8 @@ def _exceptions_beside(recurrence: Recurrence, start: TimeValue) -> Sequence[Tim
         if not rest or count == _MAX_EXPANDED:
             return ()
     right_days = {by_moment[moment].day for moment in by_moment.keys() - rest}
-    missed = {by_moment[moment].day: by_moment[moment] for moment in rest}
-    return [missed[day] for day in sorted(missed.keys() - right_days)]
+    missed = {by_moment[moment].day: by_moment[moment].moment for moment in rest}
+    return [str(missed[day]).removesuffix(":00") for day in sorted(missed.keys() - right_days)]
 
 
 def _latest_local_time(name: str) -> datetime:

@@ -26,7 +26,6 @@ from openbulk.connectors.googlecalendar.recurrence import (
     begin_stamp,
 )
 from openbulk.domain.records import Action
-from openbulk.formats.ics.time_values import TimeValue
 
 _SHOWN_DATES = 5
 
@@ -198,15 +197,11 @@ def _remarks(
 
 def list_days(names: Iterable[str]) -> str:
     """`2026-06-08, 2026-06-15 and 3 more`, for dates whose names begin with the day."""
-    return _list_some(sorted(f"{name[:4]}-{name[4:6]}-{name[6:8]}" for name in names))
+    return list_some(sorted(f"{name[:4]}-{name[4:6]}-{name[6:8]}" for name in names))
 
 
-def list_times(times: Iterable[TimeValue]) -> str:
-    """`2026-06-08 10:00, 2026-06-15 10:00 and 3 more`, on the clocks of the series."""
-    return _list_some([str(one.moment).removesuffix(":00") for one in times])
-
-
-def _list_some(dates: Sequence[str]) -> str:
+def list_some(dates: Sequence[str]) -> str:
+    """The first dates, and how many more there are."""
     more = len(dates) - _SHOWN_DATES
     shown = ", ".join(dates[:_SHOWN_DATES])
     return f"{shown} and {more} more" if more > 0 else shown
