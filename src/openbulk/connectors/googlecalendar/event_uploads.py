@@ -80,7 +80,6 @@ class EventUploads:
     async def _prepare(self, record: Record, target: Target) -> EventRow:
         if self._reader is None or self._reader.target is not target:
             self._reader = RowReader(target)
-            self._lookup.claims_of(target)
         reader = self._reader
         draft = reader.draft(record)
         missing = self._missing.get((target.run, draft.calendar))
@@ -273,7 +272,8 @@ class EventUploads:
 
 def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
     """The outcome, with a remark if the row is a series that never happens."""
-    if row.is_removal or not never_happens(row.fields):
+    is_series = bool(row.fields.get("recurrence"))
+    if row.is_removal or not is_series or not never_happens(row.fields):
         return outcome
     remarks = [
         "EXDATE leaves out every date of this series: it never happens",

@@ -146,6 +146,8 @@ class MemoryShare:
         """When the slice has last taken something, or given it back."""
         self._turn: asyncio.Timeout | None = None
         """Ends the wait of a batch, if one waits."""
+        self._has_asked = False
+        """Whether the slice may have a seat."""
         self._asking = asyncio.Lock()
         """A slice and its calls may ask at the same time, and get one seat together."""
 
@@ -197,6 +199,7 @@ class MemoryShare:
         """
         if size <= LARGE_BYTES:
             return
+        self._has_asked = True
         async with self._asking:
             if not self._seats.has_own(self):
                 await self._seats.take(self, must_stop)
@@ -208,5 +211,6 @@ class MemoryShare:
         return self._seats.are_wanted_of(self)
 
     def end(self) -> None:
-        """Give the seat back."""
-        self._seats.give_back(self)
+        """Give the seat back, if it has one."""
+        if self._has_asked:
+            self._seats.give_back(self)

@@ -44,11 +44,6 @@ class Progress:
         while states[self.cursor + 1] == RowState.DONE:
             self.cursor += 1
 
-    @property
-    def is_ahead(self) -> bool:
-        """Whether a row after the cursor has an outcome."""
-        return self.states.has_any(RowState.DONE, self.cursor + 1, None)
-
     def drop_lines(self, rows: Iterable[int]) -> None:
         """Forget the lines of rows that get no outcome yet: they are read again."""
         for row in rows:
