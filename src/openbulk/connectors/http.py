@@ -240,7 +240,8 @@ class Client:
                 break
             credentials = await self._auth.headers()
             answer = await self._send_paced(budgets, request, credentials)
-        self._transport.raise_for_service(method, answer)
+        if not answer.is_success:
+            self._transport.raise_for_service(method, answer)
         return answer
 
     async def _send_paced(

@@ -10,7 +10,7 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.errors import RecordRefused
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
-from openbulk.connectors.googlecalendar.event_changes import EventChanges, outcome_of
+from openbulk.connectors.googlecalendar.event_changes import EventChanges
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, RowReader
 from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
@@ -180,7 +180,7 @@ class EventUploads:
                 raise await self._id_conflict(row, new_id)
         if row.record_marker:
             self._lookup.claims_of(row.target).claim(row, new_id)
-        return outcome_of(row, OutcomeKind.CREATED, new_id, event or {})
+        return row.outcome(OutcomeKind.CREATED, new_id, event or {})
 
     async def _create_missing(self, row: EventRow) -> Outcome:
         """Create an event that the calendar does not show.
@@ -211,7 +211,7 @@ class EventUploads:
         event = await self._calls.insert(row, new_id, row.job_marker)
         if event is not None:
             self._lookup.remember(row, event)
-            return outcome_of(row, OutcomeKind.CREATED, new_id, event)
+            return row.outcome(OutcomeKind.CREATED, new_id, event)
         event = await self._lookup.fetch_taken(row, new_id)
         if is_cancelled(event):
             return None
@@ -249,7 +249,7 @@ class EventUploads:
     async def _revive(self, row: EventRow, old_id: str) -> Outcome:
         event = await self._calls.revive(row, old_id)
         self._lookup.remember(row, event)
-        outcome = outcome_of(row, OutcomeKind.CREATED, old_id, event)
+        outcome = row.outcome(OutcomeKind.CREATED, old_id, event)
         if row.target.action is Action.CREATE:
             return await self._exceptions.settle_created(row, outcome)
         return outcome

@@ -51,7 +51,8 @@ class SliceMemory:
         try:
             yield share
         finally:
-            share.end()
+            if share.may_have_seat:
+                share.end()
 
 
 class Seats:
@@ -146,8 +147,8 @@ class MemoryShare:
         """When the slice has last taken something, or given it back."""
         self._turn: asyncio.Timeout | None = None
         """Ends the wait of a batch, if one waits."""
-        self._has_asked = False
-        """Whether the slice may have a seat."""
+        self.may_have_seat = False
+        """Whether the slice has taken one, which it may have lent."""
         self._asking = asyncio.Lock()
         """A slice and its calls may ask at the same time, and get one seat together."""
 
@@ -199,7 +200,7 @@ class MemoryShare:
         """
         if size <= LARGE_BYTES:
             return
-        self._has_asked = True
+        self.may_have_seat = True
         async with self._asking:
             if not self._seats.has_own(self):
                 await self._seats.take(self, must_stop)
@@ -211,6 +212,5 @@ class MemoryShare:
         return self._seats.are_wanted_of(self)
 
     def end(self) -> None:
-        """Give the seat back, if it has one."""
-        if self._has_asked:
-            self._seats.give_back(self)
+        """Give the seat back."""
+        self._seats.give_back(self)
