@@ -98,6 +98,15 @@ def make_api(services: Services) -> FastAPI:
         dependencies=[Depends(refuse_misspelt_parameters)],
     )
     api.state.services = services
+    _add_routes(api)
+    _add_middleware(api)
+    present_errors(api)
+    describe(api)
+    _prepare_routes(api)
+    return api
+
+
+def _add_routes(api: FastAPI) -> None:
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)
@@ -127,6 +136,9 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(
         records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_ignore_hub)]
     )
+
+
+def _add_middleware(api: FastAPI) -> None:
     # The middleware that is added last is outermost. So the answer to an unhandled error also gets
     # a request id, and pages of other origins may read it.
     api.add_middleware(HeadAsGet)
@@ -145,10 +157,6 @@ def make_api(services: Services) -> FastAPI:
     api.add_middleware(HeadersForBrowsers)
     api.add_middleware(HeldUntilAnswered)
     api.add_middleware(RequestIds)
-    present_errors(api)
-    describe(api)
-    _prepare_routes(api)
-    return api
 
 
 def _prepare_routes(api: FastAPI) -> None:

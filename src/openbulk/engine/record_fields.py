@@ -35,10 +35,9 @@ class RecordFields:
         A table has empty texts where other formats have no value. Raises BadInput if the file does
         not show the order of its dates.
         """
+        self._empty_texts = EmptyTexts(columns, schema) if is_table else None
         # Only the steps that change anything: a row passes through each.
         self._steps: list[Callable[[Values], Values]] = [columns.fields_of]
-        if is_table:
-            self._steps.insert(0, EmptyTexts(columns, schema).leave_out)
         if dates:
             order = order_of(signs, columns, dates, options)
             read: Callable[[Values], Values] = partial(dates.with_iso_dates, order=order)
@@ -50,6 +49,8 @@ class RecordFields:
 
     def of(self, values: Values) -> Values:
         """The fields of a record. Raises FieldError."""
+        if self._empty_texts is not None and "" in values.values():
+            values = self._empty_texts.leave_out(values)
         for step in self._steps:
             values = step(values)
         return values
