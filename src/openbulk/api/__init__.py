@@ -27,7 +27,9 @@ from openbulk.api.platform import (
     authorization,
     catalogue,
     custom_elements,
+    definitions,
     element_instances,
+    instance_configuration,
     instances,
     own_instance,
     transformations,
@@ -119,10 +121,12 @@ def _add_routes(api: FastAPI) -> None:
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_ignore_hub)])
     api.include_router(authentication.router, prefix=BASE_PATH)
     # Before those of instances: `/instances/transformations` is no instance.
+    api.include_router(definitions.router, prefix=BASE_PATH)
     api.include_router(transformations.router, prefix=BASE_PATH)
     # Before those with a number in their path: `configuration` is none.
     api.include_router(own_instance.router, prefix=BASE_PATH)
     api.include_router(instances.router, prefix=BASE_PATH)
+    api.include_router(instance_configuration.router, prefix=BASE_PATH)
     api.include_router(element_instances.router, prefix=BASE_PATH)
     api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
