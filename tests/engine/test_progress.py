@@ -12,7 +12,8 @@ from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices.lost_answers import complete_outcomes
 from openbulk.engine.slices.ordering import ordering_keys_of
-from openbulk.engine.slices.progress import Progress, key_of
+from openbulk.engine.slices.progress import Progress
+from openbulk.engine.slices.record_reader import key_of
 from openbulk.engine.slices.row_states import RowState
 
 

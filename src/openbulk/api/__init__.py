@@ -27,7 +27,9 @@ from openbulk.api.platform import (
     authorization,
     catalogue,
     custom_elements,
+    definitions,
     element_instances,
+    instance_configuration,
     instances,
     own_instance,
     transformations,
@@ -98,6 +100,15 @@ def make_api(services: Services) -> FastAPI:
         dependencies=[Depends(refuse_misspelt_parameters)],
     )
     api.state.services = services
+    _add_routes(api)
+    _add_middleware(api)
+    present_errors(api)
+    describe(api)
+    _prepare_routes(api)
+    return api
+
+
+def _add_routes(api: FastAPI) -> None:
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)
@@ -110,10 +121,12 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_ignore_hub)])
     api.include_router(authentication.router, prefix=BASE_PATH)
     # Before those of instances: `/instances/transformations` is no instance.
+    api.include_router(definitions.router, prefix=BASE_PATH)
     api.include_router(transformations.router, prefix=BASE_PATH)
     # Before those with a number in their path: `configuration` is none.
     api.include_router(own_instance.router, prefix=BASE_PATH)
     api.include_router(instances.router, prefix=BASE_PATH)
+    api.include_router(instance_configuration.router, prefix=BASE_PATH)
     api.include_router(element_instances.router, prefix=BASE_PATH)
     api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
@@ -127,6 +140,9 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(
         records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_ignore_hub)]
     )
+
+
+def _add_middleware(api: FastAPI) -> None:
     # The middleware that is added last is outermost. So the answer to an unhandled error also gets
     # a request id, and pages of other origins may read it.
     api.add_middleware(HeadAsGet)
@@ -145,10 +161,6 @@ def make_api(services: Services) -> FastAPI:
     api.add_middleware(HeadersForBrowsers)
     api.add_middleware(HeldUntilAnswered)
     api.add_middleware(RequestIds)
-    present_errors(api)
-    describe(api)
-    _prepare_routes(api)
-    return api
 
 
 def _prepare_routes(api: FastAPI) -> None:

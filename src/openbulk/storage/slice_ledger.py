@@ -301,14 +301,14 @@ class SliceLedger:
         }
         if ticket_done:
             changes |= {"ticket": None, "ticket_until": None}
-        remarks = self.job.remarks.add(
-            [
-                RowRemark(outcome.row, lines.get(outcome.row), outcome.remark)
-                for outcome in results
-                if outcome.remark
-            ]
-        )
-        if remarks != self.job.remarks:
+        remarks = self.job.remarks
+        written = [
+            RowRemark(outcome.row, lines.get(outcome.row), outcome.remark)
+            for outcome in results
+            if outcome.remark
+        ]
+        if written:
+            remarks = remarks.add(written)
             changes["remarks"] = remarks_value(remarks)
 
         async def write(connection: AsyncConnection) -> None:

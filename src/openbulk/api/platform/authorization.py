@@ -28,6 +28,62 @@ _PROVIDER_DATA = ("code", "state")
 router = APIRouter(tags=["Instances"], responses=may_answer(401, 405), route_class=BoundedRoute)
 
 
+_ApiKey = Annotated[
+    str,
+    Query(
+        alias="apiKey",
+        description="Client id of your OAuth application.",
+        examples=["client"],
+    ),
+]
+_ApiSecret = Annotated[
+    str,
+    Query(
+        alias="apiSecret",
+        description="Client secret of your OAuth application.",
+        examples=["secret"],
+    ),
+]
+_CallbackUrl = Annotated[
+    str,
+    Query(
+        alias="callbackUrl",
+        description="URL that the service redirects to after the sign-in.",
+        examples=["https://example.com/back"],
+    ),
+]
+_Scope = Annotated[
+    str,
+    Query(
+        description="OAuth scopes to request, instead of the default ones.",
+        examples=["https://example.com/scope"],
+    ),
+]
+_State = Annotated[
+    str, Query(description="Value that the redirect returns with the code.", examples=["choir"])
+]
+_Pkce = Annotated[
+    bool,
+    Query(description="Whether to bind the code to this server (PKCE, RFC 7636).", examples=[True]),
+]
+_SiteAddress = Annotated[
+    str,
+    Query(
+        alias="siteAddress",
+        description="Base URL of the service, if you reach it through a proxy.",
+        examples=["https://example.com"],
+    ),
+]
+_BaseUrl = Annotated[
+    str,
+    Query(
+        alias="base.url",
+        description="Base URL of the service; takes precedence over `siteAddress`.",
+        examples=["https://example.com"],
+    ),
+]
+
+
 @router.get(
     "/elements/{key}/oauth/url",
     summary="Retrieve a sign-in URL",
@@ -38,67 +94,14 @@ async def oauth_url(
     services: ServicesOfApp,
     user: SignedInUser,
     *,
-    api_key: Annotated[
-        str,
-        Query(
-            alias="apiKey",
-            description="Client id of your OAuth application.",
-            examples=["client"],
-        ),
-    ] = "",
-    api_secret: Annotated[
-        str,
-        Query(
-            alias="apiSecret",
-            description="Client secret of your OAuth application.",
-            examples=["secret"],
-        ),
-    ] = "",
-    callback_url: Annotated[
-        str,
-        Query(
-            alias="callbackUrl",
-            description="URL that the service redirects to after the sign-in.",
-            examples=["https://example.com/back"],
-        ),
-    ] = "",
-    scope: Annotated[
-        str,
-        Query(
-            description="OAuth scopes to request, instead of the default ones.",
-            examples=["https://example.com/scope"],
-        ),
-    ] = "",
-    state: Annotated[
-        str,
-        Query(
-            description="Value that the redirect returns with the code.",
-            examples=["choir"],
-        ),
-    ] = "",
-    pkce: Annotated[
-        bool,
-        Query(
-            description="Whether to bind the code to this server (PKCE, RFC 7636).",
-            examples=[True],
-        ),
-    ] = False,
-    site_address: Annotated[
-        str,
-        Query(
-            alias="siteAddress",
-            description="Base URL of the service, if you reach it through a proxy.",
-            examples=["https://example.com"],
-        ),
-    ] = "",
-    base_url: Annotated[
-        str,
-        Query(
-            alias="base.url",
-            description="Base URL of the service; takes precedence over `siteAddress`.",
-            examples=["https://example.com"],
-        ),
-    ] = "",
+    api_key: _ApiKey = "",
+    api_secret: _ApiSecret = "",
+    callback_url: _CallbackUrl = "",
+    scope: _Scope = "",
+    state: _State = "",
+    pkce: _Pkce = False,
+    site_address: _SiteAddress = "",
+    base_url: _BaseUrl = "",
 ) -> dict[str, Any]:
     """The URL at which a person allows openbulk to act for them.
 

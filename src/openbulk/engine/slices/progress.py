@@ -1,23 +1,9 @@
-"""Turns a job's rows into records, and tracks which rows have an outcome."""
+"""Tracks which rows of a job have an outcome."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from openbulk.domain.records import Action, Outcome, Target, value_at
+from openbulk.domain.records import Outcome
 from openbulk.engine.slices.row_states import RowState, RowStates
-
-
-def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
-    """A record's key: its identifier if the caller names that field, else file and row.
-
-    `values` are those of fields.
-    """
-    # Two created records may have the same identifier, and are still two records.
-    if target.identifier_field and target.action is not Action.CREATE:
-        value = value_at(values, target.identifier_field)
-        if value is not None:
-            return f"{target.identifier_field}={value}"
-    return f"{target.run}:{row}"
 
 
 class Progress:
@@ -43,11 +29,6 @@ class Progress:
             states[outcome.row] = RowState.DONE
         while states[self.cursor + 1] == RowState.DONE:
             self.cursor += 1
-
-    @property
-    def is_ahead(self) -> bool:
-        """Whether a row after the cursor has an outcome."""
-        return self.states.has_any(RowState.DONE, self.cursor + 1, None)
 
     def drop_lines(self, rows: Iterable[int]) -> None:
         """Forget the lines of rows that get no outcome yet: they are read again."""
