@@ -6,10 +6,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
+
 from support.harness import Processes, Server, until
 from support.postgres import Postgres
 
 
+@pytest.mark.long
 def test_a_killed_server_leaves_each_row_once(
     processes: Processes, postgres: Postgres, tmp_path: Path
 ) -> None:

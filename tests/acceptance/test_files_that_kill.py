@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
 
-from support.harness import Process, Processes, Server, until
+from support.harness import SLOWER, Process, Processes, Server, until
 from support.harness import request as send
 
 LITTLE_MEMORY = """
@@ -129,7 +129,7 @@ def test_a_file_that_takes_too_much_ends_its_job_with_a_sentence(
     bad, good = server.instance("memory"), server.instance("memory")
     reply = bad.upload("records", make())
     assert reply.status == 200, reply.body
-    health = send("GET", f"{server.process.url}/healthz", timeout=5.0)
+    health = send("GET", f"{server.process.url}/healthz", timeout=5.0 * SLOWER)
     assert health.status == 200
     assert good.done("records", b"name\nAnn\n")["status"] == "COMPLETE"
     status = bad.finished(reply.json["id"])
@@ -291,6 +291,7 @@ def test_large_records_are_imported_in_little_memory(
     assert watched.process.peak_memory_mb() < 300
 
 
+@pytest.mark.long
 def test_wide_rows_are_sent_in_little_memory(watched: Server) -> None:
     """Their names take more memory than their values."""
     names = ",".join(f"column {number:05} {'n' * 80}" for number in range(10_000))

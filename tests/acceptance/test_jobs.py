@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.harness import Process, Processes, Server, request, set_faults, until
+from support.harness import SLOWER, Process, Processes, Server, request, set_faults, until
 
 
 def lessons(count: int, name: str = "Lesson") -> bytes:
@@ -36,7 +36,7 @@ def test_a_running_job_is_cancelled_within_three_seconds(
     reply = server.call("PUT", f"/bulk/{job_id}/cancel")
     assert (reply.status, reply.json["status"]) == (200, "CANCELLATION_PENDING")
     sandbox.wake()
-    status = server.finished(job_id, within=3)
+    status = server.finished(job_id, within=3 * SLOWER)
     assert status["status"] == "CANCELLED"
     made = inserted(sandbox)
     assert 0 < status["recordsCount"] == made < 1_500, "what was sent is counted"
@@ -79,7 +79,7 @@ def test_a_waiting_job_is_cancelled_at_once(shared_server: Server, shared_google
     job_id = server.upload("events", lessons(3)).json["id"]
     until(lambda: "busy" in server.status(job_id).get("infoMessage", ""), 120, "the job waits")
     server.call("PUT", f"/bulk/{job_id}/cancel")
-    assert server.finished(job_id, within=3)["status"] == "CANCELLED"
+    assert server.finished(job_id, within=3 * SLOWER)["status"] == "CANCELLED"
 
 
 def test_two_jobs_of_one_instance_take_turns(processes: Processes, shared_server: Server) -> None:

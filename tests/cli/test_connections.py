@@ -72,7 +72,7 @@ async def serving(app: App, limit: int = 10) -> AsyncIterator[Bound]:
 
 async def is_ended(reader: asyncio.StreamReader) -> bool:
     with suppress(ConnectionResetError):
-        await asyncio.wait_for(reader.read(), 5)
+        await asyncio.wait_for(reader.read(), 60)
     return True
 
 
@@ -91,7 +91,7 @@ async def answer_much(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     while True:
         await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
-        if (await asyncio.wait_for(receive_soon(receive), 1)) == "http.disconnect":
+        if (await asyncio.wait_for(receive_soon(receive), 60)) == "http.disconnect":
             return
 
 

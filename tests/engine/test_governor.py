@@ -130,7 +130,7 @@ async def test_no_call_waits_for_a_reservation_that_another_call_has_received(
         for _ in range(40):
             await governor.report_answer(await governor.take([many]))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await asyncio.gather(*(call() for _ in range(300)))
     governor.close()
 

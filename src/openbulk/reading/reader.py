@@ -54,15 +54,7 @@ class Reader:
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - no word of it is a caller's
-                [sys.executable, "-P", *PROGRAM],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=_environment(),
-                cwd="/",
-                start_new_session=True,
-            )
+            self._process = start_process(theirs)
 
     @property
     def is_alive(self) -> bool:
@@ -116,7 +108,21 @@ class Reader:
         return code
 
 
-def _environment() -> dict[str, str]:
+def start_process(connection: socket.socket) -> "subprocess.Popen[bytes]":
+    """Start a process that reads what comes over this socket. Raises OSError."""
+    return subprocess.Popen(  # noqa: S603 - no word of it is a caller's
+        [sys.executable, "-P", *PROGRAM],
+        stdin=connection.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def environment() -> dict[str, str]:
+    """The environment of a process that reads: nothing secret is in it."""
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # The modules of this process, also where they are not installed.
     return {**passed_on, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
