@@ -22,6 +22,7 @@ from openbulk.api.http.middleware import (
 )
 from openbulk.api.http.openapi import describe
 from openbulk.api.http.parameters import refuse_misspelt_parameters
+from openbulk.api.http.under_way import BoundedRequests, RequestsUnderWay
 from openbulk.api.platform import (
     authentication,
     authorization,
@@ -54,7 +55,7 @@ EXPOSED_HEADERS = (
 """Response headers that pages of other origins may read (CORS)."""
 
 
-def make_api(services: Services) -> FastAPI:
+def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     """The application. Every path for the calling instance exists with and without a hub prefix.
 
     GET     /objects                        /objects/{object}/metadata  /ping
@@ -98,6 +99,7 @@ def make_api(services: Services) -> FastAPI:
         dependencies=[Depends(refuse_misspelt_parameters)],
     )
     api.state.services = services
+    api.state.under_way = under_way
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)
@@ -144,6 +146,7 @@ def make_api(services: Services) -> FastAPI:
     api.add_middleware(BoundedHeads)
     api.add_middleware(HeadersForBrowsers)
     api.add_middleware(HeldUntilAnswered)
+    api.add_middleware(BoundedRequests, under_way=under_way)
     api.add_middleware(RequestIds)
     present_errors(api)
     describe(api)
