@@ -23,7 +23,8 @@ ALLOW = (
     "to allow it, restart the server with its network in OPENBULK_ALLOWED_NETWORKS, such as "
     "10.1.0.0/16; OPENBULK_ALLOW_PRIVATE_ADDRESSES=true allows loopback and private networks"
 )
-_THREADS = Threads("names", 8)
+_THREADS = Threads("names", 32)
+"""The system looks for a name of a dead name server for 10 s and more, and nothing ends it."""
 
 
 def guarded_connector(
