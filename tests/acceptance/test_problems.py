@@ -671,7 +671,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_kept(callers: Callers)
         where = concrete(path.replace("{path}", "records") if method == "POST" else path)
         headers = {**callers.secrets, "Content-Type": "application/json"}
         reply = request(method, url + where, body=LARGE, headers=headers)
-        limit = 16 * 1024 if path == SIGN_IN else 1024 * 1024
+        limit = 8 * 1024 if path == SIGN_IN else 1024 * 1024
         assert (reply.status, reply.json["message"]) == (
             413,
             f"the body is larger than {limit} bytes",

@@ -22,6 +22,7 @@ from openbulk.api.http.middleware import (
 )
 from openbulk.api.http.openapi import describe
 from openbulk.api.http.parameters import refuse_misspelt_parameters
+from openbulk.api.http.under_way import BoundedRequests, RequestsUnderWay
 from openbulk.api.platform import (
     authentication,
     authorization,
@@ -56,7 +57,7 @@ EXPOSED_HEADERS = (
 """Response headers that pages of other origins may read (CORS)."""
 
 
-def make_api(services: Services) -> FastAPI:
+def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     """The application. Every path for the calling instance exists with and without a hub prefix.
 
     GET     /objects                        /objects/{object}/metadata  /ping
@@ -100,8 +101,9 @@ def make_api(services: Services) -> FastAPI:
         dependencies=[Depends(refuse_misspelt_parameters)],
     )
     api.state.services = services
+    api.state.under_way = under_way
     _add_routes(api)
-    _add_middleware(api)
+    _add_middleware(api, under_way)
     present_errors(api)
     describe(api)
     _prepare_routes(api)
@@ -142,7 +144,7 @@ def _add_routes(api: FastAPI) -> None:
     )
 
 
-def _add_middleware(api: FastAPI) -> None:
+def _add_middleware(api: FastAPI, under_way: RequestsUnderWay) -> None:
     # The middleware that is added last is outermost. So the answer to an unhandled error also gets
     # a request id, and pages of other origins may read it.
     api.add_middleware(HeadAsGet)
@@ -160,6 +162,7 @@ def _add_middleware(api: FastAPI) -> None:
     api.add_middleware(BoundedHeads)
     api.add_middleware(HeadersForBrowsers)
     api.add_middleware(HeldUntilAnswered)
+    api.add_middleware(BoundedRequests, under_way=under_way)
     api.add_middleware(RequestIds)
 
 

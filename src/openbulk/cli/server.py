@@ -140,7 +140,7 @@ async def _serve(settings: Settings) -> None:
     limit = connections_for(raise_file_limit())
     listener = _listen(settings.host, settings.port)
     async with (
-        _running("server", running_server(settings), settings) as (server, stopping),
+        _running("server", running_server(settings, limit), settings) as (server, stopping),
         asyncio.TaskGroup() as tasks,
     ):
         listener.listen(BACKLOG)

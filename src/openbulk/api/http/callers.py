@@ -1,11 +1,13 @@
 """The caller of a request, identified by the secrets in the `Authorization` header."""
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.password_sign_in import CallersSecrets
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import NotSignedIn
@@ -55,7 +57,8 @@ def parse_authorization(header: str) -> Secrets:
 async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     """Who calls. Raises NotSignedIn if a secret is missing, or if any that is sent is wrong.
 
-    Raises TooManyGuesses if too many wrong ones came from the caller's address.
+    Raises TooManyGuesses if too many wrong ones came from the caller's address, and ServerBusy if
+    too many requests of the caller are under way.
 
     The request needs the organization's secret too, unless it carries an instance's token. It is
     looked up once.
@@ -63,7 +66,17 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     known: Caller | None = getattr(request.state, "caller", None)
     if known is None:
         known = request.state.caller = await _look_up(request, services)
+        under_way: RequestsUnderWay = request.app.state.under_way
+        request.state.held.enter_context(under_way.of(owner_of(request)))
     return known
+
+
+def owner_of(request: Request) -> Hashable:
+    """Who shares places with others: the calling instance, or the organization without one."""
+    caller: Caller = request.state.caller
+    if caller.instance is None:
+        return "organization", caller.user.organization_id
+    return "instance", caller.instance.id
 
 
 def address_of(request: Request) -> str:

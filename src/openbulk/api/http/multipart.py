@@ -12,8 +12,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
-from openbulk.api.http.arrivals import Arrivals, owner_of
+from openbulk.api.http.arrivals import Arrivals
 from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
+from openbulk.api.http.callers import owner_of
 from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import BadInput, ServerBusy, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
