@@ -210,28 +210,31 @@ jobs = Table(
     Index("jobs_by_status", "status"),
 )
 
-outcomes = Table(
-    "outcomes",
+outcome_blocks = Table(
+    "outcome_blocks",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_row", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_row", BigInteger, nullable=False),
+    # The first and the last row of each range; NULL if no row between first and last is missing.
+    Column("ranges", JSON(none_as_null=True)),
+    Column("content", LargeBinary, nullable=False),
+)
+"""What became of records, as `outcome_blocks.py` packs it."""
+
+problems = Table(
+    "problems",
     metadata,
     Column("job_id", BigInteger, primary_key=True),
     Column("row", BigInteger, primary_key=True),
     Column("line", BigInteger),
     Column("kind", String(9), nullable=False),
-    Column("record_id", SafeText),
-    Column("problem", SafeText),
+    Column("problem", SafeText, nullable=False),
     Column("field", SafeText),
     Column("provider_message", SafeText),
     sqlite_with_rowid=False,
 )
-
-with_problem = outcomes.c.problem.is_not(None)
-Index(
-    "outcomes_with_problem",
-    outcomes.c.job_id,
-    outcomes.c.row,
-    sqlite_where=with_problem,
-    postgresql_where=with_problem,
-)
+"""What was wrong with records that failed, or whose outcome is unknown."""
 
 parts = Table(
     "parts",
