@@ -77,7 +77,7 @@ async def recorded_ranges(
         for block in found
         for begin, end in _ranges_of(block)
     ]
-    return list(_joined(sorted(part for part in parts if part[0] <= part[1])))
+    return list(_join(sorted(part for part in parts if part[0] <= part[1])))
 
 
 async def rows_without_outcome(
@@ -118,7 +118,7 @@ def _overlaps(job_id: int, first: int, last: int | None) -> Sequence[ColumnEleme
 
 def _block_values(job_id: int, ordered: Sequence[Outcome], lines: Lines) -> dict[str, Any]:
     rows = [outcome.row for outcome in ordered]
-    ranges = list(_joined((row, row) for row in rows))
+    ranges = list(_join((row, row) for row in rows))
     ids = [outcome.id for outcome in ordered]
     distances = [_distance(row, lines.get(row)) for row in rows]
     content = {
@@ -153,7 +153,7 @@ def _ranges_of(block: Any) -> Sequence[Range]:
     return block.ranges or [(block.first_row, block.last_row)]
 
 
-def _joined(ranges: Iterable[Range]) -> Iterator[Range]:
+def _join(ranges: Iterable[Range]) -> Iterator[Range]:
     """Sorted ranges, those that follow one another as one."""
     remaining = iter(ranges)
     first, last = next(remaining, (1, 0))

@@ -208,7 +208,17 @@ jobs = Table(
     Column("ticket_until", BigInteger),
     Index("jobs_of_instance", "instance_id", "status"),
     Index("jobs_by_status", "status"),
+    Index("jobs_by_end", "finished_at"),
+    sqlite_autoincrement=True,  # slices in the queue have the number of a deleted job
 )
+
+deleted_jobs = Table(
+    "deleted_jobs",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("file", Text, nullable=False),
+)
+"""Jobs that are deleted, while rows in other tables, or their files, are left."""
 
 outcome_blocks = Table(
     "outcome_blocks",
@@ -306,6 +316,7 @@ deliveries = Table(
     Column("finished_at", Timestamp),
     Column("result", SafeText),
     Index("deliveries_open", "finished_at", "due_at"),
+    sqlite_autoincrement=True,  # attempts in the queue have the number of a deleted one
 )
 """Notifications of finished jobs: at most one a job, delivered at least once."""
 
