@@ -60,6 +60,7 @@ from openbulk.storage.database import (
     open_ledger_engine,
     open_shared_lane_engine,
 )
+from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
@@ -387,7 +388,9 @@ def _services(
         queue=queue,
         http=http,
         present=present,
+        deleted_jobs=DeletedJobs(database),
         keep_files=timedelta(days=settings.keep_files_days),
+        keep_jobs=timedelta(days=settings.keep_jobs_days),
         draining=draining,
         heartbeat=heartbeat,
         lease=lease,
@@ -407,6 +410,7 @@ def _services(
         engine=engine,
         intake=engine.intake,
         completion=engine.completion,
+        job_deletion=engine.job_deletion,
         workflows=engine.workflows,
         connections=connections,
         elements=elements,

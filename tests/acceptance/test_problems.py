@@ -128,6 +128,8 @@ def cases_of_jobs() -> Iterator[Case]:
         yield Case(f"GET /bulk/{{job_id}}{what}", 404, job, f"/bulk/99{what}")
     yield Case("GET /bulk/{job_id}/errors", 400, NUMBER, "/bulk/1/errors?nextPage=x")
     yield Case("PUT /bulk/{job_id}/cancel", 404, job, "/bulk/99/cancel")
+    yield Case("DELETE /bulk/{job_id}", 404, job, "/bulk/99")
+    yield Case("DELETE /bulk/{job_id}", 409, "cancel it first", "/bulk/3", "busy")
     for what in ("", "/data"):
         operation = f"GET /bulk/{{job_id}}/{{object}}{what}"
         yield Case(

@@ -36,11 +36,6 @@ class Progress:
             self.lines.pop(row, None)
 
     def take(self) -> tuple[list[Outcome], dict[int, int | None]]:
-        """Remove the outcomes to record; return them, and the lines of those with a problem."""
+        """Remove the outcomes to record; return them, and the lines of their rows."""
         results, self.results = self.results, []
-        lines: dict[int, int | None] = {}
-        for outcome in results:
-            line = self.lines.pop(outcome.row, None)
-            if outcome.problem is not None or outcome.remark:
-                lines[outcome.row] = line
-        return results, lines
+        return results, {one.row: self.lines.pop(one.row, None) for one in results}
