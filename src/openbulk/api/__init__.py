@@ -103,7 +103,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     api.state.services = services
     api.state.under_way = under_way
     _add_routes(api)
-    _add_middleware(api, under_way)
+    _add_middleware(api)
     present_errors(api)
     describe(api)
     _prepare_routes(api)
@@ -144,7 +144,7 @@ def _add_routes(api: FastAPI) -> None:
     )
 
 
-def _add_middleware(api: FastAPI, under_way: RequestsUnderWay) -> None:
+def _add_middleware(api: FastAPI) -> None:
     # The middleware that is added last is outermost. So the answer to an unhandled error also gets
     # a request id, and pages of other origins may read it.
     api.add_middleware(HeadAsGet)
@@ -162,7 +162,7 @@ def _add_middleware(api: FastAPI, under_way: RequestsUnderWay) -> None:
     api.add_middleware(BoundedHeads)
     api.add_middleware(HeadersForBrowsers)
     api.add_middleware(HeldUntilAnswered)
-    api.add_middleware(BoundedRequests, under_way=under_way)
+    api.add_middleware(BoundedRequests)
     api.add_middleware(RequestIds)
 
 

@@ -58,16 +58,16 @@ class RequestsUnderWay:
 class BoundedRequests:
     """Refuses a request while too many are under way."""
 
-    def __init__(self, app: ASGIApp, under_way: RequestsUnderWay) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._under_way = under_way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with self._under_way.one() as is_too_many:
+        under_way: RequestsUnderWay = scope["app"].state.under_way
+        with under_way.one() as is_too_many:
             if is_too_many and scope["path"] != _ALIVE:
                 await error_answer(Request(scope), 503, _BUSY)(scope, receive, send)
             else:
