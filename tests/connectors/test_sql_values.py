@@ -243,6 +243,8 @@ class PostgresqlDatabase(Database):
     def __init__(self, postgres: Postgres) -> None:
         database = postgres.new_database(
             "CREATE DOMAIN amount AS numeric(8,2)",
+            "CREATE TYPE item AS (amount numeric(5,2), at timestamp)",
+            "CREATE TYPE span AS RANGE (subtype = timestamp)",
             "CREATE DOMAIN price AS money CHECK (value >= 0::money)",
         )
         super().__init__(PostgresqlProvider(resolve), postgres.configuration(database))
@@ -374,6 +376,14 @@ def test_sqlite_keeps_what_the_file_had(
         ("interval", "1.5 months", "v is '1.5 months'; a part of a month or a year has no exact"),
         ("interval", "P0.5Y", "v is 'P0.5Y'; a part of a month or a year has no exact length"),
         ("interval", "0.0000001 seconds", "it keeps 6 digits of a second"),
+        ("interval year to month", "1 year 3 days", "would keep '1 year': write it like that, or"),
+        ('"char"', "abc", "v is 'abc', of which its type \"char\" would keep 'a': write it like"),
+        ("name", "x" * 70, f"of which its type name would keep '{'x' * 37}...': write it like"),
+        ("oid", "-1", "v is '-1', of which its type oid would keep '4294967295': write it like"),
+        ("point", "(0.12345678901234567891,1)", "would keep '(0.12345678901234568,1)': write it"),
+        ("item", "(5.505,)", "v is '(5.505,)', of which its type item would keep '(5.51,)': write"),
+        ("item", "(,2026-05-30 08:15+02)", "would keep '(,\"2026-05-30 08:15:00\")': write it"),
+        ("span", "[2026-05-30 08:15+02,)", "would keep '[\"2026-05-30 08:15:00\",)': write it"),
         ("interval(0)", "1.5 seconds", "v is '1.5 seconds'; it keeps 0 digits of a second"),
         ("text", "a\x00b", "v has a NUL character in it"),
         ("text", "a\ud83d", "v has half of a surrogate pair in it (character 2)"),

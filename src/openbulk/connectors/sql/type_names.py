@@ -30,12 +30,23 @@ class TypeName:
     """Whether its collation takes texts for equal only if they have the same characters."""
     money_digits: int = 2
     """How many digits after the point the database's type `money` has: lc_monetary decides."""
+    is_composed: bool = False
+    """A composite type, or a range: its parts have types of their own."""
 
     @property
     def modifiers(self) -> tuple[int, ...]:
         """What stands in parentheses behind a type of PostgreSQL: `10, 2` of `numeric(10,2)`."""
         inside = _MODIFIERS.search(self.base_type)
         return tuple(map(int, inside[1].split(","))) if inside else ()
+
+    @property
+    def has_own_form(self) -> bool:
+        """Whether PostgreSQL may keep something else of a text in silence: rounded, cut, or less.
+
+        It tells by what it writes of it.
+        """
+        has_fields = self.base_type.startswith("interval ")
+        return self.is_composed or has_fields or self.base_type in _OWN_FORMS
 
     @property
     def is_padded(self) -> bool:
@@ -60,6 +71,11 @@ class TypeName:
 
 _MODIFIERS = re.compile(r"\((\d+(?:,-?\d+)?)\)", re.ASCII)
 _NUMBERS = ("NUM", "DEC", "REAL", "FLOA", "DOUB", "MONEY", "CURRENCY")
+_OWN_FORMS = frozenset(
+    {'"char"', "name", "oid", "point", "line", "lseg", "box", "path", "polygon", "circle"}
+)
+"""https://www.postgresql.org/docs/15/datatype-character.html (table 8.5), and
+https://www.postgresql.org/docs/15/datatype-geometric.html, whose numbers are floats."""
 _KEEPS_TEXTS = ("CHAR", "CLOB", "TEXT", "BLOB")
 
 TypeNames = Mapping[tuple[str, str], TypeName]
@@ -125,11 +141,13 @@ _POSTGRESQL = sa.text(
                 THEN quote_ident(n.nspname) || '.' || quote_ident(o.collname) END,
            coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault),
            coalesce(CAST(to_jsonb(o) ->> 'collisdeterministic' AS boolean), true),
-           scale(CAST(CAST(0 AS money) AS numeric))
+           scale(CAST(CAST(0 AS money) AS numeric)),
+           coalesce(b.typtype, t.typtype) IN ('c', 'r', 'm')
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid
     JOIN pg_namespace s ON s.oid = c.relnamespace AND s.nspname = :schema
     JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_type b ON b.oid = t.typbasetype
     LEFT JOIN pg_collation o ON o.oid = a.attcollation
     LEFT JOIN pg_namespace n ON n.oid = o.collnamespace
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum

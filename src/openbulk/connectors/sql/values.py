@@ -67,6 +67,8 @@ class Column:
     numbers: NumberLimits = NO_LIMITS
     number_type: str = ""
     """Of money, or a list of it: the type of numbers as which it goes and comes."""
+    has_own_form: bool = False
+    """A text is taken only if the database writes it as it is."""
     item: "Column | None" = None
     """What the items of a list, or the bounds of a range, keep; None if they are not checked."""
     second_digits: int = 6
