@@ -249,6 +249,8 @@ class PostgresqlDatabase(Database):
         )
         super().__init__(PostgresqlProvider(resolve), postgres.configuration(database))
         self._connection = postgres.connect(database)
+        # The table has a column of another type each time.
+        self._connection.prepare_threshold = None
 
     def execute(self, sql: str) -> list[Any]:
         cursor = self._connection.execute(sql.encode())
