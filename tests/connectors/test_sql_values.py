@@ -414,3 +414,25 @@ def test_a_number_takes_no_longer_because_of_its_exponent(
         for type_ in ("numeric", "integer", "real"):
             outcomes, _ = insert(type_, values)
             assert {one.kind for one in outcomes} == {OutcomeKind.FAILED}
+
+
+def test_any_type_of_a_strict_table_keeps_a_text_as_it_is(tmp_path: Path) -> None:
+    """In a table that is not strict, it makes numbers of texts.
+
+    https://sqlite.org/stricttables.html
+    """
+    database = SqliteDatabase(tmp_path)
+    database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v ANY) STRICT")
+    connector = SqliteProvider(tmp_path).connect(
+        ConnectionContext({"db.file": "t.db"}, None, forget)  # type: ignore[arg-type]
+    )
+
+    async def write() -> Sequence[Outcome]:
+        try:
+            row = Record(1, {"id": 1, "v": "007"})
+            return await connector.write(Target("t", Action.CREATE), [row])
+        finally:
+            await connector.close()
+
+    assert [one.kind for one in asyncio.run(write())] == [OutcomeKind.CREATED]
+    assert database.execute("SELECT v FROM t") == [("007",)]

@@ -53,6 +53,9 @@ class TypeName:
         """Whether a column of PostgreSQL pads texts with blanks: `char(n)`."""
         return self.base_type.startswith("character(")
 
+    keeps_any: bool = False
+    """A column of the type ANY of a strict table of SQLite keeps a text as it is."""
+
     @property
     def is_number(self) -> bool:
         """Whether the name of a type of SQLite speaks of numbers."""
@@ -65,7 +68,7 @@ class TypeName:
         https://sqlite.org/datatype3.html, section 3.1
         """
         name = self.type.upper()
-        keeps = not name or any(part in name for part in _KEEPS_TEXTS)
+        keeps = not name or self.keeps_any or any(part in name for part in _KEEPS_TEXTS)
         return "INT" in name or not keeps
 
 
@@ -91,11 +94,13 @@ def type_names(connection: sa.Connection, schema: str | None) -> dict[tuple[str,
 def sqlite_types(connection: sa.Connection, _schema: str | None) -> dict[tuple[str, str], TypeName]:
     """The types of all columns of a file of SQLite."""
     found: dict[tuple[str, str], TypeName] = {}
-    for (table,) in connection.execute(_SQLITE_TABLES).all():
+    for table, sql in connection.execute(_SQLITE_TABLES).all():
+        is_strict = _STRICT.search(sql or "") is not None
         # A table of a module that this process does not have cannot be described.
         with suppress(DBAPIError):
-            columns = connection.execute(_SQLITE_COLUMNS, {"name": table})
-            found.update(((table, column), TypeName(type_ or "")) for column, type_ in columns)
+            for column, type_ in connection.execute(_SQLITE_COLUMNS, {"name": table}):
+                keeps_any = is_strict and type_.upper() == "ANY"
+                found[table, column] = TypeName(type_ or "", keeps_any=keeps_any)
     return found
 
 
@@ -154,5 +159,7 @@ _POSTGRESQL = sa.text(
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
     """
 )
-_SQLITE_TABLES = sa.text("SELECT name FROM sqlite_master WHERE type = 'table'")
+_SQLITE_TABLES = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+_STRICT = re.compile(r"\)[^)]*\bSTRICT\b[^)]*$", re.IGNORECASE)
+"""The end of the statement that made a table (https://sqlite.org/stricttables.html)."""
 _SQLITE_COLUMNS = sa.text("SELECT name, type FROM pragma_table_xinfo(:name)")
