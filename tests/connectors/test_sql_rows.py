@@ -606,6 +606,23 @@ async def test_a_text_of_a_type_of_several_parts_comes_back_as_it_is(postgresql:
     assert await database.write("t", [{"id": 1, "p": "(3,4)"}], "update") == [UPDATED]
 
 
+async def test_no_bytes_are_not_null_in_postgresql(postgresql: Open) -> None:
+    await require_no_bytes(await postgresql("CREATE TABLE t (id integer PRIMARY KEY, b bytea)"))
+
+
+async def test_no_bytes_are_not_null_in_sqlite(sqlite: Open) -> None:
+    await require_no_bytes(await sqlite("CREATE TABLE t (id integer PRIMARY KEY, b blob)"))
+
+
+async def require_no_bytes(database: Database) -> None:
+    """A download writes them as an empty text."""
+    assert await database.write("t", [{"id": 1, "b": ""}, {"id": 2}]) == [CREATED] * 2
+    assert database.execute("SELECT b FROM t ORDER BY id") == [(b"",), (None,)]
+    (page,) = [page async for page in database.connector.read(Query("t"), PageRequest())]
+    assert [record["b"] for record in page.records] == ["", None]
+    assert await database.write("t", page.records, "upsert") == [UNCHANGED] * 2
+
+
 # --- what a refusal says ---
 
 RULES = (

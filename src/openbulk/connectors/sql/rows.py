@@ -129,6 +129,8 @@ class RowMapper:
         """Whether an empty text is a value of a column. In any other column it is none at all."""
         if column.kind is Kind.JSON:
             return self.conversion.is_typed
+        if column.kind is Kind.BINARY:
+            return True  # no bytes, in base64
         return column.kind is Kind.TEXT and (not column.choices or "" in column.choices)
 
     def _same_column_error(
