@@ -19,7 +19,7 @@ from openbulk.api.services import services_of
 from openbulk.bounded_json import MAX_KEPT_BYTES, read_exact_json, read_json
 from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import BadInput, ServerBusy, TooLarge
-from openbulk.domain.spelling import likely_name
+from openbulk.domain.spelling import refuse_misspelt
 from openbulk.exact_json import encode_json
 from openbulk.threads import Threads
 
@@ -224,8 +224,5 @@ class ContractBody(BaseModel):
     def refuse_misspelt_keys(cls, body: Any) -> Any:
         """Raise BadInput for a key that is almost a known one."""
         keys = body if isinstance(body, Mapping) else ()
-        for key in keys:
-            near = None if key in cls.model_fields else likely_name(str(key), cls.model_fields)
-            if near is not None:
-                raise BadInput(f"the body takes no key {str(key)[:80]!r}; did you mean {near!r}?")
+        refuse_misspelt(map(str, keys), cls.model_fields, "the body takes no key {}")
         return body

@@ -19,7 +19,7 @@ from openbulk.api.wire.instances import SignInAddress, present_sign_in_address
 from openbulk.connectors.auth import API_KEY, challenge_of
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext, OAuth, Provider
 from openbulk.domain.errors import BadInput
-from openbulk.domain.spelling import likely_name
+from openbulk.domain.spelling import refuse_misspelt
 from openbulk.notify.egress import check_url
 from openbulk.storage.accounts import User
 
@@ -188,9 +188,7 @@ async def sign_in(
             allowed=services.allowed_networks,
             example="https://www.example.com",
         )
-    for name in provider_data or ():
-        if name not in _PROVIDER_DATA and (near := likely_name(name, _PROVIDER_DATA)):
-            raise BadInput(f"providerData takes no key {name[:80]!r}; did you mean {near!r}?")
+    refuse_misspelt(provider_data or (), _PROVIDER_DATA, "providerData takes no key {}")
     if provider_data and provider_data.get("code"):
         entries |= await _exchange_code(provider, entries, provider_data, services, user)
 
