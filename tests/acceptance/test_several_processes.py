@@ -190,10 +190,12 @@ def test_a_job_that_kills_its_workers_is_aborted_and_its_lane_continues(
         "its slice runs",
     )
     pid = int(job_in(ledger, poison)["worker"].split(":")[1])
+    sandbox.freeze()  # no record is written
     killed = next(server for server in servers if server.process.popen.pid == pid)
     other = next(server for server in servers if server is not killed)
     ledger.execute("UPDATE jobs SET slice_attempts = 5 WHERE id = %s", [poison])
     killed.process.kill()
+    sandbox.wake()
     alive = Server(other.process, google.element_token)
     status = alive.finished(poison, within=120)
     assert (status["status"], status["error"]) == (

@@ -1,6 +1,7 @@
 """A server stops: its last answers, the end of running work, and its log."""
 
 import json
+import os
 import signal
 import sqlite3
 import time
@@ -17,6 +18,13 @@ from support.harness import BASE_PATH, SLOWER, Process, Processes, Server, multi
 from support.postgres import Cluster
 
 STOPPED_WITHIN = 5.0
+TEN_SECONDS = """
+try:
+    from openbulk.cli import server
+    server.LISTENING_SECONDS = 10.0
+except ImportError:
+    pass
+"""
 
 
 @contextmanager
@@ -98,9 +106,15 @@ def test_an_answer_that_a_stop_breaks_off_ends_with_its_connection(
 def test_a_stopping_server_is_not_ready_before_it_closes_its_port(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """It still answers until then. A job that it takes is done after the next start."""
-    data = tmp_path / "data"
-    server = processes.server(data_dir=data).instance("memory")
+    """It still answers until then. A job that it takes is done after the next start.
+
+    Here it has ten seconds until then, so that a busy machine can ask it.
+    """
+    data, first = tmp_path / "data", tmp_path / "first"
+    first.mkdir()
+    (first / "sitecustomize.py").write_text(TEN_SECONDS)
+    path = os.pathsep.join(filter(None, [str(first), os.environ.get("PYTHONPATH")]))
+    server = processes.server(data_dir=data, PYTHONPATH=path).instance("memory")
     send_sigterm(server.process)
     while (ready := request("GET", f"{server.process.url}/readyz")).status == 200:
         time.sleep(0.01)
