@@ -74,7 +74,7 @@ from openbulk.storage.workers import Workers
 log = structlog.get_logger()
 
 CONNECTIONS_AT_ONCE = 200
-CONNECTIONS_TO_ONE = 50
+CONNECTIONS_TO_ONE = 100
 """Maximum number of open connections to services and callback URLs together."""
 READERS, INSPECTORS = 4, 3
 """Processes that read files at the same time: for jobs, and for callers who wait. Each may take

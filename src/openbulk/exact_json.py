@@ -185,6 +185,14 @@ def _encode_no_decimal(default: Default, value: Any) -> Any:
     return refuse_type(value) if isinstance(value, Decimal) else default(value)
 
 
+def trim(encoded: bytes) -> bytes:
+    """A copy that takes no more memory than its bytes. Trim what you keep many of.
+
+    orjson makes each value in a buffer of 4 KiB or more, and leaves it as large as it is.
+    """
+    return bytes(memoryview(encoded))
+
+
 def unpack_line(line: bytes) -> Any:
     """The value that `pack_line` packed."""
     return decode_json(line) if line.endswith(_EXACT) else orjson.loads(line)

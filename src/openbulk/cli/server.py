@@ -281,6 +281,8 @@ def _write_logs(form: str) -> None:
     seldom = OnceAMinute(*MANY_FROM_CALLERS)
     for library in ("uvicorn.error", "asyncio"):
         logging.getLogger(library).addFilter(seldom)
+    # It logs parts of queries that it does not understand; their callers get a sentence.
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 
 def _render_json() -> list[structlog.typing.Processor]:
