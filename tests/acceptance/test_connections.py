@@ -122,20 +122,59 @@ def test_a_caller_that_closes_reads_why_its_body_was_refused(tmp_path: Path) -> 
         assert request("GET", f"{server.process.url}/healthz").status == 200
 
 
-def test_when_every_connection_has_a_body_another_one_gets_503(tmp_path: Path) -> None:
-    with Processes(tmp_path, max_files=(128, 128)) as processes:
-        server = processes.server()
-        secrets = f"Authorization: {server.authorization}\r\n"
-        head = BODY_HEAD.format(secrets=secrets).encode()
-        head = head.replace(b"Host: x", b"Host: x\r\nExpect: 100-continue")
-        head = head.replace(b"1000000", b"8000")  # larger ones wait for memory
-        with held(server, 64, head) as sockets:
-            for connection in sockets:
-                assert first_line(connection) == b"HTTP/1.1 100 Continue\r\n"
-            reply = until(lambda: refusal_of(server), 60, "503 for a connection too many")
-            assert "as many connections as it can take" in reply.json["message"]
-            sockets[0].shutdown(socket.SHUT_RDWR)
-            until(lambda: refusal_of(server) is None, 60, "room for another connection")
+def small_body_head(secrets: str) -> bytes:
+    """The head of a request whose body need not wait for memory. The answer is 100 or an error."""
+    head = BODY_HEAD.format(secrets=f"Expect: 100-continue\r\n{secrets}")
+    return head.replace("1000000", "8000").encode()
+
+
+@pytest.fixture(scope="module")
+def few_connections(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that takes 64 connections."""
+    folder = tmp_path_factory.mktemp("few")
+    with Processes(folder, max_files=(128, 128)) as processes:
+        yield processes.server(OPENBULK_PASSWORD="an example password")
+
+
+def test_when_every_connection_has_a_body_another_one_gets_503(few_connections: Server) -> None:
+    server = few_connections
+    callers = [server, server.instance("memory")]
+    heads = [small_body_head(f"Authorization: {one.authorization}\r\n") for one in callers]
+    with held(server, 64, *heads) as sockets:
+        for connection in sockets:
+            assert first_line(connection) == b"HTTP/1.1 100 Continue\r\n"
+        reply = until(lambda: refusal_of(server), 60, "503 for a connection too many")
+        assert "as many connections as it can take" in reply.json["message"]
+        sockets[0].shutdown(socket.SHUT_RDWR)
+        until(lambda: refusal_of(server) is None, 60, "room for another connection")
+
+
+def test_a_caller_holds_half_of_the_connections(few_connections: Server) -> None:
+    """Also if it has no body that waits for anything."""
+    server, another = few_connections.instance("memory"), few_connections.instance("memory")
+    head = small_body_head(f"Authorization: {server.authorization}\r\n")
+    with held(server, 60, head) as sockets:
+        lines = [first_line(connection) for connection in sockets]
+        assert lines.count(b"HTTP/1.1 100 Continue\r\n") == 32
+        assert lines.count(b"HTTP/1.1 503 Service Unavailable\r\n") == 28
+        assert healthz_seconds(server) < PROMPT_SECONDS
+        assert another.call("GET", "/instances").status == 200
+        reply = server.call("GET", "/instances")
+        assert reply.status == 503
+        assert "openbulk handles 32 requests of yours at the moment" in reply.json["message"]
+    until(lambda: server.call("GET", "/instances").status == 200, 60, "the requests are over")
+
+
+def test_bodies_of_strangers_give_way(few_connections: Server) -> None:
+    """Whoever signs in has shown no secret yet."""
+    server = few_connections
+    head = small_body_head("").replace(b"/instances", b"/authentication")
+    with held(server, 64, head) as sockets:
+        for connection in sockets:
+            assert first_line(connection) == b"HTTP/1.1 100 Continue\r\n"
+        # The server looks once a second whom a connection waits for.
+        until(lambda: refusal_of(server) is None, 60, "room for another connection")
+        assert server.call("GET", "/instances").status == 200
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
 
+from openbulk.app import READERS
 from support.harness import SLOWER, Process, Processes, Server, until
 from support.harness import request as send
 
@@ -38,6 +39,19 @@ def read(self, file, options, original=Csv.read):
                 time.sleep(0.05)
 Csv.read = read
 """
+HANGING_NAMES = """
+import socket, time
+from pathlib import Path
+closed = Path({folder!r}, "closed")
+def look_up(host, *more, original=socket.getaddrinfo, **options):
+    if str(host).endswith(".test"):
+        closed.with_name(host).touch()
+        while closed.exists():
+            time.sleep(0.05)
+    return original(host, *more, **options)
+socket.getaddrinfo = look_up
+"""
+"""As if the name servers of such names were dead, while the gate is closed."""
 
 
 class Gate:
@@ -239,6 +253,31 @@ def test_no_process_survives_a_killed_server(processes: Processes) -> None:
     assert readers
     server.process.kill()
     until(lambda: not any(map(is_running, readers)), 120, "the processes end")
+
+
+def test_files_and_names_that_hang_hold_up_only_work_of_their_own_kind(
+    processes: Processes,
+) -> None:
+    """All processes that read wait, and more look-ups of names than asyncio has threads."""
+    gate = Gate(processes.folder)
+    names = HANGING_NAMES.format(folder=str(processes.folder))
+    server = server_with(processes, gate.code + names)
+    memory = server.instance("memory")
+    job = memory.done("records", b"name\nAnn\n")["id"]
+    gate.close()
+    for number in range(9):
+        to = {"Elements-Async-Callback-Url": f"http://name{number}.test/"}
+        assert memory.upload("records", b"name\nAnn\n", headers=to).status == 200
+    looked_up = processes.folder.glob
+    until(lambda: len(list(looked_up("name*.test"))) >= 8, 120, "names are looked up")
+    for _ in range(READERS):
+        uploaded(server.instance("memory"))
+    until(lambda: len(readers_of(server.process)) >= READERS, 120, "all processes read")
+    assert memory.call("POST", "/log", json_body={"text": "x" * 100_000}).status == 200
+    assert memory.call("GET", f"/bulk/{job}/errors").status == 200
+    assert memory.call("GET", "/records").status == 200
+    assert uploaded(server.instance("memory"))
+    gate.open()
 
 
 def is_running(process: int) -> bool:

@@ -609,7 +609,11 @@ class TestSqlite(SqlTests):
             await connector.close()
 
     @pytest.mark.parametrize(
-        "name", ["", "circus.db", "../people.db", "/etc/passwd", "link.db", "."]
+        "name",
+        [
+            *("", "circus.db", "../people.db", "/etc/passwd", "link.db", "."),
+            *("people.db\0", "\0", "\ud800.db", "p" * 5_000, "loop.db"),
+        ],
     )
     def test_only_files_of_the_folder_are_opened(self, tmp_path: Path, name: str) -> None:
         """No name leads out of it."""
@@ -617,6 +621,7 @@ class TestSqlite(SqlTests):
         folder.mkdir()
         (tmp_path / "people.db").touch()
         (folder / "link.db").symlink_to(tmp_path / "people.db")
+        (folder / "loop.db").symlink_to(folder / "loop.db")
         with pytest.raises(BadInput):
             SqliteProvider(folder).connect(context_without_http({"db.file": name}))
         with pytest.raises(BadInput, match="OPENBULK_SQLITE_FOLDER"):

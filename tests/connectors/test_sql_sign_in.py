@@ -4,13 +4,14 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.sql import PostgresqlProvider
-from openbulk.domain.errors import BadInput, SignInAgain
+from openbulk.domain.errors import BadInput, ServiceError, SignInAgain
 
 # The numbers of authentication requests: https://www.postgresql.org/docs/current/protocol-message-formats.html
 ASKS: dict[str, tuple[int, bytes]] = {
@@ -87,3 +88,18 @@ def test_a_password_is_sent_in_clear_over_tls_alone() -> None:
     with pytest.raises(BadInput, match=r"db\.ssl\.mode to verify-full"):
         connector(1, db_auth_method="password")
     connector(1, db_auth_method="password", db_ssl_mode="require")
+
+
+async def test_a_password_of_the_servers_user_is_sent_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libpq would look for one in ~/.pgpass, or in this file."""
+    file = tmp_path / "passwords"
+    file.write_text(f"*:*:*:*:{PASSWORD}\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    heard: Heard = asyncio.Queue()
+    async with server_that_asks(*ASKS["a password in clear"], heard) as port:
+        with pytest.raises(ServiceError):
+            await connector(port, password="").check()
+        assert await asyncio.wait_for(heard.get(), 30) == b""

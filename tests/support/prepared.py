@@ -23,13 +23,14 @@ from fastapi import FastAPI
 
 from openbulk import app, cli
 from openbulk.api import make_api
+from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.services import Services
 from openbulk.cli import server
 from openbulk.reading import process, reader
 
 _forks = multiprocessing.get_context("forkserver")
 _OWNER_ALONE = 0o077
-_api = make_api(cast(Services, None))
+_api = make_api(cast(Services, None), RequestsUnderWay())
 _preloaded = (server,)
 # A collection of garbage in a fork would copy every page of what is prepared.
 gc.freeze()
@@ -61,8 +62,9 @@ def _become(environment: Mapping[str, str]) -> None:
     tempfile.tempdir = None
 
 
-def _prepared_api(services: Services) -> FastAPI:
+def _prepared_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     _api.state.services = services
+    _api.state.under_way = under_way
     return _api
 
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import structlog
 
 from openbulk.domain.errors import BadInput, DiskFull, ReaderUnavailable
-from openbulk.exact_json import decode_json, encode_json
 from openbulk.reading.limits import MEMORY_BYTES
 from openbulk.reading.messages import (
     COUNT,
@@ -157,7 +157,7 @@ class Reading:
     async def begin(self, request: Mapping[str, Any]) -> None:
         """Ask the process to read the file."""
         details = {"size": self._file.size, "seconds": self._file.seconds}
-        await self._reader.send(Kind.REQUEST, encode_json({**request, **details}))
+        await self._reader.send(Kind.REQUEST, orjson.dumps({**request, **details}))
 
     async def next_rows(self) -> Packed | None:
         """The next rows; None after the last ones, when `answer` is known.
@@ -170,7 +170,7 @@ class Reading:
             rows = Packed(*decode_rows(content))
             self._rows += rows.records
             return rows
-        end = decode_json(bytes(content))
+        end = orjson.loads(content)
         if kind is Kind.DONE:
             self.answer = end["answer"]
             self.is_clean = not end["is_last"]
