@@ -140,6 +140,13 @@ def _connect_arguments(url: URL) -> dict[str, Any]:
     }
 
 
+def connection_parameters(url: URL) -> dict[str, Any]:
+    """The parameters of a connection to PostgreSQL beside the engine's own."""
+    dialect = url.set(drivername="postgresql+psycopg").get_dialect()()
+    _, parameters = dialect.create_connect_args(url)
+    return {**parameters, **_connect_arguments(url)}
+
+
 def _translate_unavailable(context: ExceptionContext) -> Exception | None:
     """Translate the errors of an unavailable PostgreSQL."""
     error = context.original_exception
