@@ -1,7 +1,7 @@
 """What does a process cost that has nothing to do?
 
-Its share of a core is that of `serve` with the processes that read files for it, from the times that
-Linux counts. PostgreSQL counts the transactions: those of openbulk, and its own of a second or two.
+Its share of a core is that of `serve` with the processes that read files for it, as Linux counts
+it. PostgreSQL counts the transactions: those of openbulk, and a few of its own and of this program.
 """
 
 import os

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.util.exc import CommandError
 from psycopg import errors
 from sqlalchemy import (
     URL,
@@ -20,6 +17,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     select,
     text,
 )
@@ -34,6 +32,7 @@ from openbulk.storage.retry import outage
 _BUSY_TIMEOUT_MS = 30_000
 """A writer of a SQLite file waits this long for another one."""
 _POSTGRESQL = {"postgresql", "postgres"}
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _POOL_SIZE = 10
 _MAX_POOL_SIZE = 40
 """Connections to PostgreSQL that a process keeps for its ledger, and the maximum it opens."""
@@ -242,7 +241,8 @@ async def migrate(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await allow_idle(connection)
         await keep_others_out(connection, MIGRATIONS)
-        await connection.run_sync(_upgrade)
+        if await connection.run_sync(_version) != _newest_version():
+            await connection.run_sync(_upgrade)
 
 
 async def allow_idle(connection: AsyncConnection) -> None:
@@ -258,10 +258,28 @@ async def keep_others_out(connection: AsyncConnection, lock: int) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
+def _version(connection: Connection) -> str | None:
+    """The version of the tables; None before the first start."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
+
+
+def _newest_version() -> str:
+    """The version of the newest migration: the beginning of its file's name."""
+    return max(path.name for path in _MIGRATIONS.glob("versions/0*.py")).partition("_")[0]
+
+
 def _upgrade(connection: Connection) -> None:
     """Raises CannotStart if the tables are those of a newer version."""
+    # Alembic takes long to load, and nearly every start finds its tables up to date.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
