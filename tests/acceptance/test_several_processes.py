@@ -52,6 +52,11 @@ def worker_of(
     return mine, next(server for server in servers if server is not mine)
 
 
+def registered(ledger: psycopg.Connection) -> list[str]:
+    """The names of the processes that work, or may soon."""
+    return [name for (name,) in ledger.execute("SELECT id FROM workers").fetchall()]
+
+
 def copies(sandbox: Process) -> Counter[str]:
     """How many copies of each event are there."""
     return Counter(
@@ -71,7 +76,13 @@ def calls(sandbox: Process) -> int:
 def test_a_dead_workers_job_is_taken_over_within_ten_seconds(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection, receiver: Receiver
 ) -> None:
-    """And its caller gets a callback, from the worker that has finished it."""
+    """And its caller gets a callback, from the worker that has finished it.
+
+    Both have rested before, unregistered: a worker registers again before it begins.
+    """
+    until(lambda: not registered(ledger), 60, "both rest")
+    for server in servers:
+        assert request("GET", f"{server.process.url}/readyz").status == 200
     sandbox = processes.sandbox("google", "--latency-ms", "300")
     google = servers[0].google(sandbox)
     callback = {"Elements-Async-Callback-Url": receiver.url}

@@ -265,13 +265,15 @@ class LaneQueue:
     # --- rest ---
 
     def close_to_rest(self) -> bool:
-        """Begin no more work if there is no sign of any; return whether this queue is closed.
+        """Begin no more work if there is no sign of any; return whether none can begin.
 
-        Work may be on its way still, if `has_work` says so.
+        Work may be on its way still, if `has_work` says so. A queue that starts or drains does not
+        rest.
         """
-        if self.polling.close_gate():
-            self._may_work.clear()
-        return not self._may_work.is_set()
+        if not self._is_open or not self.polling.close_gate():
+            return False
+        self._may_work.clear()
+        return True
 
     def reopen(self) -> None:
         """Begin work again."""
