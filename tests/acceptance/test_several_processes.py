@@ -52,9 +52,11 @@ def worker_of(
     return mine, next(server for server in servers if server is not mine)
 
 
-def registered(ledger: psycopg.Connection) -> list[str]:
-    """The names of the processes that work, or may soon."""
-    return [name for (name,) in ledger.execute("SELECT id FROM workers").fetchall()]
+def are_resting(servers: list[Server], ledger: psycopg.Connection) -> bool:
+    """Whether no process is registered, and all can take work."""
+    if ledger.execute("SELECT id FROM workers").fetchone() is not None:
+        return False
+    return all(request("GET", f"{server.process.url}/readyz").status == 200 for server in servers)
 
 
 def copies(sandbox: Process) -> Counter[str]:
@@ -80,9 +82,7 @@ def test_a_dead_workers_job_is_taken_over_within_ten_seconds(
 
     Both have rested before, unregistered: a worker registers again before it begins.
     """
-    until(lambda: not registered(ledger), 60, "both rest")
-    for server in servers:
-        assert request("GET", f"{server.process.url}/readyz").status == 200
+    until(lambda: are_resting(servers, ledger), 60, "both rest, and are ready")
     sandbox = processes.sandbox("google", "--latency-ms", "300")
     google = servers[0].google(sandbox)
     callback = {"Elements-Async-Callback-Url": receiver.url}
