@@ -37,7 +37,12 @@ async def following(
     seen: asyncio.Queue[Outlook] = asyncio.Queue()
     heard: asyncio.Queue[str] = asyncio.Queue()
     source = SharedOutlooks(engine, "this one", OF_QUEUES)
-    task = asyncio.create_task(source.follow(seen.put_nowait, heard.put_nowait))
+
+    def hear(kind: str) -> bool:
+        heard.put_nowait(kind)
+        return kind == WORK
+
+    task = asyncio.create_task(source.follow(seen.put_nowait, hear))
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             yield seen, heard

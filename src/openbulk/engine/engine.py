@@ -28,6 +28,7 @@ from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.notices import WORK
 from openbulk.storage.outlook import Outlook, Outlooks
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
@@ -139,9 +140,10 @@ class Engine:
             self._watch.note_workers()
         self._queue.see(outlook)
 
-    def _hear(self, kind: str) -> None:
+    def _hear(self, kind: str) -> bool:
         if self._watch is not None:
             self._watch.hear(kind)
+        return kind == WORK and self._queue.hear_of_work()
 
     def note_schedule(self, due_at: datetime | None) -> None:
         """Take notice of when a schedule is due that was added or changed; None if never."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.errors import Unavailable
 from openbulk.storage.database import connection_parameters
-from openbulk.storage.notices import CHANNEL, WORK
+from openbulk.storage.notices import CHANNEL
 from openbulk.storage.retry import outage
 from openbulk.storage.schedules import Schedules
 
@@ -52,7 +52,8 @@ class Outlook:
 
 
 See = Callable[[Outlook], None]
-Hear = Callable[[str], None]
+Hear = Callable[[str], bool]
+"""Takes the kind of a notice; returns whether to look soon."""
 
 
 class Outlooks(Protocol):
@@ -97,7 +98,7 @@ class SharedOutlooks:
         self._statement = f"{of_queues} UNION ALL {_OF_LEDGER}".encode()
 
     async def follow(self, see: See, hear: Hear) -> None:
-        """Look every few seconds, and when another process says that there is work."""
+        """Look every few seconds, and soon after each notice of which `hear` says so."""
         has_waited = False
         while True:
             try:
@@ -139,10 +140,9 @@ class SharedOutlooks:
                     kind, _, sender = notice.payload.partition(" ")
                     if sender == self._name:
                         continue
-                    if kind == WORK:
+                    if hear(kind):
                         soon = random.uniform(*_STAGGER_SECONDS)  # noqa: S311
                         look_at = min(look_at, time.monotonic() + soon)
-                    hear(kind)
 
 
 def _outlook_of(rows: Iterable[Row]) -> Outlook:

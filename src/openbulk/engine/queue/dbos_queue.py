@@ -163,7 +163,8 @@ class LaneQueue:
         self._may_work = asyncio.Event()
         self._may_work.set()
         event.listen(database, "commit", self._note_poll)
-        if database.dialect.name == "postgresql":
+        self._is_shared = database.dialect.name == "postgresql"
+        if self._is_shared:
             event.listen(database, "commit", self._wake_others)
         event.listen(database, "handle_error", self._note_loss)
         wait_while_unavailable(database, lambda: self._is_open)
@@ -301,6 +302,14 @@ class LaneQueue:
             later = random.uniform(*_DELAYED_BY_OTHERS_SECONDS)  # noqa: S311
             self._delays.set_by(outlook.delayed_until + later)
 
+    def hear_of_work(self) -> bool:
+        """Take notice of work that another process has added; return whether to look at it."""
+        if self.polling.awake_since is None:
+            return True
+        # The queues are polled as it is, for some seconds more from now on.
+        self.polling.wake()
+        return False
+
     async def read_what_waits(self) -> Sequence[Row]:
         """What waits in the queues of a SQLite file, as rows of an `Outlook`."""
         return await asyncio.to_thread(self._read_what_waits)
@@ -404,7 +413,14 @@ class LaneQueue:
             else:
                 with _waking_others():
                     await DBOS.enqueue_workflow_async(queue, workflow, *numbers)
-                self.polling.wake(queue)
+                self._wake_for(queue)
+
+    def _wake_for(self, queue: str) -> None:
+        """Poll a queue that got work: at once, unless others may have nothing to do."""
+        if self._is_shared and self._running:
+            self.polling.wake()
+        else:
+            self.polling.wake(queue)
 
     @asynccontextmanager
     async def _beginning(self) -> AsyncIterator[None]:

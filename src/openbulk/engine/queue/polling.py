@@ -40,7 +40,7 @@ class Polling:
     # --- signs of work ---
 
     def wake(self, *queues: str) -> None:
-        """Poll these queues at once, and all of them often for some seconds."""
+        """Poll these queues at once, if any, and all of them often for some seconds."""
         with self._changed:
             self._wanted.update(queues)
             self._stay_awake()
