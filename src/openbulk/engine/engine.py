@@ -133,7 +133,8 @@ class Engine:
     def _see(self, outlook: Outlook) -> None:
         self._seen_at = seconds_since_boot()
         if outlook.database_time is not None:
-            self._clock.set(outlook.database_time, self._seen_at, self._seen_at)
+            asked_at = self._seen_at - outlook.seconds_to_read
+            self._clock.set(outlook.database_time, asked_at, self._seen_at)
         if outlook.schedule_due is not None:
             self._scheduler.note_due(outlook.schedule_due)
         if outlook.has_workers and self._watch is not None:

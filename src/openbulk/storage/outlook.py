@@ -49,6 +49,8 @@ class Outlook:
     """Whether a process is registered: if it dies, its work has to be taken over."""
     database_time: float | None
     """Unix time by the clock of a database that several processes share."""
+    seconds_to_read: float = 0.0
+    """For how long this process has waited for all this."""
 
 
 See = Callable[[Outlook], None]
@@ -127,8 +129,10 @@ class SharedOutlooks:
     ) -> None:
         while True:
             # After LISTEN: what happens from now on is heard.
-            rows = await connection.execute(self._statement)
-            see(_outlook_of(await rows.fetchall()))
+            asked_at = time.monotonic()
+            rows = await (await connection.execute(self._statement)).fetchall()
+            taken = time.monotonic() - asked_at
+            see(replace(_outlook_of(rows), seconds_to_read=taken))
             await self._hear(connection, hear)
 
     async def _hear(self, connection: psycopg.AsyncConnection[tuple[Any, ...]], hear: Hear) -> None:
