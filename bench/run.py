@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 import changes  # noqa: E402
 import download  # noqa: E402
 import growth  # noqa: E402
+import idle  # noqa: E402
 import ingest  # noqa: E402
 import jobs  # noqa: E402
 import nightly  # noqa: E402
@@ -43,6 +44,7 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
     "ingest": ingest.measure,
     "download": download.measure,
     "growth": growth.measure,
+    "idle": idle.measure,
     "worst": worst.measure,
 }
 

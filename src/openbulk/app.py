@@ -42,9 +42,10 @@ from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
 from openbulk.engine.queue.clock import Clock
-from openbulk.engine.queue.dbos_queue import LaneQueue
+from openbulk.engine.queue.dbos_queue import WAITING, LaneQueue
 from openbulk.engine.queue.heartbeat import LEASE_SECONDS, Heartbeat, new_name
 from openbulk.engine.queue.lease import Lease
+from openbulk.engine.queue.watch import Watch
 from openbulk.engine.quota.governor import Governor
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
@@ -66,6 +67,7 @@ from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
 from openbulk.storage.key_check import MasterKeyCheck
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.outlook import Outlooks, OwnOutlooks, SharedOutlooks
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.transformations import Transformations
@@ -359,10 +361,14 @@ def _services(
     clock, name = Clock(), new_name()
     queue = _lane_queue(settings, name)
     # Alone on its ledger, a process never loses its lease and needs no heartbeat.
-    lease, heartbeat = Lease(), None
+    lease, heartbeat, watch = Lease(), None, None
+    outlooks: Outlooks = OwnOutlooks(queue.read_what_waits, schedules)
     if is_shared_ledger(settings):
         lease = Lease(LEASE_SECONDS)
-        heartbeat = Heartbeat(name, Workers(database), queue, lease, clock)
+        workers = Workers(database)
+        heartbeat = Heartbeat(name, workers, queue, lease, clock)
+        watch = Watch(name, workers, queue)
+        outlooks = SharedOutlooks(database, name, WAITING)
     resolve = partial(allowed_address, allowed=settings.egress_networks)
     known_providers = providers(
         resolve, settings.sqlite_folder, has_memory=settings.memory_connector
@@ -392,7 +398,9 @@ def _services(
         keep_files=timedelta(days=settings.keep_files_days),
         keep_jobs=timedelta(days=settings.keep_jobs_days),
         draining=draining,
+        outlooks=outlooks,
         heartbeat=heartbeat,
+        watch=watch,
         lease=lease,
         clock=clock,
         name=name,

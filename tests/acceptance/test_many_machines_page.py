@@ -65,11 +65,14 @@ def test_two_machines_are_started_as_the_page_says_backed_up_and_taken_back(
     worker = processes.run(*second[1:], env=env | {"OPENBULK_DATA_DIR": str(tmp_path / "second")})
     assert server.done("records", b"name\nAnn\n")["recordsCount"] == 1
     with owner.connect(name) as connection:
-        living, jobs = (
+        living, working, jobs = (
             connection.execute(query.encode()).fetchall()
             for query in BLOCKS["sql watch"].split("\n")
         )
-    assert [seconds_ago < 5 for _, seconds_ago in living] == [True, True]
+    assert len(living) == 2
+    assert len({name.removeprefix("openbulk ") for name, _ in living}) == 2
+    assert {name for name, _ in working} <= {name.removeprefix("openbulk ") for name, _ in living}
+    assert all(seconds_ago < 5 for _, seconds_ago in working)
     assert jobs == [("COMPLETE", 1)]
 
     path = tools()

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from openbulk.storage.notices import REGISTERED, WORK
 from support.google_sandbox import events_csv
 from support.harness import SLOWER, Process, Processes, Server, request, until
 from support.postgres import Postgres
@@ -52,6 +53,13 @@ def worker_of(
     return mine, next(server for server in servers if server is not mine)
 
 
+def are_resting(servers: list[Server], ledger: psycopg.Connection) -> bool:
+    """Whether no process is registered, and all can take work."""
+    if ledger.execute("SELECT id FROM workers").fetchone() is not None:
+        return False
+    return all(request("GET", f"{server.process.url}/readyz").status == 200 for server in servers)
+
+
 def copies(sandbox: Process) -> Counter[str]:
     """How many copies of each event are there."""
     return Counter(
@@ -71,12 +79,19 @@ def calls(sandbox: Process) -> int:
 def test_a_dead_workers_job_is_taken_over_within_ten_seconds(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection, receiver: Receiver
 ) -> None:
-    """And its caller gets a callback, from the worker that has finished it."""
+    """And its caller gets a callback, from the worker that has finished it.
+
+    Both have rested before, unregistered: a worker registers again before it begins.
+    """
+    until(lambda: are_resting(servers, ledger), 60, "both rest, and are ready")
+    ledger.execute("LISTEN openbulk")
     sandbox = processes.sandbox("google", "--latency-ms", "300")
     google = servers[0].google(sandbox)
     callback = {"Elements-Async-Callback-Url": receiver.url}
     job_id = google.upload("events", events_csv(5_000), headers=callback).json["id"]
     dead, other = worker_of(ledger, job_id, servers)
+    said = {notice.payload.partition(" ")[0] for notice in ledger.notifies(timeout=0)}
+    assert said >= {REGISTERED, WORK}
     dead.process.kill()
     before, died = job_in(ledger, job_id)["cursor"], time.monotonic()
     until(

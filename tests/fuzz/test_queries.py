@@ -2,13 +2,8 @@
 
 import pytest
 
-from openbulk.api.wire.query_language import (
-    MAX_CHARACTERS,
-    field_list,
-    order_list,
-    parse,
-    parse_where,
-)
+from openbulk.api.wire.query_language import field_list, order_list, parse, parse_where
+from openbulk.api.wire.sql_queries import MAX_CHARACTERS
 from openbulk.domain.errors import BadInput
 from openbulk.domain.query import PageRequest, page_number
 from support.bounds import chances, run_within_bounds

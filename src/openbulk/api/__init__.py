@@ -1,5 +1,6 @@
 """The HTTP API: each handler parses, calls and presents."""
 
+import asyncio
 from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -106,7 +107,6 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     _add_middleware(api)
     present_errors(api)
     describe(api)
-    _prepare_routes(api)
     return api
 
 
@@ -166,11 +166,15 @@ def _add_middleware(api: FastAPI) -> None:
     api.add_middleware(RequestIds)
 
 
-def _prepare_routes(api: FastAPI) -> None:
-    """Have FastAPI build its routes now. Otherwise the first request does, and all others wait."""
+async def prepare_routes(api: FastAPI) -> None:
+    """Have FastAPI build its routes, a router at a time, while the server takes requests already.
+
+    Otherwise the first request has all of them built, and all others wait.
+    """
     nowhere: Scope = {"type": "http", "method": "GET", "path": "", "headers": [], "root_path": ""}
     for route in api.routes:
         route.matches(dict(nowhere))
+        await asyncio.sleep(0)
 
 
 class _CorsOfApi(CORSMiddleware):

@@ -5,19 +5,21 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 
 from openbulk.cli.sandboxes import sandbox
 from openbulk.domain.errors import CannotStart, DiskFull
-from openbulk.settings import Settings
 
-# Only the commands that need the server import its modules: that takes longer than the start of a
-# sandbox.
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from openbulk.settings import Settings
+
+# Only the commands that need settings and the server import their modules: that takes longer than
+# all that other commands do.
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +31,8 @@ cli.add_typer(sandbox, name="sandbox")
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
+        from importlib.metadata import version  # noqa: PLC0415
+
         typer.echo(f"openbulk {version('openbulk')}")
         raise typer.Exit
 
@@ -129,16 +133,27 @@ def _loading() -> Iterator[None]:
         gc.enable()
 
 
-def _settings(**given: str | int | Path | None) -> Settings:
-    """Settings from the command line; those not given there come from the environment."""
-    return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+def _settings(**given: str | int | Path | None) -> "Settings":
+    """Settings from the command line; those not given there come from the environment.
+
+    Raises CannotStart.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from openbulk.settings import Settings  # noqa: PLC0415
+
+    known = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**known)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise CannotStart(_settings_problem(error)) from error
 
 
 def main() -> None:
     """Run the command line. Prints an error that you can fix as one sentence."""
     try:
         cli()
-    except (CannotStart, DiskFull, ValidationError) as error:
+    except (CannotStart, DiskFull) as error:
         typer.echo(f"openbulk cannot start: {_explanation(error)}", err=True)
         _end(1)
     except SystemExit as ended:
@@ -157,20 +172,16 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _explanation(error: CannotStart | DiskFull | ValidationError) -> str:
-    match error:
-        case ValidationError():
-            return _settings_problem(error)
-        case DiskFull(what=what):
-            return (
-                f"there is no room left for {what}: its disk is full; "
-                "make room and start it again; nothing is lost"
-            )
-        case _:
-            return str(error)
+def _explanation(error: CannotStart | DiskFull) -> str:
+    if isinstance(error, DiskFull):
+        return (
+            f"there is no room left for {error.what}: its disk is full; "
+            "make room and start it again; nothing is lost"
+        )
+    return str(error)
 
 
-def _settings_problem(error: ValidationError) -> str:
+def _settings_problem(error: "ValidationError") -> str:
     """The first problem of the settings. It shows no value that may be a secret."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from aiohttp import web
 
 from openbulk.cli.listening import listening_problem
-from openbulk.sandbox import eloqua, google, server
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+# Each command imports its sandbox: the other commands of `openbulk` do without.
 
 sandbox = typer.Typer(
     help="Run a stand-in for a service: try everything without an account.", no_args_is_help=True
@@ -28,7 +31,7 @@ ProjectQuota = Annotated[
     ),
 ]
 Changes = Annotated[
-    float,
+    float | None,
     typer.Option(
         metavar="SECONDS",
         help="How long changes can be listed by their date.",
@@ -56,16 +59,18 @@ def run_google(
     quota_per_minute: Quota = None,
     faults: Faults = "",
     project_quota_per_minute: ProjectQuota = None,
-    changes_seconds: Changes = google.CHANGES_SECONDS,
+    changes_seconds: Changes = None,
     state: State = None,
 ) -> None:
     """Google's OAuth and Calendar API."""
+    from openbulk.sandbox import google  # noqa: PLC0415
+
     options = google.Options(
         latency_ms,
         quota_per_minute,
         faults,
         project_quota_per_minute=project_quota_per_minute,
-        changes_seconds=changes_seconds,
+        changes_seconds=google.CHANGES_SECONDS if changes_seconds is None else changes_seconds,
         state=state,
     )
     _run(lambda: google.make_app(options), host, port)
@@ -80,10 +85,14 @@ def run_eloqua(
     faults: Faults = "",
 ) -> None:
     """Oracle Eloqua's Bulk and REST APIs."""
+    from openbulk.sandbox import eloqua  # noqa: PLC0415
+
     _run(lambda: eloqua.make_app(eloqua.Options(latency_ms, quota_per_minute, faults)), host, port)
 
 
-def _run(make_app: Callable[[], web.Application], host: str, port: int) -> None:
+def _run(make_app: "Callable[[], web.Application]", host: str, port: int) -> None:
+    from openbulk.sandbox import server  # noqa: PLC0415
+
     try:
         server.run(make_app(), host, port)
     except ValueError as error:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import structlog
 import uvicorn
 
+from openbulk.api import prepare_routes
 from openbulk.app import (
     Server,
     Worker,
@@ -159,6 +160,7 @@ async def _serve(settings: Settings) -> None:
             Connections(limit),
         )
         tasks.create_task(http.serve(sockets=[listener]))
+        tasks.create_task(prepare_routes(server.api))
         await stopping.wait()
         server.drain()
         await asyncio.sleep(LISTENING_SECONDS)

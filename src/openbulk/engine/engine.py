@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import timedelta
-from functools import partial
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 import aiohttp
 
@@ -19,9 +19,10 @@ from openbulk.engine.queue.dbos_queue import LaneQueue
 from openbulk.engine.queue.heartbeat import Heartbeat
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.queue.periodic import run_forever
+from openbulk.engine.queue.watch import Watch
 from openbulk.engine.slices.runner import SliceRunner
 from openbulk.engine.workflows.runner import Workflows
-from openbulk.engine.workflows.scheduler import SCHEDULE_POLL_SECONDS, Scheduler
+from openbulk.engine.workflows.scheduler import Scheduler
 from openbulk.formats.base import Format
 from openbulk.reading.readers import Readers
 from openbulk.storage.accounts import Accounts
@@ -29,9 +30,13 @@ from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.notices import WORK
+from openbulk.storage.outlook import Outlook, Outlooks
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 
+BLIND_AFTER_SECONDS = 20.0
+"""A process that could not look for so long what lies ahead cannot take work."""
 DRAIN_SECONDS = 4.5
 """Running slices have this long to end, so that a process stops within 5 s."""
 
@@ -58,7 +63,9 @@ class Engine:
         keep_files: timedelta,
         keep_jobs: timedelta,
         draining: asyncio.Event,
+        outlooks: Outlooks,
         heartbeat: Heartbeat | None,
+        watch: Watch | None,
         lease: Lease,
         clock: Clock,
         name: str,
@@ -67,9 +74,15 @@ class Engine:
         """The name of this process among those that share its ledger."""
         self._queue = queue
         self._draining = draining
+        self._outlooks = outlooks
         self._heartbeat = heartbeat
+        self._watch = watch
+        self._clock = clock
+        self._seen_at = 0.0
+        """When this process last looked what lies ahead."""
         self._lease = lease
         self._drained_by = 0.0
+        self._watching: list[asyncio.Task[None]] = []
         self._periodic: list[asyncio.Task[None]] = []
         self.intake = Intake(ledger, queue, connections, clock)
         self.workflows = Workflows(runs, ledger, self.intake.submit, clock.now)
@@ -111,11 +124,38 @@ class Engine:
         if self._heartbeat is not None:
             await self._heartbeat.start()
         await self._queue.start(run_slice=self._runner.run, deliver=self._notifications.deliver)
+        self._seen_at = seconds_since_boot()
+        if self._watch is not None:
+            watch = run_forever("dead workers", self._watch.look, self._watch.until_due)
+            self._watching = [asyncio.create_task(watch)]
         sweep = run_forever("sweep", self._housekeeping.sweep, self._housekeeping.until_next_sweep)
-        schedules = run_forever(
-            "schedules", self._scheduler.run_due, partial(asyncio.sleep, SCHEDULE_POLL_SECONDS)
-        )
-        self._periodic = [asyncio.create_task(sweep), asyncio.create_task(schedules)]
+        schedules = run_forever("schedules", self._scheduler.run_due, self._scheduler.until_due)
+        delays = run_forever("delays", self._queue.enqueue_delayed, self._queue.until_delay_ends)
+        outlooks = self._outlooks.follow(self._see, self._hear)
+        self._periodic = [
+            asyncio.create_task(each) for each in (sweep, schedules, delays, outlooks)
+        ]
+
+    def _see(self, outlook: Outlook) -> None:
+        self._seen_at = seconds_since_boot()
+        if outlook.database_time is not None:
+            asked_at = self._seen_at - outlook.seconds_to_read
+            self._clock.set(outlook.database_time, asked_at, self._seen_at)
+        if outlook.schedule_due is not None:
+            self._scheduler.note_due(outlook.schedule_due)
+        if outlook.has_workers and self._watch is not None:
+            self._watch.note_workers()
+        self._queue.see(outlook)
+
+    def _hear(self, kind: str) -> bool:
+        if self._watch is not None:
+            self._watch.hear(kind)
+        return kind == WORK and self._queue.hear_of_work()
+
+    def note_schedule(self, due_at: datetime | None) -> None:
+        """Take notice of when a schedule is due that was added or changed; None if never."""
+        if due_at is not None:
+            self._scheduler.note_due(due_at.timestamp())
 
     def drain(self) -> None:
         """Begin no more slices, and end the running ones.
@@ -134,14 +174,22 @@ class Engine:
             task.cancel()
         while not self._queue.is_idle and seconds_since_boot() < self._drained_by:  # noqa: ASYNC110 - slices begin and end
             await asyncio.sleep(0.02)
-        if self._heartbeat is not None:
-            await self._heartbeat.stop_watching()
+        # Before the queue of this process stops: leave dead workers to other processes.
+        for task in self._watching:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await asyncio.to_thread(self._queue.stop)
         # After the queue: others take over the slices of a worker that is deregistered.
         if self._heartbeat is not None:
             await self._heartbeat.stop()
 
     def is_working(self) -> bool:
-        """Whether this process polls its queue, and no other can consider it dead."""
-        is_alive = self._queue.is_polling and self._lease.is_fresh()
-        return is_alive and not self._draining.is_set()
+        """Whether this process polls its queue, and no other can consider it dead.
+
+        One that rests polls nothing, and looks what lies ahead.
+        """
+        looks = seconds_since_boot() - self._seen_at < BLIND_AFTER_SECONDS
+        is_resting = self._heartbeat is not None and self._heartbeat.is_resting
+        is_alive = self._queue.is_polling and (is_resting or self._lease.is_fresh())
+        return looks and is_alive and not self._draining.is_set()

@@ -9,9 +9,6 @@ from typing import Any
 
 import psycopg
 import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.util.exc import CommandError
 from psycopg import errors
 from sqlalchemy import (
     URL,
@@ -21,6 +18,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     select,
     text,
 )
@@ -37,6 +35,7 @@ log = structlog.get_logger()
 _BUSY_TIMEOUT_MS = 30_000
 """A writer of a SQLite file waits this long for another one."""
 _POSTGRESQL = {"postgresql", "postgres"}
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _POOL_SIZE = 10
 _MAX_POOL_SIZE = 40
 """Connections to PostgreSQL that a process keeps for its ledger, and the maximum it opens."""
@@ -147,6 +146,13 @@ def _connect_arguments(url: URL) -> dict[str, Any]:
     }
 
 
+def connection_parameters(url: URL) -> dict[str, Any]:
+    """The parameters of a connection to PostgreSQL beside the engine's own."""
+    dialect = url.set(drivername="postgresql+psycopg").get_dialect()()
+    _, parameters = dialect.create_connect_args(url)
+    return {**parameters, **_connect_arguments(url)}
+
+
 def _translate_unavailable(context: ExceptionContext) -> Exception | None:
     """Translate the errors of an unavailable PostgreSQL."""
     error = context.original_exception
@@ -242,7 +248,8 @@ async def migrate(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await allow_idle(connection)
         await keep_others_out(connection, MIGRATIONS)
-        await connection.run_sync(_upgrade)
+        if await connection.run_sync(_version) != _newest_version():
+            await connection.run_sync(_upgrade)
     if engine.dialect.name == "sqlite":
         await _make_shrinkable(for_reading(engine))
 
@@ -295,10 +302,28 @@ async def keep_others_out(connection: AsyncConnection, lock: int) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
+def _version(connection: Connection) -> str | None:
+    """The version of the tables; None before the first start."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
+
+
+def _newest_version() -> str:
+    """The version of the newest migration: the beginning of its file's name."""
+    return max(path.name for path in _MIGRATIONS.glob("versions/0*.py")).partition("_")[0]
+
+
 def _upgrade(connection: Connection) -> None:
     """Raises CannotStart if the tables are those of a newer version."""
+    # Alembic takes long to load, and nearly every start finds its tables up to date.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")

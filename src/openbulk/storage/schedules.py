@@ -76,6 +76,15 @@ class Schedules:
         async with self._reading.connect() as connection:
             return (await connection.scalars(chosen)).all()
 
+    async def next_due(self, after: datetime | None = None) -> datetime | None:
+        """The earliest time, after another one if given, at which any schedule is due."""
+        chosen = select(func.min(schedules.c.due_at))
+        if after is not None:
+            chosen = chosen.where(schedules.c.due_at > after)
+        async with self._reading.connect() as connection:
+            moment: datetime | None = await connection.scalar(chosen)
+        return moment
+
     async def set_time(self, schedule_id: str, cron: str, due_at: datetime | None) -> None:
         """Set when a schedule is due; with None it is not due until it is set again."""
         async with self._engine.begin() as connection:

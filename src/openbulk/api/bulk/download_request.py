@@ -11,7 +11,8 @@ from typing import Any
 
 from openbulk.api.bulk.metadata import parameters_among, parse_metadata, use_download_options
 from openbulk.api.http.parameters import parse_whole_number
-from openbulk.api.wire.query_language import EXAMPLE, field_list, parse, parse_where
+from openbulk.api.wire.query_language import field_list, parse, parse_where
+from openbulk.api.wire.query_texts import EXAMPLE
 from openbulk.domain.comparison import in_utc
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download, Job

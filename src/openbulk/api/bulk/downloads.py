@@ -28,7 +28,7 @@ from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
-from openbulk.api.wire.query_language import EXAMPLE
+from openbulk.api.wire.query_texts import EXAMPLE
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import IdempotencyKey
 from openbulk.domain.spelling import known_spelling

@@ -264,6 +264,7 @@ async def add_schedule(
             f"the organization has {MAX_SCHEDULES:,} schedules, which is the limit; "
             "delete one with DELETE /jobs/{id}"
         )
+    services.engine.note_schedule(schedule.due_at)
     return schedule
 
 
@@ -383,6 +384,7 @@ async def _set_time(
 ) -> dict[str, Any]:
     due_at = _next_time(cron, datetime.now(UTC))
     await services.schedules.set_time(schedule.id, cron, due_at)
+    services.engine.note_schedule(due_at)
     return await get(schedule.id, services, user)
 
 

@@ -15,8 +15,6 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
-
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.recurrence import check_lines, fit_lines
 
@@ -211,6 +209,8 @@ def is_zone(name: object) -> bool:
 def _require_zone(zone: str, path: str) -> None:
     if zone in _zones():
         return
+    from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON  # noqa: PLC0415 - loads long
+
     similar = [WINDOWS_TO_OLSON.get(zone), *get_close_matches(zone, _zones(), 1), "Europe/Berlin"]
     suggestion = next(filter(None, similar))
     raise FieldError(

@@ -10,22 +10,47 @@ ledger knows how far a job is: a slice that runs twice finds nothing left to do.
 
 import asyncio
 import logging
+import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from dbos import DBOS, DBOSClient, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
+from dbos import (
+    DBOS,
+    DBOSClient,
+    DBOSConfig,
+    Queue,
+    SetEnqueueOptions,
+    SetWorkflowID,
+    WorkflowStatus,
+)
 from dbos._core import WorkflowHandleAsyncTask
-from sqlalchemy import Connection, Engine, ExceptionContext, event
+from dbos._queue import queue_worker_thread
+from sqlalchemy import Connection, Engine, ExceptionContext, event, text
 
 from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.domain.job import NextSlice
+from openbulk.engine.queue.alarm import Alarm
 from openbulk.engine.queue.plain_data import PlainData, refuse_code_in_pickles
+from openbulk.engine.queue.polling import Pace, Polling
 from openbulk.storage.database import DATABASE_UNAVAILABLE, wait_while_unavailable
+from openbulk.storage.notices import WORK, notify
+from openbulk.storage.outlook import Outlook, Row
+from openbulk.storage.workers import Living
 
 APPLICATION_VERSION = "1"
 """Raise it by hand when a workflow's own steps change: each version runs its own work only."""
@@ -38,8 +63,8 @@ _CALLBACKS = "callbacks"
 _SCHEMA = "openbulk_lanes"
 """The PostgreSQL schema with DBOS's tables, next to the ledger's."""
 
-# DBOS's default of a second is too slow for a job of a few records. An idle process that polls
-# every 0.1 s takes a tenth of a core, every 0.25 s a twenty-fifth.
+# While this process is awake (`polling.py`). DBOS's default of a second is too slow for a lane that
+# becomes free.
 _LANES_POLL_SECONDS = 0.15
 _OUTSIDE_POLL_SECONDS = 1.0
 _OUTSIDE_AT_ONCE = 16
@@ -48,6 +73,9 @@ _CALLBACKS_TO_ONE_RECEIVER = 8
 """Attempts of the queue at the same time; as many again may begin without it, as soon as a job is
 finished. A receiver that does not answer holds each of its own for 20 s, and none of others."""
 _STALLED_AFTER_SECONDS = 5.0
+_DELAYED_BY_OTHERS_SECONDS = (0.2, 1.0)
+"""Who delayed work enqueues it when it is due. The others do so this much later, if it has died."""
+_JOIN_SECONDS = 10.0
 _LOST_AFTER_SECONDS = 1.0
 _FORGET_AT_ONCE = 1_000
 _UNFINISHED = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
@@ -78,6 +106,25 @@ def slice_id(due: NextSlice) -> str:
     """The id of a slice in DBOS, which runs each id once."""
     return f"slice:{due.job_id}:{due.number}"
 
+
+# Work of a busy lane is left out: who works in that lane polls it. DBOS's indexes are those of
+# unfinished work alone, and SQLite uses them if the statement says so, too.
+_WAITING = """
+SELECT DISTINCT 'queue', w.queue_name, CAST(NULL AS bigint)
+FROM {table} w WHERE w.status = 'ENQUEUED' AND w.status IN ('ENQUEUED', 'PENDING')
+AND NOT (w.queue_name = '{lanes}' AND EXISTS (
+    SELECT 1 FROM {table} p WHERE p.queue_name = w.queue_name AND p.status = 'PENDING'
+    AND p.status IN ('ENQUEUED', 'PENDING') AND p.queue_partition_key IS NOT NULL
+    AND p.queue_partition_key = w.queue_partition_key))
+UNION ALL
+SELECT 'delayed', CAST(NULL AS text), min(delay_until_epoch_ms)
+FROM {table} WHERE status = 'DELAYED'
+"""
+_WAITING_HERE = _WAITING.format(table="workflow_status", lanes=_LANES)
+WAITING = _WAITING.format(table=f"{_SCHEMA}.workflow_status", lanes=_LANES)
+"""The SQL of what waits in the queues, on PostgreSQL: rows of an `Outlook`."""
+_makes_work: ContextVar[bool] = ContextVar("openbulk_makes_work", default=False)
+"""Whether the commits of this code are to wake other processes."""
 
 RunSlice = Callable[[int, int], Awaitable[NextSlice | None]]
 Deliver = Callable[[int, int], Awaitable[NextAttempt | None]]
@@ -110,7 +157,15 @@ class LaneQueue:
         """Whether DBOS failed to record something on a full disk: `requeue_lost` is due."""
         self._is_open = False
         self._polled_at = time.monotonic()
+        self.polling = Polling()
+        self._pollers: list[threading.Thread] = []
+        self._delays = Alarm(time.time)
+        self._may_work = asyncio.Event()
+        self._may_work.set()
         event.listen(database, "commit", self._note_poll)
+        self._is_shared = database.dialect.name == "postgresql"
+        if self._is_shared:
+            event.listen(database, "commit", self._wake_others)
         event.listen(database, "handle_error", self._note_loss)
         wait_while_unavailable(database, lambda: self._is_open)
         logging.getLogger("dbos").addFilter(_is_news)
@@ -135,13 +190,39 @@ class LaneQueue:
                     await self.enqueue_attempt(following)
 
         self._slice_workflow, self._callback_workflow = slice_workflow, callback_workflow
-        await asyncio.to_thread(self._make_queues)
+        queues = await asyncio.to_thread(self._make_queues)
+        DBOS.listen_queues([])
         DBOS.launch()
-        self._polled_at = time.monotonic()
+        self._stop_polls_of_dbos()
+        queues.append(self._dbos._registry.get_internal_queue())
         self._is_open = True
+        self._pollers = [self._start_poller(queue) for queue in queues]
+        self.polling.wake(*(queue.name for queue in queues))
 
-    def _make_queues(self) -> None:
-        """Create the queues before DBOS starts: it looks for new ones only once a second."""
+    def _stop_polls_of_dbos(self) -> None:
+        """Stop the threads with which DBOS polls, forever, whether there is work or not.
+
+        They are those of its queues, schedules and delays. What they do is done here when it is
+        due (docs/decisions/0044-what-wakes-what.md).
+        """
+        for stop in self._dbos.background_thread_stop_events:
+            stop.set()
+        self._dbos._background_jobs_stop_event.set()
+
+    def _start_poller(self, queue: Queue) -> threading.Thread:
+        # Otherwise DBOS reads before each poll how the queue is configured.
+        queue.database_backed_queue = False
+        poller = threading.Thread(
+            target=queue_worker_thread,
+            args=(Pace(self.polling, queue.name), self._dbos, queue),
+            name=f"queue-worker-{queue.name}",
+            daemon=True,
+        )
+        poller.start()
+        return poller
+
+    def _make_queues(self) -> list[Queue]:
+        """Create the queues."""
         client = DBOSClient(
             system_database_engine=self._database,
             dbos_system_schema=_SCHEMA,
@@ -151,21 +232,24 @@ class LaneQueue:
         )
         # `DBOS.migrate` opens an engine of its own, whose errors would not be translated to ours.
         client._sys_db.run_migrations()
-        client.register_queue(
-            _LANES, partition_concurrency=1, polling_interval_sec=_LANES_POLL_SECONDS
-        )
-        client.register_queue(
-            _OUTSIDE_LANES,
-            worker_concurrency=_OUTSIDE_AT_ONCE,
-            polling_interval_sec=_OUTSIDE_POLL_SECONDS,
-        )
-        client.register_queue(
-            _CALLBACKS,
-            worker_concurrency=_CALLBACKS_AT_ONCE,
-            partition_worker_concurrency=_CALLBACKS_TO_ONE_RECEIVER,
-            polling_interval_sec=_OUTSIDE_POLL_SECONDS,
-        )
+        queues = [
+            client.register_queue(
+                _LANES, partition_concurrency=1, polling_interval_sec=_LANES_POLL_SECONDS
+            ),
+            client.register_queue(
+                _OUTSIDE_LANES,
+                worker_concurrency=_OUTSIDE_AT_ONCE,
+                polling_interval_sec=_OUTSIDE_POLL_SECONDS,
+            ),
+            client.register_queue(
+                _CALLBACKS,
+                worker_concurrency=_CALLBACKS_AT_ONCE,
+                partition_worker_concurrency=_CALLBACKS_TO_ONE_RECEIVER,
+                polling_interval_sec=_OUTSIDE_POLL_SECONDS,
+            ),
+        ]
         client.destroy()
+        return queues
 
     @contextmanager
     def _track(self) -> Iterator[None]:
@@ -174,9 +258,82 @@ class LaneQueue:
         assert workflow_id is not None
         self._running[workflow_id] += 1
         try:
-            yield
+            with self.polling.work():
+                yield
         finally:
             self._running -= Counter([workflow_id])
+
+    # --- rest ---
+
+    def close_to_rest(self) -> bool:
+        """Begin no more work if there is no sign of any; return whether none can begin.
+
+        Work may be on its way still, if `has_work` says so. A queue that starts or drains does not
+        rest.
+        """
+        if not self._is_open or not self.polling.close_gate():
+            return False
+        self._may_work.clear()
+        return True
+
+    def reopen(self) -> None:
+        """Begin work again."""
+        self._may_work.set()
+        self.polling.open_gate()
+
+    async def has_work(self) -> bool:
+        """Whether DBOS lists work as running in this process."""
+        pending = await DBOS.list_workflows_async(
+            status="PENDING",
+            executor_id=self._executor_id,
+            limit=1,
+            load_input=False,
+            load_output=False,
+        )
+        return bool(pending)
+
+    # --- what wakes it ---
+
+    def see(self, outlook: Outlook) -> None:
+        """Begin what may begin now, and remember when delayed work is due."""
+        if outlook.queues:
+            self.polling.wake(*outlook.queues)
+        if outlook.delayed_until is not None:
+            later = random.uniform(*_DELAYED_BY_OTHERS_SECONDS)  # noqa: S311
+            self._delays.set_by(outlook.delayed_until + later)
+
+    def hear_of_work(self) -> bool:
+        """Take notice of work that another process has added; return whether to look at it."""
+        if self.polling.awake_since is None:
+            return True
+        # The queues are polled as it is, for some seconds more from now on.
+        self.polling.wake()
+        return False
+
+    async def read_what_waits(self) -> Sequence[Row]:
+        """What waits in the queues of a SQLite file, as rows of an `Outlook`."""
+        return await asyncio.to_thread(self._read_what_waits)
+
+    def _read_what_waits(self) -> Sequence[Row]:
+        with self._database.connect() as connection:
+            rows = connection.execute(text(_WAITING_HERE))
+            return [(kind, queue, number) for kind, queue, number in rows]
+
+    async def until_delay_ends(self) -> None:
+        """Wait until delayed work is due."""
+        await self._delays.wait()
+
+    async def enqueue_delayed(self) -> None:
+        """Enqueue the delayed work that is due. DBOS's own thread would look every second."""
+        if self._is_open:
+            with _waking_others():
+                await asyncio.to_thread(self._dbos._sys_db.transition_delayed_workflows)
+            self.polling.wake(_LANES, _OUTSIDE_LANES, _CALLBACKS)
+
+    def _wake_others(self, connection: Connection) -> None:
+        # In the same transaction: whoever hears of the work finds it.
+        if _makes_work.get():
+            connection.execute(notify(WORK, self._executor_id))
 
     # --- its state ---
 
@@ -187,8 +344,11 @@ class LaneQueue:
 
     @property
     def is_polling(self) -> bool:
-        """Whether the lanes were polled within the last seconds."""
-        return time.monotonic() - self._polled_at < _STALLED_AFTER_SECONDS
+        """Whether the lanes were polled within the last seconds, if there is any sign of work."""
+        awake_since = self.polling.awake_since
+        if awake_since is None:
+            return True
+        return time.monotonic() - max(self._polled_at, awake_since) < _STALLED_AFTER_SECONDS
 
     def _note_poll(self, _connection: Connection) -> None:
         # DBOS names the thread that polls a queue like this, and ends each poll with a commit.
@@ -203,11 +363,12 @@ class LaneQueue:
     def drain(self) -> None:
         """Begin no more slices. Running ones continue; other processes run those that follow."""
         self._is_open = False
-        for stop in self._dbos.background_thread_stop_events:
-            stop.set()
+        self.polling.stop()
 
     def stop(self) -> None:
         """Stop, after the running work has drained."""
+        for poller in self._pollers:
+            poller.join(_JOIN_SECONDS)
         DBOS.destroy(destroy_registry=True)
         self._database.dispose()
 
@@ -216,33 +377,57 @@ class LaneQueue:
     async def enqueue_slice(self, due: NextSlice) -> None:
         """Enqueue a slice. No-op if it is queued or has run."""
         with SetWorkflowID(slice_id(due)):
-            if due.lane is not None:
-                with SetEnqueueOptions(
-                    queue_partition_key=str(due.lane), delay_seconds=due.delay or None
-                ):
-                    await DBOS.enqueue_workflow_async(
-                        _LANES, self._slice_workflow, due.job_id, due.number
-                    )
-            elif self._begins_now(due.delay):
-                await DBOS.start_workflow_async(self._slice_workflow, due.job_id, due.number)
-            else:
-                with SetEnqueueOptions(delay_seconds=due.delay or None):
-                    await DBOS.enqueue_workflow_async(
-                        _OUTSIDE_LANES, self._slice_workflow, due.job_id, due.number
-                    )
+            if due.lane is None and self._begins_now(due.delay):
+                async with self._beginning():
+                    await DBOS.start_workflow_async(self._slice_workflow, due.job_id, due.number)
+                return
+            queue = _OUTSIDE_LANES if due.lane is None else _LANES
+            lane = None if due.lane is None else str(due.lane)
+            numbers = (due.job_id, due.number)
+            await self._enqueue(queue, lane, due.delay, self._slice_workflow, numbers)
 
     async def enqueue_attempt(self, due: NextAttempt) -> None:
         """Enqueue an attempt. No-op if it is running or was made."""
         with SetWorkflowID(due.id):
             if self._begins_now(due.delay) and self._has_room_for(due.receiver):
-                await self._begin_attempt(due)
+                async with self._beginning():
+                    await self._begin_attempt(due)
                 return
-            with SetEnqueueOptions(
-                queue_partition_key=due.receiver, delay_seconds=due.delay or None
-            ):
-                await DBOS.enqueue_workflow_async(
-                    _CALLBACKS, self._callback_workflow, due.delivery_id, due.number
-                )
+            numbers = (due.delivery_id, due.number)
+            await self._enqueue(
+                _CALLBACKS, due.receiver, due.delay, self._callback_workflow, numbers
+            )
+
+    async def _enqueue(
+        self,
+        queue: str,
+        partition: str | None,
+        delay: float,
+        workflow: Workflow,
+        numbers: tuple[int, int],
+    ) -> None:
+        with SetEnqueueOptions(queue_partition_key=partition, delay_seconds=delay or None):
+            if delay:
+                await DBOS.enqueue_workflow_async(queue, workflow, *numbers)
+                self._delays.set(time.time() + delay)
+            else:
+                with _waking_others():
+                    await DBOS.enqueue_workflow_async(queue, workflow, *numbers)
+                self._wake_for(queue)
+
+    def _wake_for(self, queue: str) -> None:
+        """Poll a queue that got work: at once, unless others may have nothing to do."""
+        if self._is_shared and self._running:
+            self.polling.wake()
+        else:
+            self.polling.wake(queue)
+
+    @asynccontextmanager
+    async def _beginning(self) -> AsyncIterator[None]:
+        """Begin work without the queue, once others know that this process works."""
+        with self.polling.work():
+            await self._may_work.wait()
+            yield
 
     def _begins_now(self, delay: float) -> bool:
         """Whether work outside the lanes begins here, without the queue."""
@@ -272,7 +457,7 @@ class LaneQueue:
 
     # --- work that was dropped ---
 
-    async def take_over(self, living: frozenset[str]) -> int:
+    async def take_over(self, living: Living) -> int:
         """Requeue the work that was running in dead processes; return the count.
 
         That includes processes that are not registered any more: each call looks at all work.
@@ -285,7 +470,11 @@ class LaneQueue:
         pending = await DBOS.list_workflows_async(
             status="PENDING", load_input=False, load_output=False
         )
-        return await self._requeue(work for work in pending if work.executor_id not in living)
+        if not pending:
+            return 0
+        # Read after their work: a process registers before it takes any.
+        names = await living()
+        return await self._requeue(work for work in pending if work.executor_id not in names)
 
     async def requeue_lost(self) -> int:
         """Requeue work that DBOS lists as running here but is not; return the count.
@@ -316,7 +505,9 @@ class LaneQueue:
         for work in works:
             ids_by_queue[work.queue_name].append(work.workflow_id)
         for queue_name, ids in ids_by_queue.items():
-            await DBOS.resume_workflows_async(ids, queue_name=queue_name)
+            with _waking_others():
+                await DBOS.resume_workflows_async(ids, queue_name=queue_name)
+            self.polling.wake(queue_name or self._dbos._registry.get_internal_queue().name)
         return sum(len(ids) for ids in ids_by_queue.values())
 
     async def is_unfinished_by_id(self, ids: Sequence[str]) -> Mapping[str, bool]:
@@ -346,6 +537,16 @@ class LaneQueue:
             completed_before=before, limit=_FORGET_AT_ONCE, load_input=False, load_output=False
         )
         return [work.workflow_id for work in completed if work.status not in _UNFINISHED]
+
+
+@contextmanager
+def _waking_others() -> Iterator[None]:
+    """Let the other processes hear of the work that the code inside commits."""
+    token = _makes_work.set(True)
+    try:
+        yield
+    finally:
+        _makes_work.reset(token)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

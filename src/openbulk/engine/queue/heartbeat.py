@@ -1,11 +1,11 @@
-"""Heartbeats: a process shows that it is alive, and takes over the slices of dead processes."""
+"""Heartbeats: a process that works shows that it is alive."""
 
 import asyncio
 import os
 import secrets
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 
 import structlog
 
@@ -13,7 +13,6 @@ from openbulk.domain.errors import Unavailable
 from openbulk.engine.queue.clock import Clock, seconds_since_boot
 from openbulk.engine.queue.dbos_queue import LaneQueue
 from openbulk.engine.queue.lease import Lease
-from openbulk.engine.queue.periodic import run_forever
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
@@ -33,7 +32,11 @@ def new_name() -> str:
 
 
 class Heartbeat:
-    """Sends this process's heartbeats, and takes over slices of dead processes."""
+    """Sends this process's heartbeats while it works or may soon work.
+
+    Without a sign of work it rests: it is not registered, and no other process looks for it. It
+    registers again before it takes work.
+    """
 
     def __init__(
         self, name: str, workers: Workers, queue: LaneQueue, lease: Lease, clock: Clock
@@ -43,26 +46,25 @@ class Heartbeat:
         self._queue = queue
         self._lease = lease
         self._clock = clock
-        self._beat_at = 0.0
-        self._trusts_others_from = 0.0
+        self.is_resting = False
+        """Whether this process has no work, and so needs no heartbeat."""
+        self._woken = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
-        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Register this process, before it takes any work."""
         await self._register()
-        self._beating = asyncio.create_task(self._beat_forever())
-        self._watching = asyncio.create_task(
-            run_forever("dead workers", self._reap_dead, partial(asyncio.sleep, BEAT_SECONDS))
-        )
+        loop = asyncio.get_running_loop()
 
-    async def stop_watching(self) -> None:
-        """Leave dead workers to other processes. Call it before the queue of this process stops."""
-        await _cancel(self._watching)
+        def note_wake() -> None:
+            loop.call_soon_threadsafe(self._woken.set)
+
+        self._queue.polling.on_wake(note_wake)
+        self._beating = asyncio.create_task(self._beat_forever())
 
     async def stop(self) -> None:
         """Deregister this process: others may take over its slices at once."""
-        await self.stop_watching()
+        self._queue.polling.on_wake(lambda: None)
         await _cancel(self._beating)
         with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(BEAT_TIMEOUT_SECONDS):
@@ -74,20 +76,35 @@ class Heartbeat:
 
     async def _beat_forever(self) -> None:
         while True:
-            pause = BEAT_SECONDS if await self._beat() else RETRY_SECONDS
-            await asyncio.sleep(pause)
+            self._woken.clear()
+            has_beaten = await self._succeeds(self._beat)
+            if has_beaten and self._queue.close_to_rest():
+                await self._rest()
+            await asyncio.sleep(BEAT_SECONDS if has_beaten else RETRY_SECONDS)
 
-    async def _beat(self) -> bool:
-        """Write a heartbeat; return whether it was written."""
-        sent_at = seconds_since_boot()
+    async def _rest(self) -> None:
+        """Deregister until there is a sign of work, unless some is on its way."""
+        is_idle = await self._succeeds(self._leave)
+        if is_idle:
+            self.is_resting = True
+            await self._woken.wait()
+            while not await self._succeeds(self._register):  # noqa: ASYNC110 - the database
+                await asyncio.sleep(RETRY_SECONDS)
+            self.is_resting = False
+        self._queue.reopen()
+
+    async def _leave(self) -> None:
+        """Deregister. Raises _IsWorking."""
+        if await self._queue.has_work():
+            raise _IsWorking
+        await self._workers.rest(self._name)
+
+    async def _succeeds(self, step: Callable[[], Awaitable[None]]) -> bool:
+        """Take a step in the database; return whether it was taken."""
         try:
             async with asyncio.timeout(BEAT_TIMEOUT_SECONDS):
-                now = await self._workers.beat(self._name)
-                if now is None:
-                    await self._register_again()
-                else:
-                    self._note_beat(sent_at, now)
-        except (Unavailable, TimeoutError):
+                await step()
+        except (Unavailable, TimeoutError, _IsWorking):
             return False
         except Exception:
             # Without a heartbeat no slice of this process may continue: keep beating.
@@ -95,29 +112,24 @@ class Heartbeat:
             return False
         return True
 
-    async def _register_again(self) -> None:
-        log.warning("considered dead: others have taken over our slices", worker=self._name)
-        self._lease.lose()
-        await self._register()
+    async def _beat(self) -> None:
+        """Write a heartbeat."""
+        sent_at = seconds_since_boot()
+        now = await self._workers.beat(self._name)
+        if now is None:
+            log.warning("considered dead: others have taken over our slices", worker=self._name)
+            self._lease.lose()
+            await self._register()
+        else:
+            self._note_beat(sent_at, now)
 
     def _note_beat(self, sent_at: float, now: float) -> None:
-        received_at = seconds_since_boot()
-        if received_at - self._beat_at > DEAD_AFTER_SECONDS:
-            # The database was unavailable, or this process was frozen: give the others time to
-            # write a heartbeat, too.
-            self._trusts_others_from = received_at + DEAD_AFTER_SECONDS
-        self._beat_at = received_at
-        self._clock.set(now, sent_at, received_at)
+        self._clock.set(now, sent_at, seconds_since_boot())
         self._lease.renew(sent_at)
 
-    async def _reap_dead(self) -> None:
-        if not self._lease.is_fresh() or seconds_since_boot() <= self._trusts_others_from:
-            return
-        # Inside the block: a worker that wakes now learns only after the takeover that it was
-        # considered dead, and so begins none of its slices again.
-        async with self._workers.reap_dead(DEAD_AFTER_SECONDS) as living:
-            if living is not None and (count := await self._queue.take_over(living)):
-                log.warning("took over the slices of dead workers", slices=count)
+
+class _IsWorking(Exception):
+    """This process has work that it may not leave."""
 
 
 async def _cancel(task: asyncio.Task[None] | None) -> None:

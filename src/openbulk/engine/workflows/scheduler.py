@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from openbulk.domain.workflow import Run, Schedule, TransferSpec
+from openbulk.engine.queue.alarm import Alarm
 from openbulk.engine.queue.periodic import do_each
 from openbulk.engine.workflows.cron import next_after
 from openbulk.engine.workflows.runner import Workflows
@@ -15,7 +16,6 @@ from openbulk.storage.schedules import Schedules
 
 log = structlog.get_logger()
 
-SCHEDULE_POLL_SECONDS = 1.0
 SETTLING = timedelta(minutes=1)
 """A scheduled run transfers changes up to this long ago, and the next run continues from there.
 
@@ -35,11 +35,24 @@ class Scheduler:
         self._schedules = schedules
         self._workflows = workflows
         self._now = now
+        self._alarm = Alarm(lambda: now().timestamp())
+
+    def note_due(self, moment: float) -> None:
+        """Take notice of the Unix time at which a schedule is due."""
+        self._alarm.set_by(moment)
+
+    async def until_due(self) -> None:
+        """Wait until a schedule is due."""
+        await self._alarm.wait()
 
     async def run_due(self) -> None:
         """Begin the runs that are due."""
-        due = await self._schedules.due(self._now())
+        now = self._now()
+        due = await self._schedules.due(now)
         await do_each(due, self._run, lambda schedule_id: f"schedule {schedule_id}")
+        # One that cannot be run stays due: it is tried again at the next outlook.
+        if (following := await self._schedules.next_due(after=now)) is not None:
+            self._alarm.set(following.timestamp())
 
     async def _run(self, schedule_id: str) -> None:
         now = self._now()

@@ -10,9 +10,6 @@ from operator import eq
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from icalendar import Timezone
-from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
-
 from openbulk.formats.ics.content_lines import format_offset, unescape_text
 from openbulk.formats.ics.properties import parse_property
 
@@ -39,9 +36,6 @@ _UNTIL_YEAR = re.compile(r"\bUNTIL=(\d{4})", re.A | re.I)
 _RECENT_YEAR = 1968
 """A leap year before all of _SAMPLES and _CHECKED_YEARS."""
 _TZID = re.compile(r"\ATZID.*", re.I | re.S)
-# Windows has a name for each usual zone, and the shortest for the most usual: Eastern Standard Time
-# is New York's.
-_RANKS = {zone: (len(name), name) for name, zone in WINDOWS_TO_OLSON.items()}
 _WEEKS = 53
 _SAMPLES = (
     *(datetime(2026, 1, 1, 12) + timedelta(weeks=week) for week in range(_WEEKS)),  # noqa: DTZ001
@@ -132,8 +126,21 @@ def _zones_by_key() -> Mapping[str, str]:
 
 @cache
 def _windows_zones_by_key() -> Mapping[str, str]:
-    windows = {name.upper(): zone for name, zone in WINDOWS_TO_OLSON.items()}
+    windows = {name.upper(): zone for name, zone in windows_zones().items()}
     return {**windows, **_WINDOWS_PLACES}
+
+
+def windows_zones() -> Mapping[str, str]:
+    """The usual zone of each name that Windows has for one."""
+    from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON  # noqa: PLC0415 - loads long
+
+    return WINDOWS_TO_OLSON
+
+
+@cache
+def _ranks() -> Mapping[str, tuple[int, str]]:
+    # The shortest name is that of the most usual zone: Eastern Standard Time is New York's.
+    return {zone: (len(name), name) for name, zone in windows_zones().items()}
 
 
 def _zone_of_offset(name: str) -> str:
@@ -211,9 +218,10 @@ def _zone_by_offsets(name: str, described: Offsets, calendar_zone: str | None) -
     all_year = described[:_WEEKS]
     equal = {zone for zone in known_zones() if _offsets_of_zone(zone)[:_WEEKS] == all_year}
     named = sorted(zone for zone in equal if _city_of(zone) in name.upper())
+    ranks = _ranks()
     usual = sorted(
-        equal & _RANKS.keys(),
-        key=lambda zone: (-sum(map(eq, _offsets_of_zone(zone), described)), _RANKS[zone]),
+        equal & ranks.keys(),
+        key=lambda zone: (-sum(map(eq, _offsets_of_zone(zone), described)), ranks[zone]),
     )
     others = sorted(equal)
     return next(filter(equal.__contains__, (*named, calendar_zone, *usual, *others)), None)
@@ -238,6 +246,8 @@ def _zone_by_rules(lines: Sequence[str]) -> tzinfo | None:
         return None
     # The library remembers a zone for each name that it sees, for as long as the process lives.
     renamed = [_TZID.sub("TZID:openbulk", line) for line in recent]
+    from icalendar import Timezone  # noqa: PLC0415 - loads long
+
     try:
         component: Any = Timezone.from_ical(_LINE_END.join(renamed) + _LINE_END)
         zone: tzinfo = component.to_tz(lookup_tzid=False)

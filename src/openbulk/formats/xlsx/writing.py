@@ -4,8 +4,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import xlsxwriter  # type: ignore[import-untyped]
-
 from openbulk.domain.errors import BadInput
 from openbulk.formats.table import Cell
 from openbulk.formats.xlsx.cells import write_cell
@@ -20,6 +18,9 @@ def encode_workbook(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> I
 
     Raises BadInput before the first piece if a sheet has no room.
     """
+    # It takes long to load, and few write workbooks.
+    import xlsxwriter  # type: ignore[import-untyped]  # noqa: PLC0415
+
     with tempfile.TemporaryFile() as file:
         with xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
             _fill(workbook, columns, rows)
