@@ -5,7 +5,6 @@ An attempt may fail as a whole: `bisection.py` then finds the row that is to bla
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.sql.comparison import is_same
@@ -99,7 +98,7 @@ class RowActions:
             if outcome is not None:
                 outcomes.append(outcome)
             elif matches:
-                old.append(replace(row, id=self._table.id_of(matches[0])))
+                old.append(row._replace(id=self._table.id_of(matches[0])))
             else:
                 new.append(row)
         change = self._delete if self._action is Action.DELETE else self._update
