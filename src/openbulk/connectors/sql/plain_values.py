@@ -1,6 +1,6 @@
 """Converts the values of a column together, if all of them are written in the usual way.
 
-One call of a function of the standard library for a whole column costs a tenth of what `to_database`
+One call of a function of the standard library for a column costs a tenth of what `to_database`
 costs value by value. What is made of a value is the same. Values that are written in another way
 raise: then `to_database` looks at each of them.
 """

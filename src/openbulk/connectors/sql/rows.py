@@ -60,11 +60,7 @@ class _Cells:
         if not self.has_gaps:
             return (dict(zip(names, values, strict=True)) for values in rows)
         return (
-            {
-                name: value
-                for name, value in zip(names, values, strict=True)
-                if value is not _ABSENT
-            }
+            {name: value for name, value in zip(names, values, strict=True) if value is not _ABSENT}
             for values in rows
         )
 

@@ -49,7 +49,7 @@ class SqliteStatements:
         columns = "".join(f", {TABLE}.{self._quote(name)}" for name in wanted)
         result = await self._execute(
             f"{source} SELECT {NUMBER}, first_value({NUMBER}) OVER (PARTITION BY {keys} "
-            f"ORDER BY {NUMBER}), {TABLE}.{names[0]} IS NOT NULL{columns} "
+            f"ORDER BY {NUMBER}), {TABLE}.{names[0]} IS NOT NULL, 1{columns} "
             f"FROM {ROWS} LEFT JOIN {self._name} AS {TABLE} ON {is_same}",
             tuple(chain.from_iterable(row.identity for row in rows)),
         )
