@@ -85,6 +85,22 @@ def _plain_form(limits: NumberLimits) -> re.Pattern[str] | None:
     return re.compile(rf"{number}(?:\n{number})*", re.ASCII)
 
 
+def _sqlite_numbers(column: Column) -> Convert | None:
+    form = _plain_form(NumberLimits(float_digits=17))
+    if column.numbers.precision is not None:
+        return None
+    is_float = bool(column.numbers.float_digits)
+
+    def convert(values: Sequence[Any]) -> list[Any]:
+        _require(form is not None and form.fullmatch(_join(values, "\n")) is not None)
+        numbers = list(map(float, values))
+        if is_float:
+            return numbers
+        return [int(number) if number.is_integer() else number for number in numbers]
+
+    return convert
+
+
 def _booleans(_column: Column) -> Convert:
     return lambda values: [_BOOLEANS[value] for value in values]
 
@@ -130,6 +146,13 @@ def _sqlite_booleans(column: Column) -> Convert:
     return lambda values: list(map(int, convert(values)))
 
 
+def _sqlite_moments(column: Column) -> Convert | None:
+    if column.is_zoned:
+        return None
+    convert = _moments(column)
+    return lambda values: [moment.isoformat(" ") for moment in convert(values)]
+
+
 def _sqlite_dates(column: Column) -> Convert:
     convert = _dates(column)
     return lambda values: list(map(str, convert(values)))
@@ -146,7 +169,9 @@ _MAKERS: Mapping[Kind, Callable[[Column], Convert | None]] = {
 }
 _SQLITE_MAKERS: Mapping[Kind, Callable[[Column], Convert | None]] = {
     Kind.INTEGER: _integers,
+    Kind.NUMBER: _sqlite_numbers,
     Kind.BOOLEAN: _sqlite_booleans,
+    Kind.MOMENT: _sqlite_moments,
     Kind.DATE: _sqlite_dates,
     Kind.TEXT: _texts,
     Kind.OTHER: _other_texts,
