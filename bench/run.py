@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 import changes  # noqa: E402
+import databases  # noqa: E402
 import download  # noqa: E402
 import growth  # noqa: E402
 import ingest  # noqa: E402
@@ -43,6 +44,7 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
     "ingest": ingest.measure,
     "download": download.measure,
     "growth": growth.measure,
+    "databases": databases.measure,
     "worst": worst.measure,
 }
 

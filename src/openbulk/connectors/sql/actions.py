@@ -74,9 +74,11 @@ class RowActions:
         return outcomes
 
     async def _find(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[int, Found]:
-        known = [row for row in rows if row.identity]
+        known: Sequence[Row] = [row for row in rows if row.identity]
         if not known:
             return {}
+        if len(known) == len(rows):
+            known = rows  # PostgreSQL's statements encode the same rows once
         return await self._statements.find(known, self._mapper.identifiers, wanted)
 
     def _compared_columns(self, rows: Sequence[Row]) -> Sequence[str]:

@@ -7,7 +7,7 @@ each with the input function of its column's type, so that every digit arrives.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Any
 
 import orjson
@@ -23,7 +23,7 @@ def array_literal(column: Column, rows: Sequence[Row]) -> str:
     name = column.name
     values = [row.values.get(name) for row in rows]
     write = _WRITERS.get(column.kind, str)
-    if None in values:
+    if NoneType in set(map(type, values)):
         elements = ["NULL" if value is None else quote_text(write(value)) for value in values]
         return f"{{{','.join(elements)}}}"
     texts = list(map(write, values))

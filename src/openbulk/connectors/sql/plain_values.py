@@ -86,7 +86,7 @@ def _plain_form(limits: NumberLimits) -> re.Pattern[str] | None:
 
 
 def _sqlite_numbers(column: Column) -> Convert | None:
-    form = _plain_form(NumberLimits(float_digits=17))
+    form = _plain_form(NumberLimits(float_digits=column.numbers.float_digits or 17))
     if column.numbers.precision is not None:
         return None
     is_float = bool(column.numbers.float_digits)
@@ -138,7 +138,15 @@ def _texts(column: Column) -> Convert | None:
 
 
 def _other_texts(column: Column) -> Convert | None:
-    return _texts(column) if column.numbers is NO_LIMITS else None
+    convert_texts = _texts(column)
+    if convert_texts is None or column.numbers is not NO_LIMITS:
+        return None
+
+    def convert(values: Sequence[Any]) -> list[Any]:
+        _require("" not in values)  # it is no value
+        return convert_texts(values)
+
+    return convert
 
 
 def _sqlite_booleans(column: Column) -> Convert:
