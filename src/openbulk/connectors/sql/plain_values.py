@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from openbulk.connectors.sql.numbers import NO_LIMITS, NumberLimits
+from openbulk.connectors.sql.numbers import NumberLimits
 from openbulk.connectors.sql.values import Column, Conversion, Kind
 
 Convert = Callable[[Sequence[Any]], list[Any]]
@@ -139,7 +139,7 @@ def _texts(column: Column) -> Convert | None:
 
 def _other_texts(column: Column) -> Convert | None:
     convert_texts = _texts(column)
-    if convert_texts is None or column.numbers is not NO_LIMITS:
+    if convert_texts is None:
         return None
 
     def convert(values: Sequence[Any]) -> list[Any]:

@@ -72,8 +72,7 @@ class PostgresqlStatements:
         compared = self._comparisons(rows, wanted)
         fetched = [name for name in wanted if name not in compared]
         columns = "".join(
-            f", {TABLE}.{self._quote(name)} AS openbulk_column{place}"
-            for place, name in enumerate(fetched)
+            f", {self._read(name)} AS openbulk_column{place}" for place, name in enumerate(fetched)
         )
         # New rows, which are most of the rows of most files, are not in the result.
         result = await self._execute(
@@ -125,7 +124,7 @@ class PostgresqlStatements:
         values = ", ".join(f"{ROWS}.{self._quote(name)}" for name in names)
         into = f" ({', '.join(map(self._quote, names))})" if names else ""
         statement = (
-            f"INSERT INTO {self._name}{into} SELECT {values} FROM {self._source(names)} "
+            f"INSERT INTO {self._name} AS {TABLE}{into} SELECT {values} FROM {self._source(names)} "
             f"ORDER BY {NUMBER}"
         )
         if rows[0].values.keys() >= set(table.key):
@@ -134,7 +133,7 @@ class PostgresqlStatements:
                 raise WrittenElsewhere
             return table.ids_of([row.values for row in rows])
         # The rows are inserted in their order, and returned in it.
-        keys = ", ".join(map(self._quote, table.key))
+        keys = ", ".join(self._read(name) for name in table.key)
         result = await self._execute(f"{statement} RETURNING {keys}", names, rows)
         ids = [id_text(key) for key in result]
         if len(ids) != len(rows):
@@ -235,8 +234,12 @@ class PostgresqlStatements:
         """The column whose type does not take its value; None if it is none alone."""
         for name in row.values:
             column = self._table.columns[name]
-            definition = f"{self._quote(name)} {_escape(column.full_type_name)}"
-            probe = f"SELECT FROM json_to_recordset(%(rows)s::json) AS {ROWS}({definition})"
+            type_name = _escape(column.full_type_name)
+            definition = f"{self._quote(name)} {column.number_type or type_name}"
+            probe = (
+                f"SELECT CAST({self._quote(name)} AS {type_name}) "
+                f"FROM json_to_recordset(%(rows)s::json) AS {ROWS}({definition})"
+            )
             parameters = {"rows": encode_document([{name: row.values[name]}])}
             try:
                 async with self._connection.begin_nested():
@@ -280,23 +283,33 @@ class PostgresqlStatements:
             f"CAST(CAST(%(column{place})s AS text) AS {_element_type(column)}[])"
             for place, column in enumerate(columns)
         )
-        names = ", ".join([*(self._quote(column.name) for column in columns), NUMBER])
-        if not any(column.kind is Kind.LIST for column in columns):
-            return f"unnest({arrays}) WITH ORDINALITY AS {ROWS}({names})"
+        aliases = ", ".join([*(self._quote(column.name) for column in columns), NUMBER])
+        if not any(column.kind is Kind.LIST or column.number_type for column in columns):
+            return f"unnest({arrays}) WITH ORDINALITY AS {ROWS}({aliases})"
         cells = ", ".join([*map(self._cell, columns), NUMBER])
         return (
-            f"(SELECT {cells} FROM unnest({arrays}) WITH ORDINALITY AS {_CELLS}({names})) AS {ROWS}"
+            f"(SELECT {cells} FROM unnest({arrays}) WITH ORDINALITY AS {_CELLS}({aliases})) "
+            f"AS {ROWS}"
         )
 
     def _cell(self, column: Column) -> str:
-        """A value of the batch. A list is made of its JSON: an array has no lists of its own."""
+        """A column of the batch in its own type: money comes as a number, and a list as JSON, as
+        an array has no lists of different lengths in it."""
         name = self._quote(column.name)
-        cell = f"{_CELLS}.{name}"
-        if column.kind is not Kind.LIST:
-            return cell
-        record = f"json_build_object('list', CAST({cell} AS json))"
-        definition = f"list {_escape(column.type_name)}"
-        return f"(SELECT list FROM json_to_record({record}) AS lists({definition})) AS {name}"
+        cell, type_name = f"{_CELLS}.{name}", _escape(column.type_name)
+        if column.kind is Kind.LIST:
+            record = f"json_build_object('list', CAST({cell} AS json))"
+            definition = f"list {column.number_type or type_name}"
+            cell = f"(SELECT list FROM json_to_record({record}) AS lists({definition}))"
+        if column.number_type:
+            cell = f"CAST({cell} AS {type_name})"
+        return f"{cell} AS {name}"
+
+    def _read(self, name: str) -> str:
+        """A column of the table as it is read."""
+        column = f"{TABLE}.{self._quote(name)}"
+        number_type = self._table.columns[name].number_type
+        return f"CAST({column} AS {number_type})" if number_type else column
 
     def _joined_source(self, names: Iterable[str], rows: Sequence[Row]) -> str:
         """The batch as a table to join with the table itself.
@@ -328,7 +341,10 @@ def _escape(sql: str) -> str:
 
 
 def _element_type(column: Column) -> str:
-    return "text" if column.kind is Kind.LIST else _escape(column.type_name)
+    """The type in which a column's values are in their array."""
+    if column.kind is Kind.LIST:
+        return "text"
+    return column.number_type or _escape(column.type_name)
 
 
 _COUNT_INSERTED = """
