@@ -128,7 +128,7 @@ def by_sqlite_utils(folder: Path, file: bytes, rows: int) -> float | None:
     source, database = folder / "people.csv", folder / "theirs.db"
     source.write_bytes(file)
     began = time.monotonic()
-    command = [program, "insert", database, "people", source, "--csv", "--pk", "email"]
+    command = [program, "insert", str(database), "people", str(source), "--csv", "--pk", "email"]
     subprocess.run(command, check=True, capture_output=True)
     taken = time.monotonic() - began
     connection = sqlite3.connect(database)

@@ -1,6 +1,6 @@
 """Batches are fast where rows are as most are, and every row has what it has alone."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -115,10 +115,9 @@ def test_records_with_gaps_and_faults_become_the_rows_that_they_are_alone() -> N
             mapper = RowMapper.of(table, Target("people", action), is_sqlite=False)
             rows, refused = mapper.rows(records)
             alone = [row_or_outcome(mapper, record) for record in records]
-            found = sorted(
-                [*((row.number, row) for row in rows), *((one.row, one) for one in refused)]
-            )
-            assert [one for _, one in found] == alone
+            found: dict[int, Any] = {row.number: row for row in rows}
+            found |= {one.row: one for one in refused}
+            assert [found[record.row] for record in records] == alone
 
 
 def row_or_outcome(mapper: RowMapper, record: Record) -> Any:
@@ -129,8 +128,6 @@ def row_or_outcome(mapper: RowMapper, record: Record) -> Any:
 
 
 # --- in PostgreSQL ---
-
-Write = Callable[..., Awaitable[list[OutcomeKind]]]
 
 
 async def resolve(host: str, port: int) -> str:
@@ -192,7 +189,7 @@ async def test_a_text_that_means_something_in_an_array_is_stored_as_it_is(people
         "%s",
         "é🎉",
     ]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": str(place),
             "name": text,
