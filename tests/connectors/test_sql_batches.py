@@ -210,6 +210,20 @@ async def test_a_text_that_means_something_in_an_array_is_stored_as_it_is(people
     assert {one.kind for one in outcomes} == {OutcomeKind.UNCHANGED}
 
 
+@pytest.mark.filterwarnings("ignore:Did not recognize type")
+async def test_a_value_with_columns_of_its_own_stays_in_one_column(postgres: Postgres) -> None:
+    place = "CREATE TYPE place AS (city text, zip int)"
+    table = "CREATE TABLE people (id int PRIMARY KEY, home place, name text)"
+    people = People(postgres, postgres.new_database(place, table))
+    rows = [{"id": "1", "home": '("Bonn, am Rhein",53111)', "name": "Ann"}, {"id": "2", "name": ""}]
+    assert [one.kind for one in await people.write(rows)] == [OutcomeKind.CREATED] * 2
+    assert people.stored("(home).city, (home).zip, name") == [
+        ("Bonn, am Rhein", 53111, "Ann"),
+        (None, None, ""),
+    ]
+    await people.connector.close()
+
+
 async def test_rows_with_and_without_a_value_change_what_they_name(people: People) -> None:
     await people.write([{"id": n, "name": "Ann", "age": 7} for n in range(1, 6)], is_typed=True)
     rows: list[dict[str, Any]] = [

@@ -31,6 +31,8 @@ from openbulk.connectors.sql.values import Column, Kind
 
 _CELLS = "openbulk_cells"
 """The alias of the batch before its lists are made."""
+_CAST = (Kind.LIST, Kind.OTHER)
+"""Kinds that do not come in an array of their own type."""
 _COUNT = "rows"
 """The parameter of a batch without columns: how many rows it has."""
 _COMPARED = frozenset(
@@ -284,7 +286,7 @@ class PostgresqlStatements:
             for place, column in enumerate(columns)
         )
         aliases = ", ".join([*(self._quote(column.name) for column in columns), NUMBER])
-        if not any(column.kind is Kind.LIST or column.number_type for column in columns):
+        if not any(column.kind in _CAST or column.number_type for column in columns):
             return f"unnest({arrays}) WITH ORDINALITY AS {ROWS}({aliases})"
         cells = ", ".join([*map(self._cell, columns), NUMBER])
         return (
@@ -293,15 +295,19 @@ class PostgresqlStatements:
         )
 
     def _cell(self, column: Column) -> str:
-        """A column of the batch in its own type: money comes as a number, and a list as JSON, as
-        an array has no lists of different lengths in it."""
+        """A column of the batch in its own type.
+
+        A list comes as JSON, as an array has no lists of different lengths in it; money as a
+        number; and a type that may have columns of its own, which `unnest` would take apart, as a
+        text.
+        """
         name = self._quote(column.name)
         cell, type_name = f"{_CELLS}.{name}", _escape(column.type_name)
         if column.kind is Kind.LIST:
             record = f"json_build_object('list', CAST({cell} AS json))"
             definition = f"list {column.number_type or type_name}"
             cell = f"(SELECT list FROM json_to_record({record}) AS lists({definition}))"
-        if column.number_type:
+        if column.number_type or column.kind is Kind.OTHER:
             cell = f"CAST({cell} AS {type_name})"
         return f"{cell} AS {name}"
 
@@ -342,7 +348,7 @@ def _escape(sql: str) -> str:
 
 def _element_type(column: Column) -> str:
     """The type in which a column's values are in their array."""
-    if column.kind is Kind.LIST:
+    if column.kind in _CAST:
         return "text"
     return column.number_type or _escape(column.type_name)
 
