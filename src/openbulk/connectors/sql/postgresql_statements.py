@@ -16,6 +16,7 @@ from openbulk.connectors.sql.reference_statements import reference_columns, sele
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
+    KEPT,
     NUMBER,
     ROWS,
     TABLE,
@@ -236,11 +237,10 @@ class PostgresqlStatements:
         """The column whose type does not take its value; None if it is none alone."""
         for name in row.values:
             column = self._table.columns[name]
-            type_name = _escape(column.full_type_name)
-            definition = f"{self._quote(name)} {column.number_type or type_name}"
+            type_name = _given_type(column) or _escape(column.full_type_name)
             probe = (
-                f"SELECT CAST({self._quote(name)} AS {type_name}) "
-                f"FROM json_to_recordset(%(rows)s::json) AS {ROWS}({definition})"
+                f"SELECT {self._value_of(column)} FROM json_to_recordset(%(rows)s::json) "
+                f"AS {ROWS}({self._quote(name)} {type_name})"
             )
             parameters = {"rows": encode_document([{name: row.values[name]}])}
             try:
@@ -286,7 +286,7 @@ class PostgresqlStatements:
             for place, column in enumerate(columns)
         )
         aliases = ", ".join([*(self._quote(column.name) for column in columns), NUMBER])
-        if not any(column.kind in _CAST or column.number_type for column in columns):
+        if not any(column.kind in _CAST or _given_type(column) for column in columns):
             return f"unnest({arrays}) WITH ORDINALITY AS {ROWS}({aliases})"
         cells = ", ".join([*map(self._cell, columns), NUMBER])
         return (
@@ -297,19 +297,35 @@ class PostgresqlStatements:
     def _cell(self, column: Column) -> str:
         """A column of the batch in its own type.
 
-        A list comes as JSON, as an array has no lists of different lengths in it; money as a
-        number; and a type that may have columns of its own, which `unnest` would take apart, as a
-        text.
+        A list comes as JSON, as an array has no lists of different lengths in it; and a type that
+        may have columns of its own, which `unnest` would take apart, as a text.
         """
-        name = self._quote(column.name)
-        cell, type_name = f"{_CELLS}.{name}", _escape(column.type_name)
+        name, type_name = self._quote(column.name), _escape(column.type_name)
         if column.kind is Kind.LIST:
-            record = f"json_build_object('list', CAST({cell} AS json))"
+            record = f"json_build_object('list', CAST({_CELLS}.{name} AS json))"
             definition = f"list {column.number_type or type_name}"
             cell = f"(SELECT list FROM json_to_record({record}) AS lists({definition}))"
-        if column.number_type or column.kind is Kind.OTHER:
-            cell = f"CAST({cell} AS {type_name})"
-        return f"{cell} AS {name}"
+            return f"CAST({cell} AS {type_name}) AS {name}"
+        if _given_type(column) or column.kind is not Kind.OTHER:
+            return self._value_of(column)
+        return f"CAST({name} AS {type_name}) AS {name}"
+
+    def _value_of(self, column: Column) -> str:
+        """A column of the batch in its own type; money comes as a number.
+
+        A text that the database would write in another way is an error: it may have changed it.
+        """
+        name = self._quote(column.name)
+        if not _given_type(column):
+            return name
+        value = f"CAST({name} AS {_escape(column.full_type_name)})"
+        if column.has_own_form:
+            kept = f"CAST({value} AS text)"
+            error = f"CAST(CAST('{KEPT}' || {kept} AS boolean) AS text)"
+            value = f"CAST(CASE {name} WHEN {kept} THEN {name} ELSE {error} END AS " + (
+                f"{_escape(column.full_type_name)})"
+            )
+        return f"{value} AS {name}"
 
     def _read(self, name: str) -> str:
         """A column of the table as it is read."""
@@ -341,6 +357,11 @@ class PostgresqlStatements:
         return f"{column} COLLATE {_escape(collation)}"
 
 
+def _given_type(column: Column) -> str:
+    """The type in which the values of a batch come, if it is not that of the column."""
+    return "text" if column.has_own_form else column.number_type
+
+
 def _escape(sql: str) -> str:
     """SQL for a statement with parameters, in which % begins one."""
     return sql.replace("%", "%%")
@@ -350,7 +371,7 @@ def _element_type(column: Column) -> str:
     """The type in which a column's values are in their array."""
     if column.kind in _CAST:
         return "text"
-    return column.number_type or _escape(column.type_name)
+    return _given_type(column) or _escape(column.type_name)
 
 
 _COUNT_INSERTED = """

@@ -1,7 +1,8 @@
 """Records as rows of a table, and the columns that identify them."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from itertools import chain
 from types import MappingProxyType
@@ -78,6 +79,8 @@ class RowMapper:
     """The columns of names that have occurred in records."""
     _plain: dict[str, Convert | None] = field(default_factory=dict)
     """What converts the values of these columns together."""
+    _first_in_utc: dict[str, int] = field(default_factory=dict)
+    """By column, the first row whose time was taken for one in UTC."""
 
     @classmethod
     def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
@@ -109,6 +112,8 @@ class RowMapper:
                     rows.append(self._row_of(record.row, values))
             except FieldError as error:
                 outcomes.append(error.outcome(record.row))
+            if self.conversion.taken_for_utc:
+                self._note_utc(record.row)
         return rows, outcomes
 
     def _rows_one_by_one(self, batch: Sequence[Record]) -> tuple[list[Row], list[Outcome]]:
@@ -119,6 +124,8 @@ class RowMapper:
                 rows.append(self.row(record))
             except FieldError as error:
                 outcomes.append(error.outcome(record.row))
+            if self.conversion.taken_for_utc:
+                self._note_utc(record.row)
         return rows, outcomes
 
     def _columns_of(self, batch: Sequence[Record]) -> dict[str, Column] | None:
@@ -155,7 +162,11 @@ class RowMapper:
                 pass
         if not self._takes_empty_text(column):
             values = [_ABSENT if value == "" else value for value in values]
-        given = [value for value in values if value is not _ABSENT and value is not None]
+        given = [
+            (record.row, value)
+            for record, value in zip(batch, values, strict=True)
+            if value is not _ABSENT and value is not None
+        ]
         converted = iter(self._convert(column, convert, given))
         found: list[Any] = []
         for place, value in enumerate(values):
@@ -167,21 +178,46 @@ class RowMapper:
         return found
 
     def _convert(
-        self, column: Column, convert: Convert | None, values: Sequence[Any]
+        self, column: Column, convert: Convert | None, given: Sequence[tuple[int, Any]]
     ) -> Sequence[Any]:
-        """Values that are all there, as the column takes them, or `_REFUSED`."""
-        if convert is not None and values:
+        """Values of rows, as the column takes them, or `_REFUSED`."""
+        if convert is not None and given:
             try:
-                return convert(values)
+                return convert([value for _, value in given])
             except NOT_PLAIN:
                 pass
-        return [self._value(column, value) for value in values]
+        return [self._value(column, row, value) for row, value in given]
 
-    def _value(self, column: Column, value: Any) -> Any:
+    def _value(self, column: Column, row: int, value: Any) -> Any:
         try:
             return to_database(column, value, self.conversion)
         except FieldError:
             return _REFUSED
+        finally:
+            if self.conversion.taken_for_utc:
+                self._note_utc(row)
+
+    def _note_utc(self, row: int) -> None:
+        for column in self.conversion.taken_for_utc:
+            self._first_in_utc.setdefault(column, row)
+        self.conversion.taken_for_utc.clear()
+
+    def with_remarks(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes of `rows`, with a remark for each column whose times were taken for UTC.
+
+        One remark is enough: it is that of the first such row.
+        """
+        if not self._first_in_utc:
+            return list(outcomes)
+        names: defaultdict[int, list[str]] = defaultdict(list)
+        for column, row in self._first_in_utc.items():
+            names[row].append(column)
+        return [
+            replace(outcome, remark=_remark_of_utc(names[outcome.row]))
+            if outcome.row in names
+            else outcome
+            for outcome in outcomes
+        ]
 
     def row(self, record: Record) -> Row:
         """The row of a record. Raises FieldError."""
@@ -224,6 +260,8 @@ class RowMapper:
         """Whether an empty text is a value of a column. In any other column it is none at all."""
         if column.kind is Kind.JSON:
             return self.conversion.is_typed
+        if column.kind is Kind.BINARY:
+            return True  # no bytes, in base64
         return column.kind is Kind.TEXT and (not column.choices or "" in column.choices)
 
     def _same_column_error(
@@ -244,6 +282,13 @@ class RowMapper:
         """Whether an upsert without these columns inserts a row with a key from the database."""
         is_upsert_by_key = self.target.action is Action.UPSERT and not self.target.identifier_field
         return is_upsert_by_key and all(self.table.columns[name].has_default for name in names)
+
+
+def _remark_of_utc(columns: Sequence[str]) -> str:
+    return (
+        f"the time in {' and '.join(columns)} has no offset, here and in rows behind: it was taken "
+        "for a time in UTC; metaData.timeZone names another zone"
+    )
 
 
 def computed_column_error(name: str) -> FieldError:
