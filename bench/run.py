@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 import changes  # noqa: E402
+import databases  # noqa: E402
 import download  # noqa: E402
 import growth  # noqa: E402
 import idle  # noqa: E402
@@ -45,6 +46,7 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
     "download": download.measure,
     "growth": growth.measure,
     "idle": idle.measure,
+    "databases": databases.measure,
     "worst": worst.measure,
 }
 

@@ -5,7 +5,6 @@ An attempt may fail as a whole: `bisection.py` then finds the row that is to bla
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.sql.comparison import is_same
@@ -49,8 +48,8 @@ class RowActions:
         if not refused or not written:
             return {}
         found = await self._find(sorted([*refused, *written], key=_number), ())
-        last = {found[row.number].first: row.number for row in written if row.identity}
-        pairs = {row.number: last.get(found[row.number].first, 0) for row in refused}
+        last = {_first(row, found): row.number for row in written if row.identity}
+        pairs = {row.number: last.get(_first(row, found), 0) for row in refused}
         return {number: later for number, later in pairs.items() if later > number}
 
     def overtaken_outcome(self, row: Row, overtaken: Mapping[int, int]) -> Outcome:
@@ -68,15 +67,18 @@ class RowActions:
         outcomes: list[Outcome] = []
         while rows:
             found = await self._find(rows, self._compared_columns(rows))
-            first = [row for row in rows if _is_first(row, found)]
+            later = [row for row in rows if not _is_first(row, found)]
+            first = [row for row in rows if _is_first(row, found)] if later else rows
             outcomes += await self._write_different(first, found)
-            rows = [row for row in rows if not _is_first(row, found)]
+            rows = later
         return outcomes
 
     async def _find(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[int, Found]:
-        known = [row for row in rows if row.identity]
+        known: Sequence[Row] = [row for row in rows if row.identity]
         if not known:
             return {}
+        if len(known) == len(rows):
+            known = rows  # PostgreSQL's statements encode the same rows once
         return await self._statements.find(known, self._mapper.identifiers, wanted)
 
     def _compared_columns(self, rows: Sequence[Row]) -> Sequence[str]:
@@ -90,23 +92,27 @@ class RowActions:
         self, rows: Sequence[Row], found: Mapping[int, Found]
     ) -> list[Outcome]:
         """Write rows with different identities: change those that exist, insert the others."""
+        if not found and self._action is Action.UPSERT and not self._table.computed_columns:
+            return await self._insert(rows)
         outcomes: list[Outcome] = []
         new: list[Row] = []
         old: list[Row] = []
         for row in rows:
-            matches = found[row.number].matches if row.identity else []
-            outcome = self._outcome_without_writing(row, matches)
+            of_row = found.get(row.number, _NOTHING)
+            matches = of_row.matches
+            outcome = self._outcome_without_writing(row, of_row)
             if outcome is not None:
                 outcomes.append(outcome)
             elif matches:
-                old.append(replace(row, id=self._table.id_of(matches[0])))
+                old.append(row._replace(id=self._table.id_of(matches[0])))
             else:
                 new.append(row)
         change = self._delete if self._action is Action.DELETE else self._update
         return [*outcomes, *await self._insert(new), *await change(old)]
 
-    def _outcome_without_writing(self, row: Row, matches: Sequence[Match]) -> Outcome | None:
+    def _outcome_without_writing(self, row: Row, found: Found) -> Outcome | None:
         """The outcome of a row that cannot be written, or need not; None for all others."""
+        matches = found.matches
         if len(matches) > 1:
             return self._ambiguous(row, len(matches))
         if not matches:
@@ -116,7 +122,7 @@ class RowActions:
         for name, value in row.computed.items():
             if not is_same(matches[0][name], value):
                 return computed_column_error(name).outcome(row.number)
-        if self._is_unchanged(row, matches[0]):
+        if self._is_unchanged(row, found):
             return Outcome(row.number, OutcomeKind.UNCHANGED, self._table.id_of(matches[0]))
         return None
 
@@ -133,13 +139,12 @@ class RowActions:
                 return self._missing(row, f"the database makes {name}, so it cannot be given")
         return None
 
-    def _is_unchanged(self, row: Row, match: Match) -> bool:
-        identifiers = self._mapper.identifiers
-        return all(
-            is_same(match[name], value)
-            for name, value in row.values.items()
-            if name not in identifiers
-        )
+    def _is_unchanged(self, row: Row, found: Found) -> bool:
+        if not found.is_same:
+            return False
+        match = found.matches[0]
+        known = {*self._mapper.identifiers, *found.compared}
+        return all(is_same(match[name], row.values[name]) for name in row.values.keys() - known)
 
     def _changed_columns(self, row: Row) -> list[str]:
         return [name for name in row.columns if name not in self._mapper.identifiers]
@@ -237,6 +242,14 @@ def _number(row: Row) -> int:
     return row.number
 
 
+_NOTHING = Found(0)
+
+
+def _first(row: Row, found: Mapping[int, Found]) -> int:
+    """The number of the first row with the same identity."""
+    return found[row.number].first if row.number in found else row.number
+
+
 def _is_first(row: Row, found: Mapping[int, Found]) -> bool:
     """Whether no row before it has the same identity."""
-    return not row.identity or found[row.number].first == row.number
+    return not row.identity or _first(row, found) == row.number

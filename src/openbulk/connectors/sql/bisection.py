@@ -26,9 +26,13 @@ from openbulk.connectors.sql.refusals import Refusals
 from openbulk.connectors.sql.rows import Row, RowMapper
 from openbulk.connectors.sql.schema import Reference
 from openbulk.connectors.sql.statements import Statements, WrittenElsewhere
+from openbulk.connectors.sql.suspects import cut_at_suspect
 from openbulk.connectors.sql.waiting_rows import has_plain_key
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Action, Outcome, OutcomeKind
+
+_MAX_GUESSES = 10
+"""In a batch. Among many bad rows, halves find them with fewer statements."""
 
 
 class RolledBack(OpenbulkError):
@@ -56,6 +60,8 @@ class RowWriter:
         """Whether the table has triggers; None until it matters."""
         self._may_get_better: set[int] = set()
         """Numbers of refused rows that other rows may have been in the way of."""
+        self._guesses = 0
+        """How often the batch was cut at the row that an error spoke of."""
         self._refused: DBAPIError | None = None
         """The last error of an attempt."""
         self._needs_savepoint = self._is_sqlite
@@ -90,29 +96,44 @@ class RowWriter:
     # --- a bad row among good ones ---
 
     async def _bisect(self, rows: Sequence[Row]) -> dict[int, Outcome]:
-        """The outcomes of an attempt, by row number. If it fails, each half is tried, down to the
-        bad row."""
-        if not rows:
-            return {}
+        """The outcomes of rows, by row number. If an attempt fails, its rows are tried in pieces,
+        down to the bad row."""
+        outcomes: dict[int, Outcome] = {}
+        waiting = [rows] if rows else []
+        while waiting:
+            done, pieces = await self._try(waiting.pop())
+            outcomes |= done
+            waiting += filter(None, reversed(pieces))
+        return outcomes
+
+    async def _try(self, rows: Sequence[Row]) -> tuple[dict[int, Outcome], Sequence[Sequence[Row]]]:
+        """The outcomes of an attempt, and the pieces to try in its place if it fails."""
         try:
             async with self._undo_on_error():
                 attempted = await self._attempt(rows)
                 self._may_get_better.difference_update(row.number for row in rows)
-                return {outcome.row: outcome for outcome in attempted}
+                return {outcome.row: outcome for outcome in attempted}, ()
         except WrittenElsewhere:
-            if not self.actions.counts_inserted:
-                self.actions.counts_inserted = True
-                return await self._bisect(rows)
-        except DBAPIError as error:
-            if len(rows) == 1 or not is_too_slow(error):
-                await self._require_about_rows(error)
-            if len(rows) == 1:
-                return {rows[0].number: await self._refusal(rows[0], error)}
-            if outcomes := await self._without_missing(rows, error):
-                return outcomes
-        first, second = halves(self._table, rows)
-        written = await self._bisect(first)
-        return written | await self._bisect(second)
+            pieces = halves(self._table, rows) if self.actions.counts_inserted else (rows,)
+            self.actions.counts_inserted = True
+            return {}, pieces
+        except DBAPIError as refused:
+            error = refused
+        if len(rows) == 1 or not is_too_slow(error):
+            await self._require_about_rows(error)
+        if len(rows) == 1:
+            return {rows[0].number: await self._refusal(rows[0], error)}, ()
+        if outcomes := await self._without_missing(rows, error):
+            return outcomes, ()
+        return {}, self._pieces(rows, error)
+
+    def _pieces(self, rows: Sequence[Row], error: DBAPIError) -> Sequence[Sequence[Row]]:
+        """The rows around the one that an error speaks of, or halves."""
+        if self._guesses < _MAX_GUESSES and not self._table.refers_to_itself:
+            self._guesses += 1
+            if pieces := cut_at_suspect(rows, error):
+                return pieces
+        return halves(self._table, rows)
 
     async def _attempt(self, rows: Sequence[Row]) -> list[Outcome]:
         try:

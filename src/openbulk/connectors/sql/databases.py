@@ -83,6 +83,9 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
                 connect_timeout=CONNECT_SECONDS,
                 options=_SESSION,
                 application_name="openbulk",
+                # A plan that is kept is made while a table is small, and then reads it from end to
+                # end for each batch, however large it grows.
+                prepare_threshold=None,
                 **parameters,
             )
         await use_exact_types(connection)

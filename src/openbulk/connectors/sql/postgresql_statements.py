@@ -1,21 +1,17 @@
 """The statements of PostgreSQL.
 
-The rows of a batch are one parameter, in JSON: `json_to_recordset` reads each value with the input
-function of its column's type, so that every digit arrives
-(https://www.postgresql.org/docs/15/functions-json.html).
+Each column of a batch is one parameter, an array: `unnest` makes a table of them
+(https://www.postgresql.org/docs/15/functions-array.html).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, time
-from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
-import orjson
 from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from openbulk.connectors.sql.array_literals import EMPTY, array_literal, encode_document
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table, id_text
@@ -28,12 +24,32 @@ from openbulk.connectors.sql.statements import (
     WrittenElsewhere,
     columns_of,
     found_by_number,
+    have_gaps,
     insert_by_groups,
     numbers_by_place,
 )
-from openbulk.connectors.sql.values import Column
+from openbulk.connectors.sql.values import Column, Kind
 
-NO_ROWS = "[]"
+_CELLS = "openbulk_cells"
+"""The alias of the batch before its lists are made."""
+_CAST = (Kind.LIST, Kind.OTHER)
+"""Kinds that do not come in an array of their own type."""
+_COUNT = "rows"
+"""The parameter of a batch without columns: how many rows it has."""
+_COMPARED = frozenset(
+    {
+        Kind.INTEGER,
+        Kind.NUMBER,
+        Kind.BOOLEAN,
+        Kind.DATE,
+        Kind.MOMENT,
+        Kind.UUID,
+        Kind.BINARY,
+        Kind.TEXT,
+    }
+)
+"""Kinds of which PostgreSQL itself says whether a value is the one that a column has. Of other
+types it takes different values for equal, such as `1 mon` and `30 days`, or has no equality."""
 
 
 class PostgresqlStatements:
@@ -45,22 +61,62 @@ class PostgresqlStatements:
         preparer = connection.dialect.identifier_preparer
         self._quote = preparer.quote_identifier
         self._name = preparer.format_table(table.sql)
-        self._last = ""
+        self._last = ("", dict[str, Any]())
+        """The last statement, and its parameters if it gets no rows."""
+        self._encoded_rows: Sequence[Row] = ()
+        self._encoded = dict[str, str]()
+        """The columns of these rows, as the last statement had them."""
 
     async def find(
         self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
     ) -> Mapping[int, Found]:
         """What the table has for each row, by the rows' numbers."""
         keys = ", ".join(self._key_in_rows(name) for name in identifiers)
-        columns = "".join(f", {self._read(name)}" for name in wanted)
+        compared = self._comparisons(rows, wanted)
+        fetched = [name for name in wanted if name not in compared]
+        columns = "".join(
+            f", {self._read(name)} AS openbulk_column{place}" for place, name in enumerate(fetched)
+        )
+        # New rows, which are most of the rows of most files, are not in the result.
         result = await self._execute(
-            f"SELECT {NUMBER}, first_value({NUMBER}) OVER (PARTITION BY {keys} ORDER BY "
-            f"{NUMBER}), {TABLE}.tableoid IS NOT NULL{columns} "
-            f"FROM {self._joined_source(identifiers, rows)} LEFT JOIN {self._name} AS {TABLE} "
-            f"ON {self._is_same(identifiers)}",
+            f"SELECT * FROM (SELECT {NUMBER}, first_value({NUMBER}) OVER (PARTITION BY {keys} "
+            f"ORDER BY {NUMBER}) AS openbulk_first, {TABLE}.tableoid IS NOT NULL AS "
+            f"openbulk_exists, {' AND '.join(compared.values()) or 'true'} AS openbulk_same"
+            f"{columns} FROM {self._joined_source([*identifiers, *compared], rows)} LEFT JOIN "
+            f"{self._name} AS {TABLE} ON {self._is_same(identifiers)}) AS openbulk_found "
+            f"WHERE openbulk_exists OR openbulk_first <> {NUMBER}",
+            [*identifiers, *compared],
             rows,
         )
-        return found_by_number(rows, map(tuple, result), wanted)
+        return found_by_number(rows, result.all(), fetched, frozenset(compared))
+
+    def _comparisons(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[str, str]:
+        """Whether a column has the value of a row, in SQL, for each column that SQL can compare.
+
+        A row without a value for a column leaves it as it is.
+        """
+        names = [
+            name
+            for name in wanted
+            if self._table.columns[name].kind in _COMPARED and name not in self._table.key
+        ]
+        if not have_gaps(rows):
+            return {name: self._comparison(name) for name in names if name in rows[0].values}
+        return {
+            name: f"({ROWS}.{self._quote(name)} IS NULL OR {self._comparison(name)})"
+            for name in names
+            # Here NULL is for no value; where a row has NULL for a value, Python compares.
+            if any(name in row.values for row in rows)
+            and not any(row.values.get(name, name) is None for row in rows)
+        }
+
+    def _comparison(self, name: str) -> str:
+        column = self._table.columns[name]
+        old, new = (f"{alias}.{self._quote(name)}" for alias in (TABLE, ROWS))
+        if column.kind is Kind.TEXT:
+            # Byte by byte: a new case of a letter is a change, also in a column of `citext`.
+            old, new = (f'CAST({value} AS text) COLLATE "C"' for value in (old, new))
+        return f"{old} IS NOT DISTINCT FROM {new}"
 
     async def insert(self, rows: Sequence[Row]) -> Sequence[str | None]:
         """Insert rows, and return their ids."""
@@ -75,13 +131,13 @@ class PostgresqlStatements:
             f"ORDER BY {NUMBER}"
         )
         if rows[0].values.keys() >= set(table.key):
-            result = await self._execute(statement, rows)
+            result = await self._execute(statement, names, rows)
             if result.rowcount != len(rows):
                 raise WrittenElsewhere
-            return [table.id_of(row.values) for row in rows]
+            return table.ids_of([row.values for row in rows])
         # The rows are inserted in their order, and returned in it.
         keys = ", ".join(self._read(name) for name in table.key)
-        result = await self._execute(f"{statement} RETURNING {keys}", rows)
+        result = await self._execute(f"{statement} RETURNING {keys}", names, rows)
         ids = [id_text(key) for key in result]
         if len(ids) != len(rows):
             raise WrittenElsewhere
@@ -96,6 +152,7 @@ class PostgresqlStatements:
             f"UPDATE {self._name} AS {TABLE} SET {values} "
             f"FROM {self._joined_source([*identifiers, *changed], rows)} "
             f"WHERE {self._is_same(identifiers)} RETURNING {NUMBER}",
+            [*identifiers, *changed],
             rows,
         )
         return _numbers_of(rows, result)
@@ -106,6 +163,7 @@ class PostgresqlStatements:
             f"DELETE FROM {self._name} AS {TABLE} "
             f"USING {self._joined_source(identifiers, rows)} "
             f"WHERE {self._is_same(identifiers)} RETURNING {NUMBER}",
+            identifiers,
             rows,
         )
         return _numbers_of(rows, result)
@@ -143,16 +201,13 @@ class PostgresqlStatements:
         columns = [self._quote(name) for name in reference.columns]
         keys = [self._quote(name) for name in reference.referred]
         is_own = reference.table is self._table.sql
+        names = reference_columns(self._table, reference)
         statement = (
-            f"WITH batch AS MATERIALIZED (SELECT * FROM "
-            f"{self._source(reference_columns(self._table, reference))}) "
+            f"WITH batch AS MATERIALIZED (SELECT * FROM {self._source(names)}) "
             f"{select_missing('batch', (parent, columns, keys), is_own=is_own)} "
             f"AND NOT row_security_active(CAST(%(parent)s AS regclass))"
         )
-        parameters = {
-            "rows": _encode([row.values for row in rows]),
-            "parent": parent.replace("%%", "%"),
-        }
+        parameters = {**self._parameters(names, rows), "parent": parent.replace("%%", "%")}
         result = await self._connection.exec_driver_sql(statement, parameters)
         return numbers_by_place(rows, list(result))
 
@@ -169,9 +224,10 @@ class PostgresqlStatements:
 
     async def works_without_rows(self) -> bool:
         """Whether the last statement works if it gets no rows: then an error is about its rows."""
+        statement, parameters = self._last
         try:
             async with self._connection.begin_nested() as savepoint:
-                await self._connection.exec_driver_sql(self._last, {"rows": NO_ROWS})
+                await self._connection.exec_driver_sql(statement, parameters)
                 await savepoint.rollback()
         except DBAPIError:
             return False
@@ -186,7 +242,7 @@ class PostgresqlStatements:
                 f"SELECT {self._value_of(column)} FROM json_to_recordset(%(rows)s::json) "
                 f"AS {ROWS}({self._quote(name)} {type_name})"
             )
-            parameters = {"rows": _encode([{name: row.values[name]}])}
+            parameters = {"rows": encode_document([{name: row.values[name]}])}
             try:
                 async with self._connection.begin_nested():
                     await self._connection.exec_driver_sql(probe, parameters)
@@ -196,10 +252,24 @@ class PostgresqlStatements:
 
     # --- the parts of a statement ---
 
-    async def _execute(self, statement: str, rows: Sequence[Row]) -> CursorResult[Any]:
-        self._last = statement
-        parameters = {"rows": _encode([row.values for row in rows])}
+    async def _execute(
+        self, statement: str, names: Iterable[str], rows: Sequence[Row]
+    ) -> CursorResult[Any]:
+        """Run a statement on a batch with these columns."""
+        parameters = self._parameters(names, rows)
+        self._last = (statement, dict.fromkeys(parameters, 0 if _COUNT in parameters else EMPTY))
         return await self._connection.exec_driver_sql(statement, parameters)
+
+    def _parameters(self, names: Iterable[str], rows: Sequence[Row]) -> dict[str, Any]:
+        if rows is not self._encoded_rows:
+            self._encoded_rows, self._encoded = rows, {}
+        for name in names:
+            if name not in self._encoded:
+                self._encoded[name] = array_literal(self._table.columns[name], rows)
+        arrays = {
+            f"column{place}": self._encoded[name] for place, name in enumerate(dict.fromkeys(names))
+        }
+        return arrays or {_COUNT: len(rows)}
 
     @property
     def _plain(self) -> str:
@@ -208,23 +278,37 @@ class PostgresqlStatements:
 
     def _source(self, names: Iterable[str]) -> str:
         """The batch as a table with these columns, and the place of each row."""
-        columns = [self._table.columns[name] for name in names]
-        quoted = [self._quote(column.name) for column in columns]
-        definitions = ", ".join(
-            f"{name} {_given_type(column) or _escape(column.type_name)}"
-            for name, column in zip(quoted, columns, strict=True)
-        )
-        aliases = ", ".join([*quoted, NUMBER])
+        columns = [self._table.columns[name] for name in dict.fromkeys(names)]
         if not columns:
-            definitions, aliases = f"{NUMBER}_none text", f"{NUMBER}_none, {NUMBER}"
-        source = (
-            f"ROWS FROM (json_to_recordset(%(rows)s::json) AS ({definitions})) "
-            f"WITH ORDINALITY AS {ROWS}({aliases})"
+            return f"generate_series(1, CAST(%({_COUNT})s AS integer)) AS {ROWS}({NUMBER})"
+        arrays = ", ".join(
+            f"CAST(CAST(%(column{place})s AS text) AS {_element_type(column)}[])"
+            for place, column in enumerate(columns)
         )
-        if not any(map(_given_type, columns)):
-            return source
-        values = ", ".join(map(self._value_of, columns))
-        return f"(SELECT {values}, {NUMBER} FROM {source}) AS {ROWS}"
+        aliases = ", ".join([*(self._quote(column.name) for column in columns), NUMBER])
+        if not any(column.kind in _CAST or _given_type(column) for column in columns):
+            return f"unnest({arrays}) WITH ORDINALITY AS {ROWS}({aliases})"
+        cells = ", ".join([*map(self._cell, columns), NUMBER])
+        return (
+            f"(SELECT {cells} FROM unnest({arrays}) WITH ORDINALITY AS {_CELLS}({aliases})) "
+            f"AS {ROWS}"
+        )
+
+    def _cell(self, column: Column) -> str:
+        """A column of the batch in its own type.
+
+        A list comes as JSON, as an array has no lists of different lengths in it; and a type that
+        may have columns of its own, which `unnest` would take apart, as a text.
+        """
+        name, type_name = self._quote(column.name), _escape(column.type_name)
+        if column.kind is Kind.LIST:
+            record = f"json_build_object('list', CAST({_CELLS}.{name} AS json))"
+            definition = f"list {column.number_type or type_name}"
+            cell = f"(SELECT list FROM json_to_record({record}) AS lists({definition}))"
+            return f"CAST({cell} AS {type_name}) AS {name}"
+        if _given_type(column) or column.kind is not Kind.OTHER:
+            return self._value_of(column)
+        return f"CAST({name} AS {type_name}) AS {name}"
 
     def _value_of(self, column: Column) -> str:
         """A column of the batch in its own type; money comes as a number.
@@ -283,36 +367,11 @@ def _escape(sql: str) -> str:
     return sql.replace("%", "%%")
 
 
-def _encode(rows: Sequence[Mapping[str, Any]]) -> str:
-    options = orjson.OPT_PASSTHROUGH_DATETIME
-    return orjson.dumps(rows, default=_to_json, option=options).decode()
-
-
-def _to_json(value: Any) -> Any:
-    """A value that JSON does not have, as PostgreSQL's input functions read it."""
-    match value:
-        case Decimal():
-            return orjson.Fragment(str(value)) if value.is_finite() else str(value)
-        case datetime() | date() | time():
-            return value.isoformat()
-        case bytes():
-            return f"\\x{value.hex()}"
-        case MappingProxyType():
-            return _hstore(value)
-    raise TypeError(type(value).__name__)
-
-
-def _hstore(pairs: Mapping[str, str | None]) -> str:
-    """Pairs in the form of hstore (https://www.postgresql.org/docs/15/hstore.html)."""
-    return ", ".join(
-        f"{_quote_text(name)}=>{'NULL' if value is None else _quote_text(value)}"
-        for name, value in pairs.items()
-    )
-
-
-def _quote_text(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _element_type(column: Column) -> str:
+    """The type in which a column's values are in their array."""
+    if column.kind in _CAST:
+        return "text"
+    return _given_type(column) or _escape(column.type_name)
 
 
 _COUNT_INSERTED = """

@@ -1,24 +1,30 @@
 """Records as rows of a table, and the columns that identify them."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from typing import Any
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.sql.plain_values import NOT_PLAIN, Convert, plain_conversion
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.values import Column, Conversion, Kind, to_database, to_json
 from openbulk.domain.records import Action, Outcome, Record, Target
 
+_ABSENT = object()
+"""In place of a value that a record does not have."""
+_REFUSED = object()
+"""In place of a value that a column does not take."""
 Identity = tuple[Any, ...]
 """The values of the columns that identify a row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A record in the types of the table."""
+class Row(NamedTuple):
+    """A record in the types of the table. A tuple, as each record of a job becomes one."""
 
     number: int
     """The record's row in its file."""
@@ -27,13 +33,37 @@ class Row:
     """Empty if the row is new in any case."""
     id: str | None = None
     """The id of the table's row that it changes."""
-    computed: Mapping[str, Any] = field(default_factory=dict)
+    computed: Mapping[str, Any] = MappingProxyType({})
     """Values of columns that the database computes: they can only be compared."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of its columns, sorted: rows with the same columns have equal names."""
         return tuple(sorted(self.values))
+
+
+@dataclass(slots=True)
+class _Cells:
+    """The values of a batch by column, one a record."""
+
+    columns: dict[str, Sequence[Any]] = field(default_factory=dict)
+    refused: set[int] = field(default_factory=set)
+    """The places of records of which a column refuses a value."""
+    has_gaps: bool = False
+    """Whether a record lacks a value that another one has."""
+
+    def rows(self, count: int) -> Iterator[dict[str, Any]]:
+        """The values of each of so many records by column."""
+        names = tuple(self.columns)
+        if not names:
+            return (dict[str, Any]() for _ in range(count))
+        rows = zip(*self.columns.values(), strict=True)
+        if not self.has_gaps:
+            return (dict(zip(names, values, strict=True)) for values in rows)
+        return (
+            {name: value for name, value in zip(names, values, strict=True) if value is not _ABSENT}
+            for values in rows
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +77,8 @@ class RowMapper:
     conversion: Conversion
     columns: dict[str, Column] = field(default_factory=dict)
     """The columns of names that have occurred in records."""
+    _plain: dict[str, Convert | None] = field(default_factory=dict)
+    """What converts the values of these columns together."""
     _first_in_utc: dict[str, int] = field(default_factory=dict)
     """By column, the first row whose time was taken for one in UTC."""
 
@@ -59,17 +91,111 @@ class RowMapper:
         return cls(table, target, _identifiers_of(table, target), conversion)
 
     def rows(self, batch: Sequence[Record]) -> tuple[list[Row], list[Outcome]]:
-        """The rows of a batch, and the outcomes of the records that cannot be rows."""
+        """The rows of a batch, and the outcomes of the records that cannot be rows.
+
+        Values are converted column by column. The records of which that fails are converted one by
+        one, as are all if two of their names mean one column.
+        """
+        columns = self._columns_of(batch)
+        if columns is None:
+            return self._rows_one_by_one(batch)
+        cells = _Cells()
+        for name, column in columns.items():
+            cells.columns[column.name] = self._cells(name, column, batch, cells)
         rows: list[Row] = []
-        failed: list[Outcome] = []
+        outcomes: list[Outcome] = []
+        for place, (record, values) in enumerate(zip(batch, cells.rows(len(batch)), strict=True)):
+            try:
+                if place in cells.refused:
+                    rows.append(self.row(record))
+                else:
+                    rows.append(self._row_of(record.row, values))
+            except FieldError as error:
+                outcomes.append(error.outcome(record.row))
+            if self.conversion.taken_for_utc:
+                self._note_utc(record.row)
+        return rows, outcomes
+
+    def _rows_one_by_one(self, batch: Sequence[Record]) -> tuple[list[Row], list[Outcome]]:
+        rows: list[Row] = []
+        outcomes: list[Outcome] = []
         for record in batch:
             try:
                 rows.append(self.row(record))
             except FieldError as error:
-                failed.append(error.outcome(record.row))
+                outcomes.append(error.outcome(record.row))
             if self.conversion.taken_for_utc:
                 self._note_utc(record.row)
-        return rows, failed
+        return rows, outcomes
+
+    def _columns_of(self, batch: Sequence[Record]) -> dict[str, Column] | None:
+        """The columns by the names in a batch.
+
+        None if two names mean one column, or a name means none: the records with it are refused.
+        """
+        names = dict.fromkeys(chain.from_iterable(record.values for record in batch))
+        try:
+            columns = {name: self._column(name) for name in names}
+        except FieldError:
+            return None
+        if len({column.name for column in columns.values()}) < len(columns):
+            return None
+        return columns
+
+    def _column(self, name: str) -> Column:
+        column = self.columns.get(name)
+        if column is None:
+            column = self.columns[name] = self.table.column(name)
+            self._plain[column.name] = plain_conversion(column, self.conversion)
+        return column
+
+    def _cells(
+        self, name: str, column: Column, batch: Sequence[Record], cells: "_Cells"
+    ) -> Sequence[Any]:
+        """A column's values in the batch. Notes in `cells` which are absent or refused."""
+        values = [record.values.get(name, _ABSENT) for record in batch]
+        convert = self._plain[column.name]
+        if convert is not None:
+            try:
+                return convert(values)
+            except NOT_PLAIN:
+                pass
+        if not self._takes_empty_text(column):
+            values = [_ABSENT if value == "" else value for value in values]
+        given = [
+            (record.row, value)
+            for record, value in zip(batch, values, strict=True)
+            if value is not _ABSENT and value is not None
+        ]
+        converted = iter(self._convert(column, convert, given))
+        found: list[Any] = []
+        for place, value in enumerate(values):
+            is_given = value is not _ABSENT and value is not None
+            found.append(next(converted) if is_given else value)
+            if found[-1] is _REFUSED:
+                cells.refused.add(place)
+        cells.has_gaps |= len(given) < len(values)
+        return found
+
+    def _convert(
+        self, column: Column, convert: Convert | None, given: Sequence[tuple[int, Any]]
+    ) -> Sequence[Any]:
+        """Values of rows, as the column takes them, or `_REFUSED`."""
+        if convert is not None and given:
+            try:
+                return convert([value for _, value in given])
+            except NOT_PLAIN:
+                pass
+        return [self._value(column, row, value) for row, value in given]
+
+    def _value(self, column: Column, row: int, value: Any) -> Any:
+        try:
+            return to_database(column, value, self.conversion)
+        except FieldError:
+            return _REFUSED
+        finally:
+            if self.conversion.taken_for_utc:
+                self._note_utc(row)
 
     def _note_utc(self, row: int) -> None:
         for column in self.conversion.taken_for_utc:
@@ -81,6 +207,8 @@ class RowMapper:
 
         One remark is enough: it is that of the first such row.
         """
+        if not self._first_in_utc:
+            return list(outcomes)
         names: defaultdict[int, list[str]] = defaultdict(list)
         for column, row in self._first_in_utc.items():
             names[row].append(column)
@@ -93,31 +221,34 @@ class RowMapper:
 
     def row(self, record: Record) -> Row:
         """The row of a record. Raises FieldError."""
-        values = self.values_of(record.values)
-        computed = {
-            name: values.pop(name)
-            for name in self.table.computed_columns
-            if name in values and name not in self.identifiers
-        }
+        return self._row_of(record.row, self.values_of(record.values))
+
+    def _row_of(self, number: int, values: dict[str, Any]) -> Row:
+        """The row of a record with these values by column. Raises FieldError."""
+        computed: dict[str, Any] = {}
+        if self.table.computed_columns:
+            computed = {
+                name: values.pop(name)
+                for name in self.table.computed_columns
+                if name in values and name not in self.identifiers
+            }
         if computed and self.target.action is Action.CREATE:
             raise computed_column_error(next(iter(computed)))
+        identity = tuple(map(values.get, self.identifiers))
+        if None not in identity:
+            return Row(number, values, identity, None, computed)
         missing = [name for name in self.identifiers if values.get(name) is None]
-        if not missing:
-            identity = tuple(values[name] for name in self.identifiers)
-            return Row(record.row, values, identity, computed=computed)
         if not self._may_be_missing(missing):
             raise FieldError(missing[0], f"{missing[0]} is missing: it identifies the row")
         for name in missing:
             values.pop(name, None)
-        return Row(record.row, values, computed=computed)
+        return Row(number, values, computed=computed)
 
     def values_of(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """A record's values by column. Raises FieldError."""
         values: dict[str, Any] = {}
         for name, value in record.items():
-            column = self.columns.get(name)
-            if column is None:
-                column = self.columns[name] = self.table.column(name)
+            column = self._column(name)
             if value == "" and not self._takes_empty_text(column):
                 continue
             if column.name in values:

@@ -147,6 +147,13 @@ class Table:
             return None
         return id_text(known)
 
+    def ids_of(self, rows: Iterable[Mapping[str, Any]]) -> list[str | None]:
+        """The primary keys of rows that have a value for each of its columns."""
+        if len(self.key) != 1:
+            return list(map(self.id_of, rows))
+        (name,) = self.key
+        return [id_text((values[name],)) for values in rows]
+
     @property
     def _identity(self) -> dict[Action, tuple[str, ...]]:
         """The columns that a row needs for an action; an upsert without a key that the database
@@ -188,7 +195,7 @@ class Table:
 
 def id_text(values: Iterable[Any]) -> str:
     """The values of a primary key as the id of a record: joined by commas."""
-    return ",".join(str(to_json(value)) for value in values)
+    return ",".join([str(to_json(value)) for value in values])
 
 
 def require_schema(connection: sa.Connection, schema: str) -> None:

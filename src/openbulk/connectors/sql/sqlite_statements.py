@@ -46,14 +46,19 @@ class SqliteStatements:
         source = self._source(names, len(rows))
         keys = ", ".join(f"{ROWS}.{name}" for name in names)
         is_same = " AND ".join(f"{TABLE}.{name} = {ROWS}.{name}" for name in names)
-        columns = "".join(f", {TABLE}.{self._quote(name)}" for name in wanted)
+        columns = "".join(
+            f", {TABLE}.{self._quote(name)} AS openbulk_column{place}"
+            for place, name in enumerate(wanted)
+        )
+        # New rows, which are most of the rows of most files, are not in the result.
         result = await self._execute(
-            f"{source} SELECT {NUMBER}, first_value({NUMBER}) OVER (PARTITION BY {keys} "
-            f"ORDER BY {NUMBER}), {TABLE}.{names[0]} IS NOT NULL{columns} "
-            f"FROM {ROWS} LEFT JOIN {self._name} AS {TABLE} ON {is_same}",
+            f"{source} SELECT * FROM (SELECT {NUMBER}, first_value({NUMBER}) OVER (PARTITION BY "
+            f"{keys} ORDER BY {NUMBER}) AS openbulk_first, {TABLE}.{names[0]} IS NOT NULL AS "
+            f"openbulk_exists, 1{columns} FROM {ROWS} LEFT JOIN {self._name} AS {TABLE} ON "
+            f"{is_same}) WHERE openbulk_exists OR openbulk_first <> {NUMBER}",
             tuple(chain.from_iterable(row.identity for row in rows)),
         )
-        return found_by_number(rows, map(tuple, result), wanted)
+        return found_by_number(rows, result.all(), wanted)
 
     async def insert(self, rows: Sequence[Row]) -> Sequence[str | None]:
         """Insert rows, and return their ids."""
@@ -71,7 +76,7 @@ class SqliteStatements:
         if has_keys and not table.refers_to_itself:
             result = await self._execute(into + places, values)
             _require_all(result.rowcount, rows)
-            return [table.id_of(row.values) for row in rows]
+            return table.ids_of([row.values for row in rows])
         # In one statement: rows may refer to later ones, and return the keys that they got.
         returning = "" if has_keys else f" RETURNING {keys}"
         ids: list[str | None] = []
@@ -83,7 +88,7 @@ class SqliteStatements:
             written = rows[begin : begin + size]
             if has_keys:
                 _require_all(result.rowcount, written)
-                ids += [table.id_of(row.values) for row in written]
+                ids += table.ids_of([row.values for row in written])
             else:
                 ids += self._returned_ids(result)
         _require_all(len(ids), rows)

@@ -6,7 +6,7 @@ idea of what is equal.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
@@ -33,6 +33,10 @@ class Found:
     """The number of the first row of the batch whose identity is equal to this row's."""
     matches: list[Mapping[str, Any]] = field(default_factory=list)
     """The table's rows with its identity, each with the columns that were asked for."""
+    compared: Collection[str] = ()
+    """Columns that the database itself has compared with the row: the matches do not have them."""
+    is_same: bool = True
+    """Whether all of these have the values of the row."""
 
 
 class WrittenElsewhere(OpenbulkError):
@@ -48,7 +52,10 @@ class Statements(Protocol):
     async def find(
         self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
     ) -> Mapping[int, Found]:
-        """What the table has for each row, by the rows' numbers."""
+        """What the table has for each row, by the rows' numbers.
+
+        Nothing for a row that the table does not have, and no row before it in the batch.
+        """
 
     async def insert(self, rows: Sequence[Row]) -> Sequence[str | None]:
         """Insert rows, and return their ids.
@@ -96,18 +103,22 @@ class Statements(Protocol):
 
 
 def found_by_number(
-    rows: Sequence[Row], result: Iterable[tuple[Any, ...]], wanted: Sequence[str]
+    rows: Sequence[Row],
+    result: Iterable[Sequence[Any]],
+    wanted: Sequence[str],
+    compared: Collection[str] = (),
 ) -> Mapping[int, Found]:
     """What the table has for each row, by the rows' numbers.
 
-    `result` has for each row of the batch, and each match: its place, the place of the first row
-    with its identity, whether there is a match, and the values of the wanted columns.
+    `result` has for rows of the batch, and each match: its place, the place of the first row with
+    its identity, whether there is a match, whether the compared columns are the same, and the
+    values of the wanted columns.
     """
     found: dict[int, Found] = {}
-    for place, first, exists, *values in result:
+    for place, first, exists, same, *values in result:
         number = rows[place - 1].number
         if number not in found:
-            found[number] = Found(rows[first - 1].number)
+            found[number] = Found(rows[first - 1].number, [], compared, bool(same))
         if exists:
             found[number].matches.append(dict(zip(wanted, values, strict=True)))
     return found
@@ -136,12 +147,21 @@ async def insert_by_groups(
     return [ids[row.number] for row in rows]
 
 
-def _insert_groups(table: Table, rows: Sequence[Row]) -> Iterator[list[Row]]:
+def have_gaps(rows: Sequence[Row]) -> bool:
+    """Whether a row lacks a column that another one has."""
+    names = set().union(*(row.values for row in rows))
+    return any(len(row.values) < len(names) for row in rows)
+
+
+def _insert_groups(table: Table, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     """Groups of rows to insert, each with one statement.
 
     A column without a default is null where a row has no value for it. If the database numbers
     rows, the groups keep the order of the file.
     """
+    if not have_gaps(rows):
+        yield rows
+        return
     named = {name for name, column in table.columns.items() if column.has_default}
     named.update(table.key)
 

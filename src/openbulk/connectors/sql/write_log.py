@@ -8,6 +8,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain, groupby
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -90,9 +91,7 @@ class WriteLog:
         if not self.run or not outcomes:
             return
         await self._require_unwritten([outcome.row for outcome in outcomes])
-        ordered = sorted(outcomes, key=lambda outcome: outcome.row)
-        ranges = groupby(enumerate(ordered), lambda pair: pair[1].row - pair[0])
-        entries = [self._entry([outcome for _, outcome in pairs]) for _, pairs in ranges]
+        entries = list(map(self._entry, _without_gaps(outcomes)))
         try:
             await self._connection.execute(sa.insert(self._table), entries)
         except IntegrityError as error:
@@ -130,8 +129,18 @@ def _written_elsewhere() -> RetryLater:
     return RetryLater("another process has just written the batch", after=0.0)
 
 
+def _without_gaps(outcomes: Sequence[Outcome]) -> list[Sequence[Outcome]]:
+    """Outcomes in the order of their rows, cut where a row is missing."""
+    ordered = sorted(outcomes, key=attrgetter("row"))
+    if ordered[-1].row - ordered[0].row == len(ordered) - 1:
+        return [ordered]
+    ranges = groupby(enumerate(ordered), lambda pair: pair[1].row - pair[0])
+    return [[outcome for _, outcome in pairs] for _, pairs in ranges]
+
+
 def _to_json(outcome: Outcome) -> list[Any]:
-    fields: list[Any] = [outcome.row, outcome.kind.value, outcome.id]
+    # orjson writes the kind as its value.
+    fields: list[Any] = [outcome.row, outcome.kind, outcome.id]
     if outcome.problem is not None:
         fields += [outcome.problem.message, outcome.problem.field, outcome.problem.provider_message]
     return fields

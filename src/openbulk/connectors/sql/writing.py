@@ -102,10 +102,11 @@ async def _update_waiting_rows(
     if not rows:
         return
     by_number = {outcome.row: outcome for outcome in outcomes}
-    written = [row for row in rows if by_number[row.number].kind is not OutcomeKind.FAILED]
-    now_waiting = {row.number: row for row in rows if by_number[row.number].is_early}
+    early = {outcome.row for outcome in outcomes if outcome.is_early}
+    now_waiting = {row.number: row for row in rows if row.number in early}
     finished: set[int] = set()
     async for others in waiting.before(rows[-1].number):
+        written = [row for row in rows if by_number[row.number].kind is not OutcomeKind.FAILED]
         finished.update(row.number for row in others if row.number in by_number)
         earlier = [row for row in others if row.number not in by_number]
         overtaken = await writer.actions.find_overtaken(earlier, written)
