@@ -17,8 +17,8 @@ from openbulk.connectors.base import CUSTOM, AuthorizeRequest, ConnectionContext
 from openbulk.connectors.custom import CustomProvider
 from openbulk.connectors.custom.description import Description
 from openbulk.connectors.custom.export import key_of, read_export, without_secrets
-from openbulk.connectors.custom.moves import problem_of_change
-from openbulk.connectors.custom.pages import link_to_next
+from openbulk.connectors.custom.paging import link_to_next
+from openbulk.connectors.custom.replacement import problem_of_replacement
 from openbulk.connectors.custom.templates import fill_base, fill_path
 from openbulk.domain.errors import (
     BadInput,
@@ -857,13 +857,13 @@ def test_another_export_keeps_the_secrets_of_instances_where_they_are(
 ) -> None:
     before, after = export_of(), export_of()
     after["configuration"][0] |= change
-    found = problem_of_change(read_export(before), read_export(after))
+    found = problem_of_replacement(read_export(before), read_export(after))
     assert found is None if problem is None else problem in str(found)
     after = export_of()
     after["configuration"][1] = {"key": "api.key", "type": "PASSWORD"}
-    assert problem_of_change(read_export(before), read_export(after)) is None
+    assert problem_of_replacement(read_export(before), read_export(after)) is None
     after["configuration"].append({"key": "oauth.token.url", "defaultValue": "https://evil.com/t"})
-    found = problem_of_change(read_export(before), read_export(after))
+    found = problem_of_replacement(read_export(before), read_export(after))
     assert found == "oauth.token.url would send their secrets to another host"
 
 

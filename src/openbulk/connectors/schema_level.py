@@ -11,7 +11,7 @@ from typing import Any
 
 from openbulk.connectors.field_names import FieldNames, Schema
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.sent_fields import twice
+from openbulk.connectors.renamed_columns import twice
 from openbulk.domain.field_paths import Path, path_text
 from openbulk.domain.records import nest_paths, steps_of
 

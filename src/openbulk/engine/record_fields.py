@@ -10,8 +10,8 @@ from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.domain.date_order import DateSigns
-from openbulk.engine.callers_names import naming_errors
-from openbulk.engine.date_columns import DateReader
+from openbulk.engine.date_reader import DateReader
+from openbulk.engine.renamed_messages import renaming_errors
 
 Values = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ class RecordFields:
             self._steps.insert(0, EmptyTexts(columns, schema).leave_out)
         if dates:
             read = DateReader.of(signs, columns, dates, options).read
-            self._steps.append(naming_errors(read, columns.transformation))
+            self._steps.append(renaming_errors(read, columns.transformation))
 
         self.left_out = columns.left_out
         """Columns that were left out of records so far: the service fills them itself."""

@@ -16,8 +16,8 @@ from openbulk.bounded_json import load_json, store_json
 from openbulk.domain.errors import Conflict, NotFound
 from openbulk.security import Sealer
 from openbulk.storage.database import for_reading
-from openbulk.storage.readable import read_each
-from openbulk.storage.sealed_rows import reseal_rows
+from openbulk.storage.readable_rows import read_each
+from openbulk.storage.resealing import reseal_rows
 from openbulk.storage.tables import custom_elements, instances
 
 Export = Mapping[str, Any]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from openbulk.api.http.arrivals import Arrivals, owner_of
+from openbulk.api.http.body_places import BodyPlaces, owner_of
 from openbulk.api.http.callers import identify_caller
 from openbulk.api.services import services_of
 from openbulk.bounded_json import MAX_KEPT_BYTES, read_exact_json, read_json
@@ -38,7 +38,7 @@ _FIRST_SECONDS = 15.0
 _BYTES_PER_SECOND = 50_000
 """A body arrives in this time, and at this rate while others wait for its memory."""
 _BODY = "the body"
-_arrivals = Arrivals(ByteBudget(BODIES_BYTES, OF_ONE_CALLER), _BYTES_PER_SECOND)
+_places = BodyPlaces(ByteBudget(BODIES_BYTES, OF_ONE_CALLER), _BYTES_PER_SECOND)
 _THREADS = Threads("bodies", 1)
 
 T = TypeVar("T")
@@ -131,21 +131,21 @@ def _require_small(size: int, max_bytes: int) -> None:
 async def _hold_memory(request: Request, size: int, owner: Hashable) -> None:
     memory = _SHARE * size
     if size <= SMALL_BODY_BYTES:
-        _arrivals.places.take_at_once(memory, owner)
+        _places.budget.take_at_once(memory, owner)
     else:
         try:
-            await _arrivals.take(memory, owner)
+            await _places.take(memory, owner)
         except TimeoutError as error:
             raise ServerBusy(
                 "openbulk holds as many large bodies as it can, or as many of yours; "
                 "send the request again in a moment"
             ) from error
-    request.state.held.callback(_arrivals.places.give_back, memory, owner)
+    request.state.held.callback(_places.budget.give_back, memory, owner)
 
 
 async def _read_to_end(request: Request, max_bytes: int, owner: Hashable) -> bytes:
     body = bytearray()
-    async with aclosing(_arrivals.chunks(request.stream(), owner)) as chunks:
+    async with aclosing(_places.chunks(request.stream(), owner)) as chunks:
         async for chunk in chunks:
             body += chunk
             _require_small(len(body), max_bytes)

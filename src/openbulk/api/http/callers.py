@@ -81,13 +81,13 @@ async def _look_up(request: Request, services: Services) -> Caller:
     if secrets.organization is None and secrets.element is None:
         raise NotSignedIn(f"the organization secret is missing; {_HEADER_HINT}")
     address = address_of(request)
-    services.guesses.check(address, secrets.user)
+    services.wrong_secrets.check(address, secrets.user)
     try:
         caller = await _identify(secrets, secrets.user, services)
     except NotSignedIn:
-        services.guesses.note_wrong(address)
+        services.wrong_secrets.note_wrong(address)
         raise
-    services.guesses.note_right(secrets.user)
+    services.wrong_secrets.note_right(secrets.user)
     return caller
 
 
@@ -106,13 +106,13 @@ def open_token(token: str, request: Request, services: Services) -> CallersSecre
     A wrong token counts as a wrong secret. Raises TooManyGuesses after too many.
     """
     address = address_of(request)
-    services.guesses.check(address, token)
+    services.wrong_secrets.check(address, token)
     try:
         secrets = services.password_sign_in.secrets_for(token)
     except NotSignedIn:
-        services.guesses.note_wrong(address)
+        services.wrong_secrets.note_wrong(address)
         raise
-    services.guesses.note_right(token)
+    services.wrong_secrets.note_right(token)
     return secrets
 
 

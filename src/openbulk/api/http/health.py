@@ -84,8 +84,8 @@ async def metrics(request: Request, services: ServicesOfApp) -> Response:
 def _require_metrics_token(request: Request, services: Services, token: str) -> None:
     """Raise NotSignedIn for a wrong token, and TooManyGuesses after many of them."""
     address = address_of(request)
-    services.guesses.check(address, token)
+    services.wrong_secrets.check(address, token)
     if not _is_one_of(token, services.metrics_tokens):
-        services.guesses.note_wrong(address)
+        services.wrong_secrets.note_wrong(address)
         raise NotSignedIn("the token is wrong; it is the value of OPENBULK_METRICS_TOKEN")
-    services.guesses.note_right(token)
+    services.wrong_secrets.note_right(token)

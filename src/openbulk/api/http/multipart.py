@@ -12,8 +12,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
-from openbulk.api.http.arrivals import Arrivals, owner_of
 from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
+from openbulk.api.http.body_places import BodyPlaces, owner_of
 from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import BadInput, ServerBusy, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
@@ -29,7 +29,7 @@ BYTES_PER_SECOND = 10_000
 """An upload comes at this rate while others wait for its place: a slow mobile connection does."""
 MAX_BOUNDARY_BYTES = 70
 MAX_HEADER_BYTES = 16 * 1024
-_arrivals = Arrivals(ByteBudget(UPLOADS_AT_ONCE, OF_ONE_CALLER), BYTES_PER_SECOND)
+_places = BodyPlaces(ByteBudget(UPLOADS_AT_ONCE, OF_ONE_CALLER), BYTES_PER_SECOND)
 _FILE_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
 
@@ -56,7 +56,7 @@ async def receive_upload(
     form = _Form(_boundary(request), MAX_FIELD_BYTES)
     owner = owner_of(request)
     try:
-        async with _turn(owner), aclosing(_arrivals.chunks(request.stream(), owner)) as chunks:
+        async with _turn(owner), aclosing(_places.chunks(request.stream(), owner)) as chunks:
             return await _receive(chunks, form, FileWriter(files, name), max_bytes)
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole file had arrived") from error
@@ -66,7 +66,7 @@ async def receive_upload(
 async def _turn(owner: Hashable) -> AsyncIterator[None]:
     """Let some uploads arrive at the same time; the others wait. Raises ServerBusy."""
     try:
-        await _arrivals.take(1, owner)
+        await _places.take(1, owner)
     except TimeoutError as error:
         raise ServerBusy(
             f"openbulk receives {UPLOADS_AT_ONCE} other files at the moment, or {OF_ONE_CALLER} "
@@ -75,7 +75,7 @@ async def _turn(owner: Hashable) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        _arrivals.places.give_back(1, owner)
+        _places.budget.give_back(1, owner)
 
 
 async def _receive(

@@ -47,13 +47,13 @@ async def authenticate(
     """
     address = address_of(request)
     attempt = f"{body.username}\n{body.password}"
-    services.guesses.check(address, attempt)
+    services.wrong_secrets.check(address, attempt)
     try:
         token = services.password_sign_in.sign_in(body.username, body.password)
     except NotSignedIn:
-        services.guesses.note_wrong(address)
+        services.wrong_secrets.note_wrong(address)
         raise
-    services.guesses.note_right(attempt)
+    services.wrong_secrets.note_right(attempt)
     log.info("signed in with a password", address=address)
     return wire.present_sign_in(token)
 

@@ -16,7 +16,7 @@ from openbulk.api.wire.elements import CustomElement, Export, present_whole_elem
 from openbulk.api.wire.schema import Nothing
 from openbulk.connectors.custom import CustomProvider
 from openbulk.connectors.custom.export import read_export, without_secrets
-from openbulk.connectors.custom.moves import problem_of_change
+from openbulk.connectors.custom.replacement import problem_of_replacement
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.storage import custom_elements as stored_elements
 from openbulk.storage.accounts import User
@@ -124,7 +124,7 @@ async def replace(
     export = {**given, "key": stored.key}
     after = await _provider_of(export)
     before = await _provider_of({**stored.export, "key": stored.key})
-    problem = problem_of_change(before.description, after.description)
+    problem = problem_of_replacement(before.description, after.description)
     await services.custom_elements.replace(stored, without_secrets(export), problem=problem)
     log.info("custom connector replaced", element=stored.key)
     elements = await services.accounts.elements_of(user.organization_id)

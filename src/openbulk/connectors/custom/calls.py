@@ -24,7 +24,7 @@ from openbulk.connectors.custom.json_parts import (
     steps_in,
     text_in,
 )
-from openbulk.connectors.custom.pages import PAGE_PARAMETERS, Pages
+from openbulk.connectors.custom.paging import PAGE_PARAMETERS, Pages
 from openbulk.connectors.custom.templates import is_path, placeholders_in
 from openbulk.connectors.targets import OF_THE_PLATFORM, UNDER_BULK
 

@@ -5,7 +5,7 @@ from urllib.parse import urljoin, urlsplit
 
 from openbulk.connectors.answers import Answer
 from openbulk.connectors.custom.description import Paging, PagingKind
-from openbulk.connectors.custom.pages import MAX_CURSOR, Numbered, digest_of, next_place
+from openbulk.connectors.custom.paging import MAX_CURSOR, Numbered, digest_of, next_place
 from openbulk.connectors.custom.refusals import require_success
 from openbulk.connectors.custom.service import Prepared, Service, records_in
 from openbulk.domain.errors import BadInput, Refused

@@ -27,7 +27,7 @@ from openbulk.domain.errors import (
 from openbulk.domain.records import Outcome, Record
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.date_columns import signs_of
+from openbulk.engine.date_reader import signs_of
 from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline

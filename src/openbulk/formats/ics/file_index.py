@@ -17,13 +17,13 @@ import orjson
 from openbulk.formats.ics.calendar_properties import CalendarProperties, read_calendars
 from openbulk.formats.ics.components import MAX_EVENT_BYTES, Component, split_events
 from openbulk.formats.ics.content_lines import unescape_text
+from openbulk.formats.ics.event_versions import Standing, Version, judge
 from openbulk.formats.ics.events import ParsedEvent, parse_event
 from openbulk.formats.ics.iana_zones import VTimezone
 from openbulk.formats.ics.properties import parse_property
 from openbulk.formats.ics.series_splits import Segment, split_series
 from openbulk.formats.ics.time_values import TimeValue
 from openbulk.formats.ics.times import SeriesStart
-from openbulk.formats.ics.versions import Standing, Version, judge
 
 _SCHEMA = """
 CREATE TABLE calendars (number INTEGER PRIMARY KEY, properties BLOB);

@@ -1,4 +1,4 @@
-"""The rows of a list that can be read: one that cannot costs only itself."""
+"""Reads the rows of a list. A row that cannot be read is left out, and its neighbours stay."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""The fields of a service that a caller's columns mean, where a transformation renames them.
+"""The service's fields that a caller's columns mean, where a transformation renames them.
 
 `columns.py` resolves a column to a path in the caller's names; from there on, this module decides.
 A table's columns go straight to the service's fields: that costs a row nothing.
@@ -48,7 +48,7 @@ class Route:
             raise FieldError(None, f"{error}; keep one of the columns") from error
 
 
-class SentFields:
+class RenamedColumns:
     """The service's fields of one job's columns."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The pages of a list: how an export describes them, and where a reading of them stands."""
+"""How an export describes the pages of a list, and which page comes next. `lists.py` reads them."""
 
 import hashlib
 import re

@@ -39,6 +39,6 @@ def file_name(job: Job, format: str) -> str:
     return f"{name}.{suffix}"
 
 
-def result_columns(job: Job) -> Sequence[str]:
+def download_columns(job: Job) -> Sequence[str]:
     """The columns of a download's table: the selected fields, or all that its records have."""
     return job.download.query.shown_fields or order_columns(job.columns)
