@@ -211,7 +211,7 @@ def test_a_transformation_is_shown_as_it_was_written(services: Services) -> None
         ),
         (
             {"configuration": [{"type": "passThrough"}]},
-            "configuration: passThrough says for neither direction what it does; write",
+            "configuration: passThrough sets no direction; write",
         ),
         (
             {"configuration": [{"type": "passThrough", "properties": {"toVendor": "no"}}]},

@@ -163,8 +163,8 @@ def _explanation(error: CannotStart | DiskFull | ValidationError) -> str:
             return _settings_problem(error)
         case DiskFull(what=what):
             return (
-                f"there is no room left for {what}: its disk is full; "
-                "make room and start it again; nothing is lost"
+                f"the disk is full: it has no space for {what}; "
+                "free some space and start again; nothing is lost"
             )
         case _:
             return str(error)

@@ -130,7 +130,7 @@ class Answer:
         return Refused(self._mismatch(came, expected), provider_message=self.text() or None)
 
     def _mismatch(self, came: str, expected: str) -> str:
-        return f"{self.call} answered {self.status} with {came}; expected was {expected}"
+        return f"{self.call} answered {self.status} with {came}; expected {expected}"
 
     def text(self, limit: int = 500) -> str:
         """The beginning of the body, for a person to read."""
@@ -252,14 +252,14 @@ class PageCount:
         self.sparse = self.sparse + 1 if records <= self.size // 20 else 0
         if self.sparse > MAX_SPARSE_PAGES:
             raise Refused(
-                f"{call} answered {self.sparse:,} pages in a row with hardly any of the "
-                f"{self.size:,} records that each was asked for, and always names a next page; "
-                "expected was a list that ends"
+                f"{call} answered {self.sparse:,} pages in a row with few of the {self.size:,} "
+                "records "
+                "that each could have, and always names a next page; expected a list that ends"
             )
         if self.pages > MAX_PAGES:
             raise Refused(
                 f"{call} answered more than {MAX_PAGES:,} pages, and always names a next page; "
-                "expected was a list that ends"
+                "expected a list that ends"
             )
 
 

@@ -127,8 +127,9 @@ class _Unpacked(io.BufferedIOBase):
             position = self._stream.tell()
         if position > self._limit:
             raise BadInput(
-                f"{self._what} has more than {self._limit:,} bytes when it is unpacked, which its "
-                "size allows; send several files"
+                f"{self._what} has more than {self._limit:,} bytes when it is unpacked, the most "
+                "that "
+                "its size allows, so send several files"
             )
         return content
 

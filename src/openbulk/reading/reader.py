@@ -218,7 +218,7 @@ class Reading:
             )
         # Libraries in C and Rust end the process if they get no memory.
         return self._too_much(
-            f"broke down, as it does if it takes more than {MEMORY_BYTES // 2**20} MB of memory"
+            f"broke down, as it does if it needs more than {MEMORY_BYTES // 2**20} MB of memory"
         )
 
     def _out_of_memory(self) -> BadInput:

@@ -23,7 +23,7 @@ class PasswordBody(ContractBody):
 
     username: str = Field(
         max_length=_MAX_TEXT,
-        description="E-mail address of the user: the value of OPENBULK_USER.",
+        description="Email address of the user: the value of OPENBULK_USER.",
         examples=["ann@example.com"],
     )
     password: str = Field(

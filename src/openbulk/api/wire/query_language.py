@@ -176,7 +176,7 @@ def _parse_sql(text: str) -> exp.Select:
         raise BadInput(f"the query is longer than {MAX_CHARACTERS} characters; shorten it")
     if _NO_CHARACTER.search(text):
         raise _NotUnderstood(
-            "it has a NUL or half of a surrogate pair in it, which is no character"
+            "it has a NUL or half of a surrogate pair in it, which is not a character"
         )
     try:
         # MySQL quotes as this language does: names in backticks, texts in either kind of quotes.
@@ -262,7 +262,7 @@ def _query(select: exp.Select) -> Query:
         raise _NotUnderstood("it does not name an object after from")
     alias = table.this.alias
     if alias:
-        raise _NotUnderstood("the object's name is followed by a word that is no clause", alias)
+        raise _NotUnderstood("the object's name is followed by a word that is not a clause", alias)
     where = select.args.get("where")
     return Query(
         table.this.name,

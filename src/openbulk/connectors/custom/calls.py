@@ -219,7 +219,7 @@ class CallReader:
             elif name in self.entries:
                 self._place_value(draft, Value.of_entry(name), "path", name)
             else:
-                raise Undoable(f"nothing says what goes into {{{name}}} of its vendorPath")
+                raise Undoable(f"no parameter fills {{{name}}} of its vendorPath")
         for name in draft.path_values.keys() - set(names):
             del draft.path_values[name]
         used = {*draft.path_values.values(), *draft.parameters}
@@ -317,7 +317,7 @@ def _changes_nothing(kinds: tuple[str, str], name: str, at_service: str) -> bool
 
 def _place_header(draft: Draft, value: Value, name: str) -> None:
     if not _HEADER.fullmatch(name) or name.lower() == "content-encoding":
-        raise Undoable(f"{name[:80]!r} is no header that openbulk sends")
+        raise Undoable(f"{name[:80]!r} is not a header that openbulk sends")
     if ACCESS_TOKEN not in value.keys:
         # Headers have no case (RFC 9110, section 5.1).
         draft.headers["Content-Type" if name.lower() == "content-type" else name] = value
@@ -399,7 +399,7 @@ def _vendor_path(resource: Mapping[str, Any], place: str) -> tuple[str, dict[str
     path = f"/{path.strip('/')}" + ("/" if path.endswith("/") and path != "/" else "")
     path = "" if path == "/" else path
     if not is_path(path):
-        raise Undoable(f"its vendorPath {path[:80]!r} is no path")
+        raise Undoable(f"its vendorPath {path[:80]!r} is not a path")
     if placeholders_in(query):
         raise Undoable("its vendorPath has parameters behind a question mark; name them apart")
     return path, {name: Value(value) for name, value in parse_qsl(query, keep_blank_values=True)}

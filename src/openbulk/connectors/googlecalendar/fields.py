@@ -147,7 +147,7 @@ def parse_integer(value: Any, path: str) -> int:
         return int(str(value).strip())
     except ValueError as error:
         raise FieldError(
-            path, f"{path} is {value!r}; it has to be a whole number, like 10"
+            path, f"{path} is {value!r}; it must be a whole number, like 10"
         ) from error
 
 
@@ -178,7 +178,8 @@ def _free_text(text: str, path: str) -> str:
 def _email(text: str, path: str) -> str:
     if not _ADDRESS.fullmatch(text.strip()):
         raise FieldError(
-            path, f"{path} is {text!r}, which is no mail address; write it like ann@example.com"
+            path,
+            f"{path} is {text!r}, which is not an email address; write it like ann@example.com",
         )
     return text.strip()
 

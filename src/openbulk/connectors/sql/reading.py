@@ -31,7 +31,7 @@ from openbulk.connectors.sql.values import (
 from openbulk.domain.comparison import COMPARISONS
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
-from openbulk.domain.query import Query
+from openbulk.domain.query import Query, not_a_page_token
 
 PAGE_BYTES = 4 * 1024 * 1024
 """A page ends early once its rows have so many bytes."""
@@ -276,11 +276,6 @@ class Selection:
             return to_database(unbounded, value, Conversion(is_sqlite=self._is_sqlite))
         except FieldError as error:
             raise BadInput(error.message) from error
-
-
-def not_a_page_token() -> BadInput:
-    """The error for a page token that openbulk has not made for this list."""
-    return BadInput("nextPage is not a token of this list")
 
 
 def _sorts_after(keys: Sequence[_SortKey], values: Sequence[Any]) -> ColumnElement[bool]:

@@ -80,7 +80,7 @@ class RowMapper:
             identity = tuple(values[name] for name in self.identifiers)
             return Row(record.row, values, identity, computed=computed)
         if not self._may_be_missing(missing):
-            raise FieldError(missing[0], f"{missing[0]} is missing: it identifies the row")
+            raise FieldError(missing[0], f"{missing[0]} is missing: it identifies the record")
         for name in missing:
             values.pop(name, None)
         return Row(record.row, values, computed=computed)

@@ -48,8 +48,8 @@ class Tls:
             return cls(mode, None)
         if mode is not None and mode not in VERIFIED_MODES:
             raise BadInput(
-                f"{ROOT} says whom to trust, and {MODE} {mode} asks nobody: set {MODE} to "
-                "verify-full, or leave it out"
+                f"{ROOT} has no effect with {MODE} {mode}, which does not check the server: set "
+                f"{MODE} to verify-full, or leave it out"
             )
         _require_certificates(root)
         return cls(mode or "verify-full", root)
@@ -110,5 +110,5 @@ def _require_certificates(text: str) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError, TypeError) as error:
         raise BadInput(
-            f"{ROOT} is no certificate in PEM; one begins with -----BEGIN CERTIFICATE-----"
+            f"{ROOT} is not a certificate in PEM; one begins with -----BEGIN CERTIFICATE-----"
         ) from error

@@ -47,7 +47,7 @@ async def look_up(
 def unknown_problem(reason: str) -> Problem:
     """The problem of a record whose outcome is unknown."""
     return Problem(
-        f"nobody knows whether the service has taken this record ({reason}); check there before "
+        f"it is unknown whether the service stored this record ({reason}); check there before "
         "you send it again"
     )
 
@@ -68,5 +68,5 @@ def complete_outcomes(
 
 
 def _unsaid_outcome(row: int) -> Outcome:
-    problem = unknown_problem("the connector did not say")
+    problem = unknown_problem("the connector gave no outcome")
     return Outcome(row, OutcomeKind.UNKNOWN, problem=problem)

@@ -283,7 +283,7 @@ def parse_duration(found: Property) -> Duration:
     match = _DURATION.fullmatch(value)
     if match is None or len(value) > _MAX_DURATION_CHARACTERS:
         raise ValueError(
-            f"{found.place} is {quote_value(value)}, which is no duration; "
+            f"{found.place} is {quote_value(value)}, which is not a duration; "
             f"it looks like {found.name}:PT1H30M"
         )
     sign, weeks, *days_and_time = match.groups(default="0")

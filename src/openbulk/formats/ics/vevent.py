@@ -205,7 +205,7 @@ class _Block:
         if first_word in _KNOWN_NAMES or last is _NO_PROPERTY:
             self.problem = (
                 self.problem
-                or f"line {number} is {shown}, which is no property; "
+                or f"line {number} is {shown}, which is not a property; "
                 f"one looks like DTSTART:20260530T100000Z, and {_HINT}"
             )
         elif last.name in _TEXTS:
@@ -213,7 +213,9 @@ class _Block:
             breaks = r"\n" * (self._empty_lines + 1)
             self._properties[-1] = replace(last, value=f"{last.value}{breaks}{text}")
         elif not last.damage:
-            damage = f"line {number} is {shown}, which is no property, behind {last.name}; {_HINT}"
+            damage = (
+                f"line {number} is {shown}, which is not a property, behind {last.name}; {_HINT}"
+            )
             self._properties[-1] = replace(last, damage=damage)
 
 
