@@ -1,6 +1,6 @@
 """The answers of services, which may be wrong in any way: bounded, parsed, and checked.
 
-What an answer may hold follows from the page that was asked for. A service that answers more, or
+What an answer may hold follows from the page that was requested. A service that answers more, or
 something else, gets a `ServiceError` that says what came and what was expected.
 """
 
@@ -22,17 +22,18 @@ from openbulk.exact_json import decode_json, is_deeper
 BASE_BYTES = 1024 * 1024
 RECORD_BYTES = 16 * 1024
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""An answer has at most 1 MB and 16 kB for each record that was asked for, and never more than
-this. An event with 200 guests has 20 kB, and the most of them have 1 kB."""
+"""An answer has at most 1 MB and 16 kB for each requested record, and never more than
+this. An event with 200 guests has 20 kB, and most events have 1 kB."""
 BASE_VALUES = 20_000
 RECORD_VALUES = 500
 MAX_VALUES = 500_000
-"""The same for the values in an answer: an empty object has 2 bytes, and takes 72 in memory."""
+"""An answer has at most 20,000 values and 500 for each requested record, and never more than this:
+an empty object has 2 bytes, and takes 72 in memory."""
 MAX_DEPTH = 32
 LARGE_BYTES = 128 * 1024
 """An answer of more bytes is parsed outside of the event loop."""
 MAX_SPARSE_PAGES = 200
-"""Pages in a row with a twentieth at most of the records that were asked for. Google may answer
+"""Pages in a row with a twentieth at most of the requested records. Google may answer
 some that are empty (https://developers.google.com/workspace/calendar/api/v3/reference/events/list,
 `maxResults`); each may stand for thousands of records that a filter leaves out."""
 MAX_PAGES = 10_000_000
@@ -231,7 +232,7 @@ class PageCount:
     """Counts the pages of a list, as a service may name a next one for ever."""
 
     size: int
-    """The records that each page was asked for."""
+    """The records that each page may have."""
     sparse: int = 0
     """The latest pages in a row that had hardly any of them."""
     pages: int = 0

@@ -89,7 +89,7 @@ Send = Callable[[Request], Awaitable[Answer]]
 
 
 class _TooMuch(Exception):
-    """A body is larger than what was asked for."""
+    """A body is larger than expected."""
 
 
 _NOT_SENT = (aiohttp.InvalidURL, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
@@ -228,7 +228,7 @@ class Client:
     ) -> Answer:
         """Make one call as soon as its budgets allow it, and return the answer.
 
-        `records` bounds the answer: it is the size of the page that is asked for. `json` is sent as
+        `records` bounds the answer: it is the size of the requested page. `json` is sent as
         JSON, `data` unchanged (a mapping as form fields). `secrets` are those in it beside the
         credentials. Raises the errors that the class lists.
         """

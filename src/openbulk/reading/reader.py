@@ -1,4 +1,4 @@
-"""A process that reads files, as the server sees it: started, asked, and ended."""
+"""A process that reads files, as the server sees it: started, given a file, and ended."""
 
 import asyncio
 import os

@@ -51,7 +51,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who the secrets of a request belong to."""
+    """The user, organization and instance that the secrets of a request belong to."""
 
     user: User
     knows_organization: bool

@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.25
 
 
 def owner_of(request: Request) -> Hashable:
-    """Who shares the places with others: an instance, or an organization without one.
+    """The owner of a request's places: an instance, or an organization without one.
 
     Before the caller is known, it is the caller's address.
     """

@@ -53,7 +53,8 @@ def parse_authorization(header: str) -> Secrets:
 
 
 async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
-    """Who calls. Raises NotSignedIn if a secret is missing, or if any that is sent is wrong.
+    """The caller of a request. Raises NotSignedIn if a secret is missing, or if any that is sent is
+    wrong.
 
     Raises TooManyGuesses if too many wrong ones came from the caller's address.
 

@@ -43,7 +43,8 @@ from openbulk.api.wire.elements import (
     PLATFORM_SETTINGS,
 )
 from openbulk.api.wire.ids import parse_id
-from openbulk.api.wire.schema import MASK, Nothing
+from openbulk.api.wire.masking import MASK
+from openbulk.api.wire.schema import Nothing
 from openbulk.bounded_json import MAX_KEPT_BYTES
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN
 from openbulk.connectors.base import KeepsRecords, Provider

@@ -8,10 +8,10 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 
 from openbulk.api.wire.info_message import info_message
 from openbulk.api.wire.jobs import JobState, failed_count, status_word
+from openbulk.api.wire.masking import MASK
 from openbulk.api.wire.schema import (
     EXACT,
     EXAMPLE_TIME,
-    MASK,
     EpochMs,
     doc,
     epoch_ms,

@@ -135,7 +135,7 @@ class Numbered:
     def following(self, kind: PagingKind, records: Sequence[Any]) -> "Numbered | None":
         """The page after this one, which has these records; None if it is the last.
 
-        A service may show fewer records in a page than it was asked for. So a page ends a list if
+        A service may show fewer records in a page than were requested. So a page ends a list if
         it is empty, or smaller than an earlier one.
         """
         if not records or len(records) < self.largest:

@@ -130,8 +130,8 @@ class Sql:
     ) -> Sequence[Outcome]:
         """Write a batch without the rows that end its transaction.
 
-        If it cannot be told which ones they are, each half gets a transaction of its own, down to
-        the row that ends it.
+        If the database does not show which ones they are, each half gets a transaction of its own,
+        down to the row that ends it.
         """
         try:
             return await self._write(target, batch, error)

@@ -30,7 +30,7 @@ class Found:
     first: int
     """The number of the first row of the batch whose identity is equal to this row's."""
     matches: list[Mapping[str, Any]] = field(default_factory=list)
-    """The table's rows with its identity, each with the columns that were asked for."""
+    """The table's rows with its identity, each with the requested columns."""
 
 
 class WrittenElsewhere(OpenbulkError):

@@ -25,7 +25,7 @@ ROOT = "db.ssl.root.certificate"
 MAX_ROOT_CHARACTERS = 256 * 1024
 """Large enough for a bundle of a cloud's authorities."""
 _OWN_ROOT = "~/.postgresql/root.crt"
-"""Where libpq looks itself. Whoever put it there wants it used."""
+"""Where libpq looks by itself: a certificate there is meant to be used."""
 
 
 @dataclass(frozen=True, slots=True)

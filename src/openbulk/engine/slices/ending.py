@@ -37,7 +37,7 @@ class Snooze:
 
     reason: str
     after: float | None = None
-    """Seconds to wait, if the service asked for a time."""
+    """Seconds to wait, if the service named a time."""
     max_wait: float = MAX_BACKOFF
     """Maximum seconds to wait if it did not."""
 

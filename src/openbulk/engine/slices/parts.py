@@ -135,7 +135,7 @@ async def rows_of_part(
     *,
     admit: Admit | None = None,
 ) -> AsyncGenerator[Row]:
-    """The rows of a part; those whose number is wanted, if that is asked as each is reached.
+    """The rows of a part: all, or those whose number `is_wanted` accepts when they are reached.
 
     `admit` is awaited before the part is read.
     """

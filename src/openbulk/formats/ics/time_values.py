@@ -65,7 +65,7 @@ class TimeValue:
         return self.local.replace(tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
 
     def in_zone(self, zone: str | None) -> "TimeValue":
-        """The same moment on the clocks of another zone; itself if `zone` is None.
+        """This moment on the clocks of another zone; itself if `zone` is None.
 
         A time without a zone gets this one.
         """
@@ -77,7 +77,7 @@ class TimeValue:
         return TimeValue(instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), zone)
 
     def in_utc(self) -> "TimeValue":
-        """The same moment in UTC; itself if no zone says which moment it is."""
+        """This moment in UTC; itself if no zone says which moment it is."""
         if self.zone is None:
             return self
         return self.in_zone("UTC")
