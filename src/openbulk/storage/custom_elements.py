@@ -145,9 +145,11 @@ class CustomElements:
             await lock_custom_element(connection, element.organization_id, element.key)
             count = await _count_instances(connection, element)
             if count:
-                which = "an instance" if count == 1 else f"{count:,} instances"
+                which, them = (
+                    ("an instance", "it") if count == 1 else (f"{count:,} instances", "them")
+                )
                 raise Conflict(
-                    f"the element {element.key!r} has {which}; delete them first, "
+                    f"the element {element.key!r} has {which}; delete {them} first, "
                     "with DELETE /instances/{id}"
                 )
             await connection.execute(

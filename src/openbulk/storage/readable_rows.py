@@ -21,5 +21,5 @@ def read_each(rows: Iterable[Row[Any]], read: Callable[[Row[Any]], T], kind: str
         except Unavailable:
             raise
         except Exception:
-            log.exception("row cannot be read", kind=kind, id=row.id)
+            log.exception("ledger row cannot be read", kind=kind, id=row.id)
     return found
