@@ -14,7 +14,7 @@ from openbulk.domain.records import nest_paths
 from openbulk.domain.renaming import PathTaken
 from openbulk.domain.transformation import Transformation
 
-MAX_REMEMBERED = 1_000
+MAX_SETS_OF_NAMES = 1_000
 """Sets of names that are remembered."""
 
 
@@ -103,7 +103,7 @@ class RenamedColumns:
         names = tuple(fields)
         dropped = self._dropped.get(names)
         if dropped is None:
-            if len(self._dropped) > MAX_REMEMBERED:
+            if len(self._dropped) > MAX_SETS_OF_NAMES:
                 self._dropped.clear()
             dropped = dict.fromkeys(
                 name

@@ -29,7 +29,7 @@ MAX_BODY_VALUES = 50_000
 LARGE_BODY_BYTES = 64 * 1024
 """A larger JSON body is parsed outside of the event loop."""
 BODIES_BYTES = 64 * 1024 * 1024
-OF_ONE_CALLER = BODIES_BYTES // 2
+BYTES_OF_ONE_CALLER = BODIES_BYTES // 2
 _SHARE = 4
 """Memory for all bodies, and for each byte of one: its text, its values, and what checks them."""
 SMALL_BODY_BYTES = 8 * 1024
@@ -38,7 +38,7 @@ _FIRST_SECONDS = 15.0
 _BYTES_PER_SECOND = 50_000
 """A body arrives in this time, and at this rate while others wait for its memory."""
 _BODY = "the body"
-_places = BodyPlaces(ByteBudget(BODIES_BYTES, OF_ONE_CALLER), _BYTES_PER_SECOND)
+_places = BodyPlaces(ByteBudget(BODIES_BYTES, BYTES_OF_ONE_CALLER), _BYTES_PER_SECOND)
 _THREADS = Threads("bodies", 1)
 
 T = TypeVar("T")

@@ -24,12 +24,12 @@ MAX_FIELD_BYTES = 128 * 1024
 """Of all parts beside the file, together: `metaData` has 64 KiB at most."""
 UPLOADS_AT_ONCE = 32
 """Uploads that arrive at the same time. Each holds up to a block of its file."""
-OF_ONE_CALLER = UPLOADS_AT_ONCE // 2
+UPLOADS_OF_ONE_CALLER = UPLOADS_AT_ONCE // 2
 BYTES_PER_SECOND = 10_000
 """An upload comes at this rate while others wait for its place: a slow mobile connection does."""
 MAX_BOUNDARY_BYTES = 70
 MAX_HEADER_BYTES = 16 * 1024
-_places = BodyPlaces(ByteBudget(UPLOADS_AT_ONCE, OF_ONE_CALLER), BYTES_PER_SECOND)
+_places = BodyPlaces(ByteBudget(UPLOADS_AT_ONCE, UPLOADS_OF_ONE_CALLER), BYTES_PER_SECOND)
 _FILE_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
 
@@ -69,8 +69,8 @@ async def _turn(owner: Hashable) -> AsyncIterator[None]:
         await _places.take(1, owner)
     except TimeoutError as error:
         raise ServerBusy(
-            f"openbulk receives {UPLOADS_AT_ONCE} other files at the moment, or {OF_ONE_CALLER} "
-            "of yours; send it again in a minute"
+            f"openbulk receives {UPLOADS_AT_ONCE} other files at the moment, or "
+            f"{UPLOADS_OF_ONE_CALLER} of yours; send it again in a minute"
         ) from error
     try:
         yield

@@ -41,7 +41,7 @@ class PasswordBody(ContractBody):
 async def authenticate(
     request: Request, body: PasswordBody, services: ServicesOfApp
 ) -> dict[str, Any]:
-    """A token for `GET /authentication/secrets`, which holds for eight hours.
+    """Make a token for `GET /authentication/secrets`. It is valid for eight hours.
 
     It stands for the user's and the organization's secret in other calls, too.
     """

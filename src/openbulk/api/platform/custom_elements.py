@@ -83,9 +83,9 @@ _EXPORTS = Threads("imports", 1)
     responses=answers(CustomElement, 400, 409, 413, 507),
 )
 async def create(request: Request, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """Make an element of the export of a custom connector.
+    """Add a custom connector to your elements, from its export.
 
-    `leftOut` lists the parts of the export that have no effect here: scripts are never run.
+    `leftOut` lists the parts of the export that have no effect here: openbulk runs no scripts.
     """
     export = await _read(request)
     provider = await _provider_of(export)
@@ -115,7 +115,7 @@ async def create(request: Request, services: ServicesOfApp, user: SignedInUser) 
 async def replace(
     key: CustomKey, request: Request, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """Put another export in place of one. Its instances use it from their next call on.
+    """Replace the export of a custom connector. Instances use it from their next call on.
 
     The key stays. While there are instances, their secrets stay with their hosts.
     """

@@ -231,7 +231,7 @@ async def list_page(
 
 @router.get("/instances/count", summary="Count instances", responses=answers(wire.InstanceCounts))
 async def count(services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """How many instances your organization has, also of each service."""
+    """How many instances your organization has: in all, and of each service."""
     elements = await services.accounts.elements_of(user.organization_id)
     return wire.present_counts(list(elements.values()))
 

@@ -50,7 +50,7 @@ class ShownMappedField(TypedDict):
 
 @with_config(EXACT)
 class ShownTransformation(TypedDict):
-    """What the fields of an object of your own are at the service."""
+    """The fields of the service to which those of your object are mapped."""
 
     level: Annotated[Level, doc("Always instance.", INSTANCE)]
     objectName: Annotated[str, doc("Your name of the object.", "meetings")]

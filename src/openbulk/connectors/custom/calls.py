@@ -54,7 +54,7 @@ _ALWAYS_SENT = frozenset(
     }
 )
 """Sources of parameters that are part of each call, whether they are required or not."""
-_TYPES = frozenset({"", "api", "apinodocumentation"})
+_CALL_TYPES = frozenset({"", "api", "apinodocumentation"})
 _VALIDATES = "provisionauthvalidation"
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,100}")
 _HOP_HEADERS = frozenset(
@@ -333,7 +333,7 @@ def _refuse_chains(resource: Mapping[str, Any], place: str, kind: str) -> None:
         raise Undoable("it is not executable")
     if following := text_in(resource, "nextResource", place):
         raise Undoable(f"it is chained to {following!r}; openbulk makes single calls")
-    if kind not in _TYPES and kind != _VALIDATES:
+    if kind not in _CALL_TYPES and kind != _VALIDATES:
         raise Undoable(f"its type {kind!r} is not 'api'; openbulk has no use for such calls")
 
 

@@ -175,7 +175,7 @@ def _free_text(text: str, path: str) -> str:
     return text
 
 
-def _email(text: str, path: str) -> str:
+def _parse_email(text: str, path: str) -> str:
     if not _ADDRESS.fullmatch(text.strip()):
         raise FieldError(
             path,
@@ -215,5 +215,5 @@ _CONVERTERS: Mapping[str | None, Converter] = {
 _FORMATS: Mapping[str | None, Callable[[str, str], str]] = {
     "date": _date,
     "date-time": _date_time,
-    "email": _email,
+    "email": _parse_email,
 }
