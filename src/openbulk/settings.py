@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     password: Annotated[SecretStr | None, AfterValidator(_check_password)] = Field(
         None,
         description="Password of the first user for POST /authentication, of at least 12 "
-        "characters. Default: none; nobody signs in with one.",
+        "characters. Default: none, and no sign-in with a password.",
     )
     organization_secret: Secrets = Field(
         None,

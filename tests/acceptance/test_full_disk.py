@@ -70,7 +70,10 @@ def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(
     filler = fill(disk)
     for _ in range(3):
         reply = server.upload("records", SMALL)
-        assert (reply.status, "its disk is full" in reply.json["message"]) == (507, True)
+        assert (reply.status, "the disk of the server is full" in reply.json["message"]) == (
+            507,
+            True,
+        )
     # Every request that is to be remembered gets 507, once the database has no room of its own.
     configuration = {"event.notification.signature.key": "x" * 20_000}
     large = {"element": {"key": "memory"}, "name": "x", "configuration": configuration}
@@ -82,7 +85,7 @@ def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(
     ) == (507, True)
     asked = {"objectName": "records", "callback-payload": "x" * 50_000}
     reply = server.call("POST", "/bulk/download", json_body=asked)
-    assert (reply.status, "its disk is full" in reply.json["message"]) == (507, True)
+    assert (reply.status, "the disk of the server is full" in reply.json["message"]) == (507, True)
     assert files_in(data) == before
     assert server.status(done["id"])["status"] == "COMPLETE", (
         "a request that only reads is answered"

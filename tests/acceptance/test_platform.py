@@ -626,7 +626,7 @@ def test_the_vendors_suite_makes_a_schedule_without_an_element_token(fresh: Proc
         "totalInstances": 2,
         "elementInstances": {"memory": 2},
     }
-    assert "which of your instances" in refused(scheduled(), 400)
+    assert "the request names none of your instances" in refused(scheduled(), 400)
     named = scheduled(headers={"Authorization": f"Element {token_of_second}"})
     assert called(named)["instanceId"] == 2
     assert called(scheduled(instanceId=1))["instanceId"] == 1

@@ -255,7 +255,7 @@ async def test_records_that_are_not_kept_any_more_are_said_to_be_gone(bench: Ben
     job = await bench.job()
     await bench.run_slice(job, Numbered())
     await bench.files.delete(job.download.file)
-    with pytest.raises(NotFound, match="not kept any more"):
+    with pytest.raises(NotFound, match="are no longer kept"):
         await bench.numbers(job)
 
 
