@@ -153,7 +153,10 @@ async def _read_to_end(request: Request, max_bytes: int, owner: Hashable) -> byt
 
 
 async def parse_large(parse: Callable[[bytes, str], T], body: bytes, example: str) -> T:
-    """What `parse` makes of a body: in a thread if it is large, so that others are answered."""
+    """What `parse` makes of a body: in a thread if it is large, so that others are answered.
+
+    `parse` takes the body and an example for its messages. Raises TooLarge for too many values.
+    """
     if len(body) <= LARGE_BODY_BYTES:
         return parse(body, example)
     if sum(map(body.count, (b",", b"[", b"{"))) > MAX_BODY_VALUES:

@@ -207,7 +207,10 @@ async def list_page(
     next_page: str,
     element: str | None = None,
 ) -> list[dict[str, Any]]:
-    """A page of the wanted instances, of one service if `element` is its key."""
+    """A page of the wanted instances, of one service if `element` is its key.
+
+    Raises NotFound if a filter matches none.
+    """
     limit = parse_page_size(page_size, default=MAX_PAGE)
     after = parse_whole_number(next_page or "0", "nextPage", minimum=0)
     found: list[Instance] = []
