@@ -262,6 +262,42 @@ async def test_a_series_that_never_happens_is_told(
         assert outcome.remark == "EXDATE leaves out every date of this series: it never happens"
 
 
+LEFT_OUT = "EXDATE has dates that the series does not have: "
+DAILY = "RRULE:FREQ=DAILY;COUNT=4"
+CAMP = {"start": {"date": "2026-10-19"}, "end": {"date": "2026-10-20"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "lines", "beside"),
+    [
+        # An hour off, a day off, behind the end, before the start.
+        ({}, [WEEKLY, "EXDATE:20261026T060000Z"], "2026-10-26 07:00"),
+        ({}, [WEEKLY, "EXDATE;TZID=Europe/Berlin:20261027T080000"], "2026-10-27 08:00"),
+        ({}, [WEEKLY, "EXDATE:20261102T070000Z,20261026T070000Z"], "2026-11-02 08:00"),
+        ({}, [WEEKLY, "EXDATE:20261012T060000Z"], "2026-10-12 08:00"),
+        ({}, [WEEKLY, "EXDATE;VALUE=DATE:20261027"], "2026-10-27 08:00"),
+        (CAMP, [DAILY, "EXDATE;VALUE=DATE:20261023,20261020"], "2026-10-23"),
+        # Dates that the series has, also in another type or zone than its own.
+        ({}, [WEEKLY, "EXDATE:20261026T070000Z"], ""),
+        ({}, [WEEKLY, "EXDATE;TZID=America/New_York:20261026T030000"], ""),
+        ({}, [WEEKLY, "EXDATE;VALUE=DATE:20261026"], ""),
+        ({}, [WEEKLY, "EXDATE;VALUE=DATE:20261026", "RDATE:20261027T150000Z"], ""),
+        ({}, [WEEKLY, "EXDATE:20261027T150000Z", "RDATE:20261027T150000Z"], ""),
+        ({}, [WEEKLY, "EXRULE:FREQ=WEEKLY;COUNT=1", "EXDATE:20261019T060000Z"], ""),
+        (CAMP, [DAILY, "EXDATE;TZID=Europe/Berlin:20261020T000000"], ""),
+        (CAMP, [DAILY, "EXDATE:20261019T220000Z"], ""),
+    ],
+)
+async def test_an_exdate_that_is_no_date_of_its_series_is_told(
+    connector: Connector, fields: dict[str, Any], lines: list[str], beside: str
+) -> None:
+    """Each time that the row is sent."""
+    series = {**SERIES, **fields, "recurrence": lines}
+    for kind in (OutcomeKind.CREATED, OutcomeKind.UNCHANGED):
+        (outcome,) = await write_rows(connector, target(), series)
+        assert (outcome.kind, outcome.remark) == (kind, f"{LEFT_OUT}{beside}" if beside else "")
+
+
 @pytest.mark.parametrize("count", [1, 3])
 async def test_a_date_of_an_all_day_series_goes_too(connector: Connector, count: int) -> None:
     camp = {

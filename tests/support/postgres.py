@@ -32,6 +32,8 @@ class Postgres:
     user: str = "openbulk"
     password: str = PASSWORD
     maintenance: str = "postgres"
+    locales: Path | None = None
+    """Where it looks for locales that its machine does not have."""
 
     def configuration(self, database: str, **more: str) -> dict[str, str]:
         """The configuration of an instance."""
@@ -70,6 +72,17 @@ class Postgres:
         with self.connect() as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
 
+    def make_locale(self, name: str) -> bool:
+        """Make a locale such as de_DE.UTF-8; False if this machine cannot."""
+        if self.locales is None or shutil.which("localedef") is None:
+            return False
+        folder = self.locales / name
+        source, _, encoding = name.partition(".")
+        command = ["localedef", "--no-archive", "-i", source, "-f", encoding, str(folder)]
+        if not folder.exists():
+            subprocess.run(command, check=False, capture_output=True)
+        return folder.exists()
+
 
 def named_postgres() -> Postgres | None:
     """The server that OPENBULK_TEST_POSTGRES_URL names; None without it."""
@@ -106,12 +119,13 @@ class Cluster:
     @property
     def postgres(self) -> Postgres:
         """The running server."""
-        return Postgres(self.port)
+        return Postgres(self.port, locales=self.folder / "locales")
 
     def initialize(self) -> None:
         """Make the data directory."""
         password = self.folder / "password"
         password.write_text(PASSWORD)
+        (self.folder / "locales").mkdir(exist_ok=True)
         if os.geteuid() == 0:  # PostgreSQL does not run as root
             shutil.chown(self.folder, "postgres")
             shutil.chown(password, "postgres")
@@ -127,6 +141,7 @@ class Cluster:
             [*self._as_user(), str(self.binaries / "postgres"), *place, *address, *settings],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, "LOCPATH": str(self.folder / "locales")},
         )
         for _ in range(600):
             assert self._server.poll() is None, "PostgreSQL did not start"

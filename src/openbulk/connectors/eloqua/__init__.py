@@ -21,13 +21,16 @@ from openbulk.connectors.eloqua.rest import (
     ASSET_PARAMETERS,
     ASSETS,
     READABLE,
+    meaning_of_asset,
     read_activities,
     read_asset,
     read_pages,
     write_asset,
 )
 from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, auth_of
+from openbulk.connectors.fields import FieldError
 from openbulk.connectors.http import Client
+from openbulk.connectors.repeated_rows import RepeatedRows
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import NotFound, RetryLater
 from openbulk.domain.options import Option
@@ -76,6 +79,7 @@ class Eloqua:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._bulk = EloquaBulk(service)
+        self._repeated = RepeatedRows()
 
     @property
     def native(self) -> NativeBulk | None:
@@ -154,7 +158,15 @@ class Eloqua:
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Campaigns and lists, one call each."""
         asset = ASSETS[target.object]
-        return [await write_asset(self._service, asset, target.action, record) for record in batch]
+        differing: Mapping[int, FieldError] = {}
+        if target.action is Action.UPDATE:
+            differing = await self._repeated.problems(target, batch, meaning_of_asset)
+        return [
+            differing[record.row].outcome(record.row)
+            if record.row in differing
+            else await write_asset(self._service, asset, target.action, record)
+            for record in batch
+        ]
 
     async def close(self) -> None:
         """Nothing to close: the HTTP session belongs to the server."""

@@ -7,8 +7,9 @@ https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAP
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -18,6 +19,7 @@ from openbulk.connectors.answers import Answer
 from openbulk.connectors.eloqua.fields import Field, Fields, read_fields
 from openbulk.connectors.eloqua.service import Service
 from openbulk.connectors.fields import FieldError, short_repr
+from openbulk.connectors.repeated_rows import Meaning, RepeatedRows
 from openbulk.domain.errors import RetryLater
 from openbulk.domain.records import Outcome, OutcomeKind, Record, Target
 from openbulk.exact_json import encode_json
@@ -111,6 +113,7 @@ class EloquaBulk:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._repeated = RepeatedRows()
         self._fields: dict[str, tuple[float, Fields]] = {}
         """The fields of each entity, and when they were read."""
 
@@ -128,7 +131,7 @@ class EloquaBulk:
         Each submit creates its own definition, and syncs it once the whole batch is staged. An
         interrupted submit leaves staged data that is never imported.
         """
-        staged = stage(batch, target, await self.fields(target.object))
+        staged = await self._stage(batch, target)
         if not staged.records:
             return orjson.dumps({"sync": None}).decode()
         definition = await self._service.bulk(
@@ -145,7 +148,7 @@ class EloquaBulk:
         self, ticket: str, target: Target, batch: Sequence[Record]
     ) -> Sequence[Outcome] | None:
         """The outcomes; None until the sync has ended."""
-        staged = stage(batch, target, await self.fields(target.object))
+        staged = await self._stage(batch, target)
         uri = orjson.loads(ticket)["sync"]
         if uri is None:
             return staged.failed
@@ -158,6 +161,19 @@ class EloquaBulk:
         if sync.text_at("status") == "error" and not rejects:
             return [*staged.failed, *_all_failed(staged, logs)]
         return [*staged.failed, *outcomes_of(staged, rejects, logs)]
+
+    async def _stage(self, batch: Sequence[Record], target: Target) -> Staged:
+        """Prepare a batch; a row that says otherwise than an earlier one of its file is refused."""
+        fields = await self.fields(target.object)
+        identifier = fields.find(_identifier_of(target))
+        differing: Mapping[int, FieldError] = {}
+        if identifier is not None:
+            meaning_of = partial(_meaning, fields=fields, identifier=identifier)
+            differing = await self._repeated.problems(target, batch, meaning_of)
+        good = [record for record in batch if record.row not in differing]
+        staged = stage(good, target, fields)
+        failed = [problem.outcome(row) for row, problem in differing.items()]
+        return replace(staged, failed=[*staged.failed, *failed])
 
 
 def is_running(sync: Answer) -> bool:
@@ -178,8 +194,7 @@ def errors_in(logs: Sequence[Mapping[str, Any]]) -> str:
 
 def stage(batch: Sequence[Record], target: Target, fields: Fields) -> Staged:
     """Prepare a batch for staging: which of its records can be staged, and how."""
-    identifier_name = target.identifier_field or ENTITIES[target.object].identifier
-    identifier = fields.find(identifier_name)
+    identifier = fields.find(_identifier_of(target))
     if identifier is None:
         return Staged.nothing(batch, fields.unknown_field(str(target.identifier_field)).message)
     columns = dict.fromkeys(chain.from_iterable(record.values for record in batch))
@@ -203,6 +218,24 @@ def stage(batch: Sequence[Record], target: Target, fields: Fields) -> Staged:
         field.name: field for field in by_column.values() if field and field.name in used
     }
     return Staged(records, values, staged_fields, identifier.name, failed)
+
+
+def _identifier_of(target: Target) -> str:
+    """The name of the field that identifies a record."""
+    return target.identifier_field or ENTITIES[target.object].identifier
+
+
+def _meaning(record: Record, fields: Fields, identifier: Field) -> Meaning | None:
+    """The contact or account that a row means; None for a row that is refused."""
+    by_column = {column: fields.find(column) for column in record.values}
+    try:
+        values = _values_of(record, by_column, fields, identifier)
+    except FieldError:
+        return None
+    value = str(values.pop(identifier.name))
+    # Eloqua ignores the case of an e-mail address and of a name.
+    name = value.strip().casefold()
+    return Meaning(identifier.name, f"{identifier.name} {value}", name, values)
 
 
 def _values_of(

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from openbulk.connectors.answers import Answer, PageCount
 from openbulk.connectors.eloqua.service import Service, failure, read_object, read_records
+from openbulk.connectors.repeated_rows import Meaning
 from openbulk.domain.errors import NotFound, ServiceError
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record
@@ -109,6 +110,15 @@ async def write_asset(service: Service, asset: Asset, action: Action, record: Re
     if answer.status == 404:
         return Outcome(record.row, OutcomeKind.NOT_FOUND)
     return _outcome(record, answer, OutcomeKind.DELETED)
+
+
+def meaning_of_asset(record: Record) -> Meaning | None:
+    """The campaign or list that a row changes."""
+    asset_id = record.values.get("id")
+    if not asset_id:
+        return None
+    fields = {name: value for name, value in record.values.items() if name != "id"}
+    return Meaning("id", f"id {asset_id}", str(asset_id), fields)
 
 
 def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:

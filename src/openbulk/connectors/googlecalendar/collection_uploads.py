@@ -28,6 +28,7 @@ from openbulk.connectors.googlecalendar.errors import (
 )
 from openbulk.connectors.googlecalendar.event_rows import calendar_of
 from openbulk.connectors.googlecalendar.fields import convert, require_fields
+from openbulk.connectors.repeated_rows import Meaning, RepeatedRows
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
@@ -72,12 +73,33 @@ def collection_row(record: Record, target: Target) -> CollectionRow:
     return CollectionRow(record, target, collection, calendar, body, identity, parameters)
 
 
+def _meaning(record: Record, target: Target) -> Meaning | None:
+    """The record of Google's that a row means; None if it can only be a new one, or is refused."""
+    try:
+        row = collection_row(record, target)
+    except FieldError:
+        return None
+    field, value = "id", row.identity.get("id")
+    if row.collection.has_given_ids:
+        if target.action is Action.CREATE:
+            return None
+        if value is None and target.identifier_field == "summary":
+            field, value = "summary", row.body.get("summary")
+    if value is None:
+        return None
+    # The ids are mail addresses, whose case Google ignores.
+    name = f"{row.calendar if row.collection.is_of_calendar else ''} {field} {value}".lower()
+    fields = {one: row.body[one] for one in row.body.keys() - {*row.identity, field}}
+    return Meaning(field, f"{field} {value}", name, fields)
+
+
 class CollectionUploads:
     """Writes the three collections of one account."""
 
     def __init__(self, api: CalendarApi, collections: CalendarCollections) -> None:
         self._api = api
         self._collections = collections
+        self._repeated = RepeatedRows()
         self._actions: Mapping[Action, Callable[[CollectionRow], Awaitable[Outcome]]] = {
             Action.CREATE: self._create,
             Action.UPDATE: self._change,
@@ -89,9 +111,19 @@ class CollectionUploads:
         """Do the target's action with one record. Raises ServiceError."""
         try:
             row = collection_row(record, target)
+            await self._require_no_other(row)
             return await self._actions[target.action](row)
         except (FieldError, RecordRefused) as error:
             return error.outcome(record.row)
+
+    async def _require_no_other(self, row: CollectionRow) -> None:
+        """Raise FieldError if an earlier row of the file says otherwise of the same record."""
+        if row.target.action is not Action.DELETE:
+            problems = await self._repeated.problems(
+                row.target, [row.record], lambda record: _meaning(record, row.target)
+            )
+            for problem in problems.values():
+                raise problem
 
     async def _create(self, row: CollectionRow) -> Outcome:
         body = {**row.body, **row.identity}

@@ -23,9 +23,9 @@ from openbulk.connectors.googlecalendar.identity import (
     part_name,
 )
 from openbulk.connectors.googlecalendar.occurrence_uploads import OccurrenceUploads
-from openbulk.connectors.googlecalendar.recurrence import never_happens
+from openbulk.connectors.googlecalendar.recurrence import exceptions_of
 from openbulk.connectors.googlecalendar.series_exceptions import SeriesExceptions
-from openbulk.connectors.googlecalendar.series_parts import SeriesParts
+from openbulk.connectors.googlecalendar.series_parts import SeriesParts, list_some
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 MAX_GENERATIONS = 20
@@ -272,11 +272,14 @@ class EventUploads:
 
 
 def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
-    """The outcome, with a remark if the row is a series that never happens."""
-    if row.is_removal or not never_happens(row.fields):
+    """The outcome, with a remark if EXDATE has dates that are none, or all dates of a series."""
+    if row.is_removal:
         return outcome
-    remarks = [
-        "EXDATE leaves out every date of this series: it never happens",
-        outcome.remark,
-    ]
+    exceptions = exceptions_of(row.fields)
+    remarks = [outcome.remark]
+    if exceptions.never_happens:
+        remarks.insert(0, "EXDATE leaves out every date of this series: it never happens")
+    elif exceptions.beside:
+        shown = list_some(exceptions.beside)
+        remarks.append(f"EXDATE has dates that the series does not have: {shown}")
     return replace(outcome, remark="; ".join(filter(None, remarks)))

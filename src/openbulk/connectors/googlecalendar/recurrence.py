@@ -238,13 +238,31 @@ def begin_behind(series: Mapping[str, Any], begin: datetime | None = None) -> da
     return border - (start.local - begin) if begin else border
 
 
-def never_happens(fields: Mapping[str, Any]) -> bool:
-    """Whether EXDATE leaves out every date of a series. `fields` fit its start."""
+@dataclass(frozen=True, slots=True)
+class Exceptions:
+    """What EXDATE does to a series."""
+
+    never_happens: bool = False
+    """It leaves out every date."""
+    beside: Sequence[str] = ()
+    """Those of its dates that the series does not have, on its clocks: `2026-06-08 10:00`."""
+
+
+def exceptions_of(fields: Mapping[str, Any]) -> Exceptions:
+    """What EXDATE does to a series, as far as openbulk can expand it. `fields` fit its start."""
     lines = fields.get("recurrence", ())
     if not any(line.startswith("EXDATE") for line in lines) or not fields.get("start"):
-        return False
+        return Exceptions()
     start = time_value(fields["start"])
     recurrence = read_lines(lines, start, start, "UTC")
+    if not recurrence.left_out:
+        return Exceptions()
+    if _happens_never(recurrence, start):
+        return Exceptions(never_happens=True)
+    return Exceptions(beside=_exceptions_beside(recurrence, start))
+
+
+def _happens_never(recurrence: Recurrence, start: TimeValue) -> bool:
     if any(rule.name == "EXRULE" for rule in recurrence.rules):
         return False
     last = max(one.local for one in (start, *recurrence.left_out))
@@ -252,6 +270,28 @@ def never_happens(fields: Mapping[str, Any]) -> bool:
     if not recurrence.is_expandable(start, last):
         return False
     return next(recurrence.occurrences(start, last), None) is None
+
+
+def _exceptions_beside(recurrence: Recurrence, start: TimeValue) -> Sequence[str]:
+    """The dates of EXDATE that a series would not have without it either.
+
+    If EXDATE has several times of a day, one of which is right, none of them is among these: a day
+    stands for each time that the series has on any day.
+    """
+    rules = [rule for rule in recurrence.rules if rule.name == "RRULE"]
+    whole = replace(recurrence, rules=rules, left_out=())
+    by_moment = {one.in_utc(): one for one in recurrence.left_out}
+    last = max(one.local for one in recurrence.left_out)
+    if not whole.is_expandable(start, last):
+        return ()
+    rest = set(by_moment)
+    for count, one in enumerate(whole.occurrences(start, last)):
+        rest.discard(one.in_utc())
+        if not rest or count == _MAX_EXPANDED:
+            return ()
+    right_days = {by_moment[moment].day for moment in by_moment.keys() - rest}
+    missed = {by_moment[moment].day: by_moment[moment].moment for moment in rest}
+    return [str(missed[day]).removesuffix(":00") for day in sorted(missed.keys() - right_days)]
 
 
 def _latest_local_time(name: str) -> datetime:

@@ -197,7 +197,11 @@ def _remarks(
 
 def list_days(names: Iterable[str]) -> str:
     """`2026-06-08, 2026-06-15 and 3 more`, for dates whose names begin with the day."""
-    days = sorted(f"{name[:4]}-{name[4:6]}-{name[6:8]}" for name in names)
-    more = len(days) - _SHOWN_DATES
-    shown = ", ".join(days[:_SHOWN_DATES])
+    return list_some(sorted(f"{name[:4]}-{name[4:6]}-{name[6:8]}" for name in names))
+
+
+def list_some(dates: Sequence[str]) -> str:
+    """The first dates, and how many more there are."""
+    more = len(dates) - _SHOWN_DATES
+    shown = ", ".join(dates[:_SHOWN_DATES])
     return f"{shown} and {more} more" if more > 0 else shown

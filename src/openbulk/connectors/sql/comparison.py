@@ -29,8 +29,9 @@ def is_same(found: Any, value: Any) -> bool:
         return _is_same_document(found, value)
     if isinstance(found, bool) or isinstance(value, bool):
         return found is value
-    if isinstance(value, time):
-        return str(found) == str(value)  # 10:00+00:00 equals 11:00+01:00, and is another value
+    # 10:00+00:00 equals 11:00+01:00, and is another value; a list may be read as JSON.
+    if isinstance(value, time) or isinstance(found, str):
+        return str(found) == str(value)
     return bool(found == value)
 
 

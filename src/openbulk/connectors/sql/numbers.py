@@ -43,6 +43,7 @@ class NumberLimits:
     apart."""
     takes_nan: bool = True
     """Whether it takes NaN."""
+    takes_infinity: bool = True
 
 
 NO_LIMITS = NumberLimits()
@@ -100,6 +101,8 @@ def require_kept_decimal(number: Decimal, limits: NumberLimits) -> None:
     if not number.is_finite():
         if not limits.takes_nan and number.is_nan():
             raise NotKept("it takes numbers, and NaN is not one")
+        if not limits.takes_infinity and number.is_infinite():
+            raise NotKept("it takes numbers, and infinity is not one")
         return
     if limits.float_digits:
         _require_float(number, limits)

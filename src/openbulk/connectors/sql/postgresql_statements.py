@@ -30,6 +30,7 @@ from openbulk.connectors.sql.statements import (
     insert_by_groups,
     numbers_by_place,
 )
+from openbulk.connectors.sql.values import Column
 
 NO_ROWS = "[]"
 
@@ -50,7 +51,7 @@ class PostgresqlStatements:
     ) -> Mapping[int, Found]:
         """What the table has for each row, by the rows' numbers."""
         keys = ", ".join(self._key_in_rows(name) for name in identifiers)
-        columns = "".join(f", {TABLE}.{self._quote(name)}" for name in wanted)
+        columns = "".join(f", {self._read(name)}" for name in wanted)
         result = await self._execute(
             f"SELECT {NUMBER}, first_value({NUMBER}) OVER (PARTITION BY {keys} ORDER BY "
             f"{NUMBER}), {TABLE}.tableoid IS NOT NULL{columns} "
@@ -69,7 +70,7 @@ class PostgresqlStatements:
         values = ", ".join(f"{ROWS}.{self._quote(name)}" for name in names)
         into = f" ({', '.join(map(self._quote, names))})" if names else ""
         statement = (
-            f"INSERT INTO {self._name}{into} SELECT {values} FROM {self._source(names)} "
+            f"INSERT INTO {self._name} AS {TABLE}{into} SELECT {values} FROM {self._source(names)} "
             f"ORDER BY {NUMBER}"
         )
         if rows[0].values.keys() >= set(table.key):
@@ -78,7 +79,7 @@ class PostgresqlStatements:
                 raise WrittenElsewhere
             return [table.id_of(row.values) for row in rows]
         # The rows are inserted in their order, and returned in it.
-        keys = ", ".join(map(self._quote, table.key))
+        keys = ", ".join(self._read(name) for name in table.key)
         result = await self._execute(f"{statement} RETURNING {keys}", rows)
         ids = [id_text(key) for key in result]
         if len(ids) != len(rows):
@@ -179,8 +180,12 @@ class PostgresqlStatements:
         """The column whose type does not take its value; None if it is none alone."""
         for name in row.values:
             column = self._table.columns[name]
-            definition = f"{self._quote(name)} {_escape(column.full_type_name)}"
-            probe = f"SELECT FROM json_to_recordset(%(rows)s::json) AS {ROWS}({definition})"
+            type_name = _escape(column.full_type_name)
+            definition = f"{self._quote(name)} {column.number_type or type_name}"
+            probe = (
+                f"SELECT CAST({self._quote(name)} AS {type_name}) "
+                f"FROM json_to_recordset(%(rows)s::json) AS {ROWS}({definition})"
+            )
             parameters = {"rows": _encode([{name: row.values[name]}])}
             try:
                 async with self._connection.begin_nested():
@@ -206,16 +211,33 @@ class PostgresqlStatements:
         columns = [self._table.columns[name] for name in names]
         quoted = [self._quote(column.name) for column in columns]
         definitions = ", ".join(
-            f"{name} {_escape(column.type_name)}"
+            f"{name} {column.number_type or _escape(column.type_name)}"
             for name, column in zip(quoted, columns, strict=True)
         )
         aliases = ", ".join([*quoted, NUMBER])
         if not columns:
             definitions, aliases = f"{NUMBER}_none text", f"{NUMBER}_none, {NUMBER}"
-        return (
+        source = (
             f"ROWS FROM (json_to_recordset(%(rows)s::json) AS ({definitions})) "
             f"WITH ORDINALITY AS {ROWS}({aliases})"
         )
+        if not any(column.number_type for column in columns):
+            return source
+        values = ", ".join(map(self._value_of, columns))
+        return f"(SELECT {values}, {NUMBER} FROM {source}) AS {ROWS}"
+
+    def _value_of(self, column: Column) -> str:
+        """A column of the batch in its own type; money comes as a number."""
+        name = self._quote(column.name)
+        if not column.number_type:
+            return name
+        return f"CAST({name} AS {_escape(column.type_name)}) AS {name}"
+
+    def _read(self, name: str) -> str:
+        """A column of the table as it is read."""
+        column = f"{TABLE}.{self._quote(name)}"
+        number_type = self._table.columns[name].number_type
+        return f"CAST({column} AS {number_type})" if number_type else column
 
     def _joined_source(self, names: Iterable[str], rows: Sequence[Row]) -> str:
         """The batch as a table to join with the table itself.

@@ -104,6 +104,15 @@ def _cast_to(type_name: str) -> Callable[[Any], ColumnElement[Any]]:
     return lambda value: sa.cast(sa.literal(str(value), sa.Text), type_)
 
 
+def _bind_of(column: Column) -> Callable[[Any], ColumnElement[Any]]:
+    """Makes a value of a column of PostgreSQL from its text."""
+    bind = _cast_to(column.number_type or column.type_name)
+    if not column.number_type:
+        return bind
+    type_ = _NamedType(column.type_name)
+    return lambda value: sa.cast(bind(value), type_)
+
+
 class _NamedType(sa.types.UserDefinedType[Any]):
     """A type by its name in SQL."""
 
@@ -202,8 +211,9 @@ class Selection:
             # Under the type of the column, SQLAlchemy would convert what is stored.
             stored: ColumnElement[Any] = sa.type_coerce(sql, NullType())
             return _SortKey(sql, stored, _bind_sqlite, column.is_nullable, descending)
-        bind = _cast_to(column.type_name)
-        return _SortKey(sql, sa.cast(sql, sa.Text), bind, column.is_nullable, descending)
+        return _SortKey(
+            sql, self._stored_text(column), _bind_of(column), column.is_nullable, descending
+        )
 
     def _column_of(self, field: str) -> Column:
         """The column that a field is, or is a part of."""
@@ -264,18 +274,32 @@ class Selection:
 
     def _text_of(self, column: Column) -> ColumnElement[str]:
         """A column as text. PostgreSQL has no LIKE for its enumerations, numbers and dates."""
-        sql = self._table.sql.c[column.name]
         if column.kind is Kind.TEXT and not column.choices:
-            return sql
+            return self._table.sql.c[column.name]
+        return self._stored_text(column)
+
+    def _stored_text(self, column: Column) -> ColumnElement[str]:
+        """A column as the database writes it; money as a number."""
+        sql: ColumnElement[Any] = self._table.sql.c[column.name]
+        if column.number_type:
+            sql = sa.cast(sql, _NamedType(column.number_type))
         return sa.cast(sql, sa.Text)
 
     def _value(self, column: Column, value: Any) -> Any:
         """A value to compare with a column. It may be longer than the column allows."""
-        unbounded = replace(column, length=None, choices=(), numbers=NO_LIMITS)
         try:
-            return to_database(unbounded, value, Conversion(is_sqlite=self._is_sqlite))
+            return to_database(
+                _without_bounds(column), value, Conversion(is_sqlite=self._is_sqlite)
+            )
         except FieldError as error:
             raise BadInput(error.message) from error
+
+
+def _without_bounds(column: Column) -> Column:
+    """A column that also takes values that are too long for it. Money would be rounded."""
+    item = None if column.item is None else _without_bounds(column.item)
+    numbers = column.numbers if column.number_type else NO_LIMITS
+    return replace(column, length=None, choices=(), numbers=numbers, item=item)
 
 
 def _sorts_after(keys: Sequence[_SortKey], values: Sequence[Any]) -> ColumnElement[bool]:

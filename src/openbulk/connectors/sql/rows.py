@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -50,7 +50,8 @@ class RowMapper:
     @classmethod
     def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
         """The mapper for a target. Raises FieldError if the target fits no record at all."""
-        zone = zone_of(target.options.get("timeZone"))
+        name = target.options.get("timeZone")
+        zone = zone_of(name) if name else None
         conversion = Conversion(zone, is_sqlite, target.is_typed)
         return cls(table, target, _identifiers_of(table, target), conversion)
 
@@ -145,9 +146,9 @@ def _identifiers_of(table: Table, target: Target) -> tuple[str, ...]:
 
 
 def zone_of(name: Any) -> tzinfo:
-    """The time zone of a name; UTC without one. Raises FieldError."""
+    """The time zone of a name. Raises FieldError."""
     try:
-        return ZoneInfo(str(name)) if name else UTC
+        return ZoneInfo(str(name))
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise FieldError(
             "timeZone", f"metaData.timeZone {name!r} is not a time zone; one is Europe/Berlin"

@@ -15,14 +15,14 @@ from sqlalchemy.types import NullType
 from openbulk.connectors.base import Features
 from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.connectors.sql.numbers import NO_LIMITS, NumberLimits
-from openbulk.connectors.sql.type_names import TypeNames, sqlite_types, type_names
+from openbulk.connectors.sql.type_names import TypeName, TypeNames, sqlite_types, type_names
 from openbulk.connectors.sql.unique_keys import (
     UniqueKey,
     UniqueKeys,
     no_unique_keys,
     unique_keys,
 )
-from openbulk.connectors.sql.values import Column, Kind, to_json
+from openbulk.connectors.sql.values import CHECKED_ITEMS, Column, Kind, to_json
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Action
 
@@ -43,6 +43,9 @@ _KINDS: Sequence[tuple[type[Any], Kind]] = (
     (sa.Date, Kind.DATE),
     (sa.Time, Kind.TIME),
     (sa.Uuid, Kind.UUID),
+    (postgresql.MONEY, Kind.NUMBER),
+    (postgresql.INTERVAL, Kind.INTERVAL),
+    (postgresql.ranges.AbstractRange, Kind.RANGE),
     (sa.JSON, Kind.JSON),
     (postgresql.HSTORE, Kind.HSTORE),
     (postgresql.ARRAY, Kind.LIST),
@@ -57,6 +60,8 @@ _SCHEMA: Mapping[Kind, Mapping[str, str]] = {
     Kind.DATE: {"type": "string", "format": "date"},
     Kind.MOMENT: {"type": "string", "format": "date-time"},
     Kind.TIME: {"type": "string", "format": "time"},
+    Kind.INTERVAL: {"type": "string"},
+    Kind.RANGE: {"type": "string"},
     Kind.UUID: {"type": "string", "format": "uuid"},
     Kind.JSON: {},
     Kind.LIST: {"type": "array"},
@@ -296,8 +301,43 @@ class _ListAsJson(sa.types.UserDefinedType[Any]):
         return sa.func.to_json(column, type_=NullType())
 
 
-def _type_to_read(type_: Any) -> Any:
+class _Money(sa.types.UserDefinedType[Any]):
+    """`money`, or a list of it, which comes and goes as numbers.
+
+    How its texts are written and read depends on lc_monetary: in one database `5,50` is 5.5, and in
+    another one 550.
+    """
+
+    cache_ok = True
+
+    def __init__(self, name: str, numbers: str) -> None:
+        self.name = name
+        self.numbers = numbers
+
+    def get_col_spec(self, **_more: Any) -> str:
+        """The name for a statement."""
+        return self.name.replace("%", "%%")
+
+    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The column as a statement selects it."""
+        return sa.cast(column, NUMBERS_OF_MONEY[self.numbers])
+
+    def bind_expression(self, bindvalue: sa.BindParameter[Any]) -> sa.ColumnElement[Any]:
+        """A number to compare with the column."""
+        return sa.cast(sa.cast(bindvalue, NUMBERS_OF_MONEY[self.numbers]), self)
+
+
+NUMBERS_OF_MONEY: Mapping[str, sa.types.TypeEngine[Any]] = {
+    "numeric": sa.Numeric(),
+    "numeric[]": postgresql.ARRAY(sa.Numeric()),
+}
+"""The types that `money`, and a list of it, are cast to."""
+
+
+def _type_to_read(type_: Any, column: Column) -> Any:
     """The type with which a column's values are read without loss."""
+    if column.number_type:
+        return _Money(column.type_name, column.number_type)
     base = _base_of(type_)
     item = base.item_type if isinstance(base, postgresql.ARRAY) else None
     if isinstance(item, postgresql.DOMAIN | postgresql.CITEXT):
@@ -314,10 +354,10 @@ def _base_of(type_: Any) -> Any:
     return type_
 
 
-def _loosen_types(table: sa.Table, _columns: Mapping[str, Column]) -> None:
+def _loosen_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
     """Read PostgreSQL's values without loss."""
     for column in table.columns:
-        column.type = _type_to_read(column.type)
+        column.type = _type_to_read(column.type, columns[column.name])
 
 
 def _loosen_sqlite_types(table: sa.Table, columns: Mapping[str, Column]) -> None:
@@ -338,55 +378,91 @@ def _first_match(table: Sequence[tuple[type[Any], _T]], type_: Any, default: _T)
 
 def _column(column: sa.Column[Any], names: TypeNames) -> Column:
     """A column of PostgreSQL."""
-    type_ = _base_of(column.type)
-    item = _base_of(getattr(type_, "item_type", type_))
-    kind, identity = _first_match(_KINDS, type_, Kind.OTHER), column.identity
+    type_, identity = _base_of(column.type), column.identity
     name = names[column.table.name, column.name]
     is_numbered = identity is not None or "nextval(" in (name.default or "")
-    sizes: dict[str, Any] = dict(zip(_MODIFIERS.get(kind, ()), name.modifiers, strict=False))
-    return Column(
-        name=str(column.name),
-        kind=kind,
+    return replace(
+        _column_of_type(str(column.name), type_, name),
         is_nullable=bool(column.nullable),
         has_default=name.default is not None or identity is not None,
         is_numbered=is_numbered,
         is_generated=column.computed is not None or bool(identity and identity.always),
-        is_zoned=bool(getattr(type_, "timezone", False)),
         choices=tuple(getattr(type_, "enums", ())),
         is_padded=name.is_padded,
         is_plain_text=isinstance(type_, _PLAIN_TEXTS) and name.is_deterministic,
-        numbers=_limits_of(item, name.modifiers),
-        has_binary_items=kind is Kind.LIST and isinstance(item, sa.LargeBinary),
         comment=column.comment,
         type_name=name.type,
         full_type_name=name.full_type,
         collation=name.collation,
+    )
+
+
+def _column_of_type(column: str, type_: Any, name: TypeName) -> Column:
+    """What a type of PostgreSQL keeps: that of a column, or of the items of a list."""
+    kind = _first_match(_KINDS, type_, Kind.OTHER)
+    sizes: dict[str, Any] = dict(zip(_MODIFIERS.get(kind, ()), name.modifiers, strict=False))
+    item = _item_of(column, type_, name)
+    number_type = "numeric" if isinstance(type_, postgresql.MONEY) else ""
+    if item is not None and item.number_type:
+        number_type = "numeric[]"
+    return Column(
+        name=column,
+        kind=kind,
+        is_zoned=bool(getattr(type_, "timezone", False)),
+        numbers=_limits_of(type_, name),
+        item=item,
+        number_type=number_type,
         **sizes,
     )
 
 
+def _item_of(column: str, type_: Any, name: TypeName) -> Column | None:
+    """What the items of a list, or the bounds of a range, keep; None if they are as they are."""
+    if isinstance(type_, postgresql.ARRAY):
+        item = _column_of_type(column, _base_of(type_.item_type), name)
+        return item if item.kind in CHECKED_ITEMS else None
+    bounds = _first_match(_BOUNDS, type_, None)
+    return None if bounds is None else replace(bounds, name=column)
+
+
 _PLAIN_TEXTS = (sa.TEXT, sa.VARCHAR, sa.CHAR, sa.Enum, postgresql.CITEXT)
+_DAYS = Column("", Kind.DATE)
+_LOCAL_TIMES = Column("", Kind.MOMENT)
+_MOMENTS = Column("", Kind.MOMENT, is_zoned=True)
+_BOUNDS: Sequence[tuple[type[Any], Column]] = (
+    (postgresql.DATERANGE, _DAYS),
+    (postgresql.DATEMULTIRANGE, _DAYS),
+    (postgresql.TSRANGE, _LOCAL_TIMES),
+    (postgresql.TSMULTIRANGE, _LOCAL_TIMES),
+    (postgresql.TSTZRANGE, _MOMENTS),
+    (postgresql.TSTZMULTIRANGE, _MOMENTS),
+)
+"""The bounds of ranges; those of numbers are read by the database as they are written."""
 _MODIFIERS = {
     Kind.TEXT: ("length",),
     Kind.MOMENT: ("second_digits",),
     Kind.TIME: ("second_digits",),
+    Kind.INTERVAL: ("second_digits",),
 }
 """What the number in parentheses behind a type means for a column."""
 
 
-def _limits_of(type_: Any, modifiers: Sequence[int]) -> NumberLimits:
+def _limits_of(type_: Any, name: TypeName) -> NumberLimits:
     """What a column of a numeric type of PostgreSQL keeps.
 
     https://www.postgresql.org/docs/15/datatype-numeric.html
     """
+    if isinstance(type_, postgresql.MONEY):
+        return replace(_MONEY, scale=name.money_digits)
     limits = _first_match(_LIMITS, type_, NO_LIMITS)
-    if limits is NO_LIMITS and isinstance(type_, sa.Numeric) and modifiers:
-        return NumberLimits(precision=modifiers[0], scale=modifiers[1])
+    if limits is NO_LIMITS and isinstance(type_, sa.Numeric) and name.modifiers:
+        precision, scale = name.modifiers
+        return NumberLimits(precision=precision, scale=scale)
     return limits
 
 
-_MONEY = NumberLimits(precision=19, scale=2)
-"""https://www.postgresql.org/docs/15/datatype-money.html; the scale is that of most currencies."""
+_MONEY = NumberLimits(precision=19, takes_nan=False, takes_infinity=False)
+"""An integer of 64 bits (https://www.postgresql.org/docs/15/datatype-money.html)."""
 _INTEGERS_64 = NumberLimits(-(2**63), 2**63 - 1)
 _FLOATS_64 = NumberLimits(float_digits=17)
 _LIMITS: Sequence[tuple[type[Any], NumberLimits]] = (
@@ -395,7 +471,6 @@ _LIMITS: Sequence[tuple[type[Any], NumberLimits]] = (
     (sa.Integer, NumberLimits(-(2**31), 2**31 - 1)),
     (sa.REAL, NumberLimits(float_digits=9)),
     (sa.Float, _FLOATS_64),
-    (postgresql.MONEY, _MONEY),
 )
 """The limits of PostgreSQL's types: the first type that matches decides."""
 _SQLITE_LIMITS: Sequence[tuple[type[Any], NumberLimits]] = (

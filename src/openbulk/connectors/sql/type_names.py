@@ -28,6 +28,8 @@ class TypeName:
     """The expression of the column's default, or of its domain's."""
     is_deterministic: bool = True
     """Whether its collation takes texts for equal only if they have the same characters."""
+    money_digits: int = 2
+    """How many digits after the point the database's type `money` has: lc_monetary decides."""
 
     @property
     def modifiers(self) -> tuple[int, ...]:
@@ -108,7 +110,8 @@ _CATALOG_VERSION = sa.text(
             FROM pg_attrdef d JOIN tables ON tables.oid = d.adrelid),
            (SELECT sum(CAST(CAST(i.xmin AS text) AS bigint))
             FROM pg_index i JOIN tables ON tables.oid = i.indrelid),
-           (SELECT count(*) FROM pg_enum)
+           (SELECT count(*) FROM pg_enum),
+           current_setting('lc_monetary')
     """
 )
 # https://www.postgresql.org/docs/15/catalog-pg-attribute.html. A type modifier of -1 names the type
@@ -121,7 +124,8 @@ _POSTGRESQL = sa.text(
            CASE WHEN a.attcollation NOT IN (0, t.typcollation)
                 THEN quote_ident(n.nspname) || '.' || quote_ident(o.collname) END,
            coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault),
-           coalesce(CAST(to_jsonb(o) ->> 'collisdeterministic' AS boolean), true)
+           coalesce(CAST(to_jsonb(o) ->> 'collisdeterministic' AS boolean), true),
+           scale(CAST(CAST(0 AS money) AS numeric))
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid
     JOIN pg_namespace s ON s.oid = c.relnamespace AND s.nspname = :schema

@@ -3,9 +3,8 @@
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from itertools import chain
@@ -40,6 +39,8 @@ class Kind(StrEnum):
     JSON = "json"
     LIST = "list"
     HSTORE = "hstore"
+    INTERVAL = "interval"
+    RANGE = "range"
     BINARY = "binary"
     TEXT = "text"
     OTHER = "other"
@@ -64,11 +65,12 @@ class Column:
     is_padded: bool = False
     """Texts are padded with blanks to its length."""
     numbers: NumberLimits = NO_LIMITS
-    """Of a list, those of its items."""
-    has_binary_items: bool = False
-    """A list of bytes, each in base64."""
+    number_type: str = ""
+    """Of money, or a list of it: the type of numbers as which it goes and comes."""
+    item: "Column | None" = None
+    """What the items of a list, or the bounds of a range, keep; None if they are not checked."""
     second_digits: int = 6
-    """How many digits of a second a date and time, or a time, keeps."""
+    """How many digits of a second a date and time, a time, or an interval keeps."""
     comment: str | None = None
     type_name: str = ""
     """The name of its type in SQL, without a length."""
@@ -92,8 +94,9 @@ class Column:
 class Conversion:
     """How the values of a job are read."""
 
-    zone: tzinfo = UTC
-    """The time zone of times that have no offset from UTC."""
+    zone: tzinfo | None = None
+    """The time zone of the file's and the table's times that have no offset from UTC, if the
+    caller names it. Without it, those that need an offset get that of UTC."""
     is_sqlite: bool = False
     is_typed: bool = False
     """Whether a text is a text, as in JSON. In a CSV it can also be JSON."""
@@ -108,9 +111,9 @@ def to_database(column: Column, value: Any, conversion: Conversion) -> Any:
     except NotKept as error:
         raise FieldError(column.name, f"{column.name} is {short_repr(value)}; {error}") from error
     except (ValueError, TypeError, InvalidOperation, OverflowError, RecursionError) as error:
-        wanted = _WANTED[column.kind]
         raise FieldError(
-            column.name, f"{column.name} is {short_repr(value)}, which is not {wanted}"
+            column.name,
+            f"{column.name} is {short_repr(value)}, which is not {_expected_value(column)}",
         ) from error
     if conversion.is_sqlite:
         return _to_sqlite(column, parsed)
@@ -188,10 +191,17 @@ _TO_JSON: Mapping[type, Callable[[Any], Any]] = {
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "off"})
 """The words that PostgreSQL accepts (https://www.postgresql.org/docs/15/datatype-boolean.html)."""
-_OWN_DATE = re.compile(r"-?infinity|\d{5,7}-\d\d-\d\d( \S+)?|\d{4,7}-\d\d-\d\d( \S+)? BC", re.ASCII)
+_OWN_DATE = re.compile(r"-?infinity|\d{5,7}-\d\d-\d\d|\d{4,7}-\d\d-\d\d BC", re.ASCII)
+_OWN_MOMENT = re.compile(
+    r"-?infinity"
+    r"|(?P<date>\d{4,7}-\d\d-\d\d)"
+    r"( \d\d:\d\d(:\d\d(\.\d+)?)?(?P<offset>[+-]\d\d(:\d\d){0,2})?)?(?P<bc> BC)?",
+    re.ASCII,
+)
 """Dates that PostgreSQL has and Python has not, as PostgreSQL writes them
 (https://www.postgresql.org/docs/15/datatype-datetime.html)."""
-_OWN_TIME = re.compile(r"24:00(:00)?([+-]\d\d(:\d\d)?)?", re.ASCII)
+_OWN_TIME = re.compile(r"24:00(:00)?(?P<offset>[+-]\d\d(:\d\d)?)?", re.ASCII)
+_LONG_DATE = len("10000-01-01")
 _FRACTION = re.compile(r"[.,](\d+)", re.ASCII)
 _JSON_BEGINNINGS = ("{", "[", '"')
 _NUL_IN_JSON = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
@@ -218,21 +228,16 @@ def _parse_boolean(value: Any, _column: Column, _conversion: Conversion) -> bool
     return text in _TRUE
 
 
-def _is_own(text: str, form: re.Pattern[str], conversion: Conversion) -> bool:
-    """Whether a text is a date or time in a form that only PostgreSQL reads."""
-    return not conversion.is_sqlite and form.fullmatch(text) is not None
-
-
 def _parse_date(value: Any, _column: Column, conversion: Conversion) -> date | str:
     text = str(value).strip()
-    if _is_own(text, _OWN_DATE, conversion):
+    if not conversion.is_sqlite and _OWN_DATE.fullmatch(text):
         return text
     return date.fromisoformat(text)
 
 
 def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetime | str:
     text = str(value).strip()
-    if _is_own(text, _OWN_DATE, conversion):
+    if not conversion.is_sqlite and _is_own_moment(text, column, conversion):
         return text
     moment = datetime.fromisoformat(text)
     _require_kept_seconds(text, column)
@@ -240,8 +245,53 @@ def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetim
     if has_offset == column.is_zoned:
         return moment
     if has_offset:
-        return moment.astimezone(conversion.zone).replace(tzinfo=None)
-    return _localize(moment, conversion.zone)
+        return _without_offset(moment, conversion.zone)
+    return _localize(moment, conversion.zone or UTC)
+
+
+def _is_own_moment(text: str, column: Column, conversion: Conversion) -> bool:
+    """Whether a text is a moment in a form that only PostgreSQL reads.
+
+    Raises NotKept if PostgreSQL would cut its offset, or add one that is not meant.
+    """
+    own = _OWN_MOMENT.fullmatch(text)
+    if own is None:
+        return False
+    if own["date"] is None:
+        return True
+    if not own["bc"] and len(own["date"]) < _LONG_DATE:
+        return False
+    _require_kept_seconds(text, column)
+    if (own["offset"] is not None) != column.is_zoned and conversion.zone is not None:
+        raise NotKept("write it in UTC, with the offset +00, or without one if its type has none")
+    if own["offset"] and not column.is_zoned and own["offset"].strip("+-0:"):
+        raise NotKept(_NO_OFFSET)
+    return True
+
+
+_NO_OFFSET = (
+    "its type has no offset from UTC: leave the offset out, or name in metaData.timeZone the zone "
+    "whose clock the column shows"
+)
+
+
+def _without_offset(moment: datetime, zone: tzinfo | None) -> datetime:
+    """What the clocks of a zone show at a moment.
+
+    Without a zone, only a moment in UTC is clear. Raises NotKept if the clocks show it twice.
+    """
+    if zone is None:
+        if moment.utcoffset():
+            raise NotKept(_NO_OFFSET)
+        return moment.replace(tzinfo=None)
+    local = moment.astimezone(zone).replace(tzinfo=None, fold=0)
+    first, second = local.replace(tzinfo=zone), local.replace(tzinfo=zone, fold=1)
+    if first.utcoffset() != second.utcoffset():
+        raise NotKept(
+            f"the clocks of {zone} show {local} twice, and without an offset it could not be said "
+            "which one it is"
+        )
+    return local
 
 
 def _localize(local: datetime, zone: tzinfo) -> datetime:
@@ -258,13 +308,27 @@ def _localize(local: datetime, zone: tzinfo) -> datetime:
 
 def _parse_time(value: Any, column: Column, conversion: Conversion) -> time | str:
     text = str(value).strip()
-    if _is_own(text, _OWN_TIME, conversion):
-        return text
-    parsed = time.fromisoformat(text)
+    own = None if conversion.is_sqlite else _OWN_TIME.fullmatch(text)
+    parsed = time.max if own else time.fromisoformat(text)
     _require_kept_seconds(text, column)
-    if parsed.tzinfo is not None and not (column.is_zoned or conversion.is_sqlite):
+    has_offset = bool(own["offset"]) if own else parsed.tzinfo is not None
+    if has_offset and not (column.is_zoned or conversion.is_sqlite):
         raise NotKept("it takes a time without an offset from UTC")
-    return parsed
+    if not column.is_zoned or has_offset:
+        return text if own else parsed
+    offset = _fixed_offset(text, conversion.zone or UTC)
+    return f"{text}{time(tzinfo=offset):%z}" if own else parsed.replace(tzinfo=offset)
+
+
+def _fixed_offset(text: str, zone: tzinfo) -> timezone:
+    """The offset of a zone's times. Raises NotKept if it changes with the date."""
+    offset = zone.utcoffset(None)
+    if offset is None:
+        raise NotKept(
+            f"its type has an offset from UTC, which in {zone} depends on the date: write the "
+            f"offset, such as {text}+00:00"
+        )
+    return timezone(offset)
 
 
 def _require_kept_seconds(text: str, column: Column) -> None:
@@ -301,42 +365,87 @@ def _parse_json_text(text: str) -> Any:
 
 def _parse_list(value: Any, column: Column, conversion: Conversion) -> Any:
     text = value.strip() if isinstance(value, str) else ""
-    has_limits = column.numbers is not NO_LIMITS
-    if text.startswith("{") and not (conversion.is_sqlite or has_limits):
-        return text  # PostgreSQL's own form: {red,"light blue"}
-    items = decode_json(_without_braces(text)) if text else value
+    if text.startswith("{") and not conversion.is_sqlite:
+        if column.item is None or column.item.kind is Kind.BINARY:
+            return text  # PostgreSQL's own form: {red,"light blue"}
+        text = _list_in_json(text)
+    items = decode_json(text) if text else value
     if not isinstance(items, list | tuple):
         raise TypeError
     encode_json(items)
-    if has_limits:
-        _require_kept_items(items, column.numbers)
-    return _binary_items(items) if column.has_binary_items else list(items)
+    if column.item is None:
+        return list(items)
+    return _parse_items(items, column.item, conversion)
 
 
-def _binary_items(items: Iterable[Any]) -> list[Any]:
-    """The bytes of a list; a list in it has its own."""
+def _list_in_json(text: str) -> str:
+    """A list in PostgreSQL's own form as JSON: `{1,NULL}` is `["1",null]`."""
+    return _LIST_TOKENS.sub(_list_token_in_json, text)
+
+
+def _list_token_in_json(token: re.Match[str]) -> str:
+    if token[0] in "{}":
+        return "[" if token[0] == "{" else "]"
+    if token[0].startswith('"'):
+        return token[0]
+    if token[0].strip().upper() == "NULL":
+        return "null"
+    return encode_json(token[0].strip()).decode()
+
+
+_LIST_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]|[^{},"]*[^{},"\s][^{},"]*')
+"""https://www.postgresql.org/docs/15/arrays.html#ARRAYS-IO"""
+
+
+def _parse_items(items: Iterable[Any], item: Column, conversion: Conversion) -> list[Any]:
+    """The items of a list in their type; a list in it has its own. Raises NotKept."""
     return [
-        _binary_items(item)
-        if isinstance(item, list)
-        else item and base64.b64decode(item, validate=True)
-        for item in items
+        _parse_items(one, item, conversion)
+        if isinstance(one, list)
+        else _parse_item(one, item, conversion)
+        for one in items
     ]
 
 
-def _without_braces(text: str) -> str:
-    """A list of numbers in PostgreSQL's own form as JSON: `{1,NULL}` is `[1,null]`."""
-    if not text.startswith("{"):
+def _parse_item(value: Any, item: Column, conversion: Conversion) -> Any:
+    if value is None:
+        return None
+    try:
+        return _PARSERS[item.kind](value, item, conversion)
+    except (ValueError, TypeError, InvalidOperation, OverflowError) as error:
+        raise NotKept(f"{short_repr(value)} in it is not {_expected_value(item)}") from error
+
+
+def _parse_range(value: Any, column: Column, conversion: Conversion) -> str:
+    """A range as it is, if PostgreSQL keeps its bounds as they are. Raises NotKept."""
+    text = _parse_text(value, column, conversion)
+    bounds = column.item
+    if bounds is None or text.strip().lower() == "empty":
         return text
-    return text.replace("{", "[").replace("}", "]").replace("NULL", "null")
+
+    def check(bound: re.Match[str]) -> str:
+        parsed = _parse_item(bound[0].strip('"'), bounds, conversion)
+        return bound[0] if conversion.zone is None else f'"{parsed}"'
+
+    return _BOUND.sub(check, text)
 
 
-def _require_kept_items(items: Iterable[Any], limits: NumberLimits) -> None:
-    """Raise NotKept for a number in a list that its column would round."""
-    for item in items:
-        if isinstance(item, list):
-            _require_kept_items(item, limits)
-        elif item is not None:
-            require_kept_decimal(parse_decimal(item), limits)
+_BOUND = re.compile(r'"[^"]*"|[^\[\](){},\s"][^\[\](){},"]*')
+"""https://www.postgresql.org/docs/15/rangetypes.html#RANGETYPES-IO"""
+
+
+def _parse_interval(value: Any, column: Column, conversion: Conversion) -> str:
+    """An interval as PostgreSQL reads it. A part of a month or a year has no exact length."""
+    text = _parse_text(value, column, conversion)
+    _require_kept_seconds(text, column)
+    if _PART_OF_MONTH.search(text):
+        raise NotKept("a part of a month or a year has no exact length: write it in days")
+    return text
+
+
+_PART_OF_MONTH = re.compile(
+    r"[.,]\d+\s*(mon|y|dec|c|millen|mil\b)|^[^T]*P[^T]*[.,]\d+M", re.ASCII | re.IGNORECASE
+)
 
 
 def _parse_hstore(value: Any, column: Column, _conversion: Conversion) -> Any:
@@ -374,14 +483,6 @@ def _parse_text(value: Any, column: Column, _conversion: Conversion) -> str:
         raise not_a_choice(column.name, value, column.choices)
     if column.length is not None:
         return _text_within_length(column, text)
-    return text
-
-
-def _parse_other(value: Any, column: Column, conversion: Conversion) -> str:
-    text = _parse_text(value, column, conversion)
-    if column.numbers is not NO_LIMITS:  # an amount of money
-        with suppress(InvalidOperation):
-            require_kept_decimal(Decimal(text), column.numbers)
     return text
 
 
@@ -434,9 +535,11 @@ _PARSERS: Mapping[Kind, Callable[[Any, Column, Conversion], Any]] = {
     Kind.JSON: _parse_json,
     Kind.LIST: _parse_list,
     Kind.HSTORE: _parse_hstore,
+    Kind.INTERVAL: _parse_interval,
+    Kind.RANGE: _parse_range,
     Kind.BINARY: _parse_binary,
     Kind.TEXT: _parse_text,
-    Kind.OTHER: _parse_other,
+    Kind.OTHER: _parse_text,
 }
 _WANTED: Mapping[Kind, str] = {
     Kind.INTEGER: "a whole number; write it like 42",
@@ -449,10 +552,36 @@ _WANTED: Mapping[Kind, str] = {
     Kind.JSON: "JSON",
     Kind.LIST: "a list in JSON; write it like [1, 2]",
     Kind.HSTORE: 'an object in JSON; write it like {"size": "L"}',
+    Kind.INTERVAL: "an interval; write it like 1 day 02:30:00",
+    Kind.RANGE: "a range; write it like [1,5)",
     Kind.BINARY: "base64",
     Kind.TEXT: "a text that a database can hold",
     Kind.OTHER: "a text that a database can hold",
 }
+
+
+def _expected_value(column: Column) -> str:
+    """What a column takes, for a message."""
+    if column.kind is Kind.MOMENT and not column.is_zoned:
+        return "a date and time; write it like 2026-05-30T10:00:00"
+    return _WANTED[column.kind]
+
+
+CHECKED_ITEMS = frozenset(
+    {
+        Kind.INTEGER,
+        Kind.NUMBER,
+        Kind.BOOLEAN,
+        Kind.DATE,
+        Kind.MOMENT,
+        Kind.TIME,
+        Kind.UUID,
+        Kind.INTERVAL,
+        Kind.RANGE,
+        Kind.BINARY,
+    }
+)
+"""The kinds whose values are parsed in a list, too."""
 
 
 # --- SQLite ---
