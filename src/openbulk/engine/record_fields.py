@@ -10,7 +10,7 @@ from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.domain.date_order import DateSigns
-from openbulk.engine.date_reader import DateReader
+from openbulk.engine.file_date_order import DateReader
 from openbulk.engine.renamed_messages import renaming_errors
 
 Values = Mapping[str, Any]

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from openbulk.domain.job import NO_REMARKS, Job, Remarks
 from openbulk.domain.records import Row
-from openbulk.engine.date_reader import keep_signs
+from openbulk.engine.file_date_order import keep_signs
 from openbulk.engine.slices.memory import Admit
 from openbulk.engine.slices.row_states import RowState, RowStates
 from openbulk.reading.packing import Packed, Packer, Summary, unpack_row
