@@ -351,7 +351,7 @@ def test_sqlite_keeps_what_the_file_had(
         ("money[]", ["5,50"], "v is \"['5,50']\"; '5,50' in it is not a number"),
         ("money[]", "{5.50,5.505}", "v is '{5.50,5.505}'; it takes 2 digits after the point"),
         ("price", "5.505", "v is '5.505'; it takes 2 digits after the point"),
-        ("price", "-1", "v is '-1'; the check price_check of t wants (VALUE >= (0)::money)"),
+        ("price", "-1", "v is '-1'; the check price_check of t requires (VALUE >= (0)::money)"),
         ("timestamp(0)", "2026-05-30T10:00:00.5", "it keeps 0 digits of a second"),
         ("time", "10:00+02:00", "v is '10:00+02:00'; it takes a time without an offset"),
         ("time", "24:00+02", "v is '24:00+02'; it takes a time without an offset"),
