@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Without compiled modules, every process of the tests compiles them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test crash fuzz check bench lock clean
 
@@ -29,7 +32,7 @@ crash: install  ## Kill and freeze everything, seed after seed: SEEDS=300, or SE
 	@PYTHONPATH=tests $(BIN)/python -m crash $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),300)) $(CRASH)
 
 fuzz: install  ## Make up bad files, queries and numbers for an hour: FUZZ_SECONDS=60, FUZZ_SEED=7
-	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),3600) $(BIN)/python -m pytest -q tests/fuzz
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),3600) $(BIN)/python -m pytest -q tests/fuzz tests/acceptance/test_openapi.py
 
 check: install  ## Lint, format, types, import directions
 	$(BIN)/ruff check .

@@ -21,9 +21,10 @@ OUR_TABLES = (
     "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "
     "WHERE relkind = 'r' AND {where}"
 )
-OUTCOMES = OUR_TABLES.format(where="relname = 'outcomes'")
+OUTCOMES = OUR_TABLES.format(where="relname IN ('outcome_blocks', 'problems')")
 LEDGER = OUR_TABLES.format(
-    where="relnamespace = 'public'::regnamespace AND relname NOT IN ('outcomes', 'parts')"
+    where="relnamespace = 'public'::regnamespace "
+    "AND relname NOT IN ('outcome_blocks', 'problems', 'parts')"
 )
 LANES = OUR_TABLES.format(where="relnamespace = 'openbulk_lanes'::regnamespace")
 CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'openbulk'"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from support.harness import Process, Processes, Server, request, set_faults
 from support.postgres import (
@@ -22,8 +22,27 @@ from support.receiver import Receiver
 from support.s3 import S3, running_s3
 
 # A shared machine may be slow; that breaks no promise.
-settings.register_profile("openbulk", deadline=None)
+settings.register_profile("openbulk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("openbulk")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have the long tests begin first: one that begins last runs alone.
+
+    Each worker begins at its own place in the list, with an equal share of it (worksteal).
+    """
+    workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    left = len(items)
+    items.clear()
+    for worker in range(workers):
+        first = long[worker::workers]
+        share = left // (workers - worker)
+        rest = share - len(first)
+        items += [*first, *others[:rest]]
+        others, left = others[rest:], left - share
 
 
 @pytest.fixture

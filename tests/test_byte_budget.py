@@ -23,6 +23,6 @@ async def test_who_is_cancelled_in_the_moment_of_its_turn_keeps_nothing(is_given
         budget.give_back(10)
     with pytest.raises(asyncio.CancelledError):
         await cancelled
-    await asyncio.wait_for(next_one, 1)
+    await asyncio.wait_for(next_one, 60)
     budget.give_back(10)
-    await asyncio.wait_for(budget.take(10), 1)
+    await asyncio.wait_for(budget.take(10), 60)

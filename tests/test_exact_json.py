@@ -1,7 +1,9 @@
 """JSON keeps the digits of every number, in and out."""
 
 import json
+import tracemalloc
 from decimal import Decimal
+from itertools import repeat
 
 import pytest
 from hypothesis import given
@@ -13,8 +15,10 @@ from openbulk.exact_json import (
     encode_json,
     has_few_values,
     pack_line,
+    trim,
     unpack_line,
 )
+from openbulk.formats.json_values import encode_records
 
 DIGITS = st.from_regex(
     r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?", fullmatch=True
@@ -101,3 +105,17 @@ def test_the_values_of_a_record_are_counted_and_not_the_marks_in_its_texts(
 ) -> None:
     for form in (text, text.encode()):
         assert has_few_values(form) is is_few
+
+
+def test_many_small_values_take_little_memory() -> None:
+    """As orjson hands them out, each takes 4 KiB."""
+    record = {"id": "1"}
+    tracemalloc.start()
+    try:
+        kept = [trim(pack_line(record)) for _ in range(1_000)]
+        piece = next(encode_records(repeat(record), b","))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept[0] == pack_line(record)
+    assert peak < 200 * len(kept) + 20 * len(piece)

@@ -13,7 +13,7 @@ def test_no_function_is_named_by_a_bare_participle() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert names.returncode == 0, names.stdout + names.stderr

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk import security
 from openbulk.api import make_api
+from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.password_sign_in import CallersSecrets, PasswordSignIn
 from openbulk.api.readiness import Readiness
 from openbulk.api.services import Services
@@ -59,6 +60,7 @@ from openbulk.storage.database import (
     open_ledger_engine,
     open_shared_lane_engine,
 )
+from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
@@ -72,6 +74,7 @@ from openbulk.storage.workers import Workers
 log = structlog.get_logger()
 
 CONNECTIONS_AT_ONCE = 200
+CONNECTIONS_TO_ONE = 100
 """Maximum number of open connections to services and callback URLs together."""
 READERS, INSPECTORS = 4, 3
 """Processes that read files at the same time: for jobs, and for callers who wait. Each may take
@@ -168,11 +171,13 @@ class _Ledger:
 
 
 @asynccontextmanager
-async def running_server(settings: Settings) -> AsyncIterator[Server]:
+async def running_server(settings: Settings, requests_at_once: int) -> AsyncIterator[Server]:
     """Start every part of a server; on exit, drain and stop them in reverse order."""
+    under_way = RequestsUnderWay(requests_at_once)
     secrets = _make_first_secrets(settings)
     with _lock_data_dir(settings):
-        async with _retry_start(lambda parts: _start_server(settings, secrets, parts)) as server:
+        start = partial(_start_server, settings, secrets, under_way)
+        async with _retry_start(start) as server:
             yield server
 
 
@@ -231,7 +236,10 @@ async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> _Ledger:
 
 
 async def _start_server(
-    settings: Settings, secrets: _FirstSecrets, parts: AsyncExitStack
+    settings: Settings,
+    secrets: _FirstSecrets,
+    under_way: RequestsUnderWay,
+    parts: AsyncExitStack,
 ) -> Server:
     """Start a server. An earlier attempt may have taken any of these steps before it failed."""
     ledger, files = await _open(settings, parts)
@@ -240,7 +248,7 @@ async def _start_server(
     services = await _start_services(settings, ledger, files, parts, sign_in)
     await services.inspectors.start()
     return Server(
-        make_api(services),
+        make_api(services, under_way),
         services.engine.name,
         first_secrets,
         services.engine.drain,
@@ -269,7 +277,9 @@ async def _start_services(
     parts: AsyncExitStack,
     sign_in: PasswordSignIn,
 ) -> Services:
-    connector = guarded_connector(allowed=settings.egress_networks, limit=CONNECTIONS_AT_ONCE)
+    connector = guarded_connector(
+        allowed=settings.egress_networks, limit=CONNECTIONS_AT_ONCE, of_one=CONNECTIONS_TO_ONE
+    )
     http = await parts.enter_async_context(
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     )
@@ -381,7 +391,9 @@ def _services(
         queue=queue,
         http=http,
         present=present,
+        deleted_jobs=DeletedJobs(database),
         keep_files=timedelta(days=settings.keep_files_days),
+        keep_jobs=timedelta(days=settings.keep_jobs_days),
         draining=draining,
         heartbeat=heartbeat,
         lease=lease,
@@ -401,6 +413,7 @@ def _services(
         engine=engine,
         intake=engine.intake,
         completion=engine.completion,
+        job_deletion=engine.job_deletion,
         workflows=engine.workflows,
         connections=connections,
         elements=elements,

@@ -28,6 +28,8 @@ MAX_VALUES = 200_000
 takes it. An empty object has two bytes, and takes 72 in memory."""
 _TEXTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)', re.DOTALL)
 _TEXTS_IN_BYTES = re.compile(_TEXTS.pattern.encode(), re.DOTALL)
+_MARKS, _EMPTY = (",", ":", "[", "{"), ("[]", "{}")
+_MARKS_IN_BYTES, _EMPTY_IN_BYTES = (b",", b":", b"[", b"{"), (b"[]", b"{}")
 
 Default = Callable[[Any], Any]
 """Replaces a value that JSON does not have; raises TypeError if it cannot."""
@@ -91,7 +93,11 @@ def decode_json(text: str | bytes) -> Any:
 
     Raises ValueError, and RecursionError for a value that is nested too deep.
     """
-    return _DECODER.decode(text if isinstance(text, str) else text.decode())
+    return _DECODER.decode(_as_text(text))
+
+
+def _as_text(text: str | bytes) -> str:
+    return text if isinstance(text, str) else text.decode()
 
 
 def decode_stored_json(text: str | bytes) -> Any:
@@ -100,13 +106,12 @@ def decode_stored_json(text: str | bytes) -> Any:
     PostgreSQL keeps numbers of 131,072 digits, and thousands of levels
     (https://www.postgresql.org/docs/15/datatype-json.html).
     """
+    stored = _as_text(text)
     try:
-        value = decode_json(text)
+        value = decode_json(stored)
     except (ValueError, RecursionError):
-        return text if isinstance(text, str) else text.decode()
-    if is_deeper(value, MAX_DEPTH):
-        return text if isinstance(text, str) else text.decode()
-    return value
+        return stored
+    return stored if is_deeper(value, MAX_DEPTH) else value
 
 
 def is_deeper(value: Any, levels: int) -> bool:
@@ -129,15 +134,17 @@ def has_few_values(text: str | bytes, begin: int = 0) -> bool:
     if len(text) - begin <= MAX_VALUES or _count_marks(text, begin) <= MAX_VALUES:
         return True
     if isinstance(text, bytes):
-        return _count_marks(_TEXTS_IN_BYTES.sub(b"", text[begin:]), 0) <= MAX_VALUES
-    return _count_marks(_TEXTS.sub("", text[begin:]), 0) <= MAX_VALUES
+        without_texts: str | bytes = _TEXTS_IN_BYTES.sub(b"", text[begin:])
+    else:
+        without_texts = _TEXTS.sub("", text[begin:])
+    return _count_marks(without_texts, 0) <= MAX_VALUES
 
 
 def _count_marks(text: str | bytes, begin: int) -> int:
     """How many marks a text has that come with a value or a name, also inside of texts."""
     if isinstance(text, bytes):
-        return _count_of(text, begin, (b",", b":", b"[", b"{"), (b"[]", b"{}"))
-    return _count_of(text, begin, (",", ":", "[", "{"), ("[]", "{}"))
+        return _count_of(text, begin, _MARKS_IN_BYTES, _EMPTY_IN_BYTES)
+    return _count_of(text, begin, _MARKS, _EMPTY)
 
 
 def _count_of(text: AnyStr, begin: int, marks: Sequence[AnyStr], empty: Sequence[AnyStr]) -> int:
@@ -176,6 +183,14 @@ def pack_line(value: Any, default: Default = refuse_type) -> bytes:
 
 def _encode_no_decimal(default: Default, value: Any) -> Any:
     return refuse_type(value) if isinstance(value, Decimal) else default(value)
+
+
+def trim(encoded: bytes) -> bytes:
+    """A copy that takes no more memory than its bytes. Trim what you keep many of.
+
+    orjson makes each value in a buffer of 4 KiB or more, and leaves it as large as it is.
+    """
+    return bytes(memoryview(encoded))
 
 
 def unpack_line(line: bytes) -> Any:

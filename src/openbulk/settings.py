@@ -149,6 +149,11 @@ class Settings(BaseSettings):
     keep_files_days: float = Field(
         7, gt=0, description="Days until the files of a finished job are deleted."
     )
+    keep_jobs_days: float = Field(
+        30,
+        gt=0,
+        description="Days until a finished job is deleted, with its outcomes and failed records.",
+    )
     metrics_token: Secrets = Field(
         None,
         description="Token for GET /metrics: Authorization: Bearer <token>. Default: "

@@ -15,10 +15,8 @@ for jobs to finish.
 """
 
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,9 +24,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 FIRST_UPLOAD = ROOT / "docs" / "tutorials" / "first-upload.md"
-SECONDS = 180
+SECONDS = 600
 _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*) ?(?P<kind>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$",
     re.DOTALL | re.MULTILINE,
@@ -166,14 +166,6 @@ def _replaced(text: str, ports: Mapping[str, str]) -> str:
 def _free_ports(blocks: list[Block]) -> dict[str, str]:
     wanted = {port for block in blocks if block.runs for port in _PORT.findall(block.text)}
     return {port: str(free_port()) for port in {"8080", *wanted}}
-
-
-def free_port() -> int:
-    """A port on which nothing listens, outside of the range from which others get theirs."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 def _shell(script: str, folder: Path, env: Mapping[str, str]) -> str:

@@ -225,6 +225,13 @@ def test_a_page_size_or_token_that_is_not_a_number_is_400(server: Server, query:
     assert (reply.status, "it must be a whole number" in reply.json["message"]) == (400, True)
 
 
+def test_a_query_that_is_refused_leaves_no_value_in_the_log(server: Server) -> None:
+    for condition in ("a -> '$[hidden' = 1", "a = 1; call hidden()"):
+        reply = server.call("GET", f"/records?where={urllib.parse.quote(condition)}")
+        assert reply.status == 400
+    assert "hidden" not in server.process.log()
+
+
 def test_unknown_paths_hubs_and_methods_answer_in_the_contracts_shape(server: Server) -> None:
     for method, path, status in (
         ("GET", "/nothing/here", 404),

@@ -454,3 +454,16 @@ def test_a_file_without_its_change_of_all_later_dates_takes_it_back(account: Acc
         assert account.occurrences() == occurrences_by_library(file)
     removed = "its later parts were removed from the calendar: 2026-06-11"
     assert removed in status["infoMessage"], status
+
+
+def test_an_exdate_that_is_no_date_of_its_series_is_in_the_status(account: Account) -> None:
+    """Also of a series that changes from a date on; dates that are left out are not named."""
+    head, series, rest = (CASES / "this-and-future.ics").read_bytes().split(b"BEGIN:VEVENT")
+    wrong = b"EXDATE;TZID=Europe/Berlin:20260605T100000,20260618T100000\r\nEND:VEVENT"
+    file = b"BEGIN:VEVENT".join([head, series.replace(b"END:VEVENT", wrong), rest])
+    status = account.send(file)
+    assert account.problems(status) == []
+    assert status["infoMessage"].endswith(
+        "EXDATE has dates that the series does not have: 2026-06-05 10:00"
+    ), status
+    assert account.starts() == at(BERLIN, "06-04 10:00", "06-11 12:00", "06-25 12:00")

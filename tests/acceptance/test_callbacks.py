@@ -78,8 +78,8 @@ def test_callbacks_to_a_receiver_that_does_not_answer_hold_up_none_to_another(
             soon = int((time.time() + 4) * 1_000)
             ledger.execute("UPDATE deliveries SET attempts = 1, due_at = ?", (soon,))
         processes.server()
-        receiver.wait_for(2, within=80)
-        dead.wait_for(1 + 8, within=80)
+        receiver.wait_for(2, within=160)
+        dead.wait_for(1 + 8, within=160)
         assert len(dead.received) <= 1 + 2 * 8  # some may begin without the queue
 
 

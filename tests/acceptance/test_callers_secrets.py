@@ -30,6 +30,7 @@ def require_that_only_these_hold(server: Process, holding: list[tuple[str, str]]
         assert status_for(server, *secrets) == (200 if secrets in holding else 401), secrets
 
 
+@pytest.mark.long
 def test_new_secrets_replace_the_old_ones_while_servers_work(
     processes: Processes, database: str
 ) -> None:

@@ -162,6 +162,7 @@ def test_each_instance_and_set_of_parameters_has_its_own_bookmark(night: Night) 
     assert night.run(query="select id from events where summary = 'x'", lastRunDate=last)[1] == 1
 
 
+@pytest.mark.long
 def test_kills_during_a_download_of_changes_lose_and_double_nothing(
     processes: Processes, tmp_path: Path
 ) -> None:

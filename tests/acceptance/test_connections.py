@@ -40,7 +40,7 @@ def held(server: Server, count: int, *beginnings: bytes) -> Iterator[list[socket
     with ExitStack() as stack:
         sockets = []
         for number in range(count):
-            connection = socket.create_connection((address.hostname, address.port), 5)
+            connection = socket.create_connection((address.hostname, address.port), 60)
             stack.enter_context(connection)
             with suppress(OSError):  # the server may have closed it at once
                 connection.sendall(beginnings[number % len(beginnings)])
@@ -48,13 +48,13 @@ def held(server: Server, count: int, *beginnings: bytes) -> Iterator[list[socket
         yield sockets
 
 
-PROMPT_SECONDS = 5.0
+PROMPT_SECONDS = 12.0
 """A held server would answer after the 15 s of a slow head. Other tests run beside this one."""
 
 
 def healthz_seconds(server: Server) -> float:
     begin = time.monotonic()
-    assert request("GET", f"{server.process.url}/healthz", timeout=10).status == 200
+    assert request("GET", f"{server.process.url}/healthz", timeout=60).status == 200
     return time.monotonic() - begin
 
 
@@ -65,7 +65,7 @@ def refusal_of(server: Server) -> Reply | None:
 
 
 def first_line(connection: socket.socket) -> bytes:
-    connection.settimeout(10)
+    connection.settimeout(60)
     return connection.makefile("rb").readline()
 
 
@@ -122,20 +122,59 @@ def test_a_caller_that_closes_reads_why_its_body_was_refused(tmp_path: Path) -> 
         assert request("GET", f"{server.process.url}/healthz").status == 200
 
 
-def test_when_every_connection_has_a_body_another_one_gets_503(tmp_path: Path) -> None:
-    with Processes(tmp_path, max_files=(128, 128)) as processes:
-        server = processes.server()
-        secrets = f"Authorization: {server.authorization}\r\n"
-        head = BODY_HEAD.format(secrets=secrets).encode()
-        head = head.replace(b"Host: x", b"Host: x\r\nExpect: 100-continue")
-        head = head.replace(b"1000000", b"8000")  # larger ones wait for memory
-        with held(server, 64, head) as sockets:
-            for connection in sockets:
-                assert first_line(connection) == b"HTTP/1.1 100 Continue\r\n"
-            reply = until(lambda: refusal_of(server), 10, "503 for a connection too many")
-            assert "as many connections as it can take" in reply.json["message"]
-            sockets[0].shutdown(socket.SHUT_RDWR)
-            until(lambda: refusal_of(server) is None, 10, "room for another connection")
+def small_body_head(secrets: str) -> bytes:
+    """The head of a request whose body need not wait for memory. The answer is 100 or an error."""
+    head = BODY_HEAD.format(secrets=f"Expect: 100-continue\r\n{secrets}")
+    return head.replace("1000000", "8000").encode()
+
+
+@pytest.fixture(scope="module")
+def few_connections(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that takes 64 connections."""
+    folder = tmp_path_factory.mktemp("few")
+    with Processes(folder, max_files=(128, 128)) as processes:
+        yield processes.server(OPENBULK_PASSWORD="an example password")
+
+
+def test_when_every_connection_has_a_body_another_one_gets_503(few_connections: Server) -> None:
+    server = few_connections
+    callers = [server, server.instance("memory")]
+    heads = [small_body_head(f"Authorization: {one.authorization}\r\n") for one in callers]
+    with held(server, 64, *heads) as sockets:
+        for connection in sockets:
+            assert first_line(connection) == b"HTTP/1.1 100 Continue\r\n"
+        reply = until(lambda: refusal_of(server), 60, "503 for a connection too many")
+        assert "as many connections as it can take" in reply.json["message"]
+        sockets[0].shutdown(socket.SHUT_RDWR)
+        until(lambda: refusal_of(server) is None, 60, "room for another connection")
+
+
+def test_a_caller_holds_half_of_the_connections(few_connections: Server) -> None:
+    """Also if it has no body that waits for anything."""
+    server, another = few_connections.instance("memory"), few_connections.instance("memory")
+    head = small_body_head(f"Authorization: {server.authorization}\r\n")
+    with held(server, 60, head) as sockets:
+        lines = [first_line(connection) for connection in sockets]
+        assert lines.count(b"HTTP/1.1 100 Continue\r\n") == 32
+        assert lines.count(b"HTTP/1.1 503 Service Unavailable\r\n") == 28
+        assert healthz_seconds(server) < PROMPT_SECONDS
+        assert another.call("GET", "/instances").status == 200
+        reply = server.call("GET", "/instances")
+        assert reply.status == 503
+        assert "openbulk handles 32 requests of yours at the moment" in reply.json["message"]
+    until(lambda: server.call("GET", "/instances").status == 200, 60, "the requests are over")
+
+
+def test_bodies_of_strangers_give_way(few_connections: Server) -> None:
+    """Whoever signs in has shown no secret yet."""
+    server = few_connections
+    head = small_body_head("").replace(b"/instances", b"/authentication")
+    with held(server, 64, head) as sockets:
+        for connection in sockets:
+            assert first_line(connection) == b"HTTP/1.1 100 Continue\r\n"
+        # The server looks once a second whom a connection waits for.
+        until(lambda: refusal_of(server) is None, 60, "room for another connection")
+        assert server.call("GET", "/instances").status == 200
 
 
 @pytest.mark.parametrize(
@@ -150,9 +189,9 @@ def test_a_head_that_no_client_sends_is_refused(
     module_server: Server, head: str, status: int, says: str
 ) -> None:
     address = urllib.parse.urlsplit(module_server.process.url)
-    with socket.create_connection((address.hostname, address.port), 5) as connection:
+    with socket.create_connection((address.hostname, address.port), 60) as connection:
         connection.sendall(f"{head}Connection: close\r\n\r\n".encode())
-        connection.settimeout(10)
+        connection.settimeout(60)
         answer = connection.makefile("rb").read().decode()
     assert answer.startswith(f"HTTP/1.1 {status} ")
     assert says in answer
@@ -174,11 +213,11 @@ def test_a_request_has_one_length(
 ) -> None:
     """A proxy and openbulk must not see two requests in different places."""
     address = urllib.parse.urlsplit(module_server.process.url)
-    with socket.create_connection((address.hostname, address.port), 5) as connection:
+    with socket.create_connection((address.hostname, address.port), 60) as connection:
         head = f"POST /healthz HTTP/1.1\r\nHost: x\r\n{lengths}\r\n\r\n0\r\n\r\n"
         second = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         connection.sendall((head + second).encode())
-        connection.settimeout(10)
+        connection.settimeout(60)
         answer = connection.makefile("rb").read()
     assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == statuses
 

@@ -7,14 +7,17 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from support.google_sandbox import events_csv
-from support.harness import Processes, Server, request, until
+from support.harness import SLOWER, Processes, Server, request, until
 from support.log_events import FILE_CUT
 
 EVENTS = 6_000
 KILLS = 5
 
 
+@pytest.mark.long
 def test_an_upload_creates_every_event_exactly_once_over_five_kills(
     processes: Processes, tmp_path: Path
 ) -> None:
@@ -80,6 +83,7 @@ LARGE = 300_000
 """Rows that take ten times as long to be cut as a small job takes to its end."""
 
 
+@pytest.mark.long
 def test_a_large_file_that_is_cut_again_after_a_restart_holds_up_no_other_job(
     processes: Processes, tmp_path: Path
 ) -> None:
@@ -90,9 +94,9 @@ def test_a_large_file_that_is_cut_again_after_a_restart_holds_up_no_other_job(
     wait_for_first_part(data)
     began = time.monotonic()
     assert server.process.stop() == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 5 * SLOWER
     server = Server(processes.server(data_dir=data).process, server.element_token)
-    small = server.done("records", b"name\nBob\n", within=10)["id"]
+    small = server.done("records", b"name\nBob\n", within=120)["id"]
     log = server.process.log()
     assert re.search(rf"job finished +job={small} ", log)
     assert not re.search(rf"{FILE_CUT} +job={large} ", log), "the small job does not wait"
@@ -108,11 +112,11 @@ def test_a_job_continues_after_its_server_was_stopped(processes: Processes, tmp_
         time.sleep(0.02)
     began = time.monotonic()
     assert server.process.stop() == 0
-    assert time.monotonic() - began < 7
+    assert time.monotonic() - began < 7 * SLOWER
     done = request("GET", f"{sandbox.url}/sandbox/stats").json["inserted"]
 
     server = Server(processes.server(data_dir=data).process, server.element_token)
-    assert server.finished(job_id, within=60)["recordsCount"] == 1_500
+    assert server.finished(job_id, within=120)["recordsCount"] == 1_500
     stats = request("GET", f"{sandbox.url}/sandbox/stats").json
     assert 0 < done < 1_500
     assert stats["inserted"] == 1_500
@@ -138,6 +142,7 @@ def timetable_csv(count: int) -> bytes:
     return ("ref,summary,start.dateTime,end.dateTime\n" + "\n".join(rows) + "\n").encode()
 
 
+@pytest.mark.long
 def test_thousands_of_events_are_there_once_after_faults_and_two_kills(
     processes: Processes, tmp_path: Path
 ) -> None:

@@ -54,12 +54,14 @@ def clusters() -> Iterator[list[Cluster]]:
         yield [ended.enter_context(closing(cluster.result())) for cluster in starting]
 
 
+@pytest.mark.long
 async def test_one_process_keeps_its_promises_over_kills(tmp_path: Path) -> None:
     await assert_no_promise_is_broken(
         *(play(scenario_of(seed), tmp_path / str(seed)) for seed in ONE_PROCESS)
     )
 
 
+@pytest.mark.long
 async def test_a_server_and_its_workers_keep_their_promises_over_kills(
     tmp_path: Path, clusters: list[Cluster]
 ) -> None:

@@ -450,3 +450,25 @@ def test_every_type_is_downloaded_and_sent_back_without_a_change(start: Start) -
     assert case.upload("copy", file) == (2, 0), case.errors
     texts = [(text,) for _, text in before]
     assert case.query("select c::text from copy c order by id") == texts
+
+
+def test_a_time_without_a_zone_is_told_and_one_with_an_offset_too_many_is_refused(
+    start: Start,
+) -> None:
+    """A column with an offset gets that of UTC; one without refuses any other offset."""
+    case = start(
+        "times", "create table t(id int primary key, here timestamp, there timestamptz, m money)"
+    )
+    file = (
+        b"id,here,there,m\n1,2026-05-30 08:15,2026-05-30 08:15,5.50\n"
+        b'2,2026-05-30T08:15+02:00,,\n3,,,"5,50"\n'
+    )
+    assert case.upload("t", file) == (3, 2)
+    info = case.server.status(case.job_id)["infoMessage"]
+    assert "row 1 (line 2): the time in there has no offset, here and in rows behind: it" in info
+    assert "here is '2026-05-30T08:15+02:00'; its type has no offset from UTC" in case.errors[2]
+    assert "m is '5,50', which is not a number; write it like 12.50" in case.errors[3]
+    assert case.query("select id, there = '2026-05-30T08:15Z' from t") == [(1, True)]
+    assert case.upload("t", file, action="upsert", timeZone="Europe/Berlin") == (3, 1)
+    assert case.query("select here::text from t order by id") == [("2026-05-30 08:15:00",)] * 2
+    assert case.query("select there = '2026-05-30T06:15Z' from t where id = 1") == [(True,)]

@@ -6,10 +6,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
+
 from support.harness import Processes, Server, until
 from support.postgres import Postgres
 
 
+@pytest.mark.long
 def test_a_killed_server_leaves_each_row_once(
     processes: Processes, postgres: Postgres, tmp_path: Path
 ) -> None:
@@ -91,8 +94,10 @@ def test_a_sqlite_file_is_used_in_the_folder_that_the_server_names(
     ledger = server.process.output.parent / "data" / "ledger.db"
     outside = os.path.relpath(ledger, sqlite_folder)
     assert (sqlite_folder / outside).exists()
-    body = {"element": {"key": "sqlite"}, "configuration": {"db.file": outside}}
-    assert server.call("POST", "/instances", json_body=body).status == 400
+    for file in (outside, "club.db\0", "c" * 5_000):
+        body = {"element": {"key": "sqlite"}, "configuration": {"db.file": file}}
+        reply = server.call("POST", "/instances", json_body=body)
+        assert (reply.status, "db.file" in reply.json["message"]) == (400, True), reply.body
 
 
 def test_a_database_may_not_be_at_a_private_address(

@@ -63,7 +63,7 @@ def test_what_an_earlier_version_took_costs_nobody_anything(
     poisoned: Server, receiver: Receiver
 ) -> None:
     """Lists and single answers go on, and the sweep recovers both notifications."""
-    receiver.wait_for(2, within=20)
+    receiver.wait_for(2, within=120)
     for path in ("/instances", "/instances/1", "/bulk/jobs", "/bulk/1", "/bulk/1/status"):
         reply = poisoned.call("GET", path)
         assert reply.status == 200, (path, reply.body)

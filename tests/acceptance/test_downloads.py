@@ -419,6 +419,7 @@ def test_a_callback_url_that_cannot_be_called_is_refused(server: Server) -> None
     assert reply.status == 400
 
 
+@pytest.mark.long
 def test_a_download_loses_and_doubles_nothing_when_the_server_is_killed(
     processes: Processes,
 ) -> None:

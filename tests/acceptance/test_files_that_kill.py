@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
 
-from support.harness import Process, Processes, Server, until
+from openbulk.app import READERS
+from support.harness import SLOWER, Process, Processes, Server, until
 from support.harness import request as send
 
 LITTLE_MEMORY = """
@@ -38,6 +39,19 @@ def read(self, file, options, original=Csv.read):
                 time.sleep(0.05)
 Csv.read = read
 """
+HANGING_NAMES = """
+import socket, time
+from pathlib import Path
+closed = Path({folder!r}, "closed")
+def look_up(host, *more, original=socket.getaddrinfo, **options):
+    if str(host).endswith(".test"):
+        closed.with_name(host).touch()
+        while closed.exists():
+            time.sleep(0.05)
+    return original(host, *more, **options)
+socket.getaddrinfo = look_up
+"""
+"""As if the name servers of such names were dead, while the gate is closed."""
 
 
 class Gate:
@@ -129,7 +143,7 @@ def test_a_file_that_takes_too_much_ends_its_job_with_a_sentence(
     bad, good = server.instance("memory"), server.instance("memory")
     reply = bad.upload("records", make())
     assert reply.status == 200, reply.body
-    health = send("GET", f"{server.process.url}/healthz", timeout=5.0)
+    health = send("GET", f"{server.process.url}/healthz", timeout=5.0 * SLOWER)
     assert health.status == 200
     assert good.done("records", b"name\nAnn\n")["status"] == "COMPLETE"
     status = bad.finished(reply.json["id"])
@@ -241,6 +255,31 @@ def test_no_process_survives_a_killed_server(processes: Processes) -> None:
     until(lambda: not any(map(is_running, readers)), 120, "the processes end")
 
 
+def test_files_and_names_that_hang_hold_up_only_work_of_their_own_kind(
+    processes: Processes,
+) -> None:
+    """All processes that read wait, and more look-ups of names than asyncio has threads."""
+    gate = Gate(processes.folder)
+    names = HANGING_NAMES.format(folder=str(processes.folder))
+    server = server_with(processes, gate.code + names)
+    memory = server.instance("memory")
+    job = memory.done("records", b"name\nAnn\n")["id"]
+    gate.close()
+    for number in range(9):
+        to = {"Elements-Async-Callback-Url": f"http://name{number}.test/"}
+        assert memory.upload("records", b"name\nAnn\n", headers=to).status == 200
+    looked_up = processes.folder.glob
+    until(lambda: len(list(looked_up("name*.test"))) >= 8, 120, "names are looked up")
+    for _ in range(READERS):
+        uploaded(server.instance("memory"))
+    until(lambda: len(readers_of(server.process)) >= READERS, 120, "all processes read")
+    assert memory.call("POST", "/log", json_body={"text": "x" * 100_000}).status == 200
+    assert memory.call("GET", f"/bulk/{job}/errors").status == 200
+    assert memory.call("GET", "/records").status == 200
+    assert uploaded(server.instance("memory"))
+    gate.open()
+
+
 def is_running(process: int) -> bool:
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
@@ -291,6 +330,7 @@ def test_large_records_are_imported_in_little_memory(
     assert watched.process.peak_memory_mb() < 300
 
 
+@pytest.mark.long
 def test_wide_rows_are_sent_in_little_memory(watched: Server) -> None:
     """Their names take more memory than their values."""
     names = ",".join(f"column {number:05} {'n' * 80}" for number in range(10_000))

@@ -39,7 +39,7 @@ def run(command: str, server: Server, folder: Path, **more: str) -> Any:
         capture_output=True,
         text=True,
         cwd=folder,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

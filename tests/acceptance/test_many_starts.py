@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.harness import Processes, Server
+from support.ports import free_port
 from support.s3 import S3
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -140,10 +140,7 @@ def test_a_server_whose_files_are_gone_starts_only_when_a_person_allows_it(
 def test_a_start_waits_for_its_file_store_and_then_ends_with_one_sentence(
     processes: Processes, tmp_path: Path, s3: S3
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    away = s3.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+    away = s3.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
     env = {
         "OPENBULK_FILES_URL": "s3://bucket/openbulk",
         "OPENBULK_DATA_DIR": str(tmp_path / "data"),
@@ -207,7 +204,7 @@ def test_machines_that_share_only_database_and_bucket_work_on_each_others_files(
     again = Server(
         processes.server(data_dir=tmp_path / "third", **shared).process, first.element_token
     )
-    assert again.finished(job_id, within=60)["recordsCount"] == 20_000
+    assert again.finished(job_id, within=120)["recordsCount"] == 20_000
     assert not [path for path in tmp_path.rglob("files") if path.is_dir()], (
         "no machine keeps a file"
     )

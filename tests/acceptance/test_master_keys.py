@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.harness import Processes, Server, until
 
 OLD = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -19,6 +21,7 @@ def instances(server: Server) -> list[int]:
     return sorted(instance["id"] for instance in reply.json)
 
 
+@pytest.mark.long
 def test_a_new_master_key_replaces_the_old_one_while_servers_work(
     processes: Processes, database: str
 ) -> None:
@@ -124,7 +127,7 @@ def test_a_job_whose_file_needs_a_missing_key_waits_for_that_key(
     assert without.call("GET", f"/bulk/{query}/contact/data").status == 409
     without.process.kill()
     again = serve(NEW, OLD)
-    assert again.finished(upload, within=60)["status"] == "COMPLETE"
+    assert again.finished(upload, within=120)["status"] == "COMPLETE"
     assert again.call("GET", f"/bulk/{query}/contact").status == 200
 
 

@@ -38,7 +38,7 @@ def test_bodies_wait_for_memory_outside_of_the_server(server: Server) -> None:
     with ExitStack() as stack:
         rest = {}
         for _ in range(120):
-            connection = socket.create_connection((address.hostname, address.port), 5)
+            connection = socket.create_connection((address.hostname, address.port), 60)
             stack.enter_context(connection)
             connection.setblocking(False)
             rest[connection] = memoryview(head + b" " * 900_000)
@@ -51,7 +51,7 @@ def test_bodies_wait_for_memory_outside_of_the_server(server: Server) -> None:
             time.sleep(0.01)
         assert server.process.peak_memory_mb() - before < 60
         # A small body waits for none of them.
-        assert server.call("POST", "/log", json_body={"a": 1}, timeout=10).status == 200
+        assert server.call("POST", "/log", json_body={"a": 1}, timeout=60).status == 200
     with ThreadPoolExecutor(20) as threads:
         bodies = [b'{"a": "' + b"x" * MB + b'"}'] * 20
         assert {reply.status for reply in threads.map(lambda body: post(server, body), bodies)} == {
@@ -69,16 +69,16 @@ def test_a_caller_takes_a_part_of_the_places_for_large_bodies(server: Server) ->
     with ExitStack() as stack:
         waiting = []
         for _ in range(17):
-            connection = socket.create_connection((address.hostname, address.port), 5)
+            connection = socket.create_connection((address.hostname, address.port), 60)
             waiting.append(stack.enter_context(connection))
             connection.sendall(head)
         for _ in range(8):
-            ready = select.select(waiting, [], [], 10)[0]
+            ready = select.select(waiting, [], [], 60)[0]
             assert ready[0].recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
             waiting.remove(ready[0])
         # Another caller has the rest of the places. The slow bodies would keep theirs for 35 s.
         another = Server(server.process).instance("memory")
-        assert post(another, b'{"a": "' + b"x" * MB + b'"}', timeout=25).status == 200
+        assert post(another, b'{"a": "' + b"x" * MB + b'"}', timeout=30).status == 200
         # After three seconds, they lose them to those that wait.
         ready = select.select(waiting, [], [], 25)[0]
         assert ready[0].recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -1,6 +1,7 @@
 """The OpenAPI document is true and complete: it has every answer, and no request gives a 500."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,10 +20,17 @@ CHECKS = (
     "allow_header_conformance"
 )
 HUB = r"/hubs/\{hub\}/(?!elements)"
+PHASES, EXAMPLES = "examples,fuzzing", "2"
+if "FUZZ_SECONDS" in os.environ:
+    PHASES, EXAMPLES = "examples,coverage,fuzzing", "20"
 
 
+@pytest.mark.long
 def test_whatever_is_sent_the_answer_is_documented(processes: Processes, tmp_path: Path) -> None:
-    """Schemathesis generates some thousand requests from the document, valid and invalid ones."""
+    """Schemathesis generates requests from the document, valid and invalid ones.
+
+    Some hundred; `make fuzz` sends thousands: each value at and beyond each border of its schema.
+    """
     server = processes.server(OPENBULK_PASSWORD="correct horse battery").instance("memory")
     server.done("records", b"name\nAnn\nBob\n")
     job_id = server.call("POST", "/bulk/query?q=select%20*%20from%20records").json["id"]
@@ -40,9 +48,9 @@ def test_whatever_is_sent_the_answer_is_documented(processes: Processes, tmp_pat
             "--checks",
             CHECKS,
             "--phases",
-            "examples,coverage,fuzzing",
+            PHASES,
             "--max-examples",
-            "1",
+            EXAMPLES,
             "--seed",
             "20261124",
         ),

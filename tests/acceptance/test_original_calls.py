@@ -22,7 +22,7 @@ def test_the_seeds_four_calls_end_with_ten_contacts_in_the_service(processes: Pr
     assert made.status == 200
     assert made.body == b'{"id":"1","status":"CREATED","instanceId":1}'
 
-    status = server.finished("1", within=10)
+    status = server.finished("1", within=120)
     assert (status["id"], status["status"]) == ("1", "COMPLETE")
     assert (status["recordsCount"], status["recordsFailedCount"]) == (10, 0)
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.pages import ROOT, blocks_of, free_port
+from acceptance.pages import ROOT, blocks_of
 from support.harness import BASE_PATH, Processes, Server, multipart
+from support.ports import free_port
 
 BLOCKS = {
     block.language: block.text
@@ -34,7 +35,7 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
         subprocess.Popen(command, stdout=output, stderr=output, cwd=folder) as proxy,
     ):
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while True:
                 assert proxy.poll() is None and time.monotonic() < deadline, log.read_text()
                 try:
@@ -46,7 +47,7 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
             yield
         finally:
             proxy.terminate()
-            proxy.wait(10)
+            proxy.wait(120)
 
 
 def call(

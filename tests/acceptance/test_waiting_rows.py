@@ -37,7 +37,7 @@ class Staff:
 
     def failures(self, job_id: str) -> dict[int, str]:
         """Wait for a job to end; return what is wrong with each refused row."""
-        status = self.server.finished(job_id, within=90)
+        status = self.server.finished(job_id, within=180)
         assert status["status"] == "COMPLETE", status
         return {one["rowNum"]: str(one) for one in self.server.errors(job_id)}
 
@@ -97,6 +97,7 @@ def children_first(count: int, name: str = "new") -> list[str]:
 
 
 @pytest.mark.parametrize("refers", [REFERS, DEFERRED])
+@pytest.mark.long
 @pytest.mark.parametrize("action", ["create", "upsert"])
 def test_children_come_thousands_of_rows_before_their_parents(
     databases: Databases, action: str, refers: str
@@ -149,6 +150,7 @@ def test_a_row_that_waits_does_not_undo_a_later_row_of_its_key(databases: Databa
     assert found == [("NOA", None, "boss"), ("ann", "noa", "early"), ("MIA", None, "late")]
 
 
+@pytest.mark.long
 def test_parents_are_deleted_thousands_of_rows_before_their_children(
     databases: Databases,
 ) -> None:
@@ -165,13 +167,14 @@ def test_parents_are_deleted_thousands_of_rows_before_their_children(
     assert staff.run("SELECT count(*) FROM staff") == [(0,)]
 
 
+@pytest.mark.long
 def test_rows_wait_over_kills(databases: Databases) -> None:
     """None is lost, and none undoes a later one."""
     staff = databases.staff(STAFF.format(REFERS))
     rows = [*children_first(FAR), *(f"{n},,late" for n in range(1, 101))]
     job_id = staff.upload(file_of(*rows), "upsert")
     for enough in (1, FAR + 100, FAR + 2_500):
-        until(partial(has_rows, staff, enough), 90, f"the table has {enough} rows")
+        until(partial(has_rows, staff, enough), 180, f"the table has {enough} rows")
         staff.server.process.kill()
         staff.server = Server(databases.server().process, staff.server.element_token)
     # After a kill, rows that waited are sent first: those come in time for their later rows.

@@ -26,7 +26,7 @@ def instances(server: Server, count: int) -> list[Server]:
     return [server.instance("memory", {"space": uuid.uuid4().hex}) for _ in range(count)]
 
 
-def wait_for(look: Callable[[], Any], *, within: float = 30.0) -> Any:
+def wait_for(look: Callable[[], Any], *, within: float = 120.0) -> Any:
     """Call `look` until it returns something true, and return that."""
     deadline = time.monotonic() + within
     while not (found := look()):
@@ -41,7 +41,7 @@ def transfers(server: Server, **filters: str) -> Any:
 
 
 def finished_transfers(
-    server: Server, run_id: str, count: int = 1, *, within: float = 30.0
+    server: Server, run_id: str, count: int = 1, *, within: float = 120.0
 ) -> list[Any]:
     """The transfers of a run in their order, once all are finished."""
 

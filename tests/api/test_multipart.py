@@ -11,6 +11,7 @@ from starlette.requests import Request
 from openbulk.api.http.multipart import receive_upload
 from openbulk.domain.errors import BadInput, TooLarge
 from openbulk.security import Sealer
+from openbulk.storage.accounts import Caller, User
 from openbulk.storage.files import FileStore
 from support.harness import multipart
 
@@ -34,11 +35,16 @@ def request(body: bytes, content_type: str, sizes: list[int]) -> Request:
         return {"type": "http.request", "body": chunk, "more_body": bool(chunks)}
 
     headers = [(b"content-type", content_type.encode())]
-    return Request({"type": "http", "method": "POST", "path": "/", "headers": headers}, next_chunk)
+    caller = Caller(User(1, 1, "ann@example.com"), knows_organization=True, instance=None)
+    state = {"caller": caller}
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "state": state}
+    return Request(scope, next_chunk)
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.binary(max_size=3000),

@@ -40,6 +40,7 @@ class Bound:
     async def in_phase(self, phase: Phase) -> None:
         """Wait until a connection is in a phase."""
         for _ in range(1_000):
+            self.after(0)
             if self.connections.in_phase[phase]:
                 return
             await asyncio.sleep(0.005)
@@ -72,11 +73,16 @@ async def serving(app: App, limit: int = 10) -> AsyncIterator[Bound]:
 
 async def is_ended(reader: asyncio.StreamReader) -> bool:
     with suppress(ConnectionResetError):
-        await asyncio.wait_for(reader.read(), 5)
+        await asyncio.wait_for(reader.read(), 60)
     return True
 
 
 async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
+    scope["state"]["caller"] = "ann"
+    await read_all_of_a_stranger(scope, receive, send)
+
+
+async def read_all_of_a_stranger(scope: Scope, receive: Receive, send: Send) -> None:
     while (await receive()).get("more_body"):
         pass
     await answer(scope, receive, send)
@@ -91,7 +97,7 @@ async def answer_much(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     while True:
         await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
-        if (await asyncio.wait_for(receive_soon(receive), 1)) == "http.disconnect":
+        if (await asyncio.wait_for(receive_soon(receive), 60)) == "http.disconnect":
             return
 
 
@@ -190,6 +196,24 @@ async def test_the_connection_that_waits_longest_makes_room_for_a_new_one() -> N
         callers[3][1].write(GET)
         assert (await callers[3][0].readline()).startswith(b"HTTP/1.1 200")
         for _, writer in callers:
+            writer.close()
+
+
+async def test_a_body_makes_room_until_its_caller_is_known() -> None:
+    for app, phase, refused in (
+        (read_all_of_a_stranger, Phase.OPEN_BODY, b""),
+        (read_all, Phase.BODY, b"HTTP/1.1 503 Service Unavailable\r\n"),
+    ):
+        async with serving(app, limit=1) as bound:
+            first, writer = await bound.caller()
+            writer.write(POST)
+            await bound.in_phase(phase)
+            second, another = await bound.caller()
+            if refused:
+                assert await second.readline() == refused
+            else:
+                assert await is_ended(first)
+            another.close()
             writer.close()
 
 

@@ -1,11 +1,13 @@
 """Memory keeps the promises of every connector."""
 
+import tracemalloc
+
 import aiohttp
 import pytest
 
 from openbulk.connectors.base import ConnectionContext
 from openbulk.connectors.memory import MemoryProvider
-from openbulk.connectors.memory.records import Room
+from openbulk.connectors.memory.records import Records, Room
 from openbulk.domain.errors import NotFound
 from openbulk.domain.records import Action, OutcomeKind, Target
 from openbulk.testing.connectors import Connect, ConnectorTests, record, send
@@ -141,3 +143,16 @@ async def test_what_finds_no_room_fails_and_organizations_are_apart(
     assert taken.problem is None
     with pytest.raises(NotFound):
         await connect(1)().get("records", "9", {})
+
+
+def test_the_room_counts_what_records_take() -> None:
+    room = Room()
+    records = Records(room)
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            assert records.put(f"key{number}", {"name": "Ann"})
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 2 * room.bytes

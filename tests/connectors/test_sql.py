@@ -22,6 +22,7 @@ from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from openbulk.testing.connectors import Connect, ConnectorTests, record
 from openbulk.testing.connectors import send as send_as_one_run
 from support import forget
+from support.harness import until
 from support.postgres import Postgres
 
 FROM_THE_START = PageRequest()
@@ -527,21 +528,14 @@ class TestPostgresql(SqlTests):
                 [database],
             )
         assert len(await rows_of(connector, Query("people"))) == 3
-        blocked = asyncio.create_task(_hold_lock(postgres, database))
-        await asyncio.sleep(0.5)
-        with pytest.raises(RetryLater):
+        with postgres.connect(database) as owner, owner.transaction():
+            owner.execute("LOCK TABLE people IN ACCESS EXCLUSIVE MODE")
             writing = asyncio.create_task(
                 connector.write(self.target(), [record(9, {"name": "Zoe"})])
             )
-            await asyncio.sleep(0.5)
-            with postgres.connect() as owner:
-                waiting = "datname = %s AND wait_event_type = 'Lock'"
-                owner.execute(
-                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waiting}",
-                    [database],
-                )
-            await writing
-        await blocked
+            await asyncio.to_thread(_cut_who_waits, postgres, database)
+            with pytest.raises(RetryLater):
+                await writing
         assert kinds(await connector.write(self.target(), [record(9, {"name": "Zoe"})])) == [
             OutcomeKind.CREATED
         ]
@@ -615,7 +609,11 @@ class TestSqlite(SqlTests):
             await connector.close()
 
     @pytest.mark.parametrize(
-        "name", ["", "circus.db", "../people.db", "/etc/passwd", "link.db", "."]
+        "name",
+        [
+            *("", "circus.db", "../people.db", "/etc/passwd", "link.db", "."),
+            *("people.db\0", "\0", "\ud800.db", "p" * 5_000, "loop.db"),
+        ],
     )
     def test_only_files_of_the_folder_are_opened(self, tmp_path: Path, name: str) -> None:
         """No name leads out of it."""
@@ -623,6 +621,7 @@ class TestSqlite(SqlTests):
         folder.mkdir()
         (tmp_path / "people.db").touch()
         (folder / "link.db").symlink_to(tmp_path / "people.db")
+        (folder / "loop.db").symlink_to(folder / "loop.db")
         with pytest.raises(BadInput):
             SqliteProvider(folder).connect(context_without_http({"db.file": name}))
         with pytest.raises(BadInput, match="OPENBULK_SQLITE_FOLDER"):
@@ -673,12 +672,9 @@ async def rows_of(
     return [row async for page in connector.read(query, request) for row in page.records]
 
 
-async def _hold_lock(postgres: Postgres, database: str) -> None:
-    """Lock the table `people` for two seconds."""
-
-    def hold() -> None:
-        with postgres.connect(database) as owner, owner.transaction():
-            owner.execute("LOCK TABLE people IN ACCESS EXCLUSIVE MODE")
-            owner.execute("SELECT pg_sleep(2)")
-
-    await asyncio.to_thread(hold)
+def _cut_who_waits(postgres: Postgres, database: str) -> None:
+    """Wait until a connection waits for a lock, and cut it."""
+    waiting = "datname = %s AND wait_event_type = 'Lock'"
+    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waiting}"
+    with postgres.connect() as owner:
+        until(lambda: owner.execute(cut, [database]).fetchall(), 60, "a connection waits")

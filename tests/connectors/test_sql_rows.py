@@ -591,6 +591,38 @@ async def test_lists_of_any_type_come_back_as_they_are(postgresql: Open) -> None
     assert database.execute("SELECT d, b::text FROM t") == [stored]
 
 
+async def test_a_text_of_a_type_of_several_parts_comes_back_as_it_is(postgresql: Open) -> None:
+    """A bad row costs none of its neighbours, and the same again is no change."""
+    database = await postgresql(
+        "CREATE TYPE item AS (name text, amount numeric(5,2), at timestamp)",
+        'CREATE TABLE t (id int PRIMARY KEY, i item, p point, c "char", n name)',
+    )
+    row = {"i": '("a ""b""",5.50,"2026-05-30 08:15:00")', "p": "(1,2.5)", "c": "a", "n": "it's"}
+    rows: Rows = [{"id": 1, **row}, {"id": 2, "i": "(a,5.505,)"}, {"id": 3, "i": None, "p": None}]
+    assert await database.write("t", rows, "upsert") == [CREATED, FAILED, CREATED]
+    (page,) = [page async for page in database.connector.read(Query("t"), PageRequest())]
+    assert page.records[0] == rows[0]
+    assert await database.write("t", page.records, "upsert") == [UNCHANGED] * 2
+    assert await database.write("t", [{"id": 1, "p": "(3,4)"}], "update") == [UPDATED]
+
+
+async def test_no_bytes_are_not_null_in_postgresql(postgresql: Open) -> None:
+    await require_no_bytes(await postgresql("CREATE TABLE t (id integer PRIMARY KEY, b bytea)"))
+
+
+async def test_no_bytes_are_not_null_in_sqlite(sqlite: Open) -> None:
+    await require_no_bytes(await sqlite("CREATE TABLE t (id integer PRIMARY KEY, b blob)"))
+
+
+async def require_no_bytes(database: Database) -> None:
+    """A download writes them as an empty text."""
+    assert await database.write("t", [{"id": 1, "b": ""}, {"id": 2}]) == [CREATED] * 2
+    assert database.execute("SELECT b FROM t ORDER BY id") == [(b"",), (None,)]
+    (page,) = [page async for page in database.connector.read(Query("t"), PageRequest())]
+    assert [record["b"] for record in page.records] == ["", None]
+    assert await database.write("t", page.records, "upsert") == [UNCHANGED] * 2
+
+
 # --- what a refusal says ---
 
 RULES = (

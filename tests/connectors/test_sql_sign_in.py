@@ -4,13 +4,14 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from openbulk.connectors.base import ConnectionContext, Connector
 from openbulk.connectors.sql import PostgresqlProvider
-from openbulk.domain.errors import BadInput, SignInAgain
+from openbulk.domain.errors import BadInput, ServiceError, SignInAgain
 
 # The numbers of authentication requests: https://www.postgresql.org/docs/current/protocol-message-formats.html
 ASKS: dict[str, tuple[int, bytes]] = {
@@ -70,7 +71,7 @@ async def test_a_server_that_does_not_prove_that_it_knows_the_password_gets_noth
     async with server_that_asks(*ASKS[asks], heard) as port:
         with pytest.raises(SignInAgain, match=r"by scram-sha-256; .*db\.auth\.method"):
             await connector(port).check()
-        assert await asyncio.wait_for(heard.get(), 5) == b""
+        assert await asyncio.wait_for(heard.get(), 60) == b""
 
 
 async def test_an_old_server_gets_the_hash_that_its_instance_allows() -> None:
@@ -78,7 +79,7 @@ async def test_an_old_server_gets_the_hash_that_its_instance_allows() -> None:
     async with server_that_asks(*ASKS["an MD5 hash"], heard) as port:
         with pytest.raises(Exception, match="database"):
             await connector(port, db_auth_method="md5").check()
-        said = await asyncio.wait_for(heard.get(), 5)
+        said = await asyncio.wait_for(heard.get(), 60)
     assert said.startswith(b"p")
     assert PASSWORD.encode() not in said
 
@@ -87,3 +88,18 @@ def test_a_password_is_sent_in_clear_over_tls_alone() -> None:
     with pytest.raises(BadInput, match=r"db\.ssl\.mode to verify-full"):
         connector(1, db_auth_method="password")
     connector(1, db_auth_method="password", db_ssl_mode="require")
+
+
+async def test_a_password_of_the_servers_user_is_sent_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libpq would look for one in ~/.pgpass, or in this file."""
+    file = tmp_path / "passwords"
+    file.write_text(f"*:*:*:*:{PASSWORD}\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+    heard: Heard = asyncio.Queue()
+    async with server_that_asks(*ASKS["a password in clear"], heard) as port:
+        with pytest.raises(ServiceError):
+            await connector(port, password="").check()
+        assert await asyncio.wait_for(heard.get(), 30) == b""

@@ -9,8 +9,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from openbulk.connectors.base import ConnectionContext
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.sql import PostgresqlProvider
 from openbulk.connectors.sql.values import Column, Conversion, Kind, to_database
+from openbulk.domain.records import Action, Record, Target
+from openbulk.notify.egress import allowed_address
+from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
+from support import forget
+from support.postgres import Postgres
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LOCAL = Column("v", Kind.MOMENT)
@@ -71,3 +78,29 @@ def test_a_time_is_kept_as_it_was_meant_or_refused(
     else:
         assert found == kept
         assert getattr(found, "tzinfo", None) is None or column.is_zoned
+
+
+async def test_a_time_that_was_taken_for_utc_is_told(postgres: Postgres) -> None:
+    """Once a batch, and not if the caller names a zone."""
+    name = postgres.new_database("CREATE TABLE t (a timestamptz, b timetz, c timestamptz)")
+    context = ConnectionContext(postgres.configuration(name), None, forget)  # type: ignore[arg-type]
+    connector = PostgresqlProvider(resolve).connect(context)
+    clear = {"a": "2026-05-30T08:15Z", "b": "08:15+02:00"}
+    local = {"a": "2026-05-30T08:15", "b": "08:15"}
+    batch = [Record(n, row) for n, row in enumerate([clear, local, local, {"c": local["a"]}], 1)]
+    try:
+        outcomes = await connector.write(Target("t", Action.CREATE), batch)
+        remarks = {one.row: one.remark for one in outcomes if one.remark}
+        told = (
+            "the time in {} has no offset, here and in rows behind: it was taken for a time in "
+            "UTC; metaData.timeZone names another zone"
+        )
+        assert remarks == {2: told.format("a and b"), 4: told.format("c")}
+        in_tokyo = Target("t", Action.CREATE, options={"timeZone": "Asia/Tokyo"})
+        assert [one.remark for one in await connector.write(in_tokyo, batch[3:])] == [""]
+    finally:
+        await connector.close()
+
+
+async def resolve(host: str, port: int) -> str:
+    return await allowed_address(host, port, allowed=LOOPBACK_AND_PRIVATE)

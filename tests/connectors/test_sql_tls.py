@@ -101,7 +101,7 @@ def show(cluster: Cluster) -> Callable[[str], None]:
                 connection.execute(f"ALTER SYSTEM SET {setting} = '{file}'".encode())
             connection.execute("ALTER SYSTEM SET ssl = on")
             connection.execute("SELECT pg_reload_conf()")
-        until(lambda: _shown(cluster.postgres) == str(file), 20, "the server's new certificate")
+        until(lambda: _shown(cluster.postgres) == str(file), 120, "the server's new certificate")
 
     return show
 

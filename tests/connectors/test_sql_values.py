@@ -243,10 +243,14 @@ class PostgresqlDatabase(Database):
     def __init__(self, postgres: Postgres) -> None:
         database = postgres.new_database(
             "CREATE DOMAIN amount AS numeric(8,2)",
+            "CREATE TYPE item AS (amount numeric(5,2), at timestamp)",
+            "CREATE TYPE span AS RANGE (subtype = timestamp)",
             "CREATE DOMAIN price AS money CHECK (value >= 0::money)",
         )
         super().__init__(PostgresqlProvider(resolve), postgres.configuration(database))
         self._connection = postgres.connect(database)
+        # The table has a column of another type each time.
+        self._connection.prepare_threshold = None
 
     def execute(self, sql: str) -> list[Any]:
         cursor = self._connection.execute(sql.encode())
@@ -374,6 +378,14 @@ def test_sqlite_keeps_what_the_file_had(
         ("interval", "1.5 months", "v is '1.5 months'; a part of a month or a year has no exact"),
         ("interval", "P0.5Y", "v is 'P0.5Y'; a part of a month or a year has no exact length"),
         ("interval", "0.0000001 seconds", "it keeps 6 digits of a second"),
+        ("interval year to month", "1 year 3 days", "would keep '1 year': write it like that, or"),
+        ('"char"', "abc", "v is 'abc', of which its type \"char\" would keep 'a': write it like"),
+        ("name", "x" * 70, f"of which its type name would keep '{'x' * 37}...': write it like"),
+        ("oid", "-1", "v is '-1', of which its type oid would keep '4294967295': write it like"),
+        ("point", "(0.12345678901234567891,1)", "would keep '(0.12345678901234568,1)': write it"),
+        ("item", "(5.505,)", "v is '(5.505,)', of which its type item would keep '(5.51,)': write"),
+        ("item", "(,2026-05-30 08:15+02)", "would keep '(,\"2026-05-30 08:15:00\")': write it"),
+        ("span", "[2026-05-30 08:15+02,)", "would keep '[\"2026-05-30 08:15:00\",)': write it"),
         ("interval(0)", "1.5 seconds", "v is '1.5 seconds'; it keeps 0 digits of a second"),
         ("text", "a\x00b", "v has a NUL character in it"),
         ("text", "a\ud83d", "v has half of a surrogate pair in it (character 2)"),
@@ -402,3 +414,25 @@ def test_a_number_takes_no_longer_because_of_its_exponent(
         for type_ in ("numeric", "integer", "real"):
             outcomes, _ = insert(type_, values)
             assert {one.kind for one in outcomes} == {OutcomeKind.FAILED}
+
+
+def test_any_type_of_a_strict_table_keeps_a_text_as_it_is(tmp_path: Path) -> None:
+    """In a table that is not strict, it makes numbers of texts.
+
+    https://sqlite.org/stricttables.html
+    """
+    database = SqliteDatabase(tmp_path)
+    database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v ANY) STRICT")
+    connector = SqliteProvider(tmp_path).connect(
+        ConnectionContext({"db.file": "t.db"}, None, forget)  # type: ignore[arg-type]
+    )
+
+    async def write() -> Sequence[Outcome]:
+        try:
+            row = Record(1, {"id": 1, "v": "007"})
+            return await connector.write(Target("t", Action.CREATE), [row])
+        finally:
+            await connector.close()
+
+    assert [one.kind for one in asyncio.run(write())] == [OutcomeKind.CREATED]
+    assert database.execute("SELECT v FROM t") == [("007",)]

@@ -1,9 +1,7 @@
 """The processes of a run: each can be killed, frozen, and started again at its address."""
 
 import asyncio
-import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -19,24 +17,6 @@ STOP_SECONDS = 20.0
 START_SECONDS = 20.0
 AGAIN_SECONDS = 0.5
 _MOUNT = ("mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs")
-_taken: set[int] = set()
-
-
-def free_port() -> int:
-    """A port for one program alone, which stays free while the program is down.
-
-    It is below the range from which Linux takes the ports of outgoing connections (32768 to 60999).
-    """
-    while True:
-        port = random.randint(15_000, 32_000)
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in _taken:
-            _taken.add(port)
-            return port
 
 
 class Actor:

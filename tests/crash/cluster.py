@@ -8,9 +8,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from crash.actors import free_port
 from crash.scenario import Blow
 from support import postgres
+from support.ports import free_port
 
 
 class Cluster:

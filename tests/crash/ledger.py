@@ -2,14 +2,15 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import create_engine, make_url, select
 
 from crash.seen import LedgerJob
 from openbulk.domain.records import OutcomeKind
-from openbulk.storage.tables import jobs, outcomes
+from openbulk.storage.outcome_blocks import outcomes_in
+from openbulk.storage.tables import jobs, outcome_blocks, problems
 
 
 def jobs_in(url: str) -> list[LedgerJob]:
@@ -20,16 +21,21 @@ def jobs_in(url: str) -> list[LedgerJob]:
     engine = create_engine(address)
     try:
         with engine.connect() as connection:
-            by_job = defaultdict(list)
-            for outcome in connection.execute(select(outcomes)):
-                by_job[outcome.job_id].append(outcome)
+            kinds: dict[int, dict[int, str]] = defaultdict(dict)
+            for block in connection.execute(select(outcome_blocks)):
+                for outcome in outcomes_in(block):
+                    assert outcome.row not in kinds[block.job_id], "a row has two outcomes"
+                    kinds[block.job_id][outcome.row] = outcome.kind.value
+            reasons: dict[int, dict[int, str]] = defaultdict(dict)
+            for problem in connection.execute(select(problems)):
+                reasons[problem.job_id][problem.row] = problem.problem
             rows = connection.execute(select(jobs).order_by(jobs.c.id))
-            return [_job(row, by_job[row.id]) for row in rows]
+            return [_job(row, kinds[row.id], reasons[row.id]) for row in rows]
     finally:
         engine.dispose()
 
 
-def _job(row: Any, outcomes: Sequence[Any]) -> LedgerJob:
+def _job(row: Any, kinds: Mapping[int, str], reasons: Mapping[int, str]) -> LedgerJob:
     options = json.loads(row.options) if isinstance(row.options, str) else row.options
     return LedgerJob(
         id=row.id,
@@ -38,7 +44,7 @@ def _job(row: Any, outcomes: Sequence[Any]) -> LedgerJob:
         records=row.records,
         cursor=row.cursor,
         counts={kind.value: getattr(row, kind.value) for kind in OutcomeKind},
-        kinds={outcome.row: outcome.kind for outcome in outcomes},
-        problems={outcome.row: outcome.problem for outcome in outcomes if outcome.problem},
+        kinds=kinds,
+        problems=reasons,
         error=row.error,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from crash.actors import Actor, Disk, free_port
+from crash.actors import Actor, Disk
 from crash.caller import Caller, UnexpectedAnswer, cancel
 from crash.cluster import Cluster
 from crash.files import kept_event
@@ -22,6 +22,7 @@ from crash.signs import OVER, Signs
 from openbulk.sandbox.google.store import Store
 from openbulk.sandbox.journal import Journal
 from support.harness import ORGANIZATION_SECRET, USER_SECRET
+from support.ports import free_port
 
 PATIENCE_SECONDS = 300.0
 """For all works to finish once nothing is down any more. Sweeps come every half minute."""

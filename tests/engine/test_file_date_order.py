@@ -1,7 +1,8 @@
 """What the columns of a file show of its dates, and records with dates in ISO 8601."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from openbulk.domain.date_order import DateOrderUnknown
 from openbulk.domain.date_signs import LOOKED_AT, MAX_COLUMNS, DateColumns
 from openbulk.domain.dates import DateOrder
 from openbulk.domain.records import Action, Row, Target
-from openbulk.engine.file_date_order import DateReader, keep_signs, signs_of
+from openbulk.engine.date_columns import order_of, signs_of
 from openbulk.engine.slices.parts import RowsInThread, cut
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore
@@ -50,10 +51,15 @@ def columns_of(*records: Mapping[str, Any]) -> DateColumns:
     return columns
 
 
-def reader_of(*records: Mapping[str, Any], **options: Any) -> DateReader:
+Values = Mapping[str, Any]
+
+
+def reader_of(*records: Values, **options: Any) -> Callable[[Values], Values]:
     target = Target("things", Action.CREATE)
     columns = Columns(target, Features(frozenset(Action)), SCHEMA, names_are_paths=True)
-    return DateReader.of(columns_of(*records).signs(), columns, DateFields(SCHEMA), options)
+    dates = DateFields(SCHEMA)
+    order = order_of(columns_of(*records).signs(), columns, dates, options)
+    return partial(dates.with_iso_dates, order=order)
 
 
 def test_columns_of_any_spelling_show_the_order() -> None:
@@ -64,17 +70,17 @@ def test_columns_of_any_spelling_show_the_order() -> None:
         {"Start.Date": "30/05/2026"},
         {"start": {"dateTime": "30/05/2026 8:15"}},
     ):
-        reader = reader_of({"name": "a", "born": "05/06/2026"}, shown)
-        assert reader.read({"Born": "05/06/2026"}) == {"Born": "2026-06-05"}
+        read = reader_of({"name": "a", "born": "05/06/2026"}, shown)
+        assert read({"Born": "05/06/2026"}) == {"Born": "2026-06-05"}
 
 
 def test_columns_that_are_not_dates_show_nothing_and_are_left_alone() -> None:
     """A text may look like a date. AM and PM count wherever they are."""
     with pytest.raises(DateOrderUnknown):
         reader_of({"born": "05/06/2026", "name": "30/05/2026"}, {"made": "30/05/2026"})
-    assert reader_of({"name": "05/06/2026"}).read({"name": "05/06/2026"}) == {"name": "05/06/2026"}
-    reader = reader_of({"born": "05/06/2026", "name": "7:30 PM"})
-    assert reader.read({"Born": "05/06/2026"}) == {"Born": "2026-05-06"}
+    assert reader_of({"name": "05/06/2026"})({"name": "05/06/2026"}) == {"name": "05/06/2026"}
+    read = reader_of({"born": "05/06/2026", "name": "7:30 PM"})
+    assert read({"Born": "05/06/2026"}) == {"Born": "2026-05-06"}
 
 
 def test_values_of_each_kind_come_out_in_iso_8601() -> None:
@@ -85,31 +91,31 @@ def test_values_of_each_kind_come_out_in_iso_8601() -> None:
         "start": {"dateTime": "30. Mai 2026 8.15", "date": "infinity"},
         "at": "7:30 p. m.",
     }
-    assert reader_of().read(record) == {
+    assert reader_of()(record) == {
         "name": "x",
         "Born": "2026-05-30",
         "start": {"dateTime": "2026-05-30T08:15:00", "date": "infinity"},
         "at": "19:30:00",
     }
     plain = {"Born": "2026-05-30", "start": {"dateTime": "2026-05-30T08:15:00Z"}, "at": "24:00"}
-    assert reader_of().read(plain) == plain
-    assert reader_of().read({"Born": None, "at": 8}) == {"Born": None, "at": 8}
+    assert reader_of()(plain) == plain
+    assert reader_of()({"Born": None, "at": 8}) == {"Born": None, "at": 8}
 
 
 def test_a_day_that_does_not_exist_names_its_field() -> None:
     """With the whole path."""
     with pytest.raises(FieldError, match=r'start\.date "31\.09\.2026" is not a date') as error:
-        reader_of().read({"start": {"date": "31.09.2026"}})
+        reader_of()({"start": {"date": "31.09.2026"}})
     assert error.value.field == "start.date"
 
 
 def test_a_column_that_begins_late_shows_it_too() -> None:
     """Behind thousands of rows without it, or with other texts in other columns."""
     rows: list[Mapping[str, Any]] = [{"name": f"{n} x"} for n in range(LOOKED_AT + 1)]
-    reader = reader_of({"born": "05/06/2026"}, *rows, {"born": "30/05/2026"})
-    assert reader.read({"Born": "05/06/2026"}) == {"Born": "2026-06-05"}
-    reader = reader_of(*rows, {"born": "05/06/2026"}, {"start.date": "30/05/2026"})
-    assert reader.read({"Born": "05/06/2026"}) == {"Born": "2026-06-05"}
+    read = reader_of({"born": "05/06/2026"}, *rows, {"born": "30/05/2026"})
+    assert read({"Born": "05/06/2026"}) == {"Born": "2026-06-05"}
+    read = reader_of(*rows, {"born": "05/06/2026"}, {"start.date": "30/05/2026"})
+    assert read({"Born": "05/06/2026"}) == {"Born": "2026-06-05"}
 
 
 def test_hostile_records_take_bounded_memory() -> None:
@@ -143,8 +149,9 @@ async def test_every_slice_decides_by_what_the_whole_file_shows(files: FileStore
 
 async def test_a_file_that_shows_nothing_keeps_nothing(files: FileStore, tmp_path: Path) -> None:
     """Small files are many."""
-    await keep_signs(files, "f00d", columns_of({"born": "2026-05-30", "n": "8.15"}).signs())
-    assert list(tmp_path.iterdir()) == []
+    rows = [Row(1, {"born": "2026-05-30", "n": "8.15"})]
+    await cut(files, "f00d", RowsInThread(iter(rows)), never)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f"{1:012d}"]
 
 
 def test_empty_texts_are_left_out_unless_their_field_holds_texts() -> None:

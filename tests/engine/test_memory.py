@@ -26,13 +26,13 @@ async def test_a_slice_always_has_one_batch_in_flight_and_more_within_the_budget
     memory = SliceMemory()
     async with memory.share("a") as one, memory.share("b") as other:
         await one.take(IN_FLIGHT_BYTES)
-        await asyncio.wait_for(other.take(1_000), 1)
+        await asyncio.wait_for(other.take(1_000), 60)
         second = asyncio.create_task(other.take(1_000))
         third = asyncio.create_task(one.take(1_000))
         await asyncio.sleep(0)
         assert not second.done()
         one.give_back(IN_FLIGHT_BYTES)
-        await asyncio.wait_for(asyncio.gather(second, third), 1)
+        await asyncio.wait_for(asyncio.gather(second, third), 60)
 
 
 async def test_only_some_slices_hold_large_records_and_the_others_take_turns() -> None:
@@ -40,16 +40,16 @@ async def test_only_some_slices_hold_large_records_and_the_others_take_turns() -
     async with AsyncExitStack() as holders, memory.share("a") as small, memory.share("b") as large:
         first = await holders.enter_async_context(memory.share("c"))
         for holder in [first] * SEATS:
-            await asyncio.wait_for(holder.admit(LARGE_BYTES + 1, goes_on), 1)  # one seat is enough
+            await asyncio.wait_for(holder.admit(LARGE_BYTES + 1, goes_on), 60)  # one seat is enough
         for _ in range(SEATS - 1):
             other = await holders.enter_async_context(memory.share("c"))
             await other.admit(LARGE_BYTES + 1, goes_on)
-        await asyncio.wait_for(small.admit(LARGE_BYTES, goes_on), 1)
+        await asyncio.wait_for(small.admit(LARGE_BYTES, goes_on), 60)
         turn = asyncio.create_task(large.admit(LARGE_BYTES + 1, goes_on))
         await asyncio.sleep(0)
         assert not turn.done()
         first.end()
-        await asyncio.wait_for(turn, 1)
+        await asyncio.wait_for(turn, 60)
 
 
 async def test_a_slice_waits_for_no_other_once_none_of_its_own_batches_is_in_flight() -> None:
@@ -62,7 +62,7 @@ async def test_a_slice_waits_for_no_other_once_none_of_its_own_batches_is_in_fli
             await asyncio.sleep(0)
             assert not next_one.done()
             slice_.give_back(1_000)
-            await asyncio.wait_for(next_one, 1)
+            await asyncio.wait_for(next_one, 60)
 
 
 async def test_a_slice_and_its_calls_take_one_seat_together() -> None:
@@ -70,16 +70,16 @@ async def test_a_slice_and_its_calls_take_one_seat_together() -> None:
     async with AsyncExitStack() as holders:
         for _ in range(SEATS):
             holder = await holders.enter_async_context(memory.share("a"))
-            await asyncio.wait_for(holder.admit(LARGE_BYTES + 1, goes_on), 1)
+            await asyncio.wait_for(holder.admit(LARGE_BYTES + 1, goes_on), 60)
         async with memory.share("a") as slice_:
             both = [asyncio.create_task(slice_.admit(LARGE_BYTES + 1, goes_on)) for _ in range(2)]
             await asyncio.sleep(0)
             await holders.aclose()
-            await asyncio.wait_for(asyncio.gather(*both), 1)
+            await asyncio.wait_for(asyncio.gather(*both), 60)
     async with AsyncExitStack() as holders:  # every seat is back
         for _ in range(SEATS):
             holder = await holders.enter_async_context(memory.share("a"))
-            await asyncio.wait_for(holder.admit(LARGE_BYTES + 1, goes_on), 1)
+            await asyncio.wait_for(holder.admit(LARGE_BYTES + 1, goes_on), 60)
 
 
 async def test_a_slice_that_must_stop_waits_for_no_seat() -> None:
@@ -95,10 +95,10 @@ async def test_a_slice_that_must_stop_waits_for_no_seat() -> None:
             return True
 
         with pytest.raises(SliceStopped):
-            await asyncio.wait_for(cancelled.admit(LARGE_BYTES + 1, look), 5)
+            await asyncio.wait_for(cancelled.admit(LARGE_BYTES + 1, look), 60)
         assert not any(share.is_wanted for share in shares)
         shares[0].end()
-        await asyncio.wait_for(cancelled.admit(LARGE_BYTES + 1, goes_on), 5)
+        await asyncio.wait_for(cancelled.admit(LARGE_BYTES + 1, goes_on), 60)
 
 
 async def stalled(memory: SliceMemory, holders: AsyncExitStack, service: str) -> MemoryShare:

@@ -12,7 +12,8 @@ from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices.lost_answers import complete_outcomes
 from openbulk.engine.slices.ordering import ordering_keys_of
-from openbulk.engine.slices.progress import Progress, key_of
+from openbulk.engine.slices.progress import Progress
+from openbulk.engine.slices.record_reader import key_of
 from openbulk.engine.slices.row_states import RowState
 
 
@@ -36,13 +37,14 @@ def test_the_cursor_is_the_last_row_before_which_all_have_an_outcome(
     assert set(progress.states.rows(RowState.DONE)) == seen
 
 
-def test_only_rows_with_a_problem_keep_their_line() -> None:
-    progress = Progress(0, 2)
-    progress.lines = {1: 2, 2: 3}
+def test_outcomes_are_taken_with_the_lines_of_their_rows() -> None:
+    progress = Progress(0, 3)
+    progress.lines = {1: 2, 2: 3, 3: 4}
     progress.add([Outcome(1, OutcomeKind.CREATED), Outcome.failure(2, "no")])
     results, lines = progress.take()
     assert [outcome.row for outcome in results] == [1, 2]
-    assert lines == {2: 3}
+    assert lines == {1: 2, 2: 3}
+    assert progress.lines == {3: 4}
     assert progress.take() == ([], {})
 
 

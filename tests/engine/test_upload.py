@@ -649,7 +649,7 @@ async def test_calls_that_share_a_key_wait_for_those_before_them() -> None:
     )
     first, second, other = (asyncio.create_task(asyncio.sleep(wait)) for wait in (0.05, 9, 0))
     for call, keys in ((first, {"a"}), (second, {"a"}), (other, {"b"})):
-        await asyncio.wait_for(limiter.acquire(1), 1)
+        await asyncio.wait_for(limiter.acquire(1), 60)
         assert limiter.calls_before(keys) == ({first} if call is second else set())
         limiter.release_after(call, keys, 1)
     second.cancel()
@@ -657,4 +657,4 @@ async def test_calls_that_share_a_key_wait_for_those_before_them() -> None:
     await asyncio.sleep(0)
     assert limiter.calls_before({"a", "b"}) == set()
     for _ in range(3):
-        await asyncio.wait_for(limiter.acquire(1), 1)
+        await asyncio.wait_for(limiter.acquire(1), 60)

@@ -454,9 +454,9 @@ class TestCsv(FormatTests):
         ],
     )
     def test_hostile_files_take_seconds_and_not_minutes(self, content: bytes) -> None:
-        began = time.monotonic()
+        began = time.process_time()
         self.check_survives(content)
-        assert time.monotonic() - began < 20
+        assert time.process_time() - began < 20
 
 
 # --- writing ---

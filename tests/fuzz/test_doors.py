@@ -313,7 +313,7 @@ def require_understood(reply: Reply, *sent: Any) -> None:
 def send(server: Server, method: str, path: str, body: bytes) -> None:
     body = body.replace(b"%TOKEN%", (server.element_token or "").encode())
     headers = {"Content-Type": "application/json"}
-    reply = server.call(method, path, body=body, headers=headers, timeout=20)
+    reply = server.call(method, path, body=body, headers=headers, timeout=120)
     require_understood(reply, method, path, body[:300])
 
 

@@ -57,6 +57,9 @@ def where(condition: str) -> str:
         where('"\\' * 8_000),
         where("`" * 16_001),
         where("/*" * 8_000),
+        # The SQL parser tries each of these joins in two ways.
+        where("a in join b " * 40),
+        f"select * from e order by {'a.b in join ²' * 40}",
         where("a = 1e99999999"),
         where(f"a = {'9' * 16_000}"),
         f"select * from e limit {'9' * 10_000}",

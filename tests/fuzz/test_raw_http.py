@@ -95,7 +95,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_bytes_that_are_almost_http_harm_nobody(server: Server, parts: list[bytes]) -> None:
     address = urllib.parse.urlsplit(server.process.url)
     answer = b""
-    with socket.create_connection((address.hostname, address.port), 5) as connection:
+    with socket.create_connection((address.hostname, address.port), 60) as connection:
         with suppress(ConnectionError):
             for part in parts:
                 connection.sendall(part)
@@ -105,7 +105,7 @@ def test_bytes_that_are_almost_http_harm_nobody(server: Server, parts: list[byte
                 answer += block
     statuses = [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
     assert not [line for line in statuses if line.startswith(b"HTTP/1.1 5")], answer
-    assert request("GET", f"{server.process.url}/healthz", timeout=10).status == 200
+    assert request("GET", f"{server.process.url}/healthz", timeout=60).status == 200
     log = server.process.log()
     assert "Traceback" not in log
     assert "request failed" not in log

@@ -321,7 +321,7 @@ async def test_a_reset_forgets_everything_and_stops_syncs(http: aiohttp.ClientSe
     definition = await call.define_import(isSyncTriggeredOnImport=True)
     _, sync = await call("POST", f"{definition}/data", [{"email": "ann@example.com"}])
     await call("POST", "/api/rest/2.0/assets/campaign", {"name": "Spring"})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await call("POST", "/sandbox/reset")
     for gone in (definition, f"/api/bulk/2.0{sync['uri']}"):
         assert (await call("GET", gone))[0] == 404

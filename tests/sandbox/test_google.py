@@ -338,13 +338,14 @@ async def test_calls_over_the_projects_quota_are_refused_whoever_makes_them() ->
 
 
 async def test_every_api_answer_takes_the_latency_and_pages_do_not() -> None:
-    async with sandbox(latency_ms=1_000) as ann:
+    async with sandbox(latency_ms=100) as ann:
         began = time.monotonic()
         await ann.insert()
-        assert time.monotonic() - began >= 1
+        assert time.monotonic() - began >= 0.1
+    async with sandbox(latency_ms=60_000) as ann:
         began = time.monotonic()
         await ann.stats()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize(("fault", "kept"), [("drop-after", 1), ("drop-before", 0)])
@@ -439,6 +440,6 @@ def test_it_prints_its_address_and_stops_on_a_signal(number: signal.Signals) -> 
             assert address, line
             assert request("GET", address[1]).status == 200
             program.send_signal(number)
-            assert program.wait(10) == 0
+            assert program.wait(60) == 0
         finally:
             program.kill()

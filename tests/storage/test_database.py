@@ -129,7 +129,7 @@ async def test_a_file_that_another_program_locks_for_too_long_is_unavailable(
 async def test_who_reads_waits_for_no_writer(engine: AsyncEngine) -> None:
     accounts = Accounts(engine, Sealer([bytes(32)]))
     await accounts.add_organization("o", "ann@example.com", "u")
-    async with engine.begin() as writing, asyncio.timeout(2):
+    async with engine.begin() as writing, asyncio.timeout(20):
         await writing.execute(text("UPDATE users SET email = 'bob@example.com'"))
         assert [job async for job in Ledger(engine).active_jobs()] == []
         caller = await accounts.identify("u", "o", None)

@@ -1,7 +1,6 @@
 """The ledger in a SQLite file and in PostgreSQL."""
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.records import Outcome, OutcomeKind
@@ -9,6 +8,7 @@ from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.outcome_blocks import AlreadyRecorded
 from support.ledger_suite import LedgerTests
 
 
@@ -29,7 +29,7 @@ class TestLedger(LedgerTests):
         begun = await self.begin(ledger, job)
         await begun.record_outcomes([Outcome(1, OutcomeKind.CREATED)], cursor=1, lines={})
         before = await self.now(ledger, job.id)
-        with pytest.raises(IntegrityError):
+        with pytest.raises(AlreadyRecorded, match="row 1 "):
             await begun.record_outcomes(
                 [Outcome(2, OutcomeKind.CREATED), Outcome(1, OutcomeKind.FAILED)],
                 cursor=2,

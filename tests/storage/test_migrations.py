@@ -20,6 +20,7 @@ from openbulk.storage.database import migrate
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from openbulk.storage.slice_ledger import SliceLedger
 
 DOWNLOAD = {
     "object": "events",
@@ -169,6 +170,41 @@ async def test_numbers_of_deleted_instances_are_not_given_again(
         numbers = await connection.execute(text("SELECT id FROM instances"))
         # The jobs of an instance that is gone have 7.
         assert numbers.scalar_one() == 8
+
+
+async def test_outcomes_of_before_0015_are_read_from_blocks(empty_engine: AsyncEngine) -> None:
+    """Also where rows are missing, and where a row that was sent has its outcome."""
+    engine = empty_engine
+    failed: dict[str, Any] = {
+        "row": 4,
+        "kind": "failed",
+        "problem": "no date",
+        "field": "f",
+        "line": 6,
+    }
+    outcomes: list[dict[str, Any]] = [
+        {"row": row, "kind": "created", "record_id": f"i{row}"} for row in (2, 5, 1_002, 1_003)
+    ]
+    rows = [("outcomes", {"job_id": 5, **values}) for values in (*outcomes, failed)]
+    intents = [("intents", {"job_id": 5, "row": row}) for row in (5, 6)]
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade_to, "0006")
+        await _insert(connection, *ROWS)  # row 1 has failed
+        await connection.run_sync(upgrade_to, "0014")
+        await _insert(connection, *rows, *intents)
+    await migrate(engine)
+    ledger = Ledger(engine)
+    found = await ledger.job(5)
+    assert found is not None
+    begun = SliceLedger(engine, found, 0, reading=engine)
+    assert (await begun.rows_to_send())[1] == [(1, 2), (4, 5), (1_002, 1_003)]
+    assert await begun.ids_written(2, 1_002) == {2: "i2", 5: "i5", 1_002: "i1002"}
+    assert await begun.open_intents() == {6}
+    errors = await ledger.errors(5, after=0, limit=10)
+    assert [(error.row, error.line, error.problem, error.field) for error in errors] == [
+        (1, None, "no title", None),
+        (4, 6, "no date", "f"),
+    ]
 
 
 async def _insert(connection: AsyncConnection, *rows: tuple[str, dict[str, Any]]) -> None:

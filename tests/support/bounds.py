@@ -105,7 +105,7 @@ def chances() -> Iterator[random.Random]:
 
     They are the same ones each time, from FUZZ_SEED (0 by default) on.
     """
-    seconds = float(os.environ.get("FUZZ_SECONDS", "40")) / SHARES
+    seconds = float(os.environ.get("FUZZ_SECONDS", "16")) / SHARES
     first = int(os.environ.get("FUZZ_SEED", "0"))
     end = time.monotonic() + seconds
     number = first

@@ -23,7 +23,10 @@ USER_SECRET = "user+secret/of=tests"
 ORGANIZATION_SECRET = "organization+secret/of=tests"
 BASE_PATH = "/elements/api-v2"
 UNFINISHED = {"CREATED", "RUNNING", "CANCELLATION_PENDING"}
-START_SECONDS = 60.0
+START_SECONDS = 300.0
+SLOWER = 10
+"""A busy machine may take so many times as long as a quiet one: multiply by it the seconds within
+which something happens on a quiet one."""
 FIRST_POLL_SECONDS = 0.02
 LAST_POLL_SECONDS = 0.25
 _STARTED = re.compile(r"listens on (?P<url>http://\S+)|openbulk works")
@@ -49,7 +52,7 @@ def request(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     json_body: Any = None,
-    timeout: float = 30.0,
+    timeout: float = 120.0,
 ) -> Reply:
     """Make one request. Returns redirects and errors like any other response."""
     sent = dict(headers or {})
@@ -122,12 +125,12 @@ class Process:
     def kill(self) -> None:
         """kill -9, as a crash does."""
         self.popen.send_signal(signal.SIGKILL)
-        self.popen.wait(10)
+        self.popen.wait(120)
 
     def stop(self) -> int:
         """SIGTERM, as an operator does. Returns the exit code."""
         self.popen.send_signal(signal.SIGTERM)
-        return self.popen.wait(20)
+        return self.popen.wait(120)
 
     def freeze(self) -> None:
         """SIGSTOP: the process stands still, and cannot notice."""
@@ -319,7 +322,7 @@ class Server:
         headers: Mapping[str, str] | None = None,
         query: str = "",
         metadata_first: bool = False,
-        timeout: float = 30.0,
+        timeout: float = 120.0,
     ) -> Reply:
         """Upload a file as curl does."""
         text = metadata if isinstance(metadata, str) else json.dumps(metadata)
@@ -334,7 +337,7 @@ class Server:
         assert reply.status == 200, reply.body
         return reply.json
 
-    def finished(self, job_id: str, *, within: float = 120.0, every: float | None = None) -> Any:
+    def finished(self, job_id: str, *, within: float = 300.0, every: float | None = None) -> Any:
         """Poll the status of a job; return it when the job is finished.
 
         Polls `every` so many seconds; without it first often, then seldom: a poll costs the

@@ -613,6 +613,31 @@ class LedgerTests:
         assert [part.first_row for part in parts] == [5, 9]
         assert with_outcome == [(8, 8)]
 
+    async def test_rows_that_are_recorded_in_any_order_are_found_with_their_ids(
+        self, ledger: Ledger
+    ) -> None:
+        """The rows of one call lie between those of another. Failures and deletions have no id."""
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        kinds = {2: OutcomeKind.DELETED, 6: OutcomeKind.UNCHANGED, 7: OutcomeKind.FAILED}
+        for rows in ((8, 2, 6), (1, 7, 3), (5,)):
+            results = [Outcome(row, kinds.get(row, OutcomeKind.CREATED), f"i{row}") for row in rows]
+            await begun.record_outcomes(results, cursor=0, lines={})
+        assert (await begun.rows_to_send())[1] == [(1, 3), (5, 8)]
+        assert await begun.ids_written(1, 10) == {row: f"i{row}" for row in (1, 3, 5, 6, 8)}
+        assert await begun.ids_written(2, 5) == {3: "i3", 5: "i5"}
+
+    async def test_an_answer_that_was_lost_records_its_outcomes_once(self, ledger: Ledger) -> None:
+        """The call is made again, and its rows are counted once."""
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        results = [Outcome(3, OutcomeKind.CREATED), Outcome.failure(1, "no")]
+        for _ in range(2):
+            await begun.record_outcomes(results, cursor=1, lines={})
+        counts = (await self.now(ledger, job.id)).counts
+        assert (counts.created, counts.failed) == (1, 1)
+        assert len(await ledger.errors(job.id, after=0, limit=9)) == 1
+
     async def test_errors_come_in_the_order_of_the_file_from_behind_a_row_on(
         self, ledger: Ledger
     ) -> None:

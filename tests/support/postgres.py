@@ -7,7 +7,6 @@ the programs that are installed.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
+
+from support.ports import free_port
 
 PASSWORD = "secret of tests"
 NAMED = "OPENBULK_TEST_POSTGRES_URL"
@@ -143,7 +144,7 @@ class Cluster:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "LOCPATH": str(self.folder / "locales")},
         )
-        for _ in range(600):
+        for _ in range(3_000):
             assert self._server.poll() is None, "PostgreSQL did not start"
             try:
                 self.postgres.connect().close()
@@ -151,7 +152,7 @@ class Cluster:
                 time.sleep(0.1)
             else:
                 return
-        raise AssertionError("PostgreSQL did not take connections within 60 s")
+        raise AssertionError("PostgreSQL did not take connections within 300 s")
 
     def crash(self) -> None:
         """Stop it at once, as a power cut does: `pg_ctl stop -m immediate`."""
@@ -164,7 +165,7 @@ class Cluster:
         for process in processes:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        self._server.wait(20)
+        self._server.wait(120)
         self._server = None
         while any(Path(f"/proc/{process}").exists() for process in processes):
             time.sleep(0.01)
@@ -184,7 +185,7 @@ class Cluster:
         assert self._server is not None
         self._server.send_signal(how)
         try:
-            self._server.wait(10)
+            self._server.wait(60)
         except subprocess.TimeoutExpired:  # seen once, under load, while it took connections
             self.kill()
         self._server = None
@@ -206,10 +207,7 @@ def running_cluster(folder_of_binaries: Path, *, fsync: bool = False) -> Iterato
     Without fsync it is fast. It then survives the kill of its processes, but no power cut.
     """
     with tempfile.TemporaryDirectory() as folder:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        cluster = Cluster(folder_of_binaries, Path(folder), port, fsync)
+        cluster = Cluster(folder_of_binaries, Path(folder), free_port(), fsync)
         cluster.initialize()
         try:
             cluster.start()

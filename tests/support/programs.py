@@ -1,24 +1,22 @@
 """openbulk's programs, forked from a process that has imported them already.
 
 Each program is a process with arguments and environment, as from a shell. Its imports cost more
-than a second of a processor: the fork server spends them once, instead of at each of a thousand
-starts.
+than a second of a processor: the fork server spends them once (`prepared`), instead of at each of
+a thousand starts.
 """
 
-import faulthandler
 import multiprocessing
 import os
 import signal
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["openbulk.cli", "openbulk.cli.server", "support.programs"])
+_forks.set_forkserver_preload(["support.programs", "support.prepared"])
 # Starting a process looks after all others, too: an exit code is read once.
 _one_at_a_time = threading.Lock()
 
@@ -69,16 +67,7 @@ class Forked:
             os.kill(self.pid, number)
 
 
-def _run(arguments: list[str], environment: Mapping[str, str], output: Path, errors: Path) -> None:
-    for number, path in ((1, output), (2, errors)):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(file, number)
-        os.close(file)
-    faulthandler.register(signal.SIGUSR1)
-    os.environ.clear()
-    os.environ.update(environment)
-    time.tzset()
-    sys.argv = ["openbulk", *arguments]
-    from openbulk.cli import main  # noqa: PLC0415 - the fork server has imported it
+def _run(*what: Any) -> None:
+    from support.prepared import run_command  # noqa: PLC0415 - the fork server has imported it
 
-    main()
+    run_command(*what)

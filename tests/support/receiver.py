@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 
 from aiohttp import web
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 
 
 class Received(NamedTuple):
@@ -55,7 +55,7 @@ class Receiver:
         """An address to call; every path below it is received, too."""
         return f"http://127.0.0.1:{self.port}/"
 
-    def wait_for(self, count: int, within: float = 60.0) -> None:
+    def wait_for(self, count: int, within: float = 120.0) -> None:
         """Block until so many requests have come."""
         deadline = time.monotonic() + within
         while (received := len(self.received)) < count:

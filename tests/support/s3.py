@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from support.ports import free_port
+
 
 @dataclass(frozen=True, slots=True)
 class S3:
@@ -24,7 +26,7 @@ class S3:
         """Make a bucket. Returns its address, as OPENBULK_FILES_URL has it."""
         name = f"test-{uuid.uuid4().hex[:12]}"
         made = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")
-        with urllib.request.urlopen(made, timeout=10) as answer:
+        with urllib.request.urlopen(made, timeout=60) as answer:
             assert answer.status == 200
         return f"s3://{name}/openbulk"
 
@@ -48,7 +50,7 @@ class Line:
         self._server = (address.hostname or "", address.port or 0)
         self._open: set[socket.socket] = set()
         self._listener: socket.socket | None = None
-        self._port = 0
+        self._port = free_port()
         self.mend()
 
     @property
@@ -59,7 +61,6 @@ class Line:
     def mend(self) -> None:
         """Let connections through."""
         self._listener = socket.create_server(("127.0.0.1", self._port))
-        self._port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def cut(self) -> None:
@@ -91,9 +92,7 @@ def _carry(source: socket.socket, target: socket.socket) -> None:
 @contextmanager
 def running_s3() -> Iterator[S3]:
     """Start a server, and wait until it responds."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
@@ -104,16 +103,16 @@ def running_s3() -> Iterator[S3]:
         yield S3(f"http://127.0.0.1:{port}")
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(120)
 
 
 def _wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(300):
+    for _ in range(3_000):
         assert server.poll() is None, "the S3 server did not start"
         try:
-            urllib.request.urlopen(url, timeout=5).close()
+            urllib.request.urlopen(url, timeout=60).close()
         except urllib.error.URLError:
             time.sleep(0.1)
         else:
             return
-    raise AssertionError("the S3 server did not answer within 30 s")
+    raise AssertionError("the S3 server did not answer within 300 s")

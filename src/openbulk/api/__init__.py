@@ -22,13 +22,16 @@ from openbulk.api.http.middleware import (
 )
 from openbulk.api.http.openapi import describe
 from openbulk.api.http.parameters import refuse_misspelt_parameters
+from openbulk.api.http.under_way import BoundedRequests, RequestsUnderWay
 from openbulk.api.platform import (
     authentication,
     authorization,
     calling_instance,
     catalogue,
     custom_elements,
+    definitions,
     element_instances,
+    instance_configuration,
     instances,
     transformations,
 )
@@ -54,7 +57,7 @@ EXPOSED_HEADERS = (
 """Response headers that pages of other origins may read (CORS)."""
 
 
-def make_api(services: Services) -> FastAPI:
+def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     """The application. Every path for the calling instance exists with and without a hub prefix.
 
     GET     /objects                        /objects/{object}/metadata  /ping
@@ -98,6 +101,16 @@ def make_api(services: Services) -> FastAPI:
         dependencies=[Depends(refuse_misspelt_parameters)],
     )
     api.state.services = services
+    api.state.under_way = under_way
+    _add_routes(api)
+    _add_middleware(api)
+    present_errors(api)
+    describe(api)
+    _prepare_routes(api)
+    return api
+
+
+def _add_routes(api: FastAPI) -> None:
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)
@@ -110,10 +123,12 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_ignore_hub)])
     api.include_router(authentication.router, prefix=BASE_PATH)
     # Before those of instances: `/instances/transformations` is no instance.
+    api.include_router(definitions.router, prefix=BASE_PATH)
     api.include_router(transformations.router, prefix=BASE_PATH)
     # Before those with a number in their path: `configuration` is none.
     api.include_router(calling_instance.router, prefix=BASE_PATH)
     api.include_router(instances.router, prefix=BASE_PATH)
+    api.include_router(instance_configuration.router, prefix=BASE_PATH)
     api.include_router(element_instances.router, prefix=BASE_PATH)
     api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
@@ -127,6 +142,9 @@ def make_api(services: Services) -> FastAPI:
     api.include_router(
         records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_ignore_hub)]
     )
+
+
+def _add_middleware(api: FastAPI) -> None:
     # The middleware that is added last is outermost. So the answer to an unhandled error also gets
     # a request id, and pages of other origins may read it.
     api.add_middleware(HeadAsGet)
@@ -144,11 +162,8 @@ def make_api(services: Services) -> FastAPI:
     api.add_middleware(BoundedHeads)
     api.add_middleware(HeadersForBrowsers)
     api.add_middleware(HeldUntilAnswered)
+    api.add_middleware(BoundedRequests)
     api.add_middleware(RequestIds)
-    present_errors(api)
-    describe(api)
-    _prepare_routes(api)
-    return api
 
 
 def _prepare_routes(api: FastAPI) -> None:

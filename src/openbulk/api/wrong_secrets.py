@@ -2,14 +2,15 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TypeVar
 
 import structlog
 from prometheus_client import Counter
 
-from openbulk.domain.errors import TooManyGuesses
+from openbulk.domain.errors import NotSignedIn, TooManyGuesses
 from openbulk.security import fingerprint
 
 Value = TypeVar("Value")
@@ -34,6 +35,20 @@ class WrongSecretLimit:
         """By address, when it may send as many wrong secrets as at first."""
         self._known: OrderedDict[str, None] = OrderedDict()
         """Fingerprints of users' secrets that were right: they are no guesses."""
+
+    @contextmanager
+    def attempt(self, address: str, secret: str) -> Iterator[None]:
+        """Try a secret in the block, which raises NotSignedIn for a wrong one.
+
+        Raises TooManyGuesses, as `check` does.
+        """
+        self.check(address, secret)
+        try:
+            yield
+        except NotSignedIn:
+            self.note_wrong(address)
+            raise
+        self.note_right(secret)
 
     def check(self, address: str, user_secret: str) -> None:
         """Raise TooManyGuesses if an address has sent too many wrong secrets.

@@ -75,15 +75,17 @@ class Phase(Enum):
     """The caller: the rest of a request that has its answer."""
     TAKING = auto()
     """The caller, who takes its answer slowly."""
+    OPEN_BODY = auto()
+    """The caller, who is not known yet: the body of a request."""
     BODY = auto()
-    """The caller: the body of a request."""
+    """The caller, who is known: the body of a request."""
     SERVER = auto()
     """The server."""
 
 
-_GIVES_WAY = (Phase.HEAD, Phase.REST, Phase.TAKING)
-"""The phases in which a connection is closed for a new one, in this order. Those with a body have
-shown a secret."""
+_GIVES_WAY = (Phase.HEAD, Phase.REST, Phase.OPEN_BODY, Phase.TAKING)
+"""The phases in which a connection is closed for a new one, in this order. Of the others, a caller
+has half at most (api/http/under_way.py)."""
 
 
 class Connections(ServerState):
@@ -103,9 +105,9 @@ class Connections(ServerState):
         """Close the connection that gives way first. False if none does."""
         self._note_turned_away()
         for phase in _GIVES_WAY:
-            if self.in_phase[phase]:
-                next(iter(self.in_phase[phase])).end()
-                return True
+            for connection in tuple(self.in_phase[phase]):
+                if connection.ends_in(phase):
+                    return True
         return False
 
     def end_overdue(self, now: float) -> None:
@@ -249,10 +251,18 @@ class BoundedConnection(H11Protocol):
             self._note_taken(now)
         if now - self._since < _SECONDS[self._phase]:
             return
-        if self._phase is Phase.BODY and self._received >= WINDOW_BYTES:
+        if self._phase in _BODIES and self._received >= WINDOW_BYTES:
             self._since, self._received = now, 0
         else:
             self.end()
+
+    def ends_in(self, phase: Phase) -> bool:
+        """Close the connection if it is still in a phase. False if it is not."""
+        self._note_phase()
+        if self._phase is not phase:
+            return False
+        self.end()
+        return True
 
     def end(self) -> None:
         """Close the connection at once, whatever is buffered."""
@@ -288,7 +298,9 @@ class BoundedConnection(H11Protocol):
             return Phase.HEAD
         if self.conn.their_state is not h11.SEND_BODY or self._is_held_back:
             return Phase.SERVER
-        return Phase.REST if self.cycle.response_complete else Phase.BODY
+        if self.cycle.response_complete:
+            return Phase.REST
+        return Phase.BODY if "caller" in self.scope["state"] else Phase.OPEN_BODY
 
     @property
     def _is_held_back(self) -> bool:
@@ -296,10 +308,12 @@ class BoundedConnection(H11Protocol):
         return self.flow.read_paused or self.conn.they_are_waiting_for_100_continue
 
 
+_BODIES = (Phase.OPEN_BODY, Phase.BODY)
 _SECONDS = {
     Phase.HEAD: HEAD_SECONDS,
     Phase.REST: REST_SECONDS,
     Phase.TAKING: TAKING_SECONDS,
+    Phase.OPEN_BODY: WINDOW_SECONDS,
     Phase.BODY: WINDOW_SECONDS,
     Phase.SERVER: math.inf,
 }

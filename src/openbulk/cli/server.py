@@ -140,7 +140,7 @@ async def _serve(settings: Settings) -> None:
     limit = connections_for(raise_file_limit())
     listener = _listen(settings.host, settings.port)
     async with (
-        _running("server", running_server(settings), settings) as (server, stopping),
+        _running("server", running_server(settings, limit), settings) as (server, stopping),
         asyncio.TaskGroup() as tasks,
     ):
         listener.listen(BACKLOG)
@@ -281,6 +281,8 @@ def _write_logs(form: str) -> None:
     seldom = OnceAMinute(*MANY_FROM_CALLERS)
     for library in ("uvicorn.error", "asyncio"):
         logging.getLogger(library).addFilter(seldom)
+    # It logs parts of queries that it does not understand; their callers get a sentence.
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 
 def _render_json() -> list[structlog.typing.Processor]:

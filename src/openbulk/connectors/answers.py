@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import aiohttp
 import orjson
 
 from openbulk.domain.errors import AnswerLost, Refused, RetryLater, ServiceError
@@ -61,6 +62,19 @@ def bounds_of(records: int) -> Bounds:
         min(BASE_BYTES + records * RECORD_BYTES, MAX_ANSWER_BYTES),
         min(BASE_VALUES + records * RECORD_VALUES, MAX_VALUES),
     )
+
+
+async def read_body(body: aiohttp.StreamReader, bounds: Bounds) -> bytes | None:
+    """Read a body; None if it is larger, unpacked, than it may be."""
+    # aiohttp unpacks a block at a time.
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in body.iter_chunked(256 * 1024):
+        size += len(chunk)
+        if size > bounds.bytes:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 @dataclass(frozen=True, slots=True)

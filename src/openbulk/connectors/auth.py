@@ -138,9 +138,10 @@ async def _post(
         )
     elif endpoint.client_id:
         fields |= {"client_id": endpoint.client_id, "client_secret": endpoint.client_secret}
+    service = _sign_in_service(http)
     secrets = [*secrets_in(headers), *(fields[name] for name in fields if name not in _SHOWN)]
     try:
-        answer = await _sign_in_service(http).call(
+        answer = await service.call(
             Request("POST", endpoint.url, None, fields, headers, secrets=secrets)
         )
     except AnswerLost as error:

@@ -19,8 +19,6 @@ class EmptyTexts:
 
     def leave_out(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """The values of a row, by the names of its columns."""
-        if "" not in values.values():
-            return values
         return {name: value for name, value in values.items() if value != "" or self._keeps(name)}
 
     def _keeps(self, column: str) -> bool:

@@ -34,9 +34,7 @@ class FieldNames:
         return path_text((*self._place, name))
 
     def find(self, name: str) -> str | None:
-        """The field of that name, or that is called so. Raises FieldError if several are."""
-        if name in self._properties:
-            return name
+        """The field that is called so. Raises FieldError if several are."""
         folded = _fold(name)
         fields = self._by_name.get(folded) or self._by_title.get(folded, ())
         if len(fields) > 1:

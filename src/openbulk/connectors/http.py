@@ -19,6 +19,7 @@ from openbulk.connectors.answers import (
     hide_secrets,
     no_answer,
     parse_large,
+    read_body,
 )
 from openbulk.connectors.pace import Budget, Pace, Throttle, Unpaced
 from openbulk.domain.errors import (
@@ -88,10 +89,6 @@ Send = Callable[[Request], Awaitable[Answer]]
 """Sends a request and returns its answer. Raises ServiceError if there is none."""
 
 
-class _TooMuch(Exception):
-    """A body is larger than expected."""
-
-
 _NOT_SENT = (aiohttp.InvalidURL, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 # aiohttp lets some of what a service does wrong out as it is: a ValueError for a header that is not
 # one, an OSError for a connection that breaks while it sends.
@@ -108,6 +105,8 @@ class Transport:
     async def call(self, request: Request) -> Answer:
         """Send a request as it is, under no budget. Raises the errors that `Client` lists."""
         answer = await self.send(request)
+        if answer.is_success:
+            return answer
         throttle = throttle_by_status(answer, self._service)
         if throttle is not None:
             raise RetryLater(
@@ -121,36 +120,34 @@ class Transport:
         call = f"{self._service} ({request.method} {_path_of(request.url)})"
         bounds = bounds_of(request.records)
         try:
-            status, headers, body = await self._exchange(request, bounds.bytes)
+            async with self._http.request(
+                request.method,
+                request.url,
+                params=request.params,
+                data=request.body,
+                headers=request.headers,
+                timeout=TIMEOUT,
+                # Send credentials to the configured address only.
+                allow_redirects=False,
+            ) as response:
+                status, headers = response.status, response.headers
+                body = await read_body(response.content, bounds)
         except _NOT_SENT as error:
             raise self._connection_failure(request.url, error) from error
-        except _TooMuch as error:
-            # Whether it was done is not known; to ask again brings the same answer.
-            kind = AnswerLost if request.method in UNSAFE_METHODS else Refused
-            expected = f"at most {bounds.bytes:,}, for {request.records:,} records"
-            raise kind(f"{call} answered more bytes than expected: {expected}") from error
         except _BROKEN as error:
             reason = f"{call} did not answer ({type(error).__name__})"
             raise no_answer(request.method)(reason) from error
+        if body is None:
+            # Whether it was done is not known; to ask again brings the same answer.
+            kind = AnswerLost if request.method in UNSAFE_METHODS else Refused
+            expected = f"at most {bounds.bytes:,}, for {request.records:,} records"
+            raise kind(f"{call} answered more bytes than expected: {expected}")
         method, secrets = request.method, request.secrets
         if not 200 <= status < 300:
             # All of it is for people. Records stay as they are.
             body, secrets = hide_secrets(body, secrets), ()
         parsed = await parse_large(body, bounds)
         return Answer(status, headers, body, method, call, bounds, parsed, secrets)
-
-    async def _exchange(self, request: Request, limit: int) -> tuple[int, Mapping[str, str], bytes]:
-        async with self._http.request(
-            request.method,
-            request.url,
-            params=request.params,
-            data=request.body,
-            headers=request.headers,
-            timeout=TIMEOUT,
-            # Send credentials to the configured address only.
-            allow_redirects=False,
-        ) as response:
-            return response.status, response.headers, await _read_body(response, limit)
 
     def _connection_failure(self, url: str, error: Exception) -> ServiceError:
         """The error for a request that was never sent: nothing was done."""
@@ -243,7 +240,8 @@ class Client:
                 break
             credentials = await self._auth.headers()
             answer = await self._send_paced(budgets, request, credentials)
-        self._transport.raise_for_service(method, answer)
+        if not answer.is_success:
+            self._transport.raise_for_service(method, answer)
         return answer
 
     async def _send_paced(
@@ -299,15 +297,3 @@ def throttle_by_status(answer: Answer, service: str) -> Throttle | None:
         return None
     after = seconds_to_wait(answer.headers.get("Retry-After"), datetime.now(UTC))
     return Throttle(f"{service} is busy (429)", after=after, provider_message=answer.text())
-
-
-async def _read_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read a body. It counts unpacked bytes: aiohttp unpacks a block at a time."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_chunked(256 * 1024):
-        size += len(chunk)
-        if size > limit:
-            raise _TooMuch
-        chunks.append(chunk)
-    return b"".join(chunks)

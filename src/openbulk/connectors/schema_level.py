@@ -216,16 +216,19 @@ class SchemaLevel:
     # --- one name ---
 
     def _find(self, name: str) -> tuple[Path, "SchemaLevel"] | None:
-        field = self._names.find(name)
+        field = self._field(name)
         if field is not None:
             return (field,), self.below(field)
         if self._properties and len(name) <= MAX_PATH_CHARACTERS:
             for head, rest in _splits(name):
-                field = self._names.find(head)
+                field = self._field(head)
                 below = None if field is None else self.below(field)._find_below(rest)
                 if field is not None and below is not None:
                     return (field, *below[0]), below[1]
         return self._find_any(name)
+
+    def _field(self, name: str) -> str | None:
+        return name if name in self._properties else self._names.find(name)
 
     def _find_below(self, rest: str) -> tuple[Path, "SchemaLevel"] | None:
         """What a name means behind the name of this field: `date`, or `[0].email`."""

@@ -7,7 +7,6 @@ from urllib.parse import unquote
 from openbulk.connectors.base import Features
 from openbulk.connectors.fields import did_you_mean
 from openbulk.domain.records import Target
-from openbulk.domain.transformation import service_name_of
 
 OF_THE_PLATFORM = (
     "authentication",
@@ -49,7 +48,8 @@ def resolve_object(name_or_path: str, objects: Mapping[str, Features]) -> Resolv
 
 def resolve_target(target: Target, objects: Mapping[str, Features]) -> Target:
     """The target with the object's own name, and with the values in its path as options."""
-    name = service_name_of(target.object, target.transformation)
+    names = target.transformation
+    name = target.object if names is None else names.vendor_name
     resolved = resolve_object(name, objects)
     options = {**target.options, **resolved.path_parameters}
     return replace(target, object=resolved.name, options=options)

@@ -127,6 +127,11 @@ def stated_order(options: Mapping[str, Any]) -> DateOrder | None:
     return DateOrder(order, order, reason, reason)
 
 
+_DOTS_REASON = "dates with dots have it so"
+NOTHING_SHOWN = DateOrder(dots_reason=_DOTS_REASON)
+"""The order in a file whose cells show nothing of it."""
+
+
 def decide_order(columns: Iterable[DateSigns], options: Mapping[str, Any]) -> DateOrder:
     """The order in `metaData.dateOrder`, else the one that a file's columns of dates show.
 
@@ -152,7 +157,7 @@ def decide_order(columns: Iterable[DateSigns], options: Mapping[str, Any]) -> Da
         slashes,
         dots,
         _reason(shown_by),
-        _reason(seen.get(f"{_DOTS}{dots}")) or "dates with dots have it so",
+        _reason(seen.get(f"{_DOTS}{dots}")) or _DOTS_REASON,
     )
 
 

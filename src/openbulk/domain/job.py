@@ -182,8 +182,6 @@ class Remarks:
 
     def add(self, written: Sequence[RowRemark]) -> "Remarks":
         """These remarks, and those on rows that were written since."""
-        if not written:
-            return self
         shortened = (
             replace(remark, text=shorten_remark(remark.text)) for remark in written[:KEPT_REMARKS]
         )

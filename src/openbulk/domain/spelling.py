@@ -1,7 +1,9 @@
 """Names as people write them: in another case, or misspelt."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+
+from openbulk.domain.errors import BadInput
 
 _LIKENESS = 0.75
 """Above this likeness (`difflib`), an unknown name is a known one with a typo."""
@@ -20,6 +22,19 @@ def likely_name(name: str, known: Iterable[str], likeness: float = _LIKENESS) ->
     by_lower_case = {one.lower(): one for one in known}
     near = get_close_matches(name.lower(), by_lower_case, 1, likeness)
     return by_lower_case[near[0]] if near else None
+
+
+def refuse_misspelt(
+    names: Iterable[str], known: Collection[str], sentence: str, likeness: float = _LIKENESS
+) -> None:
+    """Raise BadInput for a name that is most likely a known one with a typo.
+
+    The message begins with `sentence`, with the name in place of `{}`.
+    """
+    for name in names:
+        near = None if name in known else likely_name(name, known, likeness)
+        if near is not None:
+            raise BadInput(f"{sentence.replace('{}', repr(name[:80]))}; did you mean {near!r}?")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.housekeeping import Housekeeping
 from openbulk.engine.intake import Intake
+from openbulk.engine.job_deletion import JobDeletion
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock, seconds_since_boot
 from openbulk.engine.queue.dbos_queue import LaneQueue
@@ -24,6 +25,7 @@ from openbulk.engine.workflows.scheduler import SCHEDULE_POLL_SECONDS, Scheduler
 from openbulk.formats.base import Format
 from openbulk.reading.readers import Readers
 from openbulk.storage.accounts import Accounts
+from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
@@ -52,7 +54,9 @@ class Engine:
         queue: LaneQueue,
         http: aiohttp.ClientSession,
         present: Callable[[Job], bytes],
+        deleted_jobs: DeletedJobs,
         keep_files: timedelta,
+        keep_jobs: timedelta,
         draining: asyncio.Event,
         heartbeat: Heartbeat | None,
         lease: Lease,
@@ -73,6 +77,7 @@ class Engine:
             deliveries, accounts, queue, http, present, clock.now, draining
         )
         self.completion = Completion(ledger, self._notifications, self.workflows, clock)
+        self.job_deletion = JobDeletion(deleted_jobs, runs, files, clock, keep_jobs=keep_jobs)
         self._runner = SliceRunner(
             ledger=ledger,
             files=files,
@@ -91,6 +96,7 @@ class Engine:
             queue=queue,
             notifications=self._notifications,
             workflows=self.workflows,
+            job_deletion=self.job_deletion,
             running_jobs=self._runner.running_jobs,
             keep_files=keep_files,
             clock=clock,

@@ -55,10 +55,8 @@ def message_shown(message: str, query: Query) -> str:
     return renamed_message(message, None, query.view.transformation)
 
 
-def renaming_errors(step: Step, transformation: Transformation | None) -> Step:
+def naming_errors(step: Step, transformation: Transformation) -> Step:
     """A step of making a record's fields, whose errors name the caller's own fields."""
-    if transformation is None:
-        return step
 
     def named_step(values: Mapping[str, Any]) -> Mapping[str, Any]:
         try:

@@ -21,7 +21,7 @@ from openbulk.connectors.targets import (
 from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.records import Action, Target, value_at
-from openbulk.engine.file_date_order import DateReader
+from openbulk.engine.date_columns import order_of
 from openbulk.formats.recognition import Inspection
 from openbulk.threads import Threads
 
@@ -96,7 +96,7 @@ def _require_date_order(file: Inspection, columns: Columns, described: _Object) 
     for row in file.rows:
         shown.add(row)
     fields = DateFields(described.schema)
-    DateReader.of(shown.signs(), columns, fields, described.target.options)
+    order_of(shown.signs(), columns, fields, described.target.options)
 
 
 async def _describe(target: Target, connector: Connector) -> _Object:

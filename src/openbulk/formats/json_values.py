@@ -23,6 +23,7 @@ from openbulk.exact_json import (
     is_deeper,
     parse_float,
     parse_integer,
+    trim,
 )
 
 _PIECE_BYTES = 64 * 1024
@@ -243,7 +244,7 @@ def encode_records(records: Iterable[Mapping[str, Any]], separator: bytes) -> It
     piece: list[bytes] = []
     size = 0
     for record in records:
-        piece.append(encode_json(record))
+        piece.append(trim(encode_json(record)))
         size += len(piece[-1])
         if size > _PIECE_BYTES:
             yield separator.join(piece)

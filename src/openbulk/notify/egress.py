@@ -23,15 +23,17 @@ ALLOW = (
     "to allow it, restart the server with its network in OPENBULK_ALLOWED_NETWORKS, such as "
     "10.1.0.0/16; OPENBULK_ALLOW_PRIVATE_ADDRESSES=true allows loopback and private networks"
 )
-_THREADS = Threads("names", 8)
+_THREADS = Threads("names", 32)
+"""The system looks for a name of a dead name server for 10 s and more, and nothing ends it."""
 
 
 def guarded_connector(
-    *, allowed: Networks, limit: int, resolver: AbstractResolver | None = None
+    *, allowed: Networks, limit: int, of_one: int = 0, resolver: AbstractResolver | None = None
 ) -> aiohttp.TCPConnector:
     """A connector that opens connections to public and allowed addresses only.
 
-    It opens at most `limit` at a time.
+    It has at most `limit` at a time, and `of_one` of them to one host and port: a service that does
+    not answer holds no more. 0 is no bound.
 
     Any other address fails as `ClientConnectorError` with an `AddressNotAllowed` as its `os_error`,
     before a packet is sent. The check sees the address that is about to be connected to, after the
@@ -44,7 +46,9 @@ def guarded_connector(
     def open_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
         return _guarded_socket(address_info, allowed)
 
-    return aiohttp.TCPConnector(limit=limit, resolver=guard, socket_factory=open_socket)
+    return aiohttp.TCPConnector(
+        limit=limit, limit_per_host=of_one, resolver=guard, socket_factory=open_socket
+    )
 
 
 class _SystemResolver(AbstractResolver):

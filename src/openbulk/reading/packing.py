@@ -137,9 +137,10 @@ def pack_row(row: Row) -> tuple[Row, bytes]:
 
 def unpack_row(number: int, packed: bytes) -> Row:
     """The row that `pack_row` packed."""
+    size = _size_in_memory(packed)
     line, values, problem = unpack_line(packed)
     problem = None if problem is None else Problem(**problem)
-    return Row(number, values, problem, line, size=_size_in_memory(packed))
+    return Row(number, values, problem, line, size=size)
 
 
 def _size_in_memory(packed: bytes) -> int:

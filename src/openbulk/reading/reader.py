@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import structlog
 
 from openbulk.domain.errors import BadInput, DiskFull, ReaderUnavailable
-from openbulk.exact_json import decode_json, encode_json
 from openbulk.reading.limits import MEMORY_BYTES
 from openbulk.reading.messages import (
     COUNT,
@@ -54,15 +54,7 @@ class Reader:
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - no word of it is a caller's
-                [sys.executable, "-P", *PROGRAM],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=_environment(),
-                cwd="/",
-                start_new_session=True,
-            )
+            self._process = start_process(theirs)
 
     @property
     def is_alive(self) -> bool:
@@ -116,7 +108,21 @@ class Reader:
         return code
 
 
-def _environment() -> dict[str, str]:
+def start_process(connection: socket.socket) -> "subprocess.Popen[bytes]":
+    """Start a process that reads what comes over this socket. Raises OSError."""
+    return subprocess.Popen(  # noqa: S603 - no word of it is a caller's
+        [sys.executable, "-P", *PROGRAM],
+        stdin=connection.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def environment() -> dict[str, str]:
+    """The environment of a process that reads: nothing secret is in it."""
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # The modules of this process, also where they are not installed.
     return {**passed_on, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -151,7 +157,7 @@ class Reading:
     async def begin(self, request: Mapping[str, Any]) -> None:
         """Ask the process to read the file."""
         details = {"size": self._file.size, "seconds": self._file.seconds}
-        await self._reader.send(Kind.REQUEST, encode_json({**request, **details}))
+        await self._reader.send(Kind.REQUEST, orjson.dumps({**request, **details}))
 
     async def next_rows(self) -> Packed | None:
         """The next rows; None after the last ones, when `answer` is known.
@@ -164,7 +170,7 @@ class Reading:
             rows = Packed(*decode_rows(content))
             self._rows += rows.records
             return rows
-        end = decode_json(bytes(content))
+        end = orjson.loads(content)
         if kind is Kind.DONE:
             self.answer = end["answer"]
             self.is_clean = not end["is_last"]

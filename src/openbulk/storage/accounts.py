@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import (
     ColumnElement,
     Row,
+    Select,
     Table,
     and_,
     bindparam,
@@ -87,6 +88,10 @@ _CALLER = (
     )
     .where(_has_secret(users, user_secrets, "user"))
 )
+
+
+def _by_id(instance_id: int) -> Select[*tuple[Any, ...]]:
+    return select(instances).where(instances.c.id == instance_id)
 
 
 class Accounts:
@@ -231,20 +236,13 @@ class Accounts:
     async def instance(self, instance_id: int) -> Instance | None:
         """An instance by its id."""
         async with self._reading.connect() as connection:
-            row = (
-                await connection.execute(select(instances).where(instances.c.id == instance_id))
-            ).first()
-        return None if row is None else self._instance(row)
+            return await self._find(connection, _by_id(instance_id))
 
     async def instance_with_token(self, token: str) -> Instance | None:
         """The instance that a caller's `Element` token belongs to."""
+        chosen = select(instances).where(instances.c.token_fingerprint == fingerprint(token))
         async with self._reading.connect() as connection:
-            row = (
-                await connection.execute(
-                    select(instances).where(instances.c.token_fingerprint == fingerprint(token))
-                )
-            ).first()
-        return None if row is None else self._instance(row)
+            return await self._find(connection, chosen)
 
     async def instances_of(
         self, organization_id: int, *, after: int = 0, limit: int | None = None
@@ -356,7 +354,11 @@ class Accounts:
         self, connection: AsyncConnection, instance_id: int
     ) -> Instance | None:
         """An instance that nobody else changes until the transaction ends."""
-        chosen = select(instances).where(instances.c.id == instance_id).with_for_update()
+        return await self._find(connection, _by_id(instance_id).with_for_update())
+
+    async def _find(
+        self, connection: AsyncConnection, chosen: Select[*tuple[Any, ...]]
+    ) -> Instance | None:
         row = (await connection.execute(chosen)).first()
         return None if row is None else self._instance(row)
 

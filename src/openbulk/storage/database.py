@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
@@ -31,6 +32,8 @@ from openbulk.bounded_json import load_json, store_json
 from openbulk.domain.errors import CannotStart, DiskFull, Unavailable
 from openbulk.storage.retry import outage
 
+log = structlog.get_logger()
+
 _BUSY_TIMEOUT_MS = 30_000
 """A writer of a SQLite file waits this long for another one."""
 _POSTGRESQL = {"postgresql", "postgres"}
@@ -46,6 +49,7 @@ FIRST_START = 0x6F62756C6B02
 TAKEOVER = 0x6F62756C6B03
 IDENTIFYING = 0x6F62756C6B04
 SEALING = 0x6F62756C6B05
+DELETING = 0x6F62756C6B06
 """PostgreSQL's advisory locks for work of one process at a time: "obulk" and a number."""
 _JSON: Mapping[str, Any] = {"json_serializer": store_json, "json_deserializer": load_json}
 """A row that cannot be shown again is mended before it is committed, and when it is read."""
@@ -59,6 +63,9 @@ _UNAVAILABLE = frozenset(
         errors.ReadOnlySqlTransaction.sqlstate,  # a standby that is about to take over
     }
 )
+_INCREMENTAL = 2
+_PAGES_AT_ONCE = 1_000
+"""SQLite's mode in which a file becomes smaller on demand, and the pages of one step."""
 _SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 """The second is for a file beside the database (https://sqlite.org/rescode.html#ioerr_shmsize)."""
 DATABASE_UNAVAILABLE = (
@@ -236,6 +243,43 @@ async def migrate(engine: AsyncEngine) -> None:
         await allow_idle(connection)
         await keep_others_out(connection, MIGRATIONS)
         await connection.run_sync(_upgrade)
+    if engine.dialect.name == "sqlite":
+        await _make_shrinkable(for_reading(engine))
+
+
+async def _make_shrinkable(engine: AsyncEngine) -> None:
+    """Let a SQLite file of an earlier version give space back.
+
+    That writes it anew, once, in the mode that its connections ask for
+    (https://sqlite.org/pragma.html#pragma_auto_vacuum).
+    """
+    async with engine.connect() as connection:
+        if (await connection.exec_driver_sql("PRAGMA auto_vacuum")).scalar_one() == _INCREMENTAL:
+            return
+        try:
+            await connection.exec_driver_sql("VACUUM")
+        except DiskFull:
+            log.warning("the ledger cannot be made smaller: the disk has no room to write it anew")
+
+
+async def give_space_back(engine: AsyncEngine) -> None:
+    """Make a SQLite file smaller, if more than a quarter of it is free.
+
+    PostgreSQL does that by itself.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    async with engine.connect() as connection:
+
+        async def ask(question: str) -> int:
+            answer = await connection.exec_driver_sql(f"PRAGMA {question}")
+            return int(answer.scalar_one())
+
+        if await ask("freelist_count") * 4 < await ask("page_count"):
+            return
+        while await ask("freelist_count"):
+            step = f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})"
+            (await connection.exec_driver_sql(step)).close()
 
 
 async def allow_idle(connection: AsyncConnection) -> None:
@@ -273,6 +317,8 @@ def _make_sqlite_durable(engine: Engine) -> None:
     def prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        # Before the file has its first page; later it has no effect.
+        cursor.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
         # Readers and the writer do not wait for each other (https://sqlite.org/wal.html).
         cursor.execute("PRAGMA journal_mode=WAL")
         # In WAL mode, NORMAL may lose the last commits at a power cut.

@@ -29,7 +29,7 @@ from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of, work_values
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
-from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, outcomes
+from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, problems
 
 _READ_AT_ONCE = 100
 """Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
@@ -304,13 +304,9 @@ class Ledger:
         """
         async with self._reading.connect() as connection:
             rows = await connection.execute(
-                select(outcomes)
-                .where(
-                    outcomes.c.job_id == job_id,
-                    outcomes.c.row > after,
-                    outcomes.c.problem.is_not(None),
-                )
-                .order_by(outcomes.c.row)
+                select(problems)
+                .where(problems.c.job_id == job_id, problems.c.row > after)
+                .order_by(problems.c.row)
                 .offset(skip)
                 .limit(limit)
             )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, exists, func, insert, select, update
+from sqlalchemy import Row, Select, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.workflow import Run, RunStatus, Transfer, TransferSpec
@@ -13,6 +13,8 @@ from openbulk.storage.database import for_reading
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.tables import runs, transfers
 from openbulk.storage.transfer_codec import spec_of, spec_values
+
+_DELETED_AT_ONCE = 1_000
 
 
 class Runs:
@@ -114,6 +116,26 @@ class Runs:
                 .where(runs.c.id == run_id, runs.c.status == RunStatus.RUNNING.value)
                 .values(status=status.value, finished_at=now)
             )
+
+    async def delete_old(self, finished_before: datetime) -> None:
+        """Delete runs that finished before a time.
+
+        A schedule keeps the last one that was completed: the next one begins where it ended.
+        """
+        later = runs.alias()
+        has_later = exists().where(
+            later.c.schedule_id == runs.c.schedule_id,
+            later.c.status == RunStatus.COMPLETED.value,
+            later.c.created_at > runs.c.created_at,
+        )
+        old = select(runs.c.id).where(
+            runs.c.finished_at < finished_before, runs.c.schedule_id.is_(None) | has_later
+        )
+        async with self._engine.begin() as connection:
+            ids = (await connection.scalars(old.limit(_DELETED_AT_ONCE))).all()
+            if ids:
+                await connection.execute(delete(transfers).where(transfers.c.run_id.in_(ids)))
+                await connection.execute(delete(runs).where(runs.c.id.in_(ids)))
 
     async def _runs(self, chosen: Select[Any]) -> Sequence[Run]:
         async with self._reading.connect() as connection:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import (
     Case,
     ColumnElement,
+    Delete,
     Row,
     and_,
     case,
@@ -32,8 +33,16 @@ from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark, Status
 from openbulk.domain.records import Outcome, OutcomeKind, Problem
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, remarks_value
+from openbulk.storage.outcome_blocks import (
+    AlreadyRecorded,
+    Range,
+    add_outcomes,
+    recorded_outcomes,
+    recorded_ranges,
+    rows_without_outcome,
+)
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
-from openbulk.storage.tables import intents, jobs, outcomes, parts
+from openbulk.storage.tables import intents, jobs, parts
 
 T = TypeVar("T")
 Statements = Callable[[AsyncConnection], Awaitable[T]]
@@ -105,6 +114,8 @@ class SliceLedger:
         self._draining = draining or asyncio.Event()
         self._recording = asyncio.Lock()
         self._lost: Exception | None = None
+        self._has_intents = False
+        """Whether the job may have intents, which go with the outcomes of their rows."""
 
     # --- how it ends ---
 
@@ -206,25 +217,15 @@ class SliceLedger:
 
         self.job = job_of(await self.write(write))
 
-    async def rows_to_send(self) -> tuple[Sequence[Part], Sequence[tuple[int, int]]]:
+    async def rows_to_send(self) -> tuple[Sequence[Part], Sequence[Range]]:
         """The parts with the rows after the job's cursor, and those rows that have an outcome.
 
-        Rows are ranges, each with its first and last row: a million of them may have an outcome
-        while the first one waits.
+        Rows are ranges: a million of them may have an outcome while the first one waits.
         """
         job = self.job
-        outcome = (outcomes.c.job_id == job.id, outcomes.c.row > job.cursor)
-        # Within a range, rows and their places grow alike.
-        place = func.row_number().over(order_by=outcomes.c.row)
-        rows = select(outcomes.c.row, (outcomes.c.row - place).label("range")).where(*outcome)
-        found = rows.subquery()
-        first = func.min(found.c.row)
-        ranges = select(first, func.max(found.c.row)).group_by(found.c.range).order_by(first)
 
-        async def read(
-            connection: AsyncConnection,
-        ) -> tuple[Sequence[Part], Sequence[tuple[int, int]]]:
-            done = [(row[0], row[1]) for row in await connection.execute(ranges)]
+        async def read(connection: AsyncConnection) -> tuple[Sequence[Part], Sequence[Range]]:
+            done = await recorded_ranges(connection, job.id, job.cursor + 1)
             return await parts_from(connection, job.id, job.cursor + 1), done
 
         return await self.read(read)
@@ -235,15 +236,14 @@ class SliceLedger:
 
     async def ids_written(self, first: int, last: int) -> Mapping[int, str]:
         """The service's ids of the records that these rows have written or found, by row."""
-        question = select(outcomes.c.row, outcomes.c.record_id).where(
-            outcomes.c.job_id == self.job.id,
-            outcomes.c.row.between(first, last),
-            outcomes.c.record_id.is_not(None),
-            outcomes.c.kind.in_(_KINDS_THAT_LEAVE_A_RECORD),
-        )
 
         async def read(connection: AsyncConnection) -> dict[int, str]:
-            return {row.row: row.record_id for row in await connection.execute(question)}
+            recorded = await recorded_outcomes(connection, self.job.id, first, last)
+            return {
+                outcome.row: outcome.id
+                for outcome in recorded
+                if outcome.id is not None and outcome.kind in _KINDS_THAT_LEAVE_A_RECORD
+            }
 
         return await self.read(read)
 
@@ -301,39 +301,36 @@ class SliceLedger:
         }
         if ticket_done:
             changes |= {"ticket": None, "ticket_until": None}
-        remarks = self.job.remarks.add(
-            [
-                RowRemark(outcome.row, lines.get(outcome.row), outcome.remark)
-                for outcome in results
-                if outcome.remark
-            ]
-        )
-        if remarks != self.job.remarks:
+        remarks = self.job.remarks
+        written = [
+            RowRemark(outcome.row, lines.get(outcome.row), outcome.remark)
+            for outcome in results
+            if outcome.remark
+        ]
+        if written:
+            remarks = remarks.add(written)
             changes["remarks"] = remarks_value(remarks)
 
         async def write(connection: AsyncConnection) -> None:
             await self.change_job(connection, **changes)
-            rows = [outcome_values(self.job.id, outcome, lines) for outcome in results]
-            if rows:
-                await connection.execute(insert(outcomes), rows)
+            await add_outcomes(connection, self.job.id, results, lines)
+            if self._has_intents:
+                await connection.execute(self._intents_of([outcome.row for outcome in results]))
 
         try:
             await self.write(write)
-        except IntegrityError:
-            # Some row has its outcome. That is fine if an earlier call has written them all, and
-            # only its answer was lost.
+        except AlreadyRecorded:
+            # That is fine if an earlier call has written all of them, and only its answer was lost.
             if not await self._has_recorded(results):
                 raise
         self.job = replace(self.job, remarks=remarks)
 
     async def _has_recorded(self, results: Sequence[Outcome]) -> bool:
-        kinds = {outcome.row: outcome.kind.value for outcome in results}
-        question = select(outcomes.c.row, outcomes.c.kind).where(
-            outcomes.c.job_id == self.job.id, outcomes.c.row.in_(kinds)
-        )
+        kinds = {outcome.row: outcome.kind for outcome in results}
 
-        async def read(connection: AsyncConnection) -> dict[int, str]:
-            return {row.row: row.kind for row in await connection.execute(question)}
+        async def read(connection: AsyncConnection) -> dict[int, OutcomeKind]:
+            found = await recorded_outcomes(connection, self.job.id, min(kinds), max(kinds))
+            return {outcome.row: outcome.kind for outcome in found if outcome.row in kinds}
 
         return await self.read(read) == kinds
 
@@ -342,6 +339,8 @@ class SliceLedger:
 
         Also raises Fenced if an earlier slice may have sent one of them.
         """
+
+        self._has_intents = True
 
         async def write(connection: AsyncConnection) -> None:
             await self._hold_fence(connection)
@@ -358,17 +357,21 @@ class SliceLedger:
 
     async def drop_intents(self, rows: Sequence[int]) -> None:
         """Record that these rows were not sent after all."""
-        dropped = delete(intents).where(intents.c.job_id == self.job.id, intents.c.row.in_(rows))
 
         async def write(connection: AsyncConnection) -> None:
             await self._hold_fence(connection)
-            await connection.execute(dropped)
+            await connection.execute(self._intents_of(rows))
 
         await self.write(write)
 
     async def open_intents(self) -> frozenset[int]:
         """The rows that were about to be sent when a runner died, and have no outcome."""
-        return await self.read(partial(open_intents, job_id=self.job.id))
+        rows = await self.read(partial(open_intents, job_id=self.job.id))
+        self._has_intents = self._has_intents or bool(rows)
+        return rows
+
+    def _intents_of(self, rows: Sequence[int]) -> Delete:
+        return delete(intents).where(intents.c.job_id == self.job.id, intents.c.row.in_(rows))
 
     async def set_ticket(self, ticket: Ticket) -> None:
         """Record that a native bulk import has taken a batch."""
@@ -438,32 +441,11 @@ async def parts_from(connection: AsyncConnection, job_id: int, row: int) -> Sequ
     return [Part(part.first_row, part.fence) for part in rows]
 
 
-def outcome_values(
-    job_id: int, outcome: Outcome, lines: Mapping[int, int | None]
-) -> dict[str, Any]:
-    """The row of an outcome. `lines` has the line numbers of records in the file, by row."""
-    problem = outcome.problem
-    return {
-        "job_id": job_id,
-        "row": outcome.row,
-        "line": lines.get(outcome.row),
-        "kind": outcome.kind.value,
-        "record_id": outcome.id,
-        "problem": problem and problem.message,
-        "field": problem and problem.field,
-        "provider_message": problem and problem.provider_message,
-    }
-
-
 async def open_intents(connection: AsyncConnection, job_id: int) -> frozenset[int]:
     """The rows of a job that were about to be sent, and have no outcome."""
-    with_outcome = select(outcomes.c.row).where(
-        outcomes.c.job_id == intents.c.job_id, outcomes.c.row == intents.c.row
-    )
-    found = await connection.scalars(
-        select(intents.c.row).where(intents.c.job_id == job_id, ~with_outcome.exists())
-    )
-    return frozenset(found.all())
+    question = select(intents.c.row).where(intents.c.job_id == job_id)
+    rows = (await connection.scalars(question)).all()
+    return await rows_without_outcome(connection, job_id, rows)
 
 
 async def close_intents(connection: AsyncConnection, job: Job) -> Job:
@@ -473,9 +455,7 @@ async def close_intents(connection: AsyncConnection, job: Job) -> Job:
     if not rows:
         return job
     results = [Outcome(row, OutcomeKind.UNKNOWN, problem=Problem(_NEVER_LOOKED_UP)) for row in rows]
-    await connection.execute(
-        insert(outcomes), [outcome_values(job.id, outcome, {}) for outcome in results]
-    )
+    await add_outcomes(connection, job.id, results, {})
     row = await connection.execute(
         update(jobs)
         .where(jobs.c.id == job.id)

@@ -208,30 +208,43 @@ jobs = Table(
     Column("ticket_until", BigInteger),
     Index("jobs_of_instance", "instance_id", "status"),
     Index("jobs_by_status", "status"),
+    Index("jobs_by_end", "finished_at"),
+    sqlite_autoincrement=True,  # slices in the queue have the number of a deleted job
 )
 
-outcomes = Table(
-    "outcomes",
+deleted_jobs = Table(
+    "deleted_jobs",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("file", Text, nullable=False),
+)
+"""Jobs that are deleted, while rows in other tables, or their files, are left."""
+
+outcome_blocks = Table(
+    "outcome_blocks",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_row", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_row", BigInteger, nullable=False),
+    # The first and the last row of each range; NULL if no row between first and last is missing.
+    Column("ranges", JSON(none_as_null=True)),
+    Column("content", LargeBinary, nullable=False),
+)
+"""What became of records, as `outcome_blocks.py` packs it."""
+
+problems = Table(
+    "problems",
     metadata,
     Column("job_id", BigInteger, primary_key=True),
     Column("row", BigInteger, primary_key=True),
     Column("line", BigInteger),
     Column("kind", String(9), nullable=False),
-    Column("record_id", SafeText),
-    Column("problem", SafeText),
+    Column("problem", SafeText, nullable=False),
     Column("field", SafeText),
     Column("provider_message", SafeText),
     sqlite_with_rowid=False,
 )
-
-with_problem = outcomes.c.problem.is_not(None)
-Index(
-    "outcomes_with_problem",
-    outcomes.c.job_id,
-    outcomes.c.row,
-    sqlite_where=with_problem,
-    postgresql_where=with_problem,
-)
+"""What was wrong with records that failed, or whose outcome is unknown."""
 
 parts = Table(
     "parts",
@@ -303,6 +316,7 @@ deliveries = Table(
     Column("finished_at", Timestamp),
     Column("result", SafeText),
     Index("deliveries_open", "finished_at", "due_at"),
+    sqlite_autoincrement=True,  # attempts in the queue have the number of a deleted one
 )
 """Notifications of finished jobs: at most one a job, delivered at least once."""
 

@@ -31,7 +31,7 @@ from openbulk.api.wire.jobs import (
     present_record_error,
 )
 from openbulk.api.wire.query_language import field_list, parse_where
-from openbulk.api.wire.schema import select_fields
+from openbulk.api.wire.schema import Nothing, select_fields
 from openbulk.domain.conditions import Condition, fields_of, holds
 from openbulk.domain.errors import BadInput
 
@@ -141,6 +141,20 @@ async def errors(
     names = field_list(fields)
     page = take_page(response, found, limit, lambda error: error.row)
     return select_fields([present_record_error(error) for error in page], names)
+
+
+@router.delete(
+    "/bulk/{job_id}",
+    summary="Delete a job",
+    responses=answers(Nothing, 404, 409, 507),
+)
+async def delete(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
+    """Delete a finished job: its status, its failed records, its callback and its file.
+
+    Records stay at the service. `OPENBULK_KEEP_JOBS_DAYS` after its end a job is deleted anyway.
+    """
+    await services.job_deletion.delete(await find_job(services, caller, job_id))
+    return {}
 
 
 @router.put(

@@ -71,12 +71,14 @@ def parse_metadata(value: Any) -> dict[str, Any]:
 
     Raises BadInput.
     """
+    if value in (None, ""):
+        return {}
     options = value
-    if isinstance(value, str | None):
-        options = read_json(value or "{}", "metaData", example=_EXAMPLE, max_bytes=MAX_KEPT_BYTES)
+    if isinstance(value, str):
+        options = read_json(value, "metaData", example=_EXAMPLE, max_bytes=MAX_KEPT_BYTES)
     if not isinstance(options, dict):
         raise BadInput(f"metaData is not a JSON object; it looks like {_EXAMPLE}")
-    if isinstance(value, str) and value:
+    if isinstance(value, str):
         require_distinct_keys(value, "metaData")
     return options
 

@@ -35,7 +35,6 @@ from openbulk.connectors.targets import ResolvedObject, resolve_object
 from openbulk.domain.errors import ServiceError
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Upload
-from openbulk.domain.transformation import service_name_of
 from openbulk.engine.upload_check import CHECKED_ROWS
 from openbulk.formats.recognition import Inspection
 from openbulk.reading.reader import StoredFile
@@ -111,8 +110,8 @@ async def upload(
     """
     callback_url = callback_url_of(request)
     # Before the file arrives, which may be large.
-    await require_room(request, services, instance, callback_url)
     await check_callback_url(callback_url, services, instance)
+    await require_room(request, services, instance, callback_url)
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:
@@ -156,7 +155,7 @@ async def _read_form(
     known = {**services.elements.built_in, provider.key: provider}
     options = read_upload_options(form.fields, query, known)
     names = await services.transformations.names_of(instance.id, object)
-    vendor_object = service_name_of(object, names)
+    vendor_object = object if names is None else names.vendor_name
     inspection = await services.inspectors.inspect(
         StoredFile(name, form.size),
         options.get("format"),

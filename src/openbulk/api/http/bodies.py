@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Coroutine, Hashable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from openbulk.api.http.body_places import BodyPlaces, owner_of
-from openbulk.api.http.callers import identify_caller
+from openbulk.api.http.arrivals import Arrivals
+from openbulk.api.http.callers import identify_caller, owner_of
 from openbulk.api.services import services_of
 from openbulk.bounded_json import MAX_KEPT_BYTES, read_exact_json, read_json
 from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import BadInput, ServerBusy, TooLarge
-from openbulk.domain.spelling import likely_name
+from openbulk.domain.spelling import refuse_misspelt
 from openbulk.exact_json import encode_json
 from openbulk.threads import Threads
 
@@ -33,7 +33,8 @@ BYTES_OF_ONE_CALLER = BODIES_BYTES // 2
 _SHARE = 4
 """Memory for all bodies, and for each byte of one: its text, its values, and what checks them."""
 SMALL_BODY_BYTES = 8 * 1024
-"""A body of at most this size need not wait. With one in each connection, they take 64 MiB."""
+"""A body of at most this size needs no place, and takes none from others. With one in each
+connection, they take 64 MiB beside those that do."""
 _FIRST_SECONDS = 15.0
 _BYTES_PER_SECOND = 50_000
 """A body arrives in this time, and at this rate while others wait for its memory."""
@@ -79,10 +80,10 @@ class BoundedRoute(APIRoute):
 
 
 class OpenRoute(BoundedRoute):
-    """A route for everybody, who may not have a secret yet. It reads less than others."""
+    """A route for everybody, who may not have a secret yet. It reads small bodies alone."""
 
     needs_caller = False
-    max_bytes = 16 * 1024
+    max_bytes = SMALL_BODY_BYTES
 
 
 class _RequestInBounds(Request):
@@ -100,12 +101,16 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
 
     Raises BadInput if it is cut off or too slow, TooLarge over `max_bytes`, and ServerBusy.
     """
-    size, owner = _stated_size(request, max_bytes), owner_of(request)
-    await _hold_memory(request, size, owner)
+    size = _stated_size(request, max_bytes)
+    chunks = request.stream()
+    if size > SMALL_BODY_BYTES:
+        owner = owner_of(request)
+        await _hold_memory(request, _SHARE * size, owner)
+        chunks = _arrivals.chunks(chunks, owner)
     seconds = _FIRST_SECONDS + size / _BYTES_PER_SECOND
     try:
         async with asyncio.timeout(seconds):
-            return await _read_to_end(request, max_bytes, owner)
+            return await _read_to_end(chunks, max_bytes)
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole body had arrived") from error
     except TimeoutError as error:
@@ -128,24 +133,20 @@ def _require_small(size: int, max_bytes: int) -> None:
         raise TooLarge(f"the body is larger than {max_bytes} bytes")
 
 
-async def _hold_memory(request: Request, size: int, owner: Hashable) -> None:
-    memory = _SHARE * size
-    if size <= SMALL_BODY_BYTES:
-        _places.budget.take_at_once(memory, owner)
-    else:
-        try:
-            await _places.take(memory, owner)
-        except TimeoutError as error:
-            raise ServerBusy(
-                "openbulk holds as many large bodies as it can, or as many of yours; "
-                "send the request again in a moment"
-            ) from error
-    request.state.held.callback(_places.budget.give_back, memory, owner)
+async def _hold_memory(request: Request, memory: int, owner: Hashable) -> None:
+    try:
+        await _arrivals.take(memory, owner)
+    except TimeoutError as error:
+        raise ServerBusy(
+            "openbulk holds as many large bodies as it can, or as many of yours; "
+            "send the request again in a moment"
+        ) from error
+    request.state.held.callback(_arrivals.places.give_back, memory, owner)
 
 
-async def _read_to_end(request: Request, max_bytes: int, owner: Hashable) -> bytes:
+async def _read_to_end(body_chunks: AsyncGenerator[bytes], max_bytes: int) -> bytes:
     body = bytearray()
-    async with aclosing(_places.chunks(request.stream(), owner)) as chunks:
+    async with aclosing(body_chunks) as chunks:
         async for chunk in chunks:
             body += chunk
             _require_small(len(body), max_bytes)
@@ -226,8 +227,5 @@ class ContractBody(BaseModel):
     def refuse_misspelt_keys(cls, body: Any) -> Any:
         """Raise BadInput for a key that is almost a known one."""
         keys = body if isinstance(body, Mapping) else ()
-        for key in keys:
-            near = None if key in cls.model_fields else likely_name(str(key), cls.model_fields)
-            if near is not None:
-                raise BadInput(f"the body takes no key {str(key)[:80]!r}; did you mean {near!r}?")
+        refuse_misspelt(map(str, keys), cls.model_fields, "the body takes no key {}")
         return body

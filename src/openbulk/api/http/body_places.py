@@ -7,12 +7,8 @@ is slower than its rate loses its own.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable
 
-from fastapi import Request
-
-from openbulk.api.http.callers import address_of
 from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import BadInput
-from openbulk.storage.accounts import Caller
 
 WAIT_SECONDS = 60.0
 """Maximum seconds that a request waits for a place. Its body stays with the caller meanwhile."""
@@ -22,20 +18,7 @@ LOOK_SECONDS = 0.25
 """While a body waits for a place, those that are slow give way one by one."""
 
 
-def owner_of(request: Request) -> Hashable:
-    """The owner of a request's places: an instance, or an organization without one.
-
-    Before the caller is known, it is the caller's address.
-    """
-    caller: Caller | None = getattr(request.state, "caller", None)
-    if caller is None:
-        return address_of(request)
-    if caller.instance is None:
-        return "organization", caller.user.organization_id
-    return "instance", caller.instance.id
-
-
-class BodyPlaces:
+class Arrivals:
     """The places of bodies, and the rate at which a body keeps its own while others wait."""
 
     def __init__(

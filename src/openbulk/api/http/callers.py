@@ -1,11 +1,13 @@
 """The caller of a request, identified by the secrets in the `Authorization` header."""
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.password_sign_in import CallersSecrets
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import NotSignedIn
@@ -56,7 +58,8 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     """The caller of a request. Raises NotSignedIn if a secret is missing, or if any that is sent is
     wrong.
 
-    Raises TooManyGuesses if too many wrong ones came from the caller's address.
+    Raises TooManyGuesses if too many wrong ones came from the caller's address, and ServerBusy if
+    too many requests of the caller are under way.
 
     The request needs the organization's secret too, unless it carries an instance's token. It is
     looked up once.
@@ -64,7 +67,17 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     known: Caller | None = getattr(request.state, "caller", None)
     if known is None:
         known = request.state.caller = await _look_up(request, services)
+        under_way: RequestsUnderWay = request.app.state.under_way
+        request.state.held.enter_context(under_way.of(owner_of(request)))
     return known
+
+
+def owner_of(request: Request) -> Hashable:
+    """Who shares places with others: the calling instance, or the organization without one."""
+    caller: Caller = request.state.caller
+    if caller.instance is None:
+        return "organization", caller.user.organization_id
+    return "instance", caller.instance.id
 
 
 def address_of(request: Request) -> str:
@@ -81,15 +94,7 @@ async def _look_up(request: Request, services: Services) -> Caller:
         raise NotSignedIn(f"the user secret is missing; {_HEADER_HINT}")
     if secrets.organization is None and secrets.element is None:
         raise NotSignedIn(f"the organization secret is missing; {_HEADER_HINT}")
-    address = address_of(request)
-    services.wrong_secrets.check(address, secrets.user)
-    try:
-        caller = await _identify(secrets, secrets.user, services)
-    except NotSignedIn:
-        services.wrong_secrets.note_wrong(address)
-        raise
-    services.wrong_secrets.note_right(secrets.user)
-    return caller
+    return await _identify(secrets, secrets.user, request, services)
 
 
 def _secrets_of(request: Request) -> Secrets:
@@ -106,34 +111,31 @@ def open_token(token: str, request: Request, services: Services) -> CallersSecre
 
     A wrong token counts as a wrong secret. Raises TooManyGuesses after too many.
     """
-    address = address_of(request)
-    services.wrong_secrets.check(address, token)
-    try:
-        secrets = services.password_sign_in.secrets_for(token)
-    except NotSignedIn:
-        services.wrong_secrets.note_wrong(address)
-        raise
-    services.wrong_secrets.note_right(token)
-    return secrets
+    with services.guesses.attempt(address_of(request), token):
+        return services.password_sign_in.secrets_for(token)
 
 
-async def _identify(secrets: Secrets, user_secret: str, services: Services) -> Caller:
-    caller = await services.accounts.identify(user_secret, secrets.organization, secrets.element)
-    if caller is None:
-        raise NotSignedIn(
-            "the User secret is wrong; it is the value of OPENBULK_USER_SECRET, "
-            "or in the file first-secrets of the server's data directory"
-        )
-    if secrets.organization is not None and not caller.knows_organization:
-        raise NotSignedIn(
-            "the organization secret is not that of the user's organization; send two secrets that "
-            "belong together"
-        )
-    if secrets.element is not None and caller.instance is None:
-        raise NotSignedIn(
-            "the Element token is not known; it is in the answer that created the instance"
-        )
-    return caller
+async def _identify(
+    secrets: Secrets, user_secret: str, request: Request, services: Services
+) -> Caller:
+    known = services.accounts
+    with services.guesses.attempt(address_of(request), user_secret):
+        caller = await known.identify(user_secret, secrets.organization, secrets.element)
+        if caller is None:
+            raise NotSignedIn(
+                "the User secret is wrong; it is the value of OPENBULK_USER_SECRET, "
+                "or in the file first-secrets of the server's data directory"
+            )
+        if secrets.organization is not None and not caller.knows_organization:
+            raise NotSignedIn(
+                "the organization secret is not that of the user's organization; send two secrets "
+                "that belong together"
+            )
+        if secrets.element is not None and caller.instance is None:
+            raise NotSignedIn(
+                "the Element token is not known; it is in the answer that created the instance"
+            )
+        return caller
 
 
 # A request that depends on several of these is looked up once: FastAPI calls a dependency once for

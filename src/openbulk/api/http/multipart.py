@@ -1,8 +1,8 @@
 """A multipart upload (RFC 7578), written into the file store while it arrives."""
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -12,8 +12,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
+from openbulk.api.http.arrivals import Arrivals
 from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
-from openbulk.api.http.body_places import BodyPlaces, owner_of
+from openbulk.api.http.callers import owner_of
 from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import BadInput, ServerBusy, TooLarge
 from openbulk.storage.files import FileStore, FileWriter
@@ -55,16 +56,7 @@ async def receive_upload(
     """
     form = _Form(_boundary(request), MAX_FIELD_BYTES)
     owner = owner_of(request)
-    try:
-        async with _turn(owner), aclosing(_places.chunks(request.stream(), owner)) as chunks:
-            return await _receive(chunks, form, FileWriter(files, name), max_bytes)
-    except ClientDisconnect as error:
-        raise BadInput("the connection closed before the whole file had arrived") from error
-
-
-@asynccontextmanager
-async def _turn(owner: Hashable) -> AsyncIterator[None]:
-    """Let some uploads arrive at the same time; the others wait. Raises ServerBusy."""
+    # Some uploads arrive at the same time; the others wait.
     try:
         await _places.take(1, owner)
     except TimeoutError as error:
@@ -73,7 +65,10 @@ async def _turn(owner: Hashable) -> AsyncIterator[None]:
             f"{UPLOADS_OF_ONE_CALLER} of yours; send it again in a minute"
         ) from error
     try:
-        yield
+        async with aclosing(_arrivals.chunks(request.stream(), owner)) as chunks:
+            return await _receive(chunks, form, FileWriter(files, name), max_bytes)
+    except ClientDisconnect as error:
+        raise BadInput("the connection closed before the whole file had arrived") from error
     finally:
         _places.budget.give_back(1, owner)
 

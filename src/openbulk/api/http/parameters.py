@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 
 from openbulk.api.wire.ids import parse_id
 from openbulk.domain.errors import BadInput
-from openbulk.domain.spelling import likely_name
+from openbulk.domain.spelling import refuse_misspelt
 
 ObjectInPath = Annotated[
     str,
@@ -43,16 +43,19 @@ def parse_flag(text: str, name: str) -> bool:
 
 
 _OUR_HEADERS = ("element", "idempotency")
-_KNOWN_HEADERS = (
-    "elements-async-callback-url",
-    "elements-schedule-request",
-    "elements-version",
-    "idempotency-key",
-    # Of the contract, without an effect here.
-    "elements-async-request",
-    "elements-request-id",
-    "elements-trace-id",
+_KNOWN_HEADERS = frozenset(
+    {
+        "elements-async-callback-url",
+        "elements-schedule-request",
+        "elements-version",
+        "idempotency-key",
+        # Of the contract, without an effect here.
+        "elements-async-request",
+        "elements-request-id",
+        "elements-trace-id",
+    }
 )
+MISSPELT_PARAMETER = "the parameter {} is not known"
 _LIKENESS_OF_HEADERS = 0.85
 """They begin alike, so two that are merely similar are not one with a typo."""
 
@@ -65,14 +68,11 @@ async def refuse_misspelt_parameters(request: Request) -> None:
     _refuse_misspelt_headers(request)
     _refuse_nul(request)
     route = request.scope.get("route")
-    if not isinstance(route, APIRoute):
+    if not isinstance(route, APIRoute) or not request.query_params:
         return
     known = list(_query_names(route.dependant))
     known += _described_parameters(route)
-    for name in request.query_params:
-        near = None if name in known else likely_name(name, known)
-        if near is not None:
-            raise BadInput(f"the parameter {name[:80]!r} is not known; did you mean {near!r}?")
+    refuse_misspelt(request.query_params, known, MISSPELT_PARAMETER)
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:
@@ -93,12 +93,10 @@ def _refuse_nul(request: Request) -> None:
 
 
 def _refuse_misspelt_headers(request: Request) -> None:
-    for name in request.headers:
-        if not name.startswith(_OUR_HEADERS) or name in _KNOWN_HEADERS:
-            continue
-        near = likely_name(name, _KNOWN_HEADERS, _LIKENESS_OF_HEADERS)
-        if near is not None:
-            raise BadInput(f"the header {name[:80]!r} is not known; did you mean {near!r}?")
+    ours = {name for name in request.headers if name.startswith(_OUR_HEADERS)}
+    if not ours <= _KNOWN_HEADERS:
+        sentence = "the header {} is not known"
+        refuse_misspelt(sorted(ours), _KNOWN_HEADERS, sentence, _LIKENESS_OF_HEADERS)
 
 
 def _described_parameters(route: APIRoute) -> list[str]:

@@ -47,13 +47,8 @@ async def authenticate(
     """
     address = address_of(request)
     attempt = f"{body.username}\n{body.password}"
-    services.wrong_secrets.check(address, attempt)
-    try:
+    with services.guesses.attempt(address, attempt):
         token = services.password_sign_in.sign_in(body.username, body.password)
-    except NotSignedIn:
-        services.wrong_secrets.note_wrong(address)
-        raise
-    services.wrong_secrets.note_right(attempt)
     log.info("signed in with a password", address=address)
     return wire.present_sign_in(token)
 

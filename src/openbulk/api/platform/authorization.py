@@ -19,13 +19,69 @@ from openbulk.api.wire.instances import SignInAddress, present_sign_in_address
 from openbulk.connectors.auth import API_KEY, challenge_of
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext, OAuth, Provider
 from openbulk.domain.errors import BadInput
-from openbulk.domain.spelling import likely_name
+from openbulk.domain.spelling import refuse_misspelt
 from openbulk.notify.egress import check_url
 from openbulk.storage.accounts import User
 
 _PROVIDER_DATA = ("code", "state")
 """The keys of `providerData`; a redirect may bring more."""
 router = APIRouter(tags=["Instances"], responses=may_answer(401, 405), route_class=BoundedRoute)
+
+
+_ApiKey = Annotated[
+    str,
+    Query(
+        alias="apiKey",
+        description="Client id of your OAuth application.",
+        examples=["client"],
+    ),
+]
+_ApiSecret = Annotated[
+    str,
+    Query(
+        alias="apiSecret",
+        description="Client secret of your OAuth application.",
+        examples=["secret"],
+    ),
+]
+_CallbackUrl = Annotated[
+    str,
+    Query(
+        alias="callbackUrl",
+        description="URL that the service redirects to after the sign-in.",
+        examples=["https://example.com/back"],
+    ),
+]
+_Scope = Annotated[
+    str,
+    Query(
+        description="OAuth scopes to request, instead of the default ones.",
+        examples=["https://example.com/scope"],
+    ),
+]
+_State = Annotated[
+    str, Query(description="Value that the redirect returns with the code.", examples=["choir"])
+]
+_Pkce = Annotated[
+    bool,
+    Query(description="Whether to bind the code to this server (PKCE, RFC 7636).", examples=[True]),
+]
+_SiteAddress = Annotated[
+    str,
+    Query(
+        alias="siteAddress",
+        description="Base URL of the service, if you reach it through a proxy.",
+        examples=["https://example.com"],
+    ),
+]
+_BaseUrl = Annotated[
+    str,
+    Query(
+        alias="base.url",
+        description="Base URL of the service; takes precedence over `siteAddress`.",
+        examples=["https://example.com"],
+    ),
+]
 
 
 @router.get(
@@ -38,67 +94,14 @@ async def oauth_url(
     services: ServicesOfApp,
     user: SignedInUser,
     *,
-    api_key: Annotated[
-        str,
-        Query(
-            alias="apiKey",
-            description="Client id of your OAuth application.",
-            examples=["client"],
-        ),
-    ] = "",
-    api_secret: Annotated[
-        str,
-        Query(
-            alias="apiSecret",
-            description="Client secret of your OAuth application.",
-            examples=["secret"],
-        ),
-    ] = "",
-    callback_url: Annotated[
-        str,
-        Query(
-            alias="callbackUrl",
-            description="URL that the service redirects to after the sign-in.",
-            examples=["https://example.com/back"],
-        ),
-    ] = "",
-    scope: Annotated[
-        str,
-        Query(
-            description="OAuth scopes to request, instead of the default ones.",
-            examples=["https://example.com/scope"],
-        ),
-    ] = "",
-    state: Annotated[
-        str,
-        Query(
-            description="Value that the redirect returns with the code.",
-            examples=["choir"],
-        ),
-    ] = "",
-    pkce: Annotated[
-        bool,
-        Query(
-            description="Whether to bind the code to this server (PKCE, RFC 7636).",
-            examples=[True],
-        ),
-    ] = False,
-    site_address: Annotated[
-        str,
-        Query(
-            alias="siteAddress",
-            description="Base URL of the service, if you reach it through a proxy.",
-            examples=["https://example.com"],
-        ),
-    ] = "",
-    base_url: Annotated[
-        str,
-        Query(
-            alias="base.url",
-            description="Base URL of the service; takes precedence over `siteAddress`.",
-            examples=["https://example.com"],
-        ),
-    ] = "",
+    api_key: _ApiKey = "",
+    api_secret: _ApiSecret = "",
+    callback_url: _CallbackUrl = "",
+    scope: _Scope = "",
+    state: _State = "",
+    pkce: _Pkce = False,
+    site_address: _SiteAddress = "",
+    base_url: _BaseUrl = "",
 ) -> dict[str, Any]:
     """The URL at which a person allows openbulk to act for them.
 
@@ -185,9 +188,7 @@ async def sign_in(
             allowed=services.allowed_networks,
             example="https://www.example.com",
         )
-    for name in provider_data or ():
-        if name not in _PROVIDER_DATA and (near := likely_name(name, _PROVIDER_DATA)):
-            raise BadInput(f"providerData takes no key {name[:80]!r}; did you mean {near!r}?")
+    refuse_misspelt(provider_data or (), _PROVIDER_DATA, "providerData takes no key {}")
     if provider_data and provider_data.get("code"):
         entries |= await _exchange_code(provider, entries, provider_data, services, user)
 

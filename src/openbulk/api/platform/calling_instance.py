@@ -8,18 +8,14 @@ from openbulk.api.http.bodies import BoundedRoute
 from openbulk.api.http.callers import SignedInInstance, SignedInUser
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.platform.instance_bodies import ChangedInstance, Configuration, EntryBody
-from openbulk.api.platform.instances import (
-    SIGNS_IN,
+from openbulk.api.platform.instance_configuration import (
     EntryName,
-    change,
     change_configuration,
     change_configuration_entry,
     configuration,
     configuration_entry,
-    delete,
-    disable,
-    enable,
 )
+from openbulk.api.platform.instances import SIGNS_IN, change, delete, disable, enable
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire import instances as wire
 from openbulk.api.wire.schema import Nothing

@@ -15,7 +15,7 @@ from openbulk.connectors.targets import OF_THE_PLATFORM, UNDER_BULK
 from openbulk.domain.errors import BadInput, TooLarge
 from openbulk.domain.field_paths import EACH, Path, field_path_text, paired_paths, parse_field_path
 from openbulk.domain.renamed_schemas import Schema, field_names, schema_at
-from openbulk.domain.spelling import likely_name
+from openbulk.domain.spelling import refuse_misspelt
 from openbulk.domain.transformation import (
     Configuration,
     DefinedField,
@@ -371,7 +371,4 @@ def _require_distinct(names: Sequence[str]) -> None:
 
 
 def _refuse_misspelt(body: Mapping[str, Any], known: Sequence[str], place: str) -> None:
-    for key in body:
-        near = None if key in known else likely_name(key, known)
-        if near is not None:
-            raise BadInput(f"{place} takes no key {key[:80]!r}; did you mean {near!r}?")
+    refuse_misspelt(body, known, f"{place} takes no key {{}}")

@@ -20,7 +20,7 @@ from openbulk.api.http.bodies import answer_records, parse_large, parse_record, 
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
-from openbulk.api.http.parameters import Fields
+from openbulk.api.http.parameters import MISSPELT_PARAMETER, Fields
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.query_language import field_list, order_list, parse, parse_where
 from openbulk.api.wire.schema import Nothing, Record
@@ -29,8 +29,8 @@ from openbulk.domain.errors import BadInput, NotPossible, SealBroken
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Position
 from openbulk.domain.options import check_values, with_known_spelling
-from openbulk.domain.query import Query, not_a_page_token
-from openbulk.domain.spelling import known_spelling, likely_name
+from openbulk.domain.query import Query
+from openbulk.domain.spelling import known_spelling, refuse_misspelt
 from openbulk.engine.direct import Direct, Resource
 from openbulk.engine.query_resolution import resolve_query
 from openbulk.security import Sealer
@@ -352,8 +352,8 @@ def _parameters(request: Request, resource: Resource) -> dict[str, str]:
         name = known_spelling(given, names)
         if name is not None:
             parameters[name] = value
-        elif given not in _OURS and (near := likely_name(given, {*names, *_OURS})):
-            raise BadInput(f"the parameter {given[:80]!r} is not known; did you mean {near!r}?")
+        else:
+            refuse_misspelt([given], {*names, *_OURS}, MISSPELT_PARAMETER)
     return parameters
 
 

@@ -1,11 +1,34 @@
 """`infoMessage`: what a person should know of a job, in sentences."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from openbulk.domain.job import Job, Remarks, RowRemark, Status
 
 SHOWN_REMARKS = 3
 """Rows whose remarks `infoMessage` shows; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of a sentence about one thing, or about several."""
+
+    record: str
+    row: str
+    column: str
+    remark: str
+    has: str
+    was: str
+    it: str
+    they: str
+
+
+_ONE = _Words("record", "row", "column", "a remark", "has", "was", "it", "it")
+_SEVERAL = _Words("records", "rows", "columns", "remarks", "have", "were", "them", "they")
+
+
+def _words_for(number: int) -> _Words:
+    return _ONE if number == 1 else _SEVERAL
 
 
 def info_message(job: Job) -> str | None:
@@ -19,8 +42,8 @@ def _information(job: Job) -> Iterator[str]:
         if job.waiting_until:
             yield f"openbulk tries again at {job.waiting_until.isoformat(timespec='seconds')}"
     if job.unused_options:
-        has = "has" if len(job.unused_options) == 1 else "have"
-        yield f"{', '.join(job.unused_options)} {has} no effect on this job"
+        words = _words_for(len(job.unused_options))
+        yield f"{', '.join(job.unused_options)} {words.has} no effect on this job"
     yield from _remark_sentences(job.remarks, renames=_renames(job))
     yield from _information_on_outcomes(job)
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
@@ -29,24 +52,24 @@ def _information(job: Job) -> Iterator[str]:
 
 def _information_on_outcomes(job: Job) -> Iterator[str]:
     if job.mailed_outside:
-        have = "record has" if job.mailed_outside == 1 else "records have"
-        yield f"{job.mailed_outside} {have} attendees outside the organization, who got mail"
+        words = _words_for(job.mailed_outside)
+        yield (
+            f"{_records(job.mailed_outside)} {words.has} attendees outside the organization, who "
+            "got mail"
+        )
     if job.counts.not_found:
-        yield _not_found_sentence(job.counts.not_found)
+        words = _words_for(job.counts.not_found)
+        yield (
+            f"{_records(job.counts.not_found)} to delete could not be found at the service: "
+            f"{words.they} may have been deleted before, or the identifier is wrong"
+        )
     if job.counts.unknown:
-        records, them = _records(job.counts.unknown), "it" if job.counts.unknown == 1 else "them"
-        yield f"{records} may or may not have been written; /errors lists {them}"
+        words = _words_for(job.counts.unknown)
+        records = _records(job.counts.unknown)
+        yield f"{records} may or may not have been written; /errors lists {words.it}"
     if job.is_finished and not job.is_download and job.not_reached:
-        were = "was" if job.not_reached == 1 else "were"
-        yield f"{job.not_reached} of {_records(job.records or 0)} {were} not reached"
-
-
-def _not_found_sentence(count: int) -> str:
-    they = "it" if count == 1 else "they"
-    return (
-        f"{_records(count)} to delete could not be found at the service: {they} may have been "
-        "deleted before, or the identifier is wrong"
-    )
+        words = _words_for(job.not_reached)
+        yield f"{job.not_reached} of {_records(job.records or 0)} {words.was} not reached"
 
 
 def _renames(job: Job) -> bool:
@@ -59,14 +82,11 @@ def _remark_sentences(remarks: Remarks, *, renames: bool) -> Iterator[str]:
     if remarks.rows:
         yield _sentence_of_rows(remarks)
     if remarks.columns:
-        names = ", ".join(map(repr, remarks.columns))
-        is_one = len(remarks.columns) == 1
-        columns, them = ("column", "it") if is_one else ("columns", "them")
-        was = "was" if is_one else "were"
-        why = f"the service sets {them} itself"
+        names, words = ", ".join(map(repr, remarks.columns)), _words_for(len(remarks.columns))
+        why = f"the service sets {words.it} itself"
         if renames:
-            why += f", or the transformation does not send {them}"
-        yield f"the {columns} {names} {was} left out: {why}"
+            why += f", or the transformation does not send {words.it}"
+        yield f"the {words.column} {names} {words.was} left out: {why}"
 
 
 def _sentence_of_rows(remarks: Remarks) -> str:
@@ -74,9 +94,9 @@ def _sentence_of_rows(remarks: Remarks) -> str:
     shown = [_row_remark(remark) for remark in remarks.first[:SHOWN_REMARKS]]
     more = remarks.rows - len(shown)
     if more:
-        shown.append(f"and {more} more {_rows(more)}")
-    have = "has a remark" if remarks.rows == 1 else "have remarks"
-    return f"{remarks.rows} {_rows(remarks.rows)} {have}: {'; '.join(shown)}"
+        shown.append(f"and {more} more {_words_for(more).row}")
+    words = _words_for(remarks.rows)
+    return f"{remarks.rows} {words.row} {words.has} {words.remark}: {'; '.join(shown)}"
 
 
 def _row_remark(remark: RowRemark) -> str:
@@ -85,8 +105,4 @@ def _row_remark(remark: RowRemark) -> str:
 
 
 def _records(number: int) -> str:
-    return f"{number} record" if number == 1 else f"{number} records"
-
-
-def _rows(number: int) -> str:
-    return "row" if number == 1 else "rows"
+    return f"{number} {_words_for(number).record}"

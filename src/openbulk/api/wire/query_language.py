@@ -20,6 +20,7 @@ from typing import Any
 import sqlglot
 from sqlglot import Token, TokenType, exp
 from sqlglot.errors import ParseError, SqlglotError, TokenError
+from sqlglot.parsers.mysql import MySQLParser
 
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
@@ -33,6 +34,9 @@ _SHOWN_CHARACTERS = len(EXAMPLE) * 3
 _MAX_DEPTH = 200
 _MAX_VALUES = 2_000
 """Of a list behind `in`: each record is compared with each of them."""
+_STEPS_A_WORD = 8
+"""A query takes two steps a word at most. Texts that are none can take any number: joins in joins
+double it with each of them."""
 _NO_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 _MAX_DIGITS = 18
 """A whole number with this many digits fits into 64 bits; a longer one becomes a float."""
@@ -181,8 +185,9 @@ def _parse_sql(text: str) -> exp.Select:
     try:
         # MySQL quotes as this language does: names in backticks, texts in either kind of quotes.
         sql = _as_sql(text)
-        _require_full_lists(sqlglot.tokenize(sql, read="mysql"))
-        statements: list[Any] = sqlglot.parse(sql, dialect="mysql")
+        tokens = sqlglot.tokenize(sql, read="mysql")
+        _require_full_lists(tokens)
+        statements: list[Any] = _BoundedParser(len(tokens)).parse(tokens, sql)
     except SqlglotError as error:
         raise _explain(error, text) from None
     if len(statements) != 1 or statements[0] is None:
@@ -190,6 +195,21 @@ def _parse_sql(text: str) -> exp.Select:
     if not isinstance(statements[0], exp.Select):
         raise _NotUnderstood("it does not begin with select")
     return statements[0]
+
+
+class _BoundedParser(MySQLParser):
+    """Gives up on a text that it would try to understand in more and more ways."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__(dialect="mysql")
+        self._steps_left = _STEPS_A_WORD * (words + 20)
+
+    def _advance(self, times: int = 1) -> None:
+        self._steps_left -= 1
+        if self._steps_left < 0:
+            # No ParseError: the parser would catch it, and go on with its next try.
+            raise _NotUnderstood("it is not a select as SQL knows it")
+        super()._advance(times)
 
 
 def _require_full_lists(tokens: Iterable[Token]) -> None:

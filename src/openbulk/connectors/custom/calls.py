@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from openbulk.connectors.custom.description import (
-    ACCESS_TOKEN,
     Call,
-    Entry,
     LeftOut,
     Operation,
     Value,
@@ -24,12 +22,11 @@ from openbulk.connectors.custom.json_parts import (
     steps_in,
     text_in,
 )
-from openbulk.connectors.custom.paging import PAGE_PARAMETERS, Pages
+from openbulk.connectors.custom.pages import Pages
+from openbulk.connectors.custom.parameters import MAX_PARAMETERS, Draft, ParameterReader
 from openbulk.connectors.custom.templates import is_path, placeholders_in
 from openbulk.connectors.targets import OF_THE_PLATFORM, UNDER_BULK
 
-MAX_PARAMETERS = 100
-"""Of one resource, and of all of them."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _OF_RECORDS = {
     "GET": Operation.GET,
@@ -39,65 +36,8 @@ _OF_RECORDS = {
     "DELETE": Operation.DELETE,
 }
 _OF_OBJECTS = {"GET": Operation.LIST, "POST": Operation.CREATE}
-_ALWAYS_SENT = frozenset(
-    {
-        "body",
-        "bodyfield",
-        "configuration",
-        "customvalue",
-        "file",
-        "form",
-        "multipart",
-        "prevbody",
-        "prevbodyfield",
-        "value",
-    }
-)
-"""Sources of parameters that are part of each call, whether they are required or not."""
-_CALL_TYPES = frozenset({"", "api", "apinodocumentation"})
+_TYPES = frozenset({"", "api", "apinodocumentation"})
 _VALIDATES = "provisionauthvalidation"
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,100}")
-_HOP_HEADERS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that say how a message gets to a service and back (RFC 9110, section 7.6.1): openbulk's
-HTTP client sends those that it needs."""
-
-
-@dataclass(slots=True)
-class Draft:
-    """A call while its parameters are read."""
-
-    call: Call
-    path_values: dict[str, Value | str] = field(default_factory=dict)
-    query: dict[str, Value] = field(default_factory=dict)
-    parameters: dict[str, str] = field(default_factory=dict)
-    headers: dict[str, Value] = field(default_factory=dict)
-    fields: dict[str, Value] = field(default_factory=dict)
-    paging: dict[str, str] = field(default_factory=dict)
-    """The service's names of the parameters of pages."""
-
-    def finish(self) -> Call:
-        """The call."""
-        return replace(
-            self.call,
-            path_values=dict(self.path_values),
-            query=dict(self.query),
-            parameters=dict(self.parameters),
-            headers=dict(self.headers),
-            fields=dict(self.fields),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +56,13 @@ class DescribedCall:
 class CallReader:
     """Reads the resources of one export."""
 
-    entries: Mapping[str, Entry]
+    parameters: ParameterReader
     pages: Pages
     shared: Mapping[str, Any]
     """The export itself, whose `parameters` and `hooks` are those of all resources."""
     left_out: list[LeftOut]
     check: Call | None = None
     """The call that shows whether credentials work, if the export names one."""
-    _left_out_places: set[str] = field(default_factory=set)
 
     def read(self, resource: Mapping[str, Any], place: str) -> DescribedCall | None:
         """The call of a resource; None if it was left out. Raises BadInput."""
@@ -196,131 +135,13 @@ class CallReader:
             query=query,
         )
         for owner, where in ((self.shared, ""), (resource, place)):
-            for inner, one in objects_in(owner, "parameters", where, MAX_PARAMETERS):
-                self._add_parameter(draft, one, inner, operation)
-        self._fill_path(draft, given)
+            self.parameters.read(draft, owner, where, operation)
+        self.parameters.fill_path(draft, given)
         call = draft.finish()
         _require_json(call, operation)
         if operation is Operation.LIST:
             call = replace(call, paging=self.pages.of(resource, place, draft.paging))
         return call
-
-    def _fill_path(self, draft: Draft, given: Sequence[str]) -> None:
-        """Find a value for each name in the path. Raises Undoable if there is none.
-
-        `given` are the parameters in the path that callers use.
-        """
-        names = placeholders_in(draft.call.path)
-        for name in names:
-            if name in draft.path_values:
-                continue
-            if name in given:
-                draft.path_values[name] = name
-            elif name in self.entries:
-                self._place_value(draft, Value.of_entry(name), "path", name)
-            else:
-                raise Undoable(f"no parameter fills {{{name}}} of its vendorPath")
-        for name in draft.path_values.keys() - set(names):
-            del draft.path_values[name]
-        used = {*draft.path_values.values(), *draft.parameters}
-        for name in given:
-            # Without the id, a call would be about all records.
-            if name not in used:
-                raise Undoable(f"the service does not get {{{name}}} of its path")
-
-    def _add_parameter(
-        self, draft: Draft, one: Mapping[str, Any], place: str, operation: Operation
-    ) -> None:
-        if text_in(one, "source", place).lower() == "response":
-            self._leave_parameter_out(one, place, "openbulk does not change answers")
-            return
-        source = text_in(one, "type", place).lower()
-        target = text_in(one, "vendorType", place).lower() or source
-        try:
-            self._place_parameter(draft, one, place, operation, (source, target))
-        except Undoable as problem:
-            self._leave_parameter_out(one, place, str(problem))
-
-    def _leave_parameter_out(self, one: Mapping[str, Any], place: str, reason: str) -> None:
-        """Leave a parameter out. Raises Undoable if its call cannot be made without it."""
-        name = text_in(one, "name", place)
-        source = text_in(one, "type", place).lower()
-        if flag_in(one, "required", place) or source in _ALWAYS_SENT:
-            raise Undoable(f"it needs the parameter {name!r} ({place}): {reason}")
-        # A parameter of all resources is read for each of them.
-        if place not in self._left_out_places:
-            self._left_out_places.add(place)
-            self.left_out.append(LeftOut(place, f"the parameter {name[:80]!r}: {reason}"))
-
-    def _place_parameter(
-        self,
-        draft: Draft,
-        one: Mapping[str, Any],
-        place: str,
-        operation: Operation,
-        kinds: tuple[str, str],
-    ) -> None:
-        source, target = kinds
-        name = text_in(one, "name", place)
-        at_service = text_in(one, "vendorName", place) or name
-        if _changes_nothing(kinds, name, at_service):
-            return
-        if source in {"configuration", "value"}:
-            self._place_value(draft, self._value(source, name), target, at_service)
-        elif source == "query" and target == "query":
-            _place_query(draft, one, place, operation, (name, at_service))
-        elif source in {"path", "query"} and target == "path":
-            draft.path_values[at_service] = name
-        elif source == "path" and target == "query":
-            draft.parameters[name] = at_service
-        else:
-            raise Undoable(f"openbulk cannot send {source or 'nothing'!r} as {target!r}")
-
-    def _value(self, source: str, name: str) -> Value:
-        value = Value.of_entry(name) if source == "configuration" else Value(name)
-        rest = re.sub(r"\$\{configuration\.[^{}]+\}", "", value.template)
-        if "${" in rest:
-            raise Undoable("openbulk knows ${configuration...} alone")
-        unknown = value.keys - self.entries.keys() - {ACCESS_TOKEN}
-        if unknown:
-            raise Undoable(f"the configuration has no entry {min(unknown)!r}")
-        return value
-
-    def _place_value(self, draft: Draft, value: Value, target: str, name: str) -> None:
-        if target == "header":
-            _place_header(draft, value, name)
-            return
-        if ACCESS_TOKEN in value.keys:
-            raise Undoable("openbulk sends access tokens in headers alone")
-        places: Mapping[str, dict[str, Any]] = {
-            "query": draft.query,
-            "path": draft.path_values,
-            "bodyfield": draft.fields,
-        }
-        if target not in places:
-            raise Undoable(f"openbulk cannot send a value as {target!r}")
-        is_secret = any(key in self.entries and self.entries[key].is_secret for key in value.keys)
-        if target == "path" and is_secret:
-            raise Undoable("it is a secret, and messages show paths")
-        places[target][name] = value
-
-
-def _changes_nothing(kinds: tuple[str, str], name: str, at_service: str) -> bool:
-    """Whether a call is the same without a parameter."""
-    if "no-op" in kinds or kinds == ("body", "body"):
-        return True
-    if kinds == ("bodyfield", "bodyfield"):
-        return name == at_service
-    # HTTP itself says where a message goes and how long it is.
-    return kinds[1] == "header" and at_service.lower() in _HOP_HEADERS
-
-
-def _place_header(draft: Draft, value: Value, name: str) -> None:
-    if not _HEADER.fullmatch(name) or name.lower() == "content-encoding":
-        raise Undoable(f"{name[:80]!r} is not a header that openbulk sends")
-    if ACCESS_TOKEN not in value.keys:
-        # Headers have no case (RFC 9110, section 5.1).
-        draft.headers["Content-Type" if name.lower() == "content-type" else name] = value
 
 
 def text_in_script(hook: Mapping[str, Any]) -> bool:
@@ -424,29 +245,6 @@ def _roots(resource: Mapping[str, Any], place: str, operation: Operation) -> tup
         or text_in(expressions, "responseBodyRoot", join(place, "expressions"))
     )
     return steps_in(request), steps_in(response)
-
-
-def _place_query(
-    draft: Draft,
-    one: Mapping[str, Any],
-    place: str,
-    operation: Operation,
-    names: tuple[str, str],
-) -> None:
-    name, at_service = names
-    converter = text_in(one, "converter", place)
-    if name in {"where", "fields"}:
-        # openbulk applies conditions itself, and selects fields itself.
-        return
-    if converter or at_service.startswith("converter:"):
-        raise Undoable(f"openbulk has no converter {(converter or at_service)[:80]!r}")
-    if operation is Operation.LIST and name in PAGE_PARAMETERS:
-        draft.paging[name] = at_service
-        return
-    default = text_in(one, "defaultValue", place)
-    if flag_in(one, "required", place) and default:
-        draft.query[at_service] = Value(default)
-    draft.parameters[name] = at_service
 
 
 def _require_json(call: Call, operation: Operation) -> None:

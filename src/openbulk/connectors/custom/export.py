@@ -31,7 +31,8 @@ from openbulk.connectors.custom.json_parts import (
     text_in,
 )
 from openbulk.connectors.custom.objects import ObjectReader
-from openbulk.connectors.custom.paging import Pages
+from openbulk.connectors.custom.pages import Pages
+from openbulk.connectors.custom.parameters import ParameterReader
 from openbulk.connectors.custom.templates import placeholders_in, problem_of_address
 from openbulk.domain.errors import BadInput
 
@@ -278,7 +279,8 @@ class _ExportReader:
             configured.get("pagination.max", ""),
             configured.get("pagination.page.startindex", ""),
         )
-        reader = CallReader(entries, pages, self._export, self._left_out)
+        parameters = ParameterReader(entries, self._left_out)
+        reader = CallReader(parameters, pages, self._export, self._left_out)
         calls = []
         for place, one in objects_in(self._export, "resources", "", MAX_RESOURCES):
             call = reader.read(one, place)

@@ -65,7 +65,7 @@ class EventChanges:
             self._lookup.forget(row, old_id)
             return None
         self._lookup.remember(row, changed)
-        return outcome_of(row, OutcomeKind.UPDATED, old_id, changed)
+        return row.outcome(OutcomeKind.UPDATED, old_id, changed)
 
     async def _require_own_removal(self, row: EventRow, event: Event) -> None:
         """Raise FieldError if a row calls off another event than an earlier row has written."""
@@ -113,12 +113,6 @@ def kind_of_missing(row: EventRow) -> OutcomeKind:
     return kinds.get(row.target.action, OutcomeKind.UNCHANGED)
 
 
-def outcome_of(row: EventRow, kind: OutcomeKind, event_id: str, event: Event) -> Outcome:
-    """The outcome of a row that was written; `event` is what Google answered."""
-    mails_outside = row.sends_mail and _has_outside_guests(event)
-    return Outcome(row.number, kind, event_id, mails_outside=mails_outside)
-
-
 def _require_same_event(row: EventRow, first: FirstRows, different: Mapping[str, Any]) -> None:
     """Raise FieldError if a row means another event than an earlier row that identifies it alike.
 
@@ -162,13 +156,3 @@ def _require_newest(row: EventRow, event: Event) -> None:
         f"the calendar holds a newer version of this event (SEQUENCE {held}; this row has "
         f"{row.sequence}); send the newer one, or set sequence to {held} to overwrite it",
     )
-
-
-def _has_outside_guests(event: Event) -> bool:
-    """Whether attendees are of another domain than the account."""
-    own = _domain(event.get("creator", {}).get("email", ""))
-    return any(_domain(guest.get("email", "")) != own for guest in event.get("attendees", ()))
-
-
-def _domain(email: str) -> str:
-    return email.rpartition("@")[2].lower()

@@ -30,7 +30,7 @@ from openbulk.connectors.googlecalendar.times import (
     time_field,
     time_options,
 )
-from openbulk.domain.records import Action, Record, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 PRIMARY = "primary"
 """Google's name for the main calendar of the signed-in account."""
@@ -88,6 +88,11 @@ class EventRow:
                     f"or {name}.date (2026-03-01)",
                 )
 
+    def outcome(self, kind: OutcomeKind, event_id: str, event: Event) -> Outcome:
+        """The outcome of the row, once it is written; `event` is what Google answered."""
+        mails_outside = self.sends_mail and _has_outside_guests(event)
+        return Outcome(self.number, kind, event_id, mails_outside=mails_outside)
+
     @property
     def markers(self) -> Mapping[str, str]:
         """The private properties that say the version of the event, and whose part it is."""
@@ -99,6 +104,16 @@ class EventRow:
             if part is not None:
                 markers[SERIES_PROPERTY] = series_marker(part.series)
         return markers
+
+
+def _has_outside_guests(event: Event) -> bool:
+    """Whether attendees are of another domain than the account."""
+    own = _domain(event.get("creator", {}).get("email", ""))
+    return any(_domain(guest.get("email", "")) != own for guest in event.get("attendees", ()))
+
+
+def _domain(email: str) -> str:
+    return email.rpartition("@")[2].lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.errors import RecordRefused
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
-from openbulk.connectors.googlecalendar.event_changes import EventChanges, outcome_of
+from openbulk.connectors.googlecalendar.event_changes import EventChanges
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, RowReader
 from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
@@ -80,7 +80,6 @@ class EventUploads:
     async def _prepare(self, record: Record, target: Target) -> EventRow:
         if self._reader is None or self._reader.target is not target:
             self._reader = RowReader(target)
-            self._lookup.claims_of(target)
         reader = self._reader
         draft = reader.draft(record)
         missing = self._missing.get((target.run, draft.calendar))
@@ -181,7 +180,7 @@ class EventUploads:
                 raise await self._id_conflict(row, new_id)
         if row.record_marker:
             self._lookup.claims_of(row.target).claim(row, new_id)
-        return outcome_of(row, OutcomeKind.CREATED, new_id, event or {})
+        return row.outcome(OutcomeKind.CREATED, new_id, event or {})
 
     async def _create_missing(self, row: EventRow) -> Outcome:
         """Create an event that the calendar does not show.
@@ -212,7 +211,7 @@ class EventUploads:
         event = await self._calls.insert(row, new_id, row.job_marker)
         if event is not None:
             self._lookup.remember(row, event)
-            return outcome_of(row, OutcomeKind.CREATED, new_id, event)
+            return row.outcome(OutcomeKind.CREATED, new_id, event)
         event = await self._lookup.fetch_taken(row, new_id)
         if is_cancelled(event):
             return None
@@ -250,7 +249,7 @@ class EventUploads:
     async def _revive(self, row: EventRow, old_id: str) -> Outcome:
         event = await self._calls.revive(row, old_id)
         self._lookup.remember(row, event)
-        outcome = outcome_of(row, OutcomeKind.CREATED, old_id, event)
+        outcome = row.outcome(OutcomeKind.CREATED, old_id, event)
         if row.target.action is Action.CREATE:
             return await self._exceptions.settle_created(row, outcome)
         return outcome
@@ -273,7 +272,7 @@ class EventUploads:
 
 def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
     """The outcome, with a remark if EXDATE has dates that are none, or all dates of a series."""
-    if row.is_removal:
+    if row.is_removal or not row.fields.get("recurrence"):
         return outcome
     exceptions = exceptions_of(row.fields)
     remarks = [outcome.remark]

@@ -10,7 +10,6 @@ from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_changes import (
     EventChanges,
     kind_of_missing,
-    outcome_of,
 )
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow
@@ -75,7 +74,7 @@ class OccurrenceUploads:
         if changed is None:
             raise _no_occurrence(row, original_start)
         self._lookup.remember(row, changed)
-        return outcome_of(row, OutcomeKind.UPDATED, occurrence_id, changed)
+        return row.outcome(OutcomeKind.UPDATED, occurrence_id, changed)
 
     async def _write_without_series(self, row: EventRow, original_start: OriginalStart) -> Outcome:
         """A guest may have been invited to one date alone, which is in the calendar then."""

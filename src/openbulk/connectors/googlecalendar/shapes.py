@@ -44,11 +44,10 @@ def _misfits_of_events(value: Mapping[str, Any], name: str) -> Iterator[tuple[st
 
 def _misfits_of_event(event: Mapping[str, Any], place: str) -> Iterator[tuple[str, str]]:
     """Google guarantees only what identifies a cancelled event (discovery document, `status`)."""
-    is_whole = not is_cancelled(event)
-    if is_whole and not event.get("iCalUID"):
+    if not event.get("iCalUID") and not is_cancelled(event):
         yield f"nothing as {place}iCalUID", "a text there"
     for field in ("start", "end"):
-        if is_whole or event.get(field):
+        if event.get(field) or not is_cancelled(event):
             yield from _misfits_of_time(event.get(field, {}), place + field)
     if event.get("recurringEventId") or event.get("originalStartTime"):
         time = event.get("originalStartTime", {})

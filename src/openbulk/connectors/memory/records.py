@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openbulk.exact_json import pack_line, unpack_line
+from openbulk.exact_json import pack_line, trim, unpack_line
 
 MAX_RECORDS = 500_000
 MAX_BYTES = 100 * 1024 * 1024
@@ -56,7 +56,7 @@ class Records:
 
     def put(self, key: str, values: Mapping[str, Any]) -> bool:
         """Keep a record in place of the one with this key; False if there is no room for it."""
-        packed = pack_line(dict(values))
+        packed = trim(pack_line(dict(values)))
         before = self._packed.get(key)
         more = _size(key, packed) - (0 if before is None else _size(key, before))
         is_new = int(before is None)

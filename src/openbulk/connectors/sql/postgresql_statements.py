@@ -20,6 +20,7 @@ from openbulk.connectors.sql.reference_statements import reference_columns, sele
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
+    KEPT,
     NUMBER,
     ROWS,
     TABLE,
@@ -180,11 +181,10 @@ class PostgresqlStatements:
         """The column whose type does not take its value; None if it is none alone."""
         for name in row.values:
             column = self._table.columns[name]
-            type_name = _escape(column.full_type_name)
-            definition = f"{self._quote(name)} {column.number_type or type_name}"
+            type_name = _given_type(column) or _escape(column.full_type_name)
             probe = (
-                f"SELECT CAST({self._quote(name)} AS {type_name}) "
-                f"FROM json_to_recordset(%(rows)s::json) AS {ROWS}({definition})"
+                f"SELECT {self._value_of(column)} FROM json_to_recordset(%(rows)s::json) "
+                f"AS {ROWS}({self._quote(name)} {type_name})"
             )
             parameters = {"rows": _encode([{name: row.values[name]}])}
             try:
@@ -211,7 +211,7 @@ class PostgresqlStatements:
         columns = [self._table.columns[name] for name in names]
         quoted = [self._quote(column.name) for column in columns]
         definitions = ", ".join(
-            f"{name} {column.number_type or _escape(column.type_name)}"
+            f"{name} {_given_type(column) or _escape(column.type_name)}"
             for name, column in zip(quoted, columns, strict=True)
         )
         aliases = ", ".join([*quoted, NUMBER])
@@ -221,17 +221,27 @@ class PostgresqlStatements:
             f"ROWS FROM (json_to_recordset(%(rows)s::json) AS ({definitions})) "
             f"WITH ORDINALITY AS {ROWS}({aliases})"
         )
-        if not any(column.number_type for column in columns):
+        if not any(map(_given_type, columns)):
             return source
         values = ", ".join(map(self._value_of, columns))
         return f"(SELECT {values}, {NUMBER} FROM {source}) AS {ROWS}"
 
     def _value_of(self, column: Column) -> str:
-        """A column of the batch in its own type; money comes as a number."""
+        """A column of the batch in its own type; money comes as a number.
+
+        A text that the database would write in another way is an error: it may have changed it.
+        """
         name = self._quote(column.name)
-        if not column.number_type:
+        if not _given_type(column):
             return name
-        return f"CAST({name} AS {_escape(column.type_name)}) AS {name}"
+        value = f"CAST({name} AS {_escape(column.full_type_name)})"
+        if column.has_own_form:
+            kept = f"CAST({value} AS text)"
+            error = f"CAST(CAST('{KEPT}' || {kept} AS boolean) AS text)"
+            value = f"CAST(CASE {name} WHEN {kept} THEN {name} ELSE {error} END AS " + (
+                f"{_escape(column.full_type_name)})"
+            )
+        return f"{value} AS {name}"
 
     def _read(self, name: str) -> str:
         """A column of the table as it is read."""
@@ -261,6 +271,11 @@ class PostgresqlStatements:
         if not collation:
             return column
         return f"{column} COLLATE {_escape(collation)}"
+
+
+def _given_type(column: Column) -> str:
+    """The type in which the values of a batch come, if it is not that of the column."""
+    return "text" if column.has_own_form else column.number_type
 
 
 def _escape(sql: str) -> str:

@@ -18,7 +18,7 @@ from openbulk.connectors.sql.failures import (
 )
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table
-from openbulk.connectors.sql.statements import Statements
+from openbulk.connectors.sql.statements import KEPT, Statements
 from openbulk.connectors.sql.values import to_json
 from openbulk.domain.records import Action, Outcome, Target
 
@@ -28,6 +28,7 @@ _SQLITE_TYPE = re.compile(r"column [^.]+\.(.+)$")
 """The column of a table of strict types (https://sqlite.org/stricttables.html)."""
 _POSTGRESQL_KEY = re.compile(r"\((.+?)\)=\((.*)\)")
 """Columns and values in the detail of a violated key, in any language of the server."""
+_KEPT = re.compile(rf'{KEPT}(.*)"', re.DOTALL)
 _LENGTH = re.compile(r"\((\d+)\)")
 
 
@@ -211,6 +212,12 @@ class Refusals:
         column = self._table.columns[name]
         type_name = f" {column.full_type_name}" if column.full_type_name else ""
         value = short_repr(to_json(row.values.get(name)))
+        if found := _KEPT.search(message):
+            kept = short_repr(found[1])
+            return name, (
+                f"{name} is {value}, of which its type{type_name} would keep {kept}: write it like "
+                "that, or correct it"
+            )
         return name, f"{name} is {value}, which its type{type_name} does not take: {message}"
 
     async def _name_at_fault(self, row: Row, error: DBAPIError) -> str | None:

@@ -1,7 +1,8 @@
 """Records as rows of a table, and the columns that identify them."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -46,6 +47,8 @@ class RowMapper:
     conversion: Conversion
     columns: dict[str, Column] = field(default_factory=dict)
     """The columns of names that have occurred in records."""
+    _first_in_utc: dict[str, int] = field(default_factory=dict)
+    """By column, the first row whose time was taken for one in UTC."""
 
     @classmethod
     def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
@@ -64,7 +67,29 @@ class RowMapper:
                 rows.append(self.row(record))
             except FieldError as error:
                 failed.append(error.outcome(record.row))
+            if self.conversion.taken_for_utc:
+                self._note_utc(record.row)
         return rows, failed
+
+    def _note_utc(self, row: int) -> None:
+        for column in self.conversion.taken_for_utc:
+            self._first_in_utc.setdefault(column, row)
+        self.conversion.taken_for_utc.clear()
+
+    def with_remarks(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes of `rows`, with a remark for each column whose times were taken for UTC.
+
+        One remark is enough: it is that of the first such row.
+        """
+        names: defaultdict[int, list[str]] = defaultdict(list)
+        for column, row in self._first_in_utc.items():
+            names[row].append(column)
+        return [
+            replace(outcome, remark=_remark_of_utc(names[outcome.row]))
+            if outcome.row in names
+            else outcome
+            for outcome in outcomes
+        ]
 
     def row(self, record: Record) -> Row:
         """The row of a record. Raises FieldError."""
@@ -104,6 +129,8 @@ class RowMapper:
         """Whether an empty text is a value of a column. In any other column it is none at all."""
         if column.kind is Kind.JSON:
             return self.conversion.is_typed
+        if column.kind is Kind.BINARY:
+            return True  # no bytes, in base64
         return column.kind is Kind.TEXT and (not column.choices or "" in column.choices)
 
     def _same_column_error(
@@ -124,6 +151,13 @@ class RowMapper:
         """Whether an upsert without these columns inserts a row with a key from the database."""
         is_upsert_by_key = self.target.action is Action.UPSERT and not self.target.identifier_field
         return is_upsert_by_key and all(self.table.columns[name].has_default for name in names)
+
+
+def _remark_of_utc(columns: Sequence[str]) -> str:
+    return (
+        f"the time in {' and '.join(columns)} has no offset, here and in rows behind: it was taken "
+        "for a time in UTC; metaData.timeZone names another zone"
+    )
 
 
 def computed_column_error(name: str) -> FieldError:

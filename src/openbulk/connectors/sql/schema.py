@@ -1,5 +1,6 @@
 """The tables of a database, from its own description of them."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoReferenceError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoReferenceError, SAWarning
 from sqlalchemy.types import NullType
 
 from openbulk.connectors.base import Features
@@ -233,7 +234,10 @@ def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
 
 
 def _reflect_postgresql(connection: sa.Connection, metadata: sa.MetaData) -> None:
-    metadata.reflect(connection)
+    with warnings.catch_warnings():
+        # A type that SQLAlchemy does not know, such as a composite one, is read as text.
+        warnings.filterwarnings("ignore", "Did not recognize type", SAWarning)
+        metadata.reflect(connection)
 
 
 def _reflect_sqlite(connection: sa.Connection, metadata: sa.MetaData) -> None:
@@ -389,6 +393,8 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
         is_generated=column.computed is not None or bool(identity and identity.always),
         choices=tuple(getattr(type_, "enums", ())),
         is_padded=name.is_padded,
+        # Ranges whose bounds are known are checked here.
+        has_own_form=name.has_own_form and not isinstance(type_, postgresql.ranges.AbstractRange),
         is_plain_text=isinstance(type_, _PLAIN_TEXTS) and name.is_deterministic,
         comment=column.comment,
         type_name=name.type,

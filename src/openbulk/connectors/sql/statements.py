@@ -21,6 +21,8 @@ NUMBER = "openbulk_number"
 """The place of a row in the batch, from 1."""
 TABLE = "openbulk_table"
 """The alias of the table."""
+KEPT = "openbulk: it would be kept as "
+"""In the error for a text that a column would keep in another way."""
 
 
 @dataclass(slots=True)

@@ -30,6 +30,8 @@ class TypeName:
     """Whether its collation takes texts for equal only if they have the same characters."""
     money_digits: int = 2
     """How many digits after the point the database's type `money` has: lc_monetary decides."""
+    is_composed: bool = False
+    """A composite type, or a range: its parts have types of their own."""
 
     @property
     def modifiers(self) -> tuple[int, ...]:
@@ -38,9 +40,21 @@ class TypeName:
         return tuple(map(int, inside[1].split(","))) if inside else ()
 
     @property
+    def has_own_form(self) -> bool:
+        """Whether PostgreSQL may keep something else of a text in silence: rounded, cut, or less.
+
+        It tells by what it writes of it.
+        """
+        has_fields = self.base_type.startswith("interval ")
+        return self.is_composed or has_fields or self.base_type in _OWN_FORMS
+
+    @property
     def is_padded(self) -> bool:
         """Whether a column of PostgreSQL pads texts with blanks: `char(n)`."""
         return self.base_type.startswith("character(")
+
+    keeps_any: bool = False
+    """A column of the type ANY of a strict table of SQLite keeps a text as it is."""
 
     @property
     def is_number(self) -> bool:
@@ -54,12 +68,17 @@ class TypeName:
         https://sqlite.org/datatype3.html, section 3.1
         """
         name = self.type.upper()
-        keeps = not name or any(part in name for part in _KEEPS_TEXTS)
+        keeps = not name or self.keeps_any or any(part in name for part in _KEEPS_TEXTS)
         return "INT" in name or not keeps
 
 
 _MODIFIERS = re.compile(r"\((\d+(?:,-?\d+)?)\)", re.ASCII)
 _NUMBERS = ("NUM", "DEC", "REAL", "FLOA", "DOUB", "MONEY", "CURRENCY")
+_OWN_FORMS = frozenset(
+    {'"char"', "name", "oid", "point", "line", "lseg", "box", "path", "polygon", "circle"}
+)
+"""https://www.postgresql.org/docs/15/datatype-character.html (table 8.5), and
+https://www.postgresql.org/docs/15/datatype-geometric.html, whose numbers are floats."""
 _KEEPS_TEXTS = ("CHAR", "CLOB", "TEXT", "BLOB")
 
 TypeNames = Mapping[tuple[str, str], TypeName]
@@ -75,11 +94,13 @@ def type_names(connection: sa.Connection, schema: str | None) -> dict[tuple[str,
 def sqlite_types(connection: sa.Connection, _schema: str | None) -> dict[tuple[str, str], TypeName]:
     """The types of all columns of a file of SQLite."""
     found: dict[tuple[str, str], TypeName] = {}
-    for (table,) in connection.execute(_SQLITE_TABLES).all():
+    for table, sql in connection.execute(_SQLITE_TABLES).all():
+        is_strict = _STRICT.search(sql or "") is not None
         # A table of a module that this process does not have cannot be described.
         with suppress(DBAPIError):
-            columns = connection.execute(_SQLITE_COLUMNS, {"name": table})
-            found.update(((table, column), TypeName(type_ or "")) for column, type_ in columns)
+            for column, type_ in connection.execute(_SQLITE_COLUMNS, {"name": table}):
+                keeps_any = is_strict and type_.upper() == "ANY"
+                found[table, column] = TypeName(type_ or "", keeps_any=keeps_any)
     return found
 
 
@@ -125,16 +146,20 @@ _POSTGRESQL = sa.text(
                 THEN quote_ident(n.nspname) || '.' || quote_ident(o.collname) END,
            coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault),
            coalesce(CAST(to_jsonb(o) ->> 'collisdeterministic' AS boolean), true),
-           scale(CAST(CAST(0 AS money) AS numeric))
+           scale(CAST(CAST(0 AS money) AS numeric)),
+           coalesce(b.typtype, t.typtype) IN ('c', 'r', 'm')
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid
     JOIN pg_namespace s ON s.oid = c.relnamespace AND s.nspname = :schema
     JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_type b ON b.oid = t.typbasetype
     LEFT JOIN pg_collation o ON o.oid = a.attcollation
     LEFT JOIN pg_namespace n ON n.oid = o.collnamespace
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
     """
 )
-_SQLITE_TABLES = sa.text("SELECT name FROM sqlite_master WHERE type = 'table'")
+_SQLITE_TABLES = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+_STRICT = re.compile(r"\)[^)]*\bSTRICT\b[^)]*$", re.IGNORECASE)
+"""The end of the statement that made a table (https://sqlite.org/stricttables.html)."""
 _SQLITE_COLUMNS = sa.text("SELECT name, type FROM pragma_table_xinfo(:name)")

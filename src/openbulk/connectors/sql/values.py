@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -67,6 +67,8 @@ class Column:
     numbers: NumberLimits = NO_LIMITS
     number_type: str = ""
     """Of money, or a list of it: the type of numbers as which it goes and comes."""
+    has_own_form: bool = False
+    """A text is taken only if the database writes it as it is."""
     item: "Column | None" = None
     """What the items of a list, or the bounds of a range, keep; None if they are not checked."""
     second_digits: int = 6
@@ -100,6 +102,8 @@ class Conversion:
     is_sqlite: bool = False
     is_typed: bool = False
     """Whether a text is a text, as in JSON. In a CSV it can also be JSON."""
+    taken_for_utc: list[str] = field(default_factory=list)
+    """The columns of values that got the offset of UTC, as neither they nor the caller name one."""
 
 
 def to_database(column: Column, value: Any, conversion: Conversion) -> Any:
@@ -246,6 +250,8 @@ def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetim
         return moment
     if has_offset:
         return _without_offset(moment, conversion.zone)
+    if conversion.zone is None:
+        conversion.taken_for_utc.append(column.name)
     return _localize(moment, conversion.zone or UTC)
 
 
@@ -316,6 +322,8 @@ def _parse_time(value: Any, column: Column, conversion: Conversion) -> time | st
         raise NotKept("it takes a time without an offset from UTC")
     if not column.is_zoned or has_offset:
         return text if own else parsed
+    if conversion.zone is None:
+        conversion.taken_for_utc.append(column.name)
     offset = _fixed_offset(text, conversion.zone or UTC)
     return f"{text}{time(tzinfo=offset):%z}" if own else parsed.replace(tzinfo=offset)
 

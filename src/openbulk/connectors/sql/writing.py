@@ -60,7 +60,7 @@ class BatchWriter:
             return outcomes
         rows, outcomes = mapper.rows(batch)
         writer = RowWriter(self.connection, mapper, self._statements())
-        outcomes += await writer.write(rows, deferred)
+        outcomes = mapper.with_remarks([*outcomes, *await writer.write(rows, deferred)])
         # Those that come too early are sent again.
         await log.add([outcome for outcome in outcomes if not outcome.is_early])
         if log.run and self.target.action in (Action.UPSERT, Action.UPDATE):

@@ -46,7 +46,7 @@ from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, endi
 from openbulk.engine.slices.external_sort import RUN_BYTES, forget_unsorted, sort
 from openbulk.engine.slices.memory import MemoryShare
 from openbulk.engine.slices.pauses import Pauses
-from openbulk.exact_json import pack_line
+from openbulk.exact_json import pack_line, trim
 from openbulk.reading.packing import BYTES_PER_PART, RECORDS_PER_PART
 from openbulk.storage.bookmarks import Feed, feed_of
 from openbulk.storage.download_ledger import DownloadLedger
@@ -251,7 +251,7 @@ class DownloadSlice:
                 position = replace(begin, skip=number)
                 break
             selected = self._present(record)
-            line = pack_line(selected, default=str)
+            line = trim(pack_line(selected, default=str))
             if not self._part.has_room(line):
                 self._part.position = replace(begin, skip=number)
                 await self._keep()

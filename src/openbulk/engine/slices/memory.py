@@ -51,7 +51,8 @@ class SliceMemory:
         try:
             yield share
         finally:
-            share.end()
+            if share.may_have_seat:
+                share.end()
 
 
 class Seats:
@@ -146,6 +147,8 @@ class MemoryShare:
         """When the slice has last taken something, or given it back."""
         self._turn: asyncio.Timeout | None = None
         """Ends the wait of a batch, if one waits."""
+        self.may_have_seat = False
+        """Whether the slice has taken one, which it may have lent."""
         self._asking = asyncio.Lock()
         """A slice and its calls may ask at the same time, and get one seat together."""
 
@@ -197,6 +200,7 @@ class MemoryShare:
         """
         if size <= LARGE_BYTES:
             return
+        self.may_have_seat = True
         async with self._asking:
             if not self._seats.has_own(self):
                 await self._seats.take(self, must_stop)

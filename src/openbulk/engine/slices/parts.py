@@ -76,7 +76,8 @@ async def cut(
     if watch.has_stopped:
         return None
     summary = source.summary()
-    await keep_signs(files, file, summary.signs)
+    if summary.signs:
+        await keep_signs(files, file, summary.signs)
     return Cut(records, first_rows, summary.remarks)
 
 

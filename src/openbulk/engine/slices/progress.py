@@ -1,23 +1,9 @@
-"""Turns a job's rows into records, and tracks which rows have an outcome."""
+"""Tracks which rows of a job have an outcome."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from openbulk.domain.records import Action, Outcome, Target, value_at
+from openbulk.domain.records import Outcome
 from openbulk.engine.slices.row_states import RowState, RowStates
-
-
-def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
-    """A record's key: its identifier if the caller names that field, else file and row.
-
-    `values` are those of fields.
-    """
-    # Two created records may have the same identifier, and are still two records.
-    if target.identifier_field and target.action is not Action.CREATE:
-        value = value_at(values, target.identifier_field)
-        if value is not None:
-            return f"{target.identifier_field}={value}"
-    return f"{target.run}:{row}"
 
 
 class Progress:
@@ -44,22 +30,12 @@ class Progress:
         while states[self.cursor + 1] == RowState.DONE:
             self.cursor += 1
 
-    @property
-    def is_ahead(self) -> bool:
-        """Whether a row after the cursor has an outcome."""
-        return self.states.has_any(RowState.DONE, self.cursor + 1, None)
-
     def drop_lines(self, rows: Iterable[int]) -> None:
         """Forget the lines of rows that get no outcome yet: they are read again."""
         for row in rows:
             self.lines.pop(row, None)
 
     def take(self) -> tuple[list[Outcome], dict[int, int | None]]:
-        """Remove the outcomes to record; return them, and the lines of those with a problem."""
+        """Remove the outcomes to record; return them, and the lines of their rows."""
         results, self.results = self.results, []
-        lines: dict[int, int | None] = {}
-        for outcome in results:
-            line = self.lines.pop(outcome.row, None)
-            if outcome.problem is not None or outcome.remark:
-                lines[outcome.row] = line
-        return results, lines
+        return results, {one.row: self.lines.pop(one.row, None) for one in results}

@@ -1,17 +1,18 @@
 """Reads the rows of a job's parts as records to send."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.job import Job
-from openbulk.domain.records import Outcome, OutcomeKind, Record, Row, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Row, Target, value_at
 from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.memory import Admit
 from openbulk.engine.slices.parts import rows_of
 from openbulk.engine.slices.pauses import Pauses
-from openbulk.engine.slices.progress import Progress, key_of
+from openbulk.engine.slices.progress import Progress
 from openbulk.engine.slices.row_states import RowState
 from openbulk.storage.files import FileStore, Part
 from openbulk.threads import Threads
@@ -44,6 +45,19 @@ class Batch:
         if not self.records:
             return True
         return len(self.records) < max_records and self.size + record.size <= MAX_BATCH_BYTES
+
+
+def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
+    """A record's key: its identifier if the caller names that field, else file and row.
+
+    `values` are those of fields.
+    """
+    # Two created records may have the same identifier, and are still two records.
+    if target.identifier_field and target.action is not Action.CREATE:
+        value = value_at(values, target.identifier_field)
+        if value is not None:
+            return f"{target.identifier_field}={value}"
+    return f"{target.run}:{row}"
 
 
 class RecordReader:

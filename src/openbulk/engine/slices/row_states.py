@@ -23,8 +23,8 @@ class RowStates:
     def __init__(self, records: int, cursor: int = 0) -> None:
         """All rows up to the cursor have an outcome."""
         # One more at each end: rows begin with 1, and the last one is followed by an unsent one.
-        self._states = bytearray(records + 2)
-        self.set_range(0, cursor, RowState.DONE)
+        done, others = cursor + 1, records + 1 - cursor
+        self._states = bytearray(bytes([RowState.DONE]) * done + bytes(others))
 
     def __getitem__(self, row: int) -> int:
         return self._states[row]

@@ -151,9 +151,10 @@ class SliceRunner:
         is_cut = job.is_download or job.records is not None
         if not is_cut and not await self._cut_file(ledger):
             return Continue()
+        jobs = await ledger.jobs_in_lane()
         connection = await self._connections.to(job.instance_id)
         # The slice gets its job's share of the service's quota.
-        connection.pace.begin_slice(await ledger.jobs_in_lane())
+        connection.pace.begin_slice(jobs)
         async with self._memory.share(connection.service) as memory:
             return await self._transfer(ledger, connection.connector, memory)
 

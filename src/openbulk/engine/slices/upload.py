@@ -121,9 +121,9 @@ class UploadSlice:
             if refusal is not None:
                 await self._refuse_all(reader, refusal)
             else:
-                await self._send_all(reader)
+                await self._send_all(reader, is_ahead=bool(done))
             await self._record()
-            if self._fields is not None:
+            if self._fields is not None and self._fields.left_out:
                 await self._ledger.add_left_out(self._fields.left_out)
             if self._read_failure is not None:
                 raise self._read_failure
@@ -178,9 +178,9 @@ class UploadSlice:
             if self._ending:
                 return
 
-    async def _send_all(self, reader: RecordReader) -> None:
+    async def _send_all(self, reader: RecordReader, *, is_ahead: bool) -> None:
         if not self._features.native:
-            await self._send_in_batches(reader, self._features)
+            await self._send_in_batches(reader, self._features, is_ahead=is_ahead)
             return
         native = self._connector.native
         assert native is not None
@@ -200,9 +200,13 @@ class UploadSlice:
 
     # --- records in batches, several at a time ---
 
-    async def _send_in_batches(self, reader: RecordReader, features: Features) -> None:
-        await self._look_up_open_intents(reader, features)
-        if self._progress.is_ahead:
+    async def _send_in_batches(
+        self, reader: RecordReader, features: Features, *, is_ahead: bool
+    ) -> None:
+        """`is_ahead`: rows after the cursor have an outcome, as others may wait."""
+        if not features.idempotent_writes:
+            await self._look_up_open_intents(reader)
+        if is_ahead or self._progress.has_outcomes:
             await self._waiting.load(self._files, self._job.upload.file)
         try:
             await self._send_pass(reader, features, RowState.UNSENT)
@@ -270,29 +274,24 @@ class UploadSlice:
         try:
             if not features.idempotent_writes:
                 await self._ledger.record_intents(rows)
-            outcomes = complete_outcomes(
-                batch, await self._write(batch, features), self._target.transformation
-            )
-            self._progress.add(await self._set_aside(outcomes, features))
+            written = await self._write(batch, features)
+            outcomes = complete_outcomes(batch, written, self._target.transformation)
+            if any(outcome.is_early for outcome in outcomes):
+                outcomes = await self._set_aside(outcomes, features)
+            self._progress.add(outcomes)
         except (RetryLater, DiskFull) as error:
             # The records were not sent: an open intent would make the next slice look them up and
             # mark them unknown.
             if not features.idempotent_writes:
                 await self._ledger.drop_intents(rows)
             self._end(ending_of(error))
-        except ServiceError as error:
-            self._end(ending_of(error))
         except Fenced:
             raise
         except Exception as error:
             self._end(ending_of(error))
 
-    async def _set_aside(
-        self, outcomes: Sequence[Outcome], features: Features
-    ) -> Sequence[Outcome]:
+    async def _set_aside(self, outcomes: Sequence[Outcome], features: Features) -> list[Outcome]:
         """The outcomes to record. A record that comes too early has none yet."""
-        if not any(outcome.is_early for outcome in outcomes):
-            return outcomes
         finished = self._waiting.set_aside(outcomes)
         rows = {outcome.row for outcome in outcomes} - {outcome.row for outcome in finished}
         self._progress.drop_lines(row for row in rows if not self._waiting.keeps(row))
@@ -326,10 +325,8 @@ class UploadSlice:
         is_in_the_way = self._memory.is_wanted
         return resends < MAX_RESENDS and self._ending is None and not is_in_the_way
 
-    async def _look_up_open_intents(self, reader: RecordReader, features: Features) -> None:
+    async def _look_up_open_intents(self, reader: RecordReader) -> None:
         """Look up the records that were being sent when an earlier runner of this job died."""
-        if features.idempotent_writes:
-            return
         rows = await self._ledger.open_intents()
         if not rows:
             return

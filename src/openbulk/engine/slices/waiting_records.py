@@ -24,6 +24,8 @@ class WaitingRecords:
 
     def __init__(self, states: RowStates) -> None:
         self._states = states
+        self._is_used = False
+        """Whether any record has waited."""
         self._count_before: int | None = None
         """How many records waited when the pass began; None before a pass."""
         self._is_last_pass = False
@@ -32,7 +34,7 @@ class WaitingRecords:
 
     def __bool__(self) -> bool:
         """Whether any record waits."""
-        return self._count() > 0
+        return self._is_used and self._count() > 0
 
     def set_aside(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Let the records wait that come too early; return the outcomes of the others."""
@@ -48,6 +50,7 @@ class WaitingRecords:
         return row in self._refusals
 
     def _add(self, outcome: Outcome) -> None:
+        self._is_used = True
         if self._states[outcome.row] == RowState.UNSENT:
             self._states[outcome.row] = RowState.WAITING
             # If a pass had begun, in an earlier slice, it was without this record.
@@ -94,6 +97,7 @@ class WaitingRecords:
             state = orjson.loads(await files.get(_path(file)))
         except FileNotFoundError:
             return
+        self._is_used = True
         self._states.set_all(state["waiting"], RowState.WAITING)
         self._states.set_all(state["tried"], RowState.TRIED)
         self._count_before = state["countBefore"]

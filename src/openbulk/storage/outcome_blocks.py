@@ -1,0 +1,183 @@
+"""Outcomes of records, in blocks: one row of the ledger holds those that were recorded together.
+
+That is about a thousand, less where a service is slow. A block may lack rows between its first and
+its last one, since calls end in any order: other blocks have them. No row is in two blocks.
+Problems are rows of their own, since they are read by page.
+"""
+
+import json
+import zlib
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby, repeat
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from openbulk.domain.errors import OpenbulkError
+from openbulk.domain.records import Outcome, OutcomeKind
+from openbulk.storage.tables import outcome_blocks as blocks
+from openbulk.storage.tables import problems
+
+T = TypeVar("T")
+Range = tuple[int, int]
+"""The first and the last row of some that follow one another."""
+Lines = Mapping[int, int | None]
+"""Line numbers of records in their file, by row."""
+
+
+class AlreadyRecorded(OpenbulkError):
+    """A record has an outcome already: nothing was written."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__(f"row {row} has an outcome already")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOutcome:
+    """What became of one record, as the ledger has it."""
+
+    row: int
+    line: int | None
+    kind: OutcomeKind
+    id: str | None
+
+
+async def add_outcomes(
+    connection: AsyncConnection, job_id: int, results: Sequence[Outcome], lines: Lines
+) -> None:
+    """Write a block, and its problems. Raises AlreadyRecorded.
+
+    The transaction holds the lock of the job's row: nobody else adds outcomes meanwhile.
+    """
+    if not results:
+        return
+    ordered = sorted(results, key=lambda outcome: outcome.row)
+    rows = [outcome.row for outcome in ordered]
+    if done := set(rows) - await rows_without_outcome(connection, job_id, rows):
+        raise AlreadyRecorded(min(done))
+    await connection.execute(insert(blocks).values(_block_values(job_id, ordered, lines)))
+    of_problems = [
+        _problem_values(job_id, outcome, lines) for outcome in ordered if outcome.problem
+    ]
+    if of_problems:
+        await connection.execute(insert(problems), of_problems)
+
+
+async def recorded_ranges(
+    connection: AsyncConnection, job_id: int, first: int, last: int | None = None
+) -> Sequence[Range]:
+    """The rows from `first` to `last` of a job that have an outcome, in their order."""
+    chosen = select(blocks.c.first_row, blocks.c.last_row, blocks.c.ranges)
+    found = await connection.execute(chosen.where(*_overlaps(job_id, first, last)))
+    parts = [
+        (max(begin, first), end if last is None else min(end, last))
+        for block in found
+        for begin, end in _ranges_of(block)
+    ]
+    return list(_join(sorted(part for part in parts if part[0] <= part[1])))
+
+
+async def rows_without_outcome(
+    connection: AsyncConnection, job_id: int, rows: Collection[int]
+) -> frozenset[int]:
+    """Those of some rows of a job that have no outcome."""
+    if not rows:
+        return frozenset()
+    done = await recorded_ranges(connection, job_id, min(rows), max(rows))
+    return frozenset(row for row in rows if not _is_in(done, row))
+
+
+async def recorded_outcomes(
+    connection: AsyncConnection, job_id: int, first: int, last: int
+) -> Iterator[RecordedOutcome]:
+    """The outcomes of the rows from `first` to `last` of a job, block by block."""
+    found = (await connection.execute(select(blocks).where(*_overlaps(job_id, first, last)))).all()
+    outcomes = chain.from_iterable(outcomes_in(block) for block in found)
+    return (outcome for outcome in outcomes if first <= outcome.row <= last)
+
+
+def outcomes_in(block: Any) -> Iterator[RecordedOutcome]:
+    """The outcomes in a row of the table `outcome_blocks`, by their rows."""
+    content = json.loads(zlib.decompress(block.content))
+    rows = chain.from_iterable(range(first, last + 1) for first, last in _ranges_of(block))
+    kinds = _each_of_runs(content["kinds"])
+    distances = _each_of_runs(content["line - row"])
+    ids = content["ids"] or repeat(None)
+    for row, kind, distance, record_id in zip(rows, kinds, distances, ids, strict=False):
+        line = None if distance is None else row + distance
+        yield RecordedOutcome(row, line, OutcomeKind(kind), record_id)
+
+
+def _overlaps(job_id: int, first: int, last: int | None) -> Sequence[ColumnElement[bool]]:
+    begins = () if last is None else (blocks.c.first_row <= last,)
+    return (blocks.c.job_id == job_id, blocks.c.last_row >= first, *begins)
+
+
+def _block_values(job_id: int, ordered: Sequence[Outcome], lines: Lines) -> dict[str, Any]:
+    rows = [outcome.row for outcome in ordered]
+    ranges = list(_join((row, row) for row in rows))
+    ids = [outcome.id for outcome in ordered]
+    distances = [_distance(row, lines.get(row)) for row in rows]
+    content = {
+        "kinds": _runs_of([outcome.kind.value for outcome in ordered]),
+        "line - row": _runs_of(distances),  # the same for most rows of a file
+        "ids": ids if any(one is not None for one in ids) else None,
+    }
+    return {
+        "job_id": job_id,
+        "first_row": rows[0],
+        "last_row": rows[-1],
+        "ranges": ranges if len(ranges) > 1 else None,
+        "content": zlib.compress(json.dumps(content, separators=(",", ":")).encode()),
+    }
+
+
+def _problem_values(job_id: int, outcome: Outcome, lines: Lines) -> dict[str, Any]:
+    problem = outcome.problem
+    assert problem is not None
+    return {
+        "job_id": job_id,
+        "row": outcome.row,
+        "line": lines.get(outcome.row),
+        "kind": outcome.kind.value,
+        "problem": problem.message,
+        "field": problem.field,
+        "provider_message": problem.provider_message,
+    }
+
+
+def _ranges_of(block: Any) -> Sequence[Range]:
+    return block.ranges or [(block.first_row, block.last_row)]
+
+
+def _join(ranges: Iterable[Range]) -> Iterator[Range]:
+    """Sorted ranges, those that follow one another as one."""
+    remaining = iter(ranges)
+    first, last = next(remaining, (1, 0))
+    for begin, end in remaining:
+        if begin != last + 1:
+            yield first, last
+            first = begin
+        last = end
+    if first <= last:
+        yield first, last
+
+
+def _is_in(ranges: Sequence[Range], row: int) -> bool:
+    place = bisect_right(ranges, row, key=lambda one: one[0])
+    return place > 0 and row <= ranges[place - 1][1]
+
+
+def _distance(row: int, line: int | None) -> int | None:
+    return None if line is None else line - row
+
+
+def _runs_of(values: Iterable[T]) -> list[tuple[T, int]]:
+    return [(value, len(list(run))) for value, run in groupby(values)]
+
+
+def _each_of_runs(runs: Iterable[tuple[T, int]]) -> Iterator[T]:
+    return chain.from_iterable(repeat(value, count) for value, count in runs)
