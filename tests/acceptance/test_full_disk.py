@@ -161,7 +161,7 @@ def test_the_status_of_a_job_says_that_its_files_have_no_room(
         "id"
     ]
     deadline = time.monotonic() + 120
-    while "no room left for files" not in server.status(job_id).get("infoMessage", ""):
+    while "it has no space for files" not in server.status(job_id).get("infoMessage", ""):
         assert time.monotonic() < deadline, server.status(job_id)
         time.sleep(0.05)
     time.sleep(8)

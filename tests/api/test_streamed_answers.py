@@ -90,7 +90,7 @@ async def test_a_piece_that_nobody_waits_for_counts_until_its_thread_is_done(
         return b"x" * 50_000
 
     for _ in range(5):
-        caller = asyncio.create_task(anext(held_pieces(make)))
+        caller = asyncio.create_task(anext(stream_pieces(make)))
         for _ in range(10):
             await asyncio.sleep(0)
         caller.cancel()
@@ -98,7 +98,7 @@ async def test_a_piece_that_nobody_waits_for_counts_until_its_thread_is_done(
             await caller
     assert begun == streamed_answers.MADE_AT_ONCE
     working.set()
-    await asyncio.wait_for(held_answers._memory.take(100_000), 60)
+    await asyncio.wait_for(streamed_answers._memory.take(100_000), 60)
 
 
 async def test_an_answer_whose_caller_is_gone_leaves_nothing_to_the_garbage_collector() -> None:

@@ -55,7 +55,7 @@ def message_shown(message: str, query: Query) -> str:
     return renamed_message(message, None, query.view.transformation)
 
 
-def naming_errors(step: Step, transformation: Transformation) -> Step:
+def renaming_errors(step: Step, transformation: Transformation) -> Step:
     """A step of making a record's fields, whose errors name the caller's own fields."""
 
     def named_step(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from openbulk.api.http.arrivals import Arrivals
+from openbulk.api.http.body_places import BodyPlaces
 from openbulk.api.http.callers import identify_caller, owner_of
 from openbulk.api.services import services_of
 from openbulk.bounded_json import MAX_KEPT_BYTES, read_exact_json, read_json
@@ -106,7 +106,7 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     if size > SMALL_BODY_BYTES:
         owner = owner_of(request)
         await _hold_memory(request, _SHARE * size, owner)
-        chunks = _arrivals.chunks(chunks, owner)
+        chunks = _places.chunks(chunks, owner)
     seconds = _FIRST_SECONDS + size / _BYTES_PER_SECOND
     try:
         async with asyncio.timeout(seconds):
@@ -135,13 +135,13 @@ def _require_small(size: int, max_bytes: int) -> None:
 
 async def _hold_memory(request: Request, memory: int, owner: Hashable) -> None:
     try:
-        await _arrivals.take(memory, owner)
+        await _places.take(memory, owner)
     except TimeoutError as error:
         raise ServerBusy(
             "openbulk holds as many large bodies as it can, or as many of yours; "
             "send the request again in a moment"
         ) from error
-    request.state.held.callback(_arrivals.places.give_back, memory, owner)
+    request.state.held.callback(_places.budget.give_back, memory, owner)
 
 
 async def _read_to_end(body_chunks: AsyncGenerator[bytes], max_bytes: int) -> bytes:

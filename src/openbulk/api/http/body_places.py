@@ -18,7 +18,7 @@ LOOK_SECONDS = 0.25
 """While a body waits for a place, those that are slow give way one by one."""
 
 
-class Arrivals:
+class BodyPlaces:
     """The places of bodies, and the rate at which a body keeps its own while others wait."""
 
     def __init__(

@@ -12,8 +12,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
-from openbulk.api.http.arrivals import Arrivals
 from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
+from openbulk.api.http.body_places import BodyPlaces
 from openbulk.api.http.callers import owner_of
 from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import BadInput, ServerBusy, TooLarge
@@ -65,7 +65,7 @@ async def receive_upload(
             f"{UPLOADS_OF_ONE_CALLER} of yours; send it again in a minute"
         ) from error
     try:
-        async with aclosing(_arrivals.chunks(request.stream(), owner)) as chunks:
+        async with aclosing(_places.chunks(request.stream(), owner)) as chunks:
             return await _receive(chunks, form, FileWriter(files, name), max_bytes)
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole file had arrived") from error

@@ -47,7 +47,7 @@ async def authenticate(
     """
     address = address_of(request)
     attempt = f"{body.username}\n{body.password}"
-    with services.guesses.attempt(address, attempt):
+    with services.wrong_secrets.attempt(address, attempt):
         token = services.password_sign_in.sign_in(body.username, body.password)
     log.info("signed in with a password", address=address)
     return wire.present_sign_in(token)

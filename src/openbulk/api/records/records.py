@@ -29,7 +29,7 @@ from openbulk.domain.errors import BadInput, NotPossible, SealBroken
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Position
 from openbulk.domain.options import check_values, with_known_spelling
-from openbulk.domain.query import Query
+from openbulk.domain.query import Query, not_a_page_token
 from openbulk.domain.spelling import known_spelling, refuse_misspelt
 from openbulk.engine.direct import Direct, Resource
 from openbulk.engine.query_resolution import resolve_query

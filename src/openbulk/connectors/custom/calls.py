@@ -22,7 +22,7 @@ from openbulk.connectors.custom.json_parts import (
     steps_in,
     text_in,
 )
-from openbulk.connectors.custom.pages import Pages
+from openbulk.connectors.custom.paging import Pages
 from openbulk.connectors.custom.parameters import MAX_PARAMETERS, Draft, ParameterReader
 from openbulk.connectors.custom.templates import is_path, placeholders_in
 from openbulk.connectors.targets import OF_THE_PLATFORM, UNDER_BULK
@@ -36,7 +36,7 @@ _OF_RECORDS = {
     "DELETE": Operation.DELETE,
 }
 _OF_OBJECTS = {"GET": Operation.LIST, "POST": Operation.CREATE}
-_TYPES = frozenset({"", "api", "apinodocumentation"})
+_CALL_TYPES = frozenset({"", "api", "apinodocumentation"})
 _VALIDATES = "provisionauthvalidation"
 
 

@@ -31,7 +31,7 @@ from openbulk.connectors.custom.json_parts import (
     text_in,
 )
 from openbulk.connectors.custom.objects import ObjectReader
-from openbulk.connectors.custom.pages import Pages
+from openbulk.connectors.custom.paging import Pages
 from openbulk.connectors.custom.parameters import ParameterReader
 from openbulk.connectors.custom.templates import placeholders_in, problem_of_address
 from openbulk.domain.errors import BadInput

@@ -233,7 +233,7 @@ def _meaning(record: Record, fields: Fields, identifier: Field) -> Meaning | Non
     except FieldError:
         return None
     value = str(values.pop(identifier.name))
-    # Eloqua ignores the case of an e-mail address and of a name.
+    # Eloqua ignores the case of an email address and of a name.
     name = value.strip().casefold()
     return Meaning(identifier.name, f"{identifier.name} {value}", name, values)
 
