@@ -9,8 +9,10 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ class Forked:
             daemon=True,
         )
         with _one_at_a_time:
+            _start_fork_server()
             self._process.start()
 
     @property
@@ -65,6 +68,18 @@ class Forked:
         """Send it a signal, if it still runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
+
+
+def _start_fork_server() -> None:
+    """Start it, unless it runs. It imports from where this process does."""
+    path = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+        if path is not None:
+            os.environ["PYTHONPATH"] = path
 
 
 def _run(*what: Any) -> None:
