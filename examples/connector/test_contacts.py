@@ -96,7 +96,7 @@ async def test_a_contact_is_created_changed_and_deleted(
     [
         ({"emial": "a@b.c"}, "emial", "a contact has no field 'emial'; did you mean 'email'?"),
         ({"birthday": "28.2.1985"}, "birthday", "dates look like 2026-02-28"),
-        ({"newsletter": "maybe"}, "newsletter", "it can be true or false"),
+        ({"newsletter": "maybe"}, "newsletter", "it must be true or false"),
         ({"status": "friend"}, "status", "it can be lead, customer, former"),
         ({"email": "a"}, "email", "email is not an address"),
     ],

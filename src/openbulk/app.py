@@ -119,7 +119,10 @@ class Worker:
 
 
 def sealer_of(settings: Settings) -> security.Sealer:
-    """The sealer with the keys of OPENBULK_MASTER_KEY, else with those of the data directory."""
+    """The sealer with the keys of OPENBULK_MASTER_KEY, else with those of the data directory.
+
+    Raises CannotStart for keys that cannot be used.
+    """
     try:
         if settings.master_key is not None:
             return security.Sealer(

@@ -17,7 +17,7 @@ class _Place:
 
 
 class ByteBudget:
-    """Whoever holds bytes takes them first, and gives them back.
+    """Bytes are taken before they are held, and given back afterwards.
 
     Nobody waits for an owner who takes all: each owner holds at most its share, and the next bytes
     go to the owner who holds least. Of one owner, and of equal ones, who comes first is served

@@ -164,7 +164,7 @@ _DECODER = json.JSONDecoder(
 
 # --- lines that openbulk keeps for itself ---
 
-_EXACT = b" "
+_EXACT_MARK = b" "
 """Ends a line whose numbers need `decode_json`. orjson writes no blank outside of texts."""
 
 
@@ -178,7 +178,7 @@ def pack_line(value: Any, default: Default = refuse_type) -> bytes:
             return orjson.dumps(value)
         return orjson.dumps(value, default=partial(_encode_no_decimal, default))
     except TypeError:
-        return encode_json(value, default) + _EXACT
+        return encode_json(value, default) + _EXACT_MARK
 
 
 def _encode_no_decimal(default: Default, value: Any) -> Any:
@@ -195,4 +195,4 @@ def trim(encoded: bytes) -> bytes:
 
 def unpack_line(line: bytes) -> Any:
     """The value that `pack_line` packed."""
-    return decode_json(line) if line.endswith(_EXACT) else orjson.loads(line)
+    return decode_json(line) if line.endswith(_EXACT_MARK) else orjson.loads(line)

@@ -91,9 +91,7 @@ def parse_master_keys(text: str) -> list[bytes]:
     try:
         return [base64.b64decode(word, validate=True) for word in text.replace(",", " ").split()]
     except ValueError as error:
-        raise ValueError(
-            "a master key is written in base64: 44 characters for its 32 bytes"
-        ) from error
+        raise ValueError(f"a master key is {KEY_BYTES} bytes, in base64: 44 characters") from error
 
 
 def load_or_make_master_keys(path: Path) -> list[bytes]:

@@ -59,7 +59,7 @@ def _check_email(setting: str | None) -> str | None:
     if setting is not None and not _EMAIL.fullmatch(setting):
         raise PydanticCustomError(
             "not_an_email",
-            "it is not an e-mail address; it looks like ann@example.com",
+            "it is not an email address; it looks like ann@example.com",
         )
     return setting
 
@@ -99,13 +99,13 @@ class Settings(BaseSettings):
     )
     user: Annotated[str | None, AfterValidator(_check_email)] = Field(
         None,
-        description="E-mail address of the first user, who signs in with it. Default: "
+        description="Email address of the first user, who signs in with it. Default: "
         "admin@localhost.",
     )
     password: Annotated[SecretStr | None, AfterValidator(_check_password)] = Field(
         None,
         description="Password of the first user for POST /authentication, of at least 12 "
-        "characters. Default: none; nobody signs in with one.",
+        "characters. Default: none, and no sign-in with a password.",
     )
     organization_secret: Secrets = Field(
         None,

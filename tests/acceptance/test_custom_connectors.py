@@ -257,9 +257,9 @@ def test_bulk_needs_the_permission_of_the_export_and_single_records_do_not(
     assert made.status == 200
     assert len(instance.call("GET", "/contacts").json) == 1
     upload = instance.upload("contacts", b"email\nb@example.com\n", {"action": "create"})
-    assert "does not say bulkUploadEnabled" in refusal(upload, 400)
+    assert "does not set bulkUploadEnabled" in refusal(upload, 400)
     download = instance.call("POST", "/bulk/query?q=select%20*%20from%20contacts")
-    assert "does not say bulkDownloadEnabled" in refusal(download, 400)
+    assert "does not set bulkDownloadEnabled" in refusal(download, 400)
 
 
 def test_a_person_signs_in_by_oauth_and_a_busy_service_costs_no_record(
@@ -326,4 +326,4 @@ def test_a_client_of_the_live_service_gets_400_for_a_file_that_the_export_does_n
     allowed = server.instance("live", {"api.key": "secret"})
     assert allowed.done("contacts", file, {"action": "create"})["status"] == "COMPLETED"
     refused = server.instance("strict", {"api.key": "secret"}).upload("contacts", file)
-    assert "does not say bulkUploadEnabled" in refusal(refused, 400)
+    assert "does not set bulkUploadEnabled" in refusal(refused, 400)

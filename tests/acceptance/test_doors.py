@@ -84,7 +84,7 @@ def test_a_row_that_cannot_be_read_is_logged_and_its_neighbours_are_shown(
         ledger.execute("UPDATE jobs SET action = 'dance' WHERE id = 1")
     again = Server(processes.server().process, server.element_token)
     assert [job["id"] for job in again.call("GET", "/bulk/jobs").json] == [2]
-    assert "row cannot be read" in again.process.log()
+    assert "ledger row cannot be read" in again.process.log()
 
 
 def test_page_tokens_belong_to_their_list(shared_memory: Server) -> None:

@@ -204,7 +204,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]:
 def test_a_file_is_read_again_if_somebody_killed_the_process(slow: Slow) -> None:
     """Nothing is sent before a file is read to its end, so nothing is doubled."""
     server, job = slow.begin()
-    says = "the process that reads a file died"
+    says = "reading process died"
     before = server.process.log().count(says)
     kill_readers(server)
     slow.gate.open()

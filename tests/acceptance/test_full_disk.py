@@ -61,13 +61,19 @@ def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(
     before = files_in(data)
     reply = server.upload("records", b"name\n" + b"x" * 40 * MIB)
     assert (reply.status, set(reply.json)) == (507, {"message", "requestId"})
-    assert "the server has no room left for files: its disk is full" in reply.json["message"]
-    assert "send it again once the operator of the server has made room" in reply.json["message"]
+    assert "the disk of the server is full: it has no space for files" in reply.json["message"]
+    assert (
+        "send the request again once the operator of the server has freed space"
+        in reply.json["message"]
+    )
     assert files_in(data) == before
     filler = fill(disk)
     for _ in range(3):
         reply = server.upload("records", SMALL)
-        assert (reply.status, "its disk is full" in reply.json["message"]) == (507, True)
+        assert (reply.status, "the disk of the server is full" in reply.json["message"]) == (
+            507,
+            True,
+        )
     # Every request that is to be remembered gets 507, once the database has no room of its own.
     configuration = {"event.notification.signature.key": "x" * 20_000}
     large = {"element": {"key": "memory"}, "name": "x", "configuration": configuration}
@@ -75,11 +81,11 @@ def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(
     reply = next(reply for reply in replies if reply.status != 200)
     assert (
         reply.status,
-        "no room left for what it has to remember" in reply.json["message"],
+        "it has no space for the database" in reply.json["message"],
     ) == (507, True)
     asked = {"objectName": "records", "callback-payload": "x" * 50_000}
     reply = server.call("POST", "/bulk/download", json_body=asked)
-    assert (reply.status, "its disk is full" in reply.json["message"]) == (507, True)
+    assert (reply.status, "the disk of the server is full" in reply.json["message"]) == (507, True)
     assert files_in(data) == before
     assert server.status(done["id"])["status"] == "COMPLETE", (
         "a request that only reads is answered"
@@ -155,7 +161,7 @@ def test_the_status_of_a_job_says_that_its_files_have_no_room(
         "id"
     ]
     deadline = time.monotonic() + 120
-    while "no room left for files" not in server.status(job_id).get("infoMessage", ""):
+    while "it has no space for files" not in server.status(job_id).get("infoMessage", ""):
         assert time.monotonic() < deadline, server.status(job_id)
         time.sleep(0.05)
     time.sleep(8)
@@ -206,8 +212,8 @@ def test_a_server_that_starts_on_a_full_disk_says_so_and_starts_with_room(
     refused = processes.command("serve", "--port", "0", "--data-dir", str(data))
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
-        "openbulk cannot start: there is no room left for what it has to remember: its disk is "
-        "full; make room and start it again; nothing is lost\n"
+        "openbulk cannot start: the disk is full: it has no space for the database; "
+        "free some space and start again; nothing is lost\n"
     )
     filler.unlink()
     server = Server(processes.server(data_dir=data).process, server.element_token)

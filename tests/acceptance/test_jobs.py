@@ -170,7 +170,9 @@ def test_a_record_whose_answer_is_lost_for_good_is_unknown_and_never_sent_twice(
     assert {f"Campaign {n}" for n in range(100)} - set(names) <= unknown, (
         "what is not there is shown to the person"
     )
-    assert all("nobody knows whether" in error["error"] for error in errors)
+    assert all(
+        "it is unknown whether the service stored this record" in error["error"] for error in errors
+    )
 
 
 def campaigns(sandbox: Process) -> list[str]:

@@ -132,7 +132,7 @@ def test_rejected_contacts_come_back_with_their_rows_and_what_would_be_right(
         (4, 5, "C_EmailAddress"),
     ]
     assert (
-        errors[0]["error"] == "the e-mail address is not valid; addresses look like ann@example.com"
+        errors[0]["error"] == "the email address is not valid; addresses look like ann@example.com"
     )
     assert errors[0]["response"] == "ELQ-00002: Invalid email address."
 

@@ -211,7 +211,7 @@ def test_a_transformation_is_shown_as_it_was_written(services: Services) -> None
         ),
         (
             {"configuration": [{"type": "passThrough"}]},
-            "configuration: passThrough says for neither direction what it does; write",
+            "configuration: passThrough sets no direction; write",
         ),
         (
             {"configuration": [{"type": "passThrough", "properties": {"toVendor": "no"}}]},
@@ -262,7 +262,8 @@ def test_a_transformation_is_shown_as_it_was_written(services: Services) -> None
                     {"path": "when.to", "vendorPath": "end.dateTime"},
                 ]
             },
-            "the field 'when.to' is 'end.dateTime' at the service, and 'when' is 'start': one of",
+            "the field 'when.to' is 'end.dateTime' at the service, and 'when' is 'start': "
+            "only on one side is one field inside the other",
         ),
         (
             {"fields": [{"path": "day", "vendorPath": "start.date", "mask": "yyyy-MM-dd"}]},

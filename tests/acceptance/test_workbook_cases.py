@@ -122,7 +122,7 @@ def test_a_null_in_a_row_that_eloqua_refuses_does_not_hold_up_the_job(
     status = eloqua.done("contact", case("records/null-in-refused-row.json"))
     assert (status["status"], status["recordsFailedCount"]) == ("COMPLETE", 1)
     (error,) = eloqua.errors(status["id"])
-    assert "the e-mail address is not valid" in error["status"]
+    assert "the email address is not valid" in error["status"]
     assert len(request("GET", f"{shared_eloqua.url}/sandbox/contacts").json) == 1
 
 

@@ -239,7 +239,7 @@ REFUSED_WORKFLOWS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {},
         "openbulk has no connector for mail",
     ),
-    ({"from": "2026-09-01T00:00:00Z"}, {}, "does not say when a record was changed"),
+    ({"from": "2026-09-01T00:00:00Z"}, {}, "has no date of change"),
 ]
 
 

@@ -150,7 +150,7 @@ async def test_the_secret_is_in_the_form_or_in_the_header(
         (429, "", RetryLater, "busy", ""),
         (200, "<html>", RetryLater, "not JSON", None),
         (200, {"welcome": "to our network"}, RetryLater, "without a token", None),
-        (200, [], RetryLater, "answered 200 with a list; expected was an object", None),
+        (200, [], RetryLater, "answered 200 with a list; expected an object", None),
         (
             200,
             {"access_token": "access-secret", "expires_in": "soon"},

@@ -17,8 +17,8 @@ from openbulk.connectors.base import CUSTOM, AuthorizeRequest, ConnectionContext
 from openbulk.connectors.custom import CustomProvider
 from openbulk.connectors.custom.description import Description
 from openbulk.connectors.custom.export import key_of, read_export, without_secrets
-from openbulk.connectors.custom.moves import problem_of_change
-from openbulk.connectors.custom.pages import link_to_next
+from openbulk.connectors.custom.paging import link_to_next
+from openbulk.connectors.custom.replacement import problem_of_replacement
 from openbulk.connectors.custom.templates import fill_base, fill_path
 from openbulk.domain.errors import (
     BadInput,
@@ -277,7 +277,7 @@ async def test_a_record_is_changed_and_deleted_by_its_id(
     ("values", "sentence"),
     [
         ({"email": "a@b.c", "age": "seven"}, "age is 'seven'; it is a whole number, such as 12"),
-        ({"id": "", "email": "a@b.c"}, "id is missing: it says which record to update"),
+        ({"id": "", "email": "a@b.c"}, "id is missing: it identifies the record"),
         ({"id": "..", "email": "a@b.c"}, "id is '..', which cannot be part of a path"),
     ],
 )
@@ -496,7 +496,7 @@ async def test_an_answer_without_a_list_says_where_one_was_expected(
         def answer(_: aiohttp.web.Request, body: Any = body) -> Any:
             return body
 
-        with pytest.raises(Refused, match="expected was"):
+        with pytest.raises(Refused, match="; expected "):
             await pages_of(serve, http, answer, numbered)
 
 
@@ -583,8 +583,8 @@ PARAMETER = {"name": "x", "type": "query", "vendorName": "x", "vendorType": "que
         ({"vendorMethod": "TRACE"}, "openbulk cannot send 'TRACE'"),
         ({"vendorPath": "https://evil.example.com/"}, "openbulk calls base.url alone"),
         ({"vendorPath": "//evil.example.com/"}, "openbulk calls base.url alone"),
-        ({"vendorPath": "/a/../b"}, "is no path"),
-        ({"vendorPath": "/a/{other}"}, "nothing says what goes into {other}"),
+        ({"vendorPath": "/a/../b"}, "is not a path"),
+        ({"vendorPath": "/a/{other}"}, "no parameter fills {other}"),
         ({"path": "/{objectName}"}, "its path names no object"),
         ({"path": "/objects"}, "openbulk answers this path by itself"),
         ({"path": "/bulk/query"}, "openbulk answers this path by itself"),
@@ -820,7 +820,7 @@ def test_the_nearest_permission_for_bulk_decides(
         ({"resources": [resource()] * 2_001}, "resources has 2,001 items; at most 2,000"),
         ({"resources": [resource(path=["x"])]}, r"resources\[0\]\.path is not a text"),
         ({"resources": [resource(path="x" * 5_000)]}, "more than 4000 characters"),
-        ({"resources": [resource(executable="maybe")]}, "it can be true or false"),
+        ({"resources": [resource(executable="maybe")]}, "it must be true or false"),
         ({"authentication": "basic"}, "authentication is not an object"),
         ({"objects": [{"name": "contacts", "fields": [{}]}]}, r"fields\[0\]\.name is missing"),
     ],
@@ -857,13 +857,13 @@ def test_another_export_keeps_the_secrets_of_instances_where_they_are(
 ) -> None:
     before, after = export_of(), export_of()
     after["configuration"][0] |= change
-    found = problem_of_change(read_export(before), read_export(after))
+    found = problem_of_replacement(read_export(before), read_export(after))
     assert found is None if problem is None else problem in str(found)
     after = export_of()
     after["configuration"][1] = {"key": "api.key", "type": "PASSWORD"}
-    assert problem_of_change(read_export(before), read_export(after)) is None
+    assert problem_of_replacement(read_export(before), read_export(after)) is None
     after["configuration"].append({"key": "oauth.token.url", "defaultValue": "https://evil.com/t"})
-    found = problem_of_change(read_export(before), read_export(after))
+    found = problem_of_replacement(read_export(before), read_export(after))
     assert found == "oauth.token.url would send their secrets to another host"
 
 

@@ -99,9 +99,9 @@ class TestContacts(EloquaTests):
         )
         assert [o.row for o in outcomes if o.kind is OutcomeKind.FAILED] == [12, 14, 15, 16, 17, 18]
         assert [problem(o) for o in outcomes if o.problem] == [
-            "the e-mail address is not valid; addresses look like ann@example.com",
+            "the email address is not valid; addresses look like ann@example.com",
             "the identifier is in the file twice; keep one of the rows",
-            "C_EmailAddress is required: it identifies the record",
+            "C_EmailAddress is missing: it identifies the record",
             "'C_EmailAdress' is not a field of contact; did you mean 'C_EmailAddress'?",
             "a value does not fit its field's type",
             "'C_DateCreated' is filled by Eloqua; leave the column out",

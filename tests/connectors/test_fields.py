@@ -28,7 +28,7 @@ def test_a_date_is_read_without_the_blanks_around_it() -> None:
 
 
 def test_an_error_says_which_field_and_what_would_be_right() -> None:
-    with pytest.raises(FieldError, match="active is 'maybe'; it can be true or false") as boolean:
+    with pytest.raises(FieldError, match="active is 'maybe'; it must be true or false") as boolean:
         parse_boolean("active", "maybe")
     with pytest.raises(FieldError, match=r'"30\.2\." is not a date; dates look like 2026-02-28'):
         parse_date("born", "30.2.")
@@ -39,7 +39,7 @@ def test_an_error_says_which_field_and_what_would_be_right() -> None:
     assert outcome.problem is not None
     assert (outcome.problem.field, outcome.problem.message) == (
         "active",
-        "active is 'maybe'; it can be true or false",
+        "active is 'maybe'; it must be true or false",
     )
     choices = not_a_choice("status", "friend", ("lead", "customer"))
     assert choices.message == "status is 'friend'; it can be lead, customer"

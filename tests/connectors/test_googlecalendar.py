@@ -82,7 +82,8 @@ class TestGoogleCalendar(GoogleTests):
             (
                 event("x", attendees=[{"email": "Ann Lee"}]),
                 "attendees[0].email",
-                "attendees[0].email is 'Ann Lee', which is no mail address; write it like ann@",
+                "attendees[0].email is 'Ann Lee', which is not an email address; write it like "
+                "ann@",
             ),
             (
                 event("x", reminders={"overrides": [{"method": "popup", "minutes": 99999}]}),
@@ -90,7 +91,7 @@ class TestGoogleCalendar(GoogleTests):
                 "reminders.overrides[0].minutes is 99999; Google takes 0 to 40320",
             ),
             (event("x", attendees='[{"email": '), "attendees", "looks like JSON but is not"),
-            (event("x", guestsCanModify="maybe"), "guestsCanModify", "it can be true or false"),
+            (event("x", guestsCanModify="maybe"), "guestsCanModify", "it must be true or false"),
             (event("x", start={"date": "01.03.2026"}), "start.date", "dates look like 2026-02-28"),
             (
                 event("x", start={"dateTime": "2026-03-01"}),

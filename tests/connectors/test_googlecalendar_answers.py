@@ -429,7 +429,7 @@ async def test_a_limit_of_the_configuration_has_to_be_a_number(
     google: Google, http: aiohttp.ClientSession
 ) -> None:
     """Making the instance fails."""
-    with pytest.raises(BadInput, match="has to be a whole number of calls"):
+    with pytest.raises(BadInput, match="must be a whole number of calls"):
         GoogleCalendarProvider().connect(
             ConnectionContext({**google.settings, "quota.user.minute": "many"}, http, forget)
         )

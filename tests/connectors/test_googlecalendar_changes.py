@@ -104,7 +104,7 @@ async def test_an_update_needs_to_know_which_event_is_meant(connector: Connector
     """A row without anything that identifies its event fails before a call is spent."""
     (outcome,) = await write_rows(connector, target(Action.UPDATE), event("Maths"))
     assert outcome.problem is not None
-    assert "give a column id or iCalUID, or name the column" in outcome.problem.message
+    assert "add id or iCalUID, or name the column" in outcome.problem.message
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,10 @@ async def test_a_date_of_no_known_series_is_refused(connector: Connector) -> Non
     for action in (Action.CREATE, Action.UPSERT):
         (outcome,) = await write_rows(connector, target(action), row)
         assert outcome.problem is not None
-        assert "nothing says of which; give iCalUID or recurringEventId" in outcome.problem.message
+        assert (
+            "no field identifies the series; add iCalUID or recurringEventId"
+            in outcome.problem.message
+        )
 
 
 async def test_all_later_dates_keep_what_their_row_does_not_say(connector: Connector) -> None:

@@ -40,7 +40,7 @@ KEPT = (
 )
 BESIDE = (
     "the series does not have these dates, and the file and the calendar have changes of them, "
-    "which happen beside it: "
+    "which take place beside it: "
 )
 
 

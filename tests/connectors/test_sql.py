@@ -144,7 +144,7 @@ class SqlTests(ConnectorTests):
         )
         assert [problem(one) for one in missing] == [
             "people has no row with id = 99; use action upsert to create it",
-            "id is missing: it identifies the row",
+            "id is missing: it identifies the record",
         ]
         gone = replace(by_name, action=Action.DELETE)
         assert kinds(await send(connect, gone, [record(1, {"name": "Dan"})])) == [

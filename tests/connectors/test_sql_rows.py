@@ -641,7 +641,7 @@ SAYS = [
         "identifierFieldName email to change that row, or correct the value",
     ),
     ({"id": 2}, "name needs a value, and the row has none; give it one"),
-    ({"id": 2, "name": "B", "age": 17}, "age is '17'; the check grown of t wants "),
+    ({"id": 2, "name": "B", "age": 17}, "age is '17'; the check grown of t requires "),
     ({"id": 2, "name": "B", "first": 2, "last": 1}, "first is '2', last is '1'; "),
     (
         {"id": 2, "name": "B", "country": "DE", "town": "Rom"},
@@ -717,8 +717,8 @@ async def test_a_number_that_the_database_makes_behind_its_rows_is_told(postgres
     database.execute("INSERT INTO t VALUES (1, 'Ann')")
     (outcome,) = await database.outcomes("t", [{"name": "Bob"}])
     assert message(outcome) == (
-        "the database gave the row id = '1', which another row of t has already: its next number "
-        "is behind; correct that in the database"
+        "the database gave the row id = '1', which another row of t has already: its sequence is "
+        "behind; advance it in the database"
     )
 
 

@@ -241,9 +241,9 @@ def test_the_authority_is_in_a_file_of_this_user_alone_as_long_as_it_is_needed()
 @pytest.mark.parametrize(
     ("root", "mode", "message"),
     [
-        ("hello", "", "is no certificate in PEM; one begins with -----BEGIN CERTIFICATE-----"),
-        (AUTHORITY.pem.replace("M", "!", 5), "", "is no certificate in PEM"),
-        ("\N{SNOWMAN}", "", "is no certificate in PEM"),
+        ("hello", "", "is not a certificate in PEM; one begins with -----BEGIN CERTIFICATE-----"),
+        (AUTHORITY.pem.replace("M", "!", 5), "", "is not a certificate in PEM"),
+        ("\N{SNOWMAN}", "", "is not a certificate in PEM"),
         (CERTIFICATES["localhost"], "", "has a private key in it"),
         (AUTHORITY.pem * 1_000, "", f"and may have {MAX_ROOT_CHARACTERS:,}"),
         (AUTHORITY.pem, "require", "set db.ssl.mode to verify-full, or leave it out"),

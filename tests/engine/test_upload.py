@@ -491,7 +491,7 @@ async def test_records_that_wait_in_vain_are_refused_however_many_they_are(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those whose refusal was not kept are sent once more for it."""
-    monkeypatch.setattr("openbulk.engine.slices.waiting.MAX_KEPT_REFUSALS", 2)
+    monkeypatch.setattr("openbulk.engine.slices.waiting_records.MAX_KEPT_REFUSALS", 2)
     connector = Linked(KEYED, needs={1: 99, 3: 99, 5: 99, 8: 10, 9: 99})
     assert await bench.run_slice(connector) == Complete()
     counts = (await bench.now()).counts

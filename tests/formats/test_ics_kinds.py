@@ -276,7 +276,7 @@ def test_an_end_without_a_zone_is_in_that_of_the_start() -> None:
         ),
         (
             "DTSTART:20260604T100000Z\nDURATION:1h",
-            "DURATION on line 5 is '1h', which is no duration",
+            "DURATION on line 5 is '1h', which is not a duration",
         ),
         (
             "DTSTART:20260604T100000Z\nDTEND:20260604T110000Z\nDURATION:PT2H",
@@ -287,7 +287,10 @@ def test_an_end_without_a_zone_is_in_that_of_the_start() -> None:
             "DURATION on line 5 is '-PT1H', and an event ends after it starts",
         ),
         ("SUMMARY:a", "the event that begins on line 3 has no DTSTART; it looks like"),
-        ("DTSTART 20260604T100000Z", "line 4 is 'DTSTART 20260604T100000Z', which is no property"),
+        (
+            "DTSTART 20260604T100000Z",
+            "line 4 is 'DTSTART 20260604T100000Z', which is not a property",
+        ),
     ],
 )
 def test_a_message_names_line_property_value_and_remedy(lines: str, message: str) -> None:
@@ -430,7 +433,10 @@ def test_a_rule_is_written_anew(rule: str, right: str) -> None:
         ),
         ("RRULE:W2 tu #10", "RRULE on line 6 is 'W2 tu #10', a rule of vCalendar 1.0; it looks"),
         ("RRULE:MP1 1+ TU 20261231", "RRULE on line 6 is 'MP1 1+ TU 20261231', a rule of vCalenda"),
-        ("RRULE:every week", "RRULE on line 6 has 'every week', which is no part; it looks like R"),
+        (
+            "RRULE:every week",
+            "RRULE on line 6 has 'every week', which is not a part of a rule; it looks like R",
+        ),
         (
             "RRULE:FREQ=WEEKLY; ByDay=Monday",
             "RRULE on line 6 has 'ByDay=Monday', which no rule can have; it",
@@ -547,7 +553,8 @@ def test_lines_behind_a_text_belong_to_it(rest: str) -> None:
 def test_a_stray_line_behind_a_time_costs_the_event() -> None:
     """It may be a part of it; behind what is not used, it costs nothing."""
     assert problem(f"DTSTART:20260604T100000Z\nhello\n{ALL_DAY[:0]}").startswith(
-        "line 5 is 'hello', which is no property, behind DTSTART; if it belongs to the text above"
+        "line 5 is 'hello', which is not a property, behind DTSTART; if it belongs to the text "
+        "above"
     )
     assert event(f"X-FOO:a\nhello\nworld\n{START}")
 
@@ -611,11 +618,11 @@ def alarm(*lines: str) -> str:
     [
         (["TRIGGER:soon"], "TRIGGER on line 7 is 'soon', which is neither a day nor a time"),
         (["ACTION:DISPLAY"], "it has no TRIGGER; it looks like TRIGGER:-PT15M"),
-        (["TRIGGER:-P15M"], "TRIGGER on line 7 is '-P15M', which is no duration"),
+        (["TRIGGER:-P15M"], "TRIGGER on line 7 is '-P15M', which is not a duration"),
         (["TRIGGER:PT5M"], "it is after the start, and Google reminds before it"),
         (["TRIGGER:-P29D"], "it is 41760 minutes before the start, and Google takes 40320 at most"),
         (["TRIGGER;RELATED=END:-PT5M"], "it is counted from the end of the event"),
-        (["hello", "TRIGGER:-PT5M"], "line 7 is 'hello', which is no property"),
+        (["hello", "TRIGGER:-PT5M"], "line 7 is 'hello', which is not a property"),
         (["TRIGGER:-PT5M", "TRIGGER:-PT6M"], "the event has TRIGGER 2 times, on lines 7 and 8"),
     ],
 )
@@ -696,7 +703,7 @@ def test_a_guest_without_an_address_is_a_remark(value: str) -> None:
     (row,) = read(calendar(f"{START}ATTENDEE;CN=Ann:{value}\nATTENDEE:mailto:b@example.com"))
     assert row.values is not None
     assert row.values["attendees"] == [{"email": "b@example.com"}]
-    assert row.remarks == [f"ATTENDEE on line 6 is left out: '{value}' is no mail address"]
+    assert row.remarks == [f"ATTENDEE on line 6 is left out: '{value}' is not an email address"]
 
 
 @pytest.mark.parametrize(

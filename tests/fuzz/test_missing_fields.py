@@ -536,7 +536,7 @@ async def test_a_list_that_never_ends_is_refused(name: str, items: int) -> None:
     if provider.key == "eloqua" and not items:
         return  # a page without items ends these lists
     session = Endless(items)
-    with pytest.raises(Refused, match="and always names a next page; expected was a list that"):
+    with pytest.raises(Refused, match="and always names a next page; expected a list that"):
         await use(connected(provider, session))
 
 

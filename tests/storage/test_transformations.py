@@ -96,7 +96,7 @@ async def test_a_name_is_taken_once_and_their_number_is_bounded(
     )
     assert [one for one in done if not isinstance(one, Conflict)] == [None]
     many = {f"object {number}": field for number in range(MAX_DEFINITIONS)}
-    with pytest.raises(Conflict, match=f"there can be {MAX_DEFINITIONS} definitions"):
+    with pytest.raises(Conflict, match=f"there can be at most {MAX_DEFINITIONS} definitions"):
         await stored.add_definitions(owner, many)
     assert list(await stored.definitions_of(owner)) == ["same"]
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
-from openbulk.api.bulk import downloads, jobs, results, uploads
+from openbulk.api.bulk import downloaded_records, downloads, jobs, uploads
 from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
 from openbulk.api.http.error_responses import present_errors
@@ -27,13 +27,13 @@ from openbulk.api.http.under_way import BoundedRequests, RequestsUnderWay
 from openbulk.api.platform import (
     authentication,
     authorization,
+    calling_instance,
     catalogue,
     custom_elements,
     definitions,
     element_instances,
     instance_configuration,
     instances,
-    own_instance,
     transformations,
 )
 from openbulk.api.platform.catalogue import HubKey
@@ -117,7 +117,7 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(workflows.router)
     of_instance.include_router(uploads.router)
     of_instance.include_router(jobs.router)
-    of_instance.include_router(results.router)
+    of_instance.include_router(downloaded_records.router)
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_ignore_hub)])
@@ -126,7 +126,7 @@ def _add_routes(api: FastAPI) -> None:
     api.include_router(definitions.router, prefix=BASE_PATH)
     api.include_router(transformations.router, prefix=BASE_PATH)
     # Before those with a number in their path: `configuration` is none.
-    api.include_router(own_instance.router, prefix=BASE_PATH)
+    api.include_router(calling_instance.router, prefix=BASE_PATH)
     api.include_router(instances.router, prefix=BASE_PATH)
     api.include_router(instance_configuration.router, prefix=BASE_PATH)
     api.include_router(element_instances.router, prefix=BASE_PATH)

@@ -16,7 +16,7 @@ from openbulk.security import Sealer, fingerprint
 LIFE_SECONDS = 8 * 3600
 """Seconds for which a token holds."""
 _NO_SIGN_IN = (
-    "this server signs nobody in with a password; set OPENBULK_USER and OPENBULK_PASSWORD, or send "
+    "this server has no sign-in with a password; set OPENBULK_USER and OPENBULK_PASSWORD, or send "
     "the header 'Authorization: User <secret>, Organization <secret>'"
 )
 _NO_SECRETS = (

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 ANSWER_SECONDS = 3.0
 """Seconds after which a part that does not answer counts as broken."""
 REMEMBERED_SECONDS = 2.0
-"""Anybody may ask, as often as they like: database and file store are asked less often."""
+"""Anybody may ask, as often as they like: database and file store are checked less often."""
 Checks = Mapping[str, Callable[[], Awaitable[object]]]
 
 

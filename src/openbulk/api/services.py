@@ -7,9 +7,9 @@ from typing import Annotated
 import aiohttp
 from fastapi import Depends, Request
 
-from openbulk.api.guessing import Guesses
 from openbulk.api.password_sign_in import PasswordSignIn
 from openbulk.api.readiness import Readiness
+from openbulk.api.wrong_secrets import WrongSecretLimit
 from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
@@ -66,7 +66,7 @@ class Services:
     readiness: Readiness
     metrics_tokens: Sequence[str] = ()
     """Tokens that open `GET /metrics`, beside callers' secrets."""
-    guesses: Guesses = field(default_factory=Guesses)
+    wrong_secrets: WrongSecretLimit = field(default_factory=WrongSecretLimit)
 
 
 async def services_of(request: Request) -> Services:

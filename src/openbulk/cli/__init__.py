@@ -175,8 +175,8 @@ def _end(code: int) -> NoReturn:
 def _explanation(error: CannotStart | DiskFull) -> str:
     if isinstance(error, DiskFull):
         return (
-            f"there is no room left for {error.what}: its disk is full; "
-            "make room and start it again; nothing is lost"
+            f"the disk is full: it has no space for {error.what}; "
+            "free some space and start again; nothing is lost"
         )
     return str(error)
 

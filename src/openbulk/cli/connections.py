@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 log = structlog.get_logger()
 
 MAX_FILES = 65_536
-"""More files than this are not asked for: the kernel holds memory for each."""
+"""openbulk opens no more files than this: the kernel holds memory for each."""
 MAX_CONNECTIONS = 2_048
 MAX_HEAD_BYTES = 32 * 1024
 """Of a head that has not arrived whole; api/http/middleware.py bounds those that have."""
@@ -203,7 +203,7 @@ class BoundedConnection(H11Protocol):
 
     def discard_rest(self) -> bool:
         """Say that nothing more is sent, and read the rest of the request before the connection is
-        closed. False if there is no rest, or this was said before."""
+        closed. False if there is no rest, or if the caller already knows."""
         has_rest = self.conn.their_state is h11.SEND_BODY
         if self._discards_rest or not has_rest or self.conn.they_are_waiting_for_100_continue:
             return False

@@ -1,6 +1,6 @@
 """The answers of services, which may be wrong in any way: bounded, parsed, and checked.
 
-What an answer may hold follows from the page that was asked for. A service that answers more, or
+What an answer may hold follows from the page that was requested. A service that answers more, or
 something else, gets a `ServiceError` that says what came and what was expected.
 """
 
@@ -23,17 +23,18 @@ from openbulk.exact_json import decode_json, is_deeper
 BASE_BYTES = 1024 * 1024
 RECORD_BYTES = 16 * 1024
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""An answer has at most 1 MB and 16 kB for each record that was asked for, and never more than
-this. An event with 200 guests has 20 kB, and the most of them have 1 kB."""
+"""An answer has at most 1 MB and 16 kB for each requested record, and never more than
+this. An event with 200 guests has 20 kB, and most events have 1 kB."""
 BASE_VALUES = 20_000
 RECORD_VALUES = 500
 MAX_VALUES = 500_000
-"""The same for the values in an answer: an empty object has 2 bytes, and takes 72 in memory."""
+"""An answer has at most 20,000 values and 500 for each requested record, and never more than this:
+an empty object has 2 bytes, and takes 72 in memory."""
 MAX_DEPTH = 32
 LARGE_BYTES = 128 * 1024
 """An answer of more bytes is parsed outside of the event loop."""
 MAX_SPARSE_PAGES = 200
-"""Pages in a row with a twentieth at most of the records that were asked for. Google may answer
+"""Pages in a row with a twentieth at most of the requested records. Google may answer
 some that are empty (https://developers.google.com/workspace/calendar/api/v3/reference/events/list,
 `maxResults`); each may stand for thousands of records that a filter leaves out."""
 MAX_PAGES = 10_000_000
@@ -144,7 +145,7 @@ class Answer:
         return Refused(self._mismatch(came, expected), provider_message=self.text() or None)
 
     def _mismatch(self, came: str, expected: str) -> str:
-        return f"{self.call} answered {self.status} with {came}; expected was {expected}"
+        return f"{self.call} answered {self.status} with {came}; expected {expected}"
 
     def text(self, limit: int = 500) -> str:
         """The beginning of the body, for a person to read."""
@@ -245,7 +246,7 @@ class PageCount:
     """Counts the pages of a list, as a service may name a next one for ever."""
 
     size: int
-    """The records that each page was asked for."""
+    """The records that each page may have."""
     sparse: int = 0
     """The latest pages in a row that had hardly any of them."""
     pages: int = 0
@@ -266,14 +267,14 @@ class PageCount:
         self.sparse = self.sparse + 1 if records <= self.size // 20 else 0
         if self.sparse > MAX_SPARSE_PAGES:
             raise Refused(
-                f"{call} answered {self.sparse:,} pages in a row with hardly any of the "
-                f"{self.size:,} records that each was asked for, and always names a next page; "
-                "expected was a list that ends"
+                f"{call} answered {self.sparse:,} pages in a row with few of the {self.size:,} "
+                "records "
+                "that each could have, and always names a next page; expected a list that ends"
             )
         if self.pages > MAX_PAGES:
             raise Refused(
                 f"{call} answered more than {MAX_PAGES:,} pages, and always names a next page; "
-                "expected was a list that ends"
+                "expected a list that ends"
             )
 
 

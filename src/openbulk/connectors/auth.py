@@ -100,7 +100,7 @@ def _read_token(answer: Answer) -> Token:
     texts = {name: body.get(name) for name in ("access_token", "refresh_token", "scope")}
     for name, text in texts.items():
         if text is not None and not (isinstance(text, str) and _TOKEN.fullmatch(text)):
-            raise RetryLater(f"{answer.call} answered a {name} that is not one")
+            raise RetryLater(f"{answer.call} answered a {name} that is not valid")
     life = _life_of(body.get("expires_in"))
     if not texts["access_token"] or life is None:
         raise RetryLater(

@@ -16,6 +16,7 @@ from typing import Any
 from openbulk.connectors.base import Features
 from openbulk.connectors.field_names import Schema
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.renamed_columns import RenamedColumns, ResolvedColumn, Route
 from openbulk.connectors.schema_level import (
     MAX_RESOLUTIONS,
     TEXT,
@@ -24,7 +25,6 @@ from openbulk.connectors.schema_level import (
     UnknownColumn,
     clash_of,
 )
-from openbulk.connectors.sent_fields import ResolvedColumn, Route, SentFields
 from openbulk.domain.field_paths import Path, path_text
 from openbulk.domain.records import Action, Target
 from openbulk.domain.renamed_schemas import schema_to_service
@@ -51,7 +51,7 @@ class Columns:
         """The field that identifies records, its path with dots; None if the caller names none."""
         self.left_out: dict[str, None] = {}
         """Columns that were left out of records so far: the service fills them itself."""
-        self._sent: SentFields | None = None
+        self._sent: RenamedColumns | None = None
         """The service's fields, if the caller has other names for them."""
         self._routes: dict[tuple[str, ...], Route | None] = {}
         read_only = self._read_only(features, schema)
@@ -59,7 +59,7 @@ class Columns:
             self._root.read_only = read_only
         else:
             always = _identifiers_sent(target, features, self.identifier)
-            self._sent = SentFields(target.transformation, always=always, read_only=read_only)
+            self._sent = RenamedColumns(target.transformation, always=always, read_only=read_only)
 
     def _read_only(self, features: Features, schema: Schema) -> frozenset[str]:
         """The fields to leave out, as the service fills them itself."""
@@ -112,7 +112,7 @@ class Columns:
         self.left_out.update(route.left_out)
         return route.take(values)
 
-    def _route(self, sent: SentFields, names: tuple[str, ...]) -> Route | None:
+    def _route(self, sent: RenamedColumns, names: tuple[str, ...]) -> Route | None:
         """Where the values of these columns go. Raises FieldError."""
         with suppress(KeyError):  # asked once: another thread may forget it meanwhile
             return self._routes[names]

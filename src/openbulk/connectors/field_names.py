@@ -16,7 +16,7 @@ Schema = Mapping[str, Any]
 
 MAX_SHOWN = 20
 """Fields that a message lists."""
-MAX_DEPTH = 3
+MAX_LEVELS = 3
 """Levels of fields that a misspelt name is compared with."""
 _INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060"))
 """Byte order marks, and other characters that nobody sees in a header."""
@@ -61,7 +61,7 @@ class FieldNames:
         for name, field in self._properties.items():
             if not (field.get("readOnly") or field.get("deprecated")):
                 inner = field.get("properties", {}) if innermost else {}
-                yield from [path for path, _ in _paths(inner, f"{name}.", MAX_DEPTH)] or [name]
+                yield from [path for path, _ in _paths(inner, f"{name}.", MAX_LEVELS)] or [name]
 
     @cached_property
     def _by_name(self) -> Mapping[str, Sequence[str]]:
@@ -105,7 +105,7 @@ def _paths(properties: Schema, prefix: str = "", depth: int = 1) -> Iterator[tup
             continue
         path = f"{prefix}{name}"
         yield path, field.get("title", "")
-        if depth < MAX_DEPTH:
+        if depth < MAX_LEVELS:
             yield from _paths(field.get("properties", {}), f"{path}.", depth + 1)
             items = field.get("items", {})
             yield from _paths(items.get("properties", {}), f"{path}[0].", depth + 1)

@@ -43,7 +43,7 @@ def parse_boolean(field: str, value: Any) -> bool:
     try:
         return _BOOLEANS[str(value).strip().lower()]
     except KeyError as error:
-        raise FieldError(field, f"{field} is {value!r}; it can be true or false") from error
+        raise FieldError(field, f"{field} is {value!r}; it must be true or false") from error
 
 
 def parse_date(field: str, value: Any) -> date:

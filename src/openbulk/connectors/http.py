@@ -225,7 +225,7 @@ class Client:
     ) -> Answer:
         """Make one call as soon as its budgets allow it, and return the answer.
 
-        `records` bounds the answer: it is the size of the page that is asked for. `json` is sent as
+        `records` bounds the answer: it is the size of the requested page. `json` is sent as
         JSON, `data` unchanged (a mapping as form fields). `secrets` are those in it beside the
         credentials. Raises the errors that the class lists.
         """

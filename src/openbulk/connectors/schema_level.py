@@ -11,17 +11,17 @@ from typing import Any
 
 from openbulk.connectors.field_names import FieldNames, Schema
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.sent_fields import twice
+from openbulk.connectors.renamed_columns import twice
 from openbulk.domain.field_paths import Path, path_text
 from openbulk.domain.records import nest_paths, steps_of
 
 MAX_PATH_CHARACTERS = 1_000
 """A longer name is no path: a file may hold anything."""
-MAX_REMEMBERED = 10_000
+MAX_NAMES = 10_000
 """Names that are remembered: each record of a JSON file may have names of its own."""
 MAX_RESOLUTIONS = 1_000
 """Sets of names that are remembered: empty cells make many of them."""
-MAX_QUOTED = 100
+MAX_QUOTED_NAME = 100
 """Characters of a name in a message."""
 TEXT: Schema = {"type": "string"}
 _INDEX = re.compile(r"\[(?P<index>\d{1,4})\]\.?")
@@ -197,7 +197,7 @@ class SchemaLevel:
         column = self._columns.get(name)
         if column is None:
             column = self._resolve(name)
-            if len(self._columns) >= MAX_REMEMBERED:
+            if len(self._columns) >= MAX_NAMES:
                 self._columns.clear()
                 self._plain.clear()
             self._columns[name] = column
@@ -270,7 +270,7 @@ class SchemaLevel:
     def _problem_of_unknown(self, name: str) -> str:
         """The message for a name: searching similar names takes longer than a row may."""
         if name not in self._unknown:
-            if len(self._unknown) == MAX_REMEMBERED:
+            if len(self._unknown) == MAX_NAMES:
                 self._unknown.clear()
             self._unknown[name] = self._describe_unknown(name)
         return self._unknown[name]
@@ -284,7 +284,7 @@ class SchemaLevel:
             inner = self.inner_columns_of(meant) if self._names_are_paths else ()
             hint = f"did you mean {' or '.join(map(repr, inner or [meant]))}?"
         full = self._names.full(name)
-        shown = full if len(full) <= MAX_QUOTED else f"{full[:MAX_QUOTED]}..."
+        shown = full if len(full) <= MAX_QUOTED_NAME else f"{full[:MAX_QUOTED_NAME]}..."
         return f"{shown!r} is not a field of {self._object}; {hint}"
 
 

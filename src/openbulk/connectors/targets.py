@@ -96,7 +96,7 @@ def refusal_of_files(object: str, objects: Mapping[str, Features]) -> str | None
     if object not in objects or objects[object].bulk_upload:
         return None
     return (
-        f"{object!r} takes no files: its connector does not say bulkUploadEnabled; "
+        f"{object!r} takes no files: its export does not set bulkUploadEnabled; "
         f"send single records with POST /{object}"
     )
 
@@ -106,7 +106,7 @@ def refusal_to_download(object: str, objects: Mapping[str, Features]) -> str | N
     refusal = refusal_to_read(object, objects)
     if refusal is None and not objects[object].bulk_download:
         return (
-            f"{object!r} has no bulk downloads: its connector does not say bulkDownloadEnabled; "
+            f"{object!r} has no bulk downloads: its export does not set bulkDownloadEnabled; "
             f"read it page by page with GET /{object}"
         )
     return refusal

@@ -153,8 +153,8 @@ class DiskFull(OpenbulkError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"the server has no room left for {what}: its disk is full. Nothing was lost; "
-            "send it again once the operator of the server has made room"
+            f"the disk of the server is full: it has no space for {what}. Nothing was lost; "
+            "send the request again once the operator of the server has freed space"
         )
         self.what = what
         """What does not fit on the disk."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MAX_WAIT_SECONDS = 24 * 3600.0
-"""Whoever wants a longer wait is called again after a day."""
+"""A service that wants a longer wait is called again after a day."""
 
 
 def parse_http_date(text: str) -> datetime | None:

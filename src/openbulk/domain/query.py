@@ -152,10 +152,18 @@ class PageRequest:
         return page_number(self.after)
 
 
+def not_a_page_token() -> BadInput:
+    """The error for a page token that no answer of this list has had."""
+    return BadInput(
+        "nextPage is not a token of this list; take it from the header elements-next-page-token of "
+        "a page, and send the other parameters unchanged"
+    )
+
+
 def page_number(token: str) -> int:
     """The number that a page token is. Raises BadInput for the token of another list."""
     if not _PAGE_NUMBER.fullmatch(token):
-        raise BadInput("nextPage is not a token of this list")
+        raise not_a_page_token()
     return int(token)
 
 

@@ -23,7 +23,7 @@ def wait_before_retry(
 ) -> float:
     """Seconds until a job continues after `waits` consecutive waits without progress.
 
-    If the service asked for a time, that is `after`; else it is 1 s, doubled with each wait up to
+    If the service named a time, that is `after`; else it is 1 s, doubled with each wait up to
     `max_wait`. `chance` (0 to 1) spreads jobs out, so that they do not all return at once: it adds
     up to a tenth, and at most a quarter of a second, to a time that the service asked for, and
     subtracts up to half from any other.

@@ -43,9 +43,9 @@ from openbulk.domain.records import (
 )
 from openbulk.domain.transformation import Transformation, service_name_of
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.callers_names import message_shown, named_outcome
 from openbulk.engine.pages import presenter_of, query_for_connector, take_wanted
 from openbulk.engine.record_fields import RecordFields
+from openbulk.engine.renamed_messages import message_shown, renamed_outcome
 from openbulk.engine.slices.external_sort import record_sort_key
 from openbulk.exact_json import pack_line
 from openbulk.threads import Threads
@@ -325,7 +325,7 @@ class Direct:
             raise NotPossible(refusal, can=resource.can)
         outcome = (await self._send(target, record, resource.features))[0]
         if target.transformation is not None:
-            outcome = named_outcome(outcome, target.transformation)
+            outcome = renamed_outcome(outcome, target.transformation)
         problem = outcome.problem
         if problem is not None:
             raise BadInput(problem.message, provider_message=problem.provider_message)

@@ -294,7 +294,7 @@ def _range_of(dates: DateFilter, object: str, features: Features) -> ChangedRang
         return None
     name = dates.field or features.changed
     if name is None:
-        raise BadInput(f"{object!r} does not say when a record was changed; leave from and to out")
+        raise BadInput(f"{object!r} has no date of change; leave from and to out")
     return ChangedRange(
         name, dates.since, dates.until, is_known_to_service=name == features.changed
     )

@@ -11,8 +11,8 @@ from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.domain.date_order import DateSigns
-from openbulk.engine.callers_names import naming_errors
-from openbulk.engine.date_columns import order_of
+from openbulk.engine.file_date_order import order_of
+from openbulk.engine.renamed_messages import renaming_errors
 
 Values = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ class RecordFields:
             order = order_of(signs, columns, dates, options)
             read: Callable[[Values], Values] = partial(dates.with_iso_dates, order=order)
             names = columns.transformation
-            self._steps.append(read if names is None else naming_errors(read, names))
+            self._steps.append(read if names is None else renaming_errors(read, names))
 
         self.left_out = columns.left_out
         """Columns that were left out of records so far: the service fills them itself."""

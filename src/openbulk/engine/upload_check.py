@@ -21,7 +21,7 @@ from openbulk.connectors.targets import (
 from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.records import Action, Target, value_at
-from openbulk.engine.date_columns import order_of
+from openbulk.engine.file_date_order import order_of
 from openbulk.formats.recognition import Inspection
 from openbulk.threads import Threads
 

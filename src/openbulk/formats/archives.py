@@ -55,7 +55,7 @@ def open_archive(file: BinaryIO) -> zipfile.ZipFile:
     if unpacked > unpacked_limit(size):
         raise BadInput(
             f"the file has {unpacked:,} bytes when it is unpacked; "
-            f"{unpacked_limit(size):,} are allowed for its size, send several files"
+            f"its size allows {unpacked_limit(size):,}, so send several files"
         )
     if any(entry.compress_type not in _METHODS for entry in archive.infolist()):
         raise BadInput(

@@ -145,7 +145,7 @@ def _find_half_character(value: Any) -> Problem | None:
         return None
     message = (
         f"{path or 'it'} has half of a surrogate pair in it (an emoji that was cut in two), "
-        "which is no character; remove it, or write all of it"
+        "which is not a character; remove it, or write all of it"
     )
     return Problem(message, path or None)
 

@@ -16,7 +16,7 @@ from openbulk.formats.text import read_chunks
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """An archive begins with its first file, or with its end if it has none."""
 _GZIP = b"\x1f\x8b"
-_MAGIC_BYTES = 4
+_MAGIC_LENGTH = 4
 _MAX_NAMED = 10
 _TYPE_BYTES = 100
 _OTHER_ARCHIVES = {
@@ -39,7 +39,7 @@ def unpack(file: BinaryIO) -> BinaryIO:
     inner = _open_packed(file)
     if inner is None:
         return file
-    magic = inner.read(_MAGIC_BYTES)
+    magic = inner.read(_MAGIC_LENGTH)
     inner.seek(0)
     if not magic.startswith((*_ZIP, _GZIP)):
         return inner
@@ -50,7 +50,7 @@ def unpack(file: BinaryIO) -> BinaryIO:
 
 
 def _open_packed(file: BinaryIO) -> BinaryIO | None:
-    magic = file.read(_MAGIC_BYTES)
+    magic = file.read(_MAGIC_LENGTH)
     size = size_of(file)
     if magic.startswith(_GZIP):
         stream = cast(BinaryIO, gzip.GzipFile(fileobj=file))
@@ -127,8 +127,9 @@ class _Unpacked(io.BufferedIOBase):
             position = self._stream.tell()
         if position > self._limit:
             raise BadInput(
-                f"{self._what} has more than {self._limit:,} bytes when it is unpacked, which its "
-                "size allows; send several files"
+                f"{self._what} has more than {self._limit:,} bytes when it is unpacked, the most "
+                "that "
+                "its size allows, so send several files"
             )
         return content
 

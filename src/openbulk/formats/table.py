@@ -11,7 +11,7 @@ from typing import Any
 
 from openbulk.domain.records import flatten, value_at
 from openbulk.exact_json import encode_json
-from openbulk.formats.preflight import require_reiterable
+from openbulk.formats.write_checks import require_reiterable
 
 Cell = str | int | float | Decimal | bool | None
 

@@ -144,7 +144,7 @@ def sends_secrets(configuration: Mapping[str, str]) -> bool:
 def check_host(url: str, configuration: Mapping[str, str]) -> None:
     """Raise BadInput if a callback would carry an instance's secrets to a host that is not listed.
 
-    Whoever may start a job need not know these secrets, and chooses the URL.
+    A caller who may start a job need not know these secrets, and chooses the URL.
     """
     listed = configuration.get(HOSTS, "").replace(",", " ").casefold().split()
     if listed and sends_secrets(configuration) and host_of(url) not in listed:

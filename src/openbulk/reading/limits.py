@@ -1,4 +1,4 @@
-"""The limits of a process that reads a file. It sets them itself, before it sees a file."""
+"""The limits of a reading process. It sets them itself, before it sees a file."""
 
 import resource
 import signal

@@ -1,4 +1,4 @@
-"""What the server and a process that reads a file send each other, over one socket.
+"""What the server and a reading process send each other, over one socket.
 
 A message is a kind, the length of its content, and the content. The server begins with REQUEST. The
 process asks for the blocks of the file (WANTED, answered by BLOCK), sends packed rows (ROWS) while

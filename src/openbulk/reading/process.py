@@ -1,4 +1,4 @@
-"""A process that reads files, one after another: `python -m openbulk.reading.process`.
+"""A reading process: it reads files, one after another: `python -m openbulk.reading.process`.
 
 Its standard input is the socket to the server (`messages`). It ends when the server's end closes.
 """

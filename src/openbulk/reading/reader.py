@@ -1,4 +1,4 @@
-"""A process that reads files, as the server sees it: started, asked, and ended."""
+"""A reading process, as the server sees it: started, given a file, and ended."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ class _Ended(Exception):
 
 
 class Reader:
-    """A process that reads one file at a time."""
+    """A reading process: it reads one file at a time."""
 
     def __init__(self) -> None:
         """Start the process. Raises OSError."""
@@ -216,7 +216,7 @@ class Reading:
     def _failure_of_end(self, code: int) -> Exception:
         if code == -signal.SIGXCPU:
             return self._out_of_time()
-        log.error("the process that reads a file died", file=self._file.name, exit_code=code)
+        log.error("reading process died", file=self._file.name, exit_code=code)
         if code in (-signal.SIGKILL, -signal.SIGTERM, 0):
             return ReaderUnavailable(
                 "the process that reads the file was killed, by a person or because the machine "
@@ -224,7 +224,7 @@ class Reading:
             )
         # Libraries in C and Rust end the process if they get no memory.
         return self._too_much(
-            f"broke down, as it does if it takes more than {MEMORY_BYTES // 2**20} MB of memory"
+            f"broke down, as it does if it needs more than {MEMORY_BYTES // 2**20} MB of memory"
         )
 
     def _out_of_memory(self) -> BadInput:

@@ -1,4 +1,4 @@
-"""Shares out the processes that read files: a bounded number, started when they are needed."""
+"""Shares out the reading processes: a bounded number, started when they are needed."""
 
 import asyncio
 from collections import Counter
@@ -155,7 +155,7 @@ class Readers:
         try:
             return Reader()
         except OSError as error:
-            log.exception("no process to read a file")
+            log.exception("reading process cannot start")
             raise ReaderUnavailable(
                 "openbulk cannot start a process that reads the file; send it again in a minute"
             ) from error

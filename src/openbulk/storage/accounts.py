@@ -27,8 +27,8 @@ from openbulk.domain.instance import CallingInstance, Instance
 from openbulk.security import Sealer, fingerprint
 from openbulk.storage.custom_elements import lock_custom_element
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
-from openbulk.storage.readable import read_each
-from openbulk.storage.sealed_rows import reseal_rows
+from openbulk.storage.readable_rows import read_each
+from openbulk.storage.resealing import reseal_rows
 from openbulk.storage.tables import (
     bookmarks,
     definitions,
@@ -52,7 +52,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who the secrets of a request belong to."""
+    """The user, organization and instance that the secrets of a request belong to."""
 
     user: User
     knows_organization: bool

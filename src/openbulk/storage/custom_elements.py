@@ -16,8 +16,8 @@ from openbulk.bounded_json import load_json, store_json
 from openbulk.domain.errors import Conflict, NotFound
 from openbulk.security import Sealer
 from openbulk.storage.database import for_reading
-from openbulk.storage.readable import read_each
-from openbulk.storage.sealed_rows import reseal_rows
+from openbulk.storage.readable_rows import read_each
+from openbulk.storage.resealing import reseal_rows
 from openbulk.storage.tables import custom_elements, instances
 
 Export = Mapping[str, Any]
@@ -145,9 +145,11 @@ class CustomElements:
             await lock_custom_element(connection, element.organization_id, element.key)
             count = await _count_instances(connection, element)
             if count:
-                which = "an instance" if count == 1 else f"{count:,} instances"
+                which, them = (
+                    ("an instance", "it") if count == 1 else (f"{count:,} instances", "them")
+                )
                 raise Conflict(
-                    f"the element {element.key!r} has {which}; delete them first, "
+                    f"the element {element.key!r} has {which}; delete {them} first, "
                     "with DELETE /instances/{id}"
                 )
             await connection.execute(

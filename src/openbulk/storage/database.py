@@ -68,7 +68,7 @@ _PAGES_AT_ONCE = 1_000
 _SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 """The second is for a file beside the database (https://sqlite.org/rescode.html#ioerr_shmsize)."""
 DATABASE_UNAVAILABLE = (
-    "openbulk's database does not answer at the moment; nothing is lost, try again in a moment"
+    "openbulk's database does not answer at the moment; nothing is lost: try again in a moment"
 )
 
 
@@ -171,7 +171,7 @@ def _translate_full(context: ExceptionContext) -> Exception | None:
     error = context.original_exception
     is_sqlite_full = getattr(error, "sqlite_errorcode", None) in _SQLITE_FULL
     if is_sqlite_full or isinstance(error, errors.DiskFull):
-        return DiskFull("what it has to remember")
+        return DiskFull("the database")
     return None
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from openbulk.domain.job import Job
 from openbulk.storage.database import for_reading
 from openbulk.storage.job_rows import ACTIVE, job_of
-from openbulk.storage.readable import read_each
+from openbulk.storage.readable_rows import read_each
 from openbulk.storage.tables import deliveries, jobs
 
 

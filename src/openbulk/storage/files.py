@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 THREADS = 8
 """Calls of the operating system that wait for the disk at the same time."""
 FILE_STORE_UNAVAILABLE = (
-    "openbulk's file store cannot be used at the moment; nothing is lost, try again in a moment"
+    "openbulk's file store cannot be used at the moment; nothing is lost: try again in a moment"
 )
 _IDENTITY = "mark"
 """The identity's name in the store. It is not a folder, so `names` leaves it out."""

@@ -27,7 +27,7 @@ from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of, work_values
-from openbulk.storage.readable import read_each
+from openbulk.storage.readable_rows import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, problems
 

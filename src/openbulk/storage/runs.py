@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.workflow import Run, RunStatus, Transfer, TransferSpec
 from openbulk.storage.database import for_reading
-from openbulk.storage.readable import read_each
+from openbulk.storage.readable_rows import read_each
 from openbulk.storage.tables import runs, transfers
 from openbulk.storage.transfer_codec import spec_of, spec_values
 

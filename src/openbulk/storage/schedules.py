@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.workflow import Run, RunStatus, Schedule, TransferSpec
 from openbulk.storage.database import for_reading
-from openbulk.storage.readable import read_each
+from openbulk.storage.readable_rows import read_each
 from openbulk.storage.runs import insert_run
 from openbulk.storage.tables import runs, schedules, transfers
 from openbulk.storage.transfer_codec import spec_of, spec_values

@@ -54,7 +54,7 @@ _KINDS_THAT_LEAVE_A_RECORD = (
     OutcomeKind.UNCHANGED,
 )
 _NEVER_LOOKED_UP = (
-    "nobody knows whether the service has taken this record "
+    "it is unknown whether the service stored this record "
     "(the job ended before it could be looked up); check there before you send it again"
 )
 

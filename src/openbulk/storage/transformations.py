@@ -168,9 +168,7 @@ class Transformations:
                 if name is not None:
                     raise _conflict(table, name)
                 if (await connection.execute(count)).scalar_one() + len(rows) > limit:
-                    raise Conflict(
-                        f"there can be {limit} {table.name}, and there would be more; delete one"
-                    )
+                    raise Conflict(f"there can be at most {limit} {table.name}; delete some")
                 await connection.execute(insert(table), [dict(row) for row in rows])
         except IntegrityError as error:
             # Another request has added one of them at the same time.

@@ -118,7 +118,7 @@ async def require_room(
     elif callback_url and await _has_too_many_callbacks(services, instance):
         problem = (
             f"the organization has {MAX_CALLBACKS:,} callbacks that no receiver has taken, which "
-            "is the limit; mend the receivers, or send the request without a callback URL"
+            "is the limit; repair the receivers, or send the request without a callback URL"
         )
     if problem is None:
         return

@@ -125,7 +125,7 @@ def spell_upload_options(
 def refuse_options_in_address(query: Mapping[str, str], providers: Mapping[str, Provider]) -> None:
     """Raise BadInput for a query parameter that an upload does not read.
 
-    Whoever writes `?plan=true` or `?action=delete` counts on it, and records would be written.
+    A caller who writes `?plan=true` or `?action=delete` counts on it, and records would be written.
     """
     for given, value in query.items():
         if given in (*_IN_THE_ADDRESS, _CACHE_BUSTER) or not value:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from openbulk.api.http.arrivals import Arrivals
+from openbulk.api.http.body_places import BodyPlaces
 from openbulk.api.http.callers import identify_caller, owner_of
 from openbulk.api.services import services_of
 from openbulk.bounded_json import MAX_KEPT_BYTES, read_exact_json, read_json
@@ -29,7 +29,7 @@ MAX_BODY_VALUES = 50_000
 LARGE_BODY_BYTES = 64 * 1024
 """A larger JSON body is parsed outside of the event loop."""
 BODIES_BYTES = 64 * 1024 * 1024
-OF_ONE_CALLER = BODIES_BYTES // 2
+BYTES_OF_ONE_CALLER = BODIES_BYTES // 2
 _SHARE = 4
 """Memory for all bodies, and for each byte of one: its text, its values, and what checks them."""
 SMALL_BODY_BYTES = 8 * 1024
@@ -39,7 +39,7 @@ _FIRST_SECONDS = 15.0
 _BYTES_PER_SECOND = 50_000
 """A body arrives in this time, and at this rate while others wait for its memory."""
 _BODY = "the body"
-_arrivals = Arrivals(ByteBudget(BODIES_BYTES, OF_ONE_CALLER), _BYTES_PER_SECOND)
+_places = BodyPlaces(ByteBudget(BODIES_BYTES, BYTES_OF_ONE_CALLER), _BYTES_PER_SECOND)
 _THREADS = Threads("bodies", 1)
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     if size > SMALL_BODY_BYTES:
         owner = owner_of(request)
         await _hold_memory(request, _SHARE * size, owner)
-        chunks = _arrivals.chunks(chunks, owner)
+        chunks = _places.chunks(chunks, owner)
     seconds = _FIRST_SECONDS + size / _BYTES_PER_SECOND
     try:
         async with asyncio.timeout(seconds):
@@ -135,13 +135,13 @@ def _require_small(size: int, max_bytes: int) -> None:
 
 async def _hold_memory(request: Request, memory: int, owner: Hashable) -> None:
     try:
-        await _arrivals.take(memory, owner)
+        await _places.take(memory, owner)
     except TimeoutError as error:
         raise ServerBusy(
             "openbulk holds as many large bodies as it can, or as many of yours; "
             "send the request again in a moment"
         ) from error
-    request.state.held.callback(_arrivals.places.give_back, memory, owner)
+    request.state.held.callback(_places.budget.give_back, memory, owner)
 
 
 async def _read_to_end(body_chunks: AsyncGenerator[bytes], max_bytes: int) -> bytes:
@@ -154,7 +154,10 @@ async def _read_to_end(body_chunks: AsyncGenerator[bytes], max_bytes: int) -> by
 
 
 async def parse_large(parse: Callable[[bytes, str], T], body: bytes, example: str) -> T:
-    """What `parse` makes of a body: in a thread if it is large, so that others are answered."""
+    """What `parse` makes of a body: in a thread if it is large, so that others are answered.
+
+    `parse` takes the body and an example for its messages. Raises TooLarge for too many values.
+    """
     if len(body) <= LARGE_BODY_BYTES:
         return parse(body, example)
     if sum(map(body.count, (b",", b"[", b"{"))) > MAX_BODY_VALUES:

@@ -55,7 +55,8 @@ def parse_authorization(header: str) -> Secrets:
 
 
 async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
-    """Who calls. Raises NotSignedIn if a secret is missing, or if any that is sent is wrong.
+    """The caller of a request. Raises NotSignedIn if a secret is missing, or if any that is sent is
+    wrong.
 
     Raises TooManyGuesses if too many wrong ones came from the caller's address, and ServerBusy if
     too many requests of the caller are under way.
@@ -110,7 +111,7 @@ def open_token(token: str, request: Request, services: Services) -> CallersSecre
 
     A wrong token counts as a wrong secret. Raises TooManyGuesses after too many.
     """
-    with services.guesses.attempt(address_of(request), token):
+    with services.wrong_secrets.attempt(address_of(request), token):
         return services.password_sign_in.secrets_for(token)
 
 
@@ -118,7 +119,7 @@ async def _identify(
     secrets: Secrets, user_secret: str, request: Request, services: Services
 ) -> Caller:
     known = services.accounts
-    with services.guesses.attempt(address_of(request), user_secret):
+    with services.wrong_secrets.attempt(address_of(request), user_secret):
         caller = await known.identify(user_secret, secrets.organization, secrets.element)
         if caller is None:
             raise NotSignedIn(

@@ -83,6 +83,6 @@ async def metrics(request: Request, services: ServicesOfApp) -> Response:
 
 def _require_metrics_token(request: Request, services: Services, token: str) -> None:
     """Raise NotSignedIn for a wrong token, and TooManyGuesses after many of them."""
-    with services.guesses.attempt(address_of(request), token):
+    with services.wrong_secrets.attempt(address_of(request), token):
         if not _is_one_of(token, services.metrics_tokens):
             raise NotSignedIn("the token is wrong; it is the value of OPENBULK_METRICS_TOKEN")

@@ -12,8 +12,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import ClientDisconnect
 
-from openbulk.api.http.arrivals import Arrivals
 from openbulk.api.http.bodies import MAX_BODY_BYTES, read_body
+from openbulk.api.http.body_places import BodyPlaces
 from openbulk.api.http.callers import owner_of
 from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import BadInput, ServerBusy, TooLarge
@@ -25,12 +25,12 @@ MAX_FIELD_BYTES = 128 * 1024
 """Of all parts beside the file, together: `metaData` has 64 KiB at most."""
 UPLOADS_AT_ONCE = 32
 """Uploads that arrive at the same time. Each holds up to a block of its file."""
-OF_ONE_CALLER = UPLOADS_AT_ONCE // 2
+UPLOADS_OF_ONE_CALLER = UPLOADS_AT_ONCE // 2
 BYTES_PER_SECOND = 10_000
 """An upload comes at this rate while others wait for its place: a slow mobile connection does."""
 MAX_BOUNDARY_BYTES = 70
 MAX_HEADER_BYTES = 16 * 1024
-_arrivals = Arrivals(ByteBudget(UPLOADS_AT_ONCE, OF_ONE_CALLER), BYTES_PER_SECOND)
+_places = BodyPlaces(ByteBudget(UPLOADS_AT_ONCE, UPLOADS_OF_ONE_CALLER), BYTES_PER_SECOND)
 _FILE_HINT = "send the file as the part 'file' of multipart/form-data: curl -F file=@sample.csv"
 
 
@@ -58,19 +58,19 @@ async def receive_upload(
     owner = owner_of(request)
     # Some uploads arrive at the same time; the others wait.
     try:
-        await _arrivals.take(1, owner)
+        await _places.take(1, owner)
     except TimeoutError as error:
         raise ServerBusy(
-            f"openbulk receives {UPLOADS_AT_ONCE} other files at the moment, or {OF_ONE_CALLER} "
-            "of yours; send it again in a minute"
+            f"openbulk receives {UPLOADS_AT_ONCE} other files at the moment, or "
+            f"{UPLOADS_OF_ONE_CALLER} of yours; send it again in a minute"
         ) from error
     try:
-        async with aclosing(_arrivals.chunks(request.stream(), owner)) as chunks:
+        async with aclosing(_places.chunks(request.stream(), owner)) as chunks:
             return await _receive(chunks, form, FileWriter(files, name), max_bytes)
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole file had arrived") from error
     finally:
-        _arrivals.places.give_back(1, owner)
+        _places.budget.give_back(1, owner)
 
 
 async def _receive(

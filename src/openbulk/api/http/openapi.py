@@ -86,7 +86,7 @@ _PROBLEMS: dict[int, dict[str, Any]] = {
         "workflows are under way.",
         "headers": {
             "Retry-After": {
-                "description": "Seconds until it may try again.",
+                "description": "Seconds until you may try again.",
                 "schema": {"type": "integer"},
             }
         },
@@ -131,8 +131,8 @@ _PROBLEM_EXAMPLES = {
     429: ("too many wrong secrets came from your address; wait, and send the right one",),
     502: ("the service answered 503 with a body that is not JSON",),
     507: (
-        "the server has no room left for what it has to remember: its disk is full. Nothing was "
-        "lost; send it again once the operator of the server has made room",
+        "the disk of the server is full: it has no space for the database. Nothing was lost; send "
+        "the request again once the operator of the server has freed space",
     ),
 }
 """A message of each status, and the service's own message if the status is the service's."""

@@ -23,7 +23,7 @@ class PasswordBody(ContractBody):
 
     username: str = Field(
         max_length=_MAX_TEXT,
-        description="E-mail address of the user: the value of OPENBULK_USER.",
+        description="Email address of the user: the value of OPENBULK_USER.",
         examples=["ann@example.com"],
     )
     password: str = Field(
@@ -41,13 +41,13 @@ class PasswordBody(ContractBody):
 async def authenticate(
     request: Request, body: PasswordBody, services: ServicesOfApp
 ) -> dict[str, Any]:
-    """A token for `GET /authentication/secrets`, which holds for eight hours.
+    """Make a token for `GET /authentication/secrets`. It is valid for eight hours.
 
     It stands for the user's and the organization's secret in other calls, too.
     """
     address = address_of(request)
     attempt = f"{body.username}\n{body.password}"
-    with services.guesses.attempt(address, attempt):
+    with services.wrong_secrets.attempt(address, attempt):
         token = services.password_sign_in.sign_in(body.username, body.password)
     log.info("signed in with a password", address=address)
     return wire.present_sign_in(token)

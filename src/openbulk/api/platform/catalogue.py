@@ -97,7 +97,7 @@ async def elements_of(
 
 @router.get("/elements", summary="List elements", responses=answers(list[Element]))
 async def elements(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
-    """The services that instances can be made of, those of your organization among them."""
+    """The services that instances can be made of, custom connectors included."""
     catalogue = await services.elements.on_offer_to(user.organization_id)
     return [
         present_element(provider, catalogue.numbers[key])

@@ -16,7 +16,7 @@ from openbulk.api.wire.elements import CustomElement, Export, present_whole_elem
 from openbulk.api.wire.schema import Nothing
 from openbulk.connectors.custom import CustomProvider
 from openbulk.connectors.custom.export import read_export, without_secrets
-from openbulk.connectors.custom.moves import problem_of_change
+from openbulk.connectors.custom.replacement import problem_of_replacement
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.storage import custom_elements as stored_elements
 from openbulk.storage.accounts import User
@@ -83,9 +83,9 @@ _EXPORTS = Threads("imports", 1)
     responses=answers(CustomElement, 400, 409, 413, 507),
 )
 async def create(request: Request, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """Make an element of the export of a custom connector.
+    """Add a custom connector to your elements, from its export.
 
-    `leftOut` lists the parts of the export that have no effect here: scripts are never run.
+    `leftOut` lists the parts of the export that have no effect here: openbulk runs no scripts.
     """
     export = await _read(request)
     provider = await _provider_of(export)
@@ -115,7 +115,7 @@ async def create(request: Request, services: ServicesOfApp, user: SignedInUser) 
 async def replace(
     key: CustomKey, request: Request, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """Put another export in place of one. Its instances use it from their next call on.
+    """Replace the export of a custom connector. Instances use it from their next call on.
 
     The key stays. While there are instances, their secrets stay with their hosts.
     """
@@ -124,7 +124,7 @@ async def replace(
     export = {**given, "key": stored.key}
     after = await _provider_of(export)
     before = await _provider_of({**stored.export, "key": stored.key})
-    problem = problem_of_change(before.description, after.description)
+    problem = problem_of_replacement(before.description, after.description)
     await services.custom_elements.replace(stored, without_secrets(export), problem=problem)
     log.info("custom connector replaced", element=stored.key)
     elements = await services.accounts.elements_of(user.organization_id)

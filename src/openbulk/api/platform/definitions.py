@@ -50,7 +50,7 @@ def _owner_of(instance: CallingInstance) -> Owner:
     responses=answers(wire.Definitions),
 )
 async def definitions(services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """The objects of your organization's own, by their names."""
+    """The definitions of your organization, by the names of their objects."""
     found = await services.transformations.definitions_of(Owner(user.organization_id))
     return {
         name: wire.present_definition(fields, wire.ORGANIZATION) for name, fields in found.items()
@@ -66,7 +66,7 @@ async def definitions(services: ServicesOfApp, user: SignedInUser) -> dict[str, 
 async def add_definitions(
     request: Request, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """Define objects of your organization's own, each by its name. All of them, or none."""
+    """Define objects for your organization, each by its name. All of them, or none."""
     body = parse_json_object(await read_body(request), DEFINITIONS_EXAMPLE)
     given = parse_definitions(body)
     await services.transformations.add_definitions(Owner(user.organization_id), given)
@@ -84,7 +84,7 @@ async def add_definitions(
 async def add_definition(
     object_name: ObjectName, request: Request, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """Define an object of your organization's own. Every instance inherits it."""
+    """Define an object for your organization. Every instance inherits it."""
     fields = await _read_definition(request)
     await services.transformations.add_definitions(
         Owner(user.organization_id), {parse_object_name(object_name): fields}
@@ -100,7 +100,7 @@ async def add_definition(
 async def definition(
     object_name: ObjectName, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """The fields of an object of your organization's own."""
+    """A definition of your organization: the fields of an object."""
     fields = await services.transformations.definition(Owner(user.organization_id), object_name)
     if fields is None:
         raise _no_definition(object_name)
@@ -132,7 +132,7 @@ async def replace_definition(
 async def delete_definition(
     object_name: ObjectName, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """Delete an object of your organization's own. Transformations stay as they are."""
+    """Delete a definition of your organization. Transformations stay as they are."""
     owner = Owner(user.organization_id)
     if not await services.transformations.delete_definition(owner, object_name):
         raise _no_definition(object_name)
@@ -144,7 +144,7 @@ async def delete_definition(
 
 @_of_instance("/objects/definitions", "GET", "List the definitions", shape=wire.Definitions)
 async def instance_definitions(services: ServicesOfApp, instance: AnInstance) -> dict[str, Any]:
-    """The objects of your own that the instance can have, with those of the organization."""
+    """The definitions of the instance: its own, and those of the organization."""
     stored = services.transformations
     of_organization = await stored.definitions_of(Owner(instance.organization_id))
     of_instance = await stored.definitions_of(_owner_of(instance))
@@ -181,7 +181,7 @@ async def add_instance_definition(
 async def instance_definition(
     object_name: ObjectName, services: ServicesOfApp, instance: AnInstance
 ) -> dict[str, Any]:
-    """The fields of an object of your own, with those of the organization."""
+    """A definition of the instance: its own fields, and those of the organization."""
     fields = await definition_for(services, instance, object_name)
     if fields is None:
         raise _no_definition(object_name)

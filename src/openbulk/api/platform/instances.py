@@ -42,7 +42,8 @@ from openbulk.api.wire.elements import (
     PLATFORM_SETTINGS,
 )
 from openbulk.api.wire.ids import parse_id
-from openbulk.api.wire.schema import MASK, Nothing
+from openbulk.api.wire.masking import MASK
+from openbulk.api.wire.schema import Nothing
 from openbulk.bounded_json import MAX_KEPT_BYTES
 from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN
 from openbulk.connectors.base import KeepsRecords, Provider
@@ -202,7 +203,10 @@ async def list_page(
     next_page: str,
     element: str | None = None,
 ) -> list[dict[str, Any]]:
-    """A page of the wanted instances, of one service if `element` is its key."""
+    """A page of the wanted instances, of one service if `element` is its key.
+
+    Raises NotFound if a filter matches none.
+    """
     limit = parse_page_size(page_size, default=MAX_PAGE)
     after = parse_whole_number(next_page or "0", "nextPage", minimum=0)
     found: list[Instance] = []
@@ -226,7 +230,7 @@ async def list_page(
 
 @router.get("/instances/count", summary="Count instances", responses=answers(wire.InstanceCounts))
 async def count(services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
-    """How many instances your organization has, also of each service."""
+    """How many instances your organization has: in all, and of each service."""
     elements = await services.accounts.elements_of(user.organization_id)
     return wire.present_counts(list(elements.values()))
 

@@ -15,8 +15,8 @@ def require_secrets_again(
 ) -> None:
     """Raise BadInput if stored secrets would go to a host that they were not stored for.
 
-    Whoever may change an instance need not know its secrets: a new host gets only those that come
-    in the same request. `renewed` are those that it exchanges for new ones.
+    A caller who may change an instance need not know its secrets: a new host gets only those that
+    come in the same request. `renewed` are those that it exchanges for new ones.
     """
     moved = [
         setting.name

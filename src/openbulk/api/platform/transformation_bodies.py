@@ -223,8 +223,8 @@ def _require_nested_alike(transformation: Transformation) -> None:
         other = (around or vendor_around or (one, ()))[0]
         raise BadInput(
             f"the field {one.name!r} is {one.vendor_name!r} at the service, and {other.name!r} is "
-            f"{other.vendor_name!r}: one of them is inside the other with one name, and not with "
-            "the other name; leave one of them out"
+            f"{other.vendor_name!r}: only on one side is one field inside the other; nest both "
+            "alike, or leave one of them out"
         )
 
 
@@ -270,7 +270,7 @@ _READERS: Mapping[str, Callable[[bool], bool]] = {
 def _directions(kind: str, properties: Any, place: str) -> Mapping[str, bool]:
     example = f'{{"type": "{kind}", "properties": {{"fromVendor": false, "toVendor": false}}}}'
     if not isinstance(properties, Mapping) or not {_FROM, _TO} & properties.keys():
-        raise BadInput(f"{place}: {kind} says for neither direction what it does; write {example}")
+        raise BadInput(f"{place}: {kind} sets no direction; write {example}")
     _refuse_misspelt(properties, (_FROM, _TO), f"{place}.properties")
     given = {name: properties[name] for name in (_FROM, _TO) if name in properties}
     for name, value in given.items():

@@ -50,7 +50,7 @@ _CHANGES = (400, 413, *OF_THE_SERVICE)
 async def add_transformation(
     object_name: ObjectName, request: Request, services: ServicesOfApp, instance: AnInstance
 ) -> dict[str, Any]:
-    """Say what the fields of an object of your own are at the service.
+    """Map the fields of your object to fields of the service.
 
     From then on, the object can be read and written under your names.
     """
@@ -68,7 +68,7 @@ async def add_transformation(
 async def transformation(
     object_name: ObjectName, services: ServicesOfApp, instance: AnInstance
 ) -> dict[str, Any]:
-    """What the fields of an object of your own are at the service."""
+    """The fields of the service to which those of your object are mapped."""
     stored = await services.transformations.transformation(instance.id, object_name)
     if stored is None:
         raise _no_transformation(object_name)

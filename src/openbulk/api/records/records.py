@@ -29,7 +29,7 @@ from openbulk.domain.errors import BadInput, NotPossible, SealBroken
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Position
 from openbulk.domain.options import check_values, with_known_spelling
-from openbulk.domain.query import Query
+from openbulk.domain.query import Query, not_a_page_token
 from openbulk.domain.spelling import known_spelling, refuse_misspelt
 from openbulk.engine.direct import Direct, Resource
 from openbulk.engine.query_resolution import resolve_query
@@ -92,10 +92,7 @@ class PageTokens:
         try:
             plain = self._sealer.open(base64.urlsafe_b64decode(token), self._context)
         except (ValueError, SealBroken) as error:
-            raise BadInput(
-                "nextPage is not a token of this list; take it from the header "
-                "elements-next-page-token of a page, and send the other parameters unchanged"
-            ) from error
+            raise not_a_page_token() from error
         after, skip, *left = orjson.loads(plain)
         return Position(after, skip), next(iter(left), None)
 

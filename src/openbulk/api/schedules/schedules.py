@@ -68,7 +68,7 @@ class ScheduleBody(ContractBody):
     uri: str = Field(
         examples=["/bulk/query"],
         description="Path of the request: /bulk/query, /bulk/download or /bulk/workflows; query "
-        "parameters may be behind it.",
+        "parameters may follow it.",
     )
     query: dict[str, Any] = Field(
         default_factory=dict,
@@ -184,7 +184,7 @@ async def _instance_of(
     found = await services.accounts.instances_of(caller.user.organization_id, limit=2)
     if len(found) != 1:
         raise BadInput(
-            f"the request does not say which of your instances it is for; add "
+            f"the request names none of your instances; add "
             f'"instanceId": {found[0].id if found else 1}, or send the token of the instance'
         )
     return _as_caller(found[0])
@@ -201,8 +201,7 @@ def _parse_uri(body: ScheduleBody) -> tuple[str, Mapping[str, str]]:
     """
     if body.method.upper() != "POST":
         raise BadInput(
-            f"method {body.method[:40]!r} cannot be scheduled; only POST can, because nobody would "
-            f"get the answers of others: to {_POSSIBLE}"
+            f"method {body.method[:40]!r} cannot be scheduled; only POST can, to {_POSSIBLE}"
         )
     address, _, query = body.uri.partition("?")
     steps = address.removeprefix(_BASE).strip("/").split("/")

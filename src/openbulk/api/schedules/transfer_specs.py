@@ -14,7 +14,7 @@ from openbulk.api.bulk.metadata import (
     use_upload_options,
 )
 from openbulk.api.services import Services
-from openbulk.api.wire.schema import MASK
+from openbulk.api.wire.masking import MASK
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.fields import FieldError

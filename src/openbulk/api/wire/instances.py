@@ -1,8 +1,7 @@
 """Instances on the wire: signed-in accounts of services."""
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, NotRequired
 
 from pydantic import with_config
@@ -15,15 +14,11 @@ from openbulk.api.wire.elements import (
     ElementOfInstance,
     present_element_of_instance,
 )
-from openbulk.api.wire.schema import EXACT, MASK, doc, without_none
+from openbulk.api.wire.masking import MASK, mask_configuration
+from openbulk.api.wire.schema import EXACT, doc, without_none
 from openbulk.connectors.base import Provider
 from openbulk.domain import instance as domain
 from openbulk.storage.accounts import User
-
-_SOUNDS_SECRET = re.compile(
-    r"secret|password|passwd|token|key|credential|private|auth", re.IGNORECASE
-)
-
 
 # --- shapes ---
 
@@ -130,7 +125,7 @@ def present_instance(
         "name": instance.name,
         "token": token,
         "element": present_element_of_instance(provider, element_id),
-        "configuration": _mask_secrets(instance.configuration, provider),
+        "configuration": _configuration_shown(instance, provider),
         "tags": list(instance.tags),
         "provisionInteractions": [],
         "valid": True,
@@ -163,7 +158,7 @@ def present_configuration(instance: domain.Instance, provider: Provider) -> list
     descriptions = {
         setting.name: setting.help for setting in (*provider.settings, *PLATFORM_SETTINGS)
     }
-    values = _mask_secrets(instance.configuration, provider)
+    values = _configuration_shown(instance, provider)
     names = [*descriptions, *sorted(values.keys() - descriptions.keys())]
     descriptions |= dict.fromkeys(CONTRACT_SETTINGS - descriptions.keys(), NO_EFFECT)
     return [
@@ -186,13 +181,5 @@ def present_sign_in_address(
     return without_none({"element": element_key, "oauthUrl": address, "state": state})
 
 
-def _mask_secrets(configuration: Mapping[str, str], provider: Provider) -> dict[str, str]:
-    is_secret = {
-        setting.name: setting.secret for setting in (*provider.settings, *PLATFORM_SETTINGS)
-    }
-    masked = dict(configuration)
-    for name in configuration:
-        # For an undeclared entry, its name decides. Rather mask one too many.
-        if is_secret.get(name, _SOUNDS_SECRET.search(name) is not None):
-            masked[name] = MASK
-    return masked
+def _configuration_shown(instance: domain.Instance, provider: Provider) -> dict[str, str]:
+    return mask_configuration(instance.configuration, (*provider.settings, *PLATFORM_SETTINGS))

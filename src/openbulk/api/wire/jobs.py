@@ -6,7 +6,7 @@ import orjson
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from openbulk.api.wire.job_information import info_message
+from openbulk.api.wire.info_message import info_message
 from openbulk.api.wire.masking import mask_callbacks, mask_url
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
 from openbulk.domain.job import Download, Job, Status

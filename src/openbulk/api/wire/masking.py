@@ -1,21 +1,41 @@
-"""What answers show of callback URLs, which hold secrets: a token in the query or in the path."""
+"""Masks the secrets in answers: entries of configurations, and callback URLs.
+
+A callback URL may have a token in its query or in its path.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from openbulk.api.wire.schema import MASK
+from openbulk.connectors.base import Setting
 
+MASK = "********"
+"""Stands for a secret in every answer."""
+_SOUNDS_SECRET = re.compile(
+    r"secret|password|passwd|token|key|credential|private|auth", re.IGNORECASE
+)
 _SECRET_LENGTH = 16
 """A word of a path that is as long as this may be a secret: those of chat services have 24."""
 _WORD = re.compile(r"[^/.]+")
 
 
+def mask_configuration(
+    configuration: Mapping[str, str], settings: Iterable[Setting]
+) -> dict[str, str]:
+    """A configuration whose secrets are masked, as the settings of its service declare them."""
+    is_secret = {setting.name: setting.secret for setting in settings}
+    # For an undeclared entry, its name decides. Rather mask one too many.
+    return {
+        name: MASK if is_secret.get(name, _SOUNDS_SECRET.search(name) is not None) else value
+        for name, value in configuration.items()
+    }
+
+
 def mask_url(url: str) -> str:
     """A URL whose values in the query, and long words in the path, are masked.
 
-    Whoever may see a job need not be allowed to call its receiver.
+    A caller who may see a job need not be allowed to call its receiver.
     """
     try:
         parts = urlsplit(url)

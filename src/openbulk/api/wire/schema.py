@@ -14,8 +14,6 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 
 EXACT = ConfigDict(extra="forbid")
 """For a shape that has the described keys and no others."""
-MASK = "********"
-"""Stands for a secret in every answer."""
 EXAMPLE_TIME = 1_780_134_000_000
 """Milliseconds since 1970: the creation time in examples."""
 

@@ -117,7 +117,9 @@ def _parse_sql(text: str) -> exp.Select:
     if len(text) > MAX_CHARACTERS:
         raise BadInput(f"the query is longer than {MAX_CHARACTERS} characters; shorten it")
     if _NO_CHARACTER.search(text):
-        raise NotUnderstood("it has a NUL or half of a surrogate pair in it, which is no character")
+        raise NotUnderstood(
+            "it has a NUL or half of a surrogate pair in it, which is not a character"
+        )
     try:
         # MySQL quotes as this language does: names in backticks, texts in either kind of quotes.
         sql = _as_sql(text)
@@ -218,7 +220,7 @@ def _query(select: exp.Select) -> Query:
         raise NotUnderstood("it does not name an object after from")
     alias = table.this.alias
     if alias:
-        raise NotUnderstood("the object's name is followed by a word that is no clause", alias)
+        raise NotUnderstood("the object's name is followed by a word that is not a clause", alias)
     where = select.args.get("where")
     return Query(
         table.this.name,

@@ -24,7 +24,7 @@ class ShownField(TypedDict):
     """A field of a definition."""
 
     path: Annotated[str, doc("Path of the field: a name, or several with dots.", "title")]
-    type: Annotated[str, doc("Type of the field, as it was written.", "string")]
+    type: Annotated[str, doc("Type of the field, as you wrote it.", "string")]
     level: NotRequired[Annotated[Level, doc("Where the field is defined.")]]
 
 
@@ -41,16 +41,16 @@ class ShownMappedField(TypedDict):
     """A field of a transformation."""
 
     path: Annotated[str, doc("Your path of the field.", "title")]
-    type: Annotated[str, doc("Type of the field, as it was written.", "string")]
+    type: Annotated[str, doc("Type of the field, as you wrote it.", "string")]
     vendorPath: Annotated[str, doc("The service's path of the field.", "summary")]
-    vendorType: NotRequired[Annotated[str, doc("Type at the service, as it was written.")]]
+    vendorType: NotRequired[Annotated[str, doc("Type at the service, as you wrote it.")]]
     level: Annotated[Level, doc("Always instance.", INSTANCE)]
-    configuration: NotRequired[Annotated[list[dict[str, Any]], doc("As it was written.")]]
+    configuration: NotRequired[Annotated[list[dict[str, Any]], doc("As you wrote it.")]]
 
 
 @with_config(EXACT)
 class ShownTransformation(TypedDict):
-    """What the fields of an object of your own are at the service."""
+    """The fields of the service to which those of your object are mapped."""
 
     level: Annotated[Level, doc("Always instance.", INSTANCE)]
     objectName: Annotated[str, doc("Your name of the object.", "meetings")]
@@ -59,7 +59,7 @@ class ShownTransformation(TypedDict):
         str, doc("When it was last changed, in UTC.", "2026-05-30 10:00:00.000000")
     ]
     fields: list[ShownMappedField]
-    configuration: Annotated[list[dict[str, Any]], doc("As it was written.", [])]
+    configuration: Annotated[list[dict[str, Any]], doc("As you wrote it.", [])]
     isLegacy: Annotated[bool, doc("Always false: there are no scripts.", False)]
 
 

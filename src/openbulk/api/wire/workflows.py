@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from openbulk.api.wire.job_information import info_message
+from openbulk.api.wire.info_message import info_message
 from openbulk.api.wire.jobs import JobState, failed_count, status_word
+from openbulk.api.wire.masking import MASK
 from openbulk.api.wire.schema import (
     EXACT,
     EXAMPLE_TIME,
-    MASK,
     EpochMs,
     doc,
     epoch_ms,

@@ -22,7 +22,7 @@ from openbulk.connectors.custom.json_parts import (
     steps_in,
     text_in,
 )
-from openbulk.connectors.custom.pages import Pages
+from openbulk.connectors.custom.paging import Pages
 from openbulk.connectors.custom.parameters import MAX_PARAMETERS, Draft, ParameterReader
 from openbulk.connectors.custom.templates import is_path, placeholders_in
 from openbulk.connectors.targets import OF_THE_PLATFORM, UNDER_BULK
@@ -36,7 +36,7 @@ _OF_RECORDS = {
     "DELETE": Operation.DELETE,
 }
 _OF_OBJECTS = {"GET": Operation.LIST, "POST": Operation.CREATE}
-_TYPES = frozenset({"", "api", "apinodocumentation"})
+_CALL_TYPES = frozenset({"", "api", "apinodocumentation"})
 _VALIDATES = "provisionauthvalidation"
 
 
@@ -154,7 +154,7 @@ def _refuse_chains(resource: Mapping[str, Any], place: str, kind: str) -> None:
         raise Undoable("it is not executable")
     if following := text_in(resource, "nextResource", place):
         raise Undoable(f"it is chained to {following!r}; openbulk makes single calls")
-    if kind not in _TYPES and kind != _VALIDATES:
+    if kind not in _CALL_TYPES and kind != _VALIDATES:
         raise Undoable(f"its type {kind!r} is not 'api'; openbulk has no use for such calls")
 
 
@@ -220,7 +220,7 @@ def _vendor_path(resource: Mapping[str, Any], place: str) -> tuple[str, dict[str
     path = f"/{path.strip('/')}" + ("/" if path.endswith("/") and path != "/" else "")
     path = "" if path == "/" else path
     if not is_path(path):
-        raise Undoable(f"its vendorPath {path[:80]!r} is no path")
+        raise Undoable(f"its vendorPath {path[:80]!r} is not a path")
     if placeholders_in(query):
         raise Undoable("its vendorPath has parameters behind a question mark; name them apart")
     return path, {name: Value(value) for name, value in parse_qsl(query, keep_blank_values=True)}

@@ -316,7 +316,7 @@ def _id_of(described: ObjectDescription, target: Target, record: Record) -> str:
         )
     value = record.values.get(field)
     if value is None or value == "":
-        raise FieldError(field, f"{field} is missing: it says which record to {target.action}")
+        raise FieldError(field, f"{field} is missing: it identifies the record")
     return str(value)
 
 

@@ -31,7 +31,7 @@ from openbulk.connectors.custom.json_parts import (
     text_in,
 )
 from openbulk.connectors.custom.objects import ObjectReader
-from openbulk.connectors.custom.pages import Pages
+from openbulk.connectors.custom.paging import Pages
 from openbulk.connectors.custom.parameters import ParameterReader
 from openbulk.connectors.custom.templates import placeholders_in, problem_of_address
 from openbulk.domain.errors import BadInput
@@ -118,14 +118,14 @@ def without_secrets(export: Mapping[str, Any]) -> dict[str, Any]:
         return dict(export)
     kept = [
         {name: value for name, value in one.items() if name != "defaultValue"}
-        if isinstance(one, Mapping) and _is_secret(one, str(one.get("key", "")))
+        if isinstance(one, Mapping) and _declares_secret(one, str(one.get("key", "")))
         else one
         for one in entries
     ]
     return {**export, "configuration": kept}
 
 
-def _is_secret(entry: Mapping[str, Any], key: str) -> bool:
+def _declares_secret(entry: Mapping[str, Any], key: str) -> bool:
     if str(entry.get("type", "")).upper() == "PASSWORD":
         return True
     if entry.get("encrypt") is True or entry.get("isPrivate") is True:
@@ -231,7 +231,7 @@ class _ExportReader:
         return marked, base_url
 
     def _entry(self, one: Mapping[str, Any], key: str, place: str) -> Entry:
-        is_secret = _is_secret(one, key)
+        is_secret = _declares_secret(one, key)
         default = text_in(one, "defaultValue", place) or None
         if default is not None and is_secret:
             self._left_out.append(
@@ -254,7 +254,7 @@ class _ExportReader:
             return ""
         problem = problem_of_address(given, has_query=name != BASE_URL)
         for key in placeholders_in(given):
-            if entries[key].is_secret if key in entries else _is_secret({}, key):
+            if entries[key].is_secret if key in entries else _declares_secret({}, key):
                 problem = f"has the secret {key!r} in it, and messages show addresses"
         if problem is None:
             return given

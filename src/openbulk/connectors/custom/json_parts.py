@@ -42,7 +42,7 @@ def flag_in(value: Mapping[str, Any], name: str, place: str) -> bool | None:
         return flag
     if str(flag).lower() in {"true", "false"}:
         return str(flag).lower() == "true"
-    raise BadInput(f"{join(place, name)} is {str(flag)[:_SHOWN]!r}; it can be true or false")
+    raise BadInput(f"{join(place, name)} is {str(flag)[:_SHOWN]!r}; it must be true or false")
 
 
 def object_in(value: Mapping[str, Any], name: str, place: str) -> Mapping[str, Any]:

@@ -5,17 +5,16 @@ from urllib.parse import urljoin, urlsplit
 
 from openbulk.connectors.answers import Answer
 from openbulk.connectors.custom.description import Paging, PagingKind
-from openbulk.connectors.custom.pages import MAX_CURSOR, Numbered, digest_of, next_place
+from openbulk.connectors.custom.paging import MAX_CURSOR, Numbered, digest_of, next_place
 from openbulk.connectors.custom.refusals import require_success
 from openbulk.connectors.custom.service import Prepared, Service, records_in
-from openbulk.domain.errors import BadInput, Refused
-from openbulk.domain.query import Page, PageRequest
+from openbulk.domain.errors import Refused
+from openbulk.domain.query import Page, PageRequest, not_a_page_token
 
 WHOLE_LIST = 2_000
 """Records that a list without pages may have: it bounds the answer, and not their number."""
 _ADDRESS, _CURSOR = "address:", "cursor:"
 """Begin the token of a page that has an address at the service, and of one that has a cursor."""
-_NOT_OURS = "nextPage is not a token of this list"
 
 
 async def read_pages(
@@ -92,7 +91,7 @@ async def _send_at(
     if f"{kind}:" == _ADDRESS and _is_reference(rest):
         return await service.send_to(prepared, rest, size)
     if f"{kind}:" != _CURSOR or not paging.position:
-        raise BadInput(_NOT_OURS)
+        raise not_a_page_token()
     return await service.send(prepared, {**sent, paging.position: rest}, records=size)
 
 

@@ -14,7 +14,7 @@ from openbulk.connectors.custom.description import (
     Value,
 )
 from openbulk.connectors.custom.json_parts import Undoable, flag_in, objects_in, text_in
-from openbulk.connectors.custom.pages import PAGE_PARAMETERS
+from openbulk.connectors.custom.paging import PAGE_PARAMETERS
 from openbulk.connectors.custom.templates import placeholders_in
 
 MAX_PARAMETERS = 100
@@ -161,7 +161,7 @@ class ParameterReader:
             elif name in self._entries:
                 self._place_value(draft, Value.of_entry(name), "path", name)
             else:
-                raise Undoable(f"nothing says what goes into {{{name}}} of its vendorPath")
+                raise Undoable(f"no parameter fills {{{name}}} of its vendorPath")
         for name in draft.path_values.keys() - set(names):
             del draft.path_values[name]
         used = {*draft.path_values.values(), *draft.parameters}
@@ -227,7 +227,7 @@ class ParameterReader:
 
 def _place_header(draft: Draft, value: Value, name: str) -> None:
     if not _HEADER.fullmatch(name) or name.lower() == "content-encoding":
-        raise Undoable(f"{name[:80]!r} is no header that openbulk sends")
+        raise Undoable(f"{name[:80]!r} is not a header that openbulk sends")
     if ACCESS_TOKEN not in value.keys:
         # Headers have no case (RFC 9110, section 5.1).
         draft.headers["Content-Type" if name.lower() == "content-type" else name] = value

@@ -146,7 +146,7 @@ class Eloqua:
                 if polls > MAX_POLLS:
                     raise RetryLater(
                         f"Eloqua has not exported the {object} within "
-                        f"{MAX_POLLS * POLL_SECONDS:.0f} seconds; ask again later"
+                        f"{MAX_POLLS * POLL_SECONDS:.0f} seconds; try again later"
                     )
                 await asyncio.sleep(POLL_SECONDS)
         raise NotFound(f"Eloqua has no {object} with the id {id!r}")

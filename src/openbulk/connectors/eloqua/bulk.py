@@ -56,8 +56,8 @@ LOG = {
 """A reject and a log as Eloqua answers them."""
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _HINTS = {
-    "ELQ-00002": "the e-mail address is not valid; addresses look like ann@example.com",
-    "ELQ-00011": "the e-mail address is in the file twice; keep one of the rows",
+    "ELQ-00002": "the email address is not valid; addresses look like ann@example.com",
+    "ELQ-00011": "the email address is in the file twice; keep one of the rows",
     "ELQ-00026": "the identifier is in the file twice; keep one of the rows",
     "ELQ-00032": "a value does not fit its field's type",
     "ELQ-00059": "the row has no values",
@@ -233,7 +233,7 @@ def _meaning(record: Record, fields: Fields, identifier: Field) -> Meaning | Non
     except FieldError:
         return None
     value = str(values.pop(identifier.name))
-    # Eloqua ignores the case of an e-mail address and of a name.
+    # Eloqua ignores the case of an email address and of a name.
     name = value.strip().casefold()
     return Meaning(identifier.name, f"{identifier.name} {value}", name, values)
 
@@ -248,9 +248,7 @@ def _values_of(
     # Two columns may mean one field, by its name and by its title. Either can identify the record.
     identities = [record.values[c] for c, field in writable.items() if field == identifier]
     if all(value in (None, "") for value in identities):
-        raise FieldError(
-            identifier.name, f"{identifier.name} is required: it identifies the record"
-        )
+        raise FieldError(identifier.name, f"{identifier.name} is missing: it identifies the record")
     return {
         field.name: record.values[column]
         for column, field in by_column.items()

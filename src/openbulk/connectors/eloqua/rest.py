@@ -101,9 +101,7 @@ async def write_asset(service: Service, asset: Asset, action: Action, record: Re
         answer = await service.call("POST", asset.path, json=values)
         return _outcome(record, answer, OutcomeKind.CREATED)
     if not asset_id:
-        return Outcome.failure(
-            record.row, f"id is missing: it says which {asset.object} to {action}", field="id"
-        )
+        return Outcome.failure(record.row, "id is missing: it identifies the record", field="id")
     path = f"{asset.path}/{asset_id}"
     if action is Action.UPDATE:
         answer = await service.call("PUT", path, json=values)
@@ -131,7 +129,7 @@ def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:
         return Outcome(record.row, kind, new_id)
     if answer.status == 404:
         return Outcome.failure(
-            record.row, f"Eloqua has nothing with the id {asset_id!r}", field="id"
+            record.row, f"Eloqua has no record with the id {asset_id!r}", field="id"
         )
     return Outcome.failure(record.row, _problem_in(answer), provider_message=answer.text())
 

@@ -169,7 +169,7 @@ class Service:
         return items, bool(page["hasMore"] and items)
 
     async def items(self, path: str, item: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """All items of a list of the Bulk API, read in pages."""
+        """All items of a list of the Bulk API, read in pages. Raises ServiceError."""
         items: list[dict[str, Any]] = []
         has_more, count = True, PageCount(PAGE)
         while has_more:

@@ -37,7 +37,7 @@ _BY_UID = "SELECT event FROM events WHERE uid = :value AND occurrence = :occurre
 _BY_VALUE = "SELECT event FROM events WHERE value = :value AND occurrence = :occurrence LIMIT 1"
 _BY_SUMMARY_AND_START = "SELECT event FROM events WHERE alike = :alike ORDER BY id LIMIT 1"
 _OCCURRENCES = "SELECT event FROM events WHERE uid = ? AND occurrence <> ''"
-_PARTS = "SELECT event FROM events WHERE uid >= ? AND uid < ? AND occurrence = ''"
+_SELECT_PARTS = "SELECT event FROM events WHERE uid >= ? AND uid < ? AND occurrence = ''"
 _QUERIES = {ID: _BY_ID, ICAL_UID: _BY_UID}
 
 
@@ -105,7 +105,7 @@ class CalendarCache:
         whose iCalUID begins like theirs."""
         begin = f"{uid.partition('@')[0]}_R"
         bounds = begin, f"{begin[:-1]}S"
-        return [orjson.loads(event) for (event,) in self._database.execute(_PARTS, bounds)]
+        return [orjson.loads(event) for (event,) in self._database.execute(_SELECT_PARTS, bounds)]
 
     def note_absent(self, identity: Identity) -> None:
         """Remember for a while that the calendar does not have an event."""

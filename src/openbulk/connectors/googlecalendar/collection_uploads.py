@@ -195,7 +195,7 @@ class CollectionUploads:
                 return await self._find_calendar(str(row.body.get("summary", "")))
             if row.target.action is Action.UPSERT:
                 return None
-        raise FieldError("id", f"id is missing: it identifies the record in {row.target.object}")
+        raise FieldError("id", "id is missing: it identifies the record")
 
     async def _find_calendar(self, summary: str) -> str | None:
         ids: list[str] = []

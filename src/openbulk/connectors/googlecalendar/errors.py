@@ -52,7 +52,7 @@ _HINTS = {
     "invalid": "a value is not valid",
     "forbiddenForServiceAccounts": "a service account can only invite guests with domain-wide "
     "delegation; set google.subject",
-    "cannotDeletePrimaryCalendar": "the main calendar of an account stays; "
+    "cannotDeletePrimaryCalendar": "the main calendar of an account cannot be deleted; "
     "the action delete with the object events empties it",
     "forbidden": "this account may not write to that calendar",
     "requiredAccessLevel": "this account may not write to that calendar",

@@ -123,7 +123,7 @@ def _require_same_event(row: EventRow, first: FirstRows, different: Mapping[str,
         raise FieldError(
             None,
             f"row {first.row} has the same summary and start, and differs; nothing else in these "
-            "rows says which event they mean: give each an id or an iCalUID, or name the column "
+            "rows identifies their event: give each an id or an iCalUID, or name the column "
             "that identifies events with metaData.identifierFieldName",
         )
     names = [name for name in APPEARANCE if name in different and is_set(name, row.fields)]

@@ -242,7 +242,7 @@ class EventLookup:
             if len(found) > MAX_FOUND:
                 raise Refused(
                     f"Google Calendar found more than {MAX_FOUND:,} events for row {row.number}; "
-                    "expected was one, and its dates"
+                    "expected one, and its dates"
                 )
         return found
 
@@ -270,7 +270,7 @@ class EventLookup:
             if listed > MAX_CALENDAR:
                 raise Refused(
                     f"{answer.call} listed more than {MAX_CALENDAR:,} events, and names a next "
-                    "page; expected was the end of the calendar"
+                    "page; expected the end of the calendar"
                 )
 
 

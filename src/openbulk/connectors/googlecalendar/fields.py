@@ -147,7 +147,7 @@ def parse_integer(value: Any, path: str) -> int:
         return int(str(value).strip())
     except ValueError as error:
         raise FieldError(
-            path, f"{path} is {value!r}; it has to be a whole number, like 10"
+            path, f"{path} is {value!r}; it must be a whole number, like 10"
         ) from error
 
 
@@ -175,10 +175,11 @@ def _free_text(text: str, path: str) -> str:
     return text
 
 
-def _email(text: str, path: str) -> str:
+def _parse_email(text: str, path: str) -> str:
     if not _ADDRESS.fullmatch(text.strip()):
         raise FieldError(
-            path, f"{path} is {text!r}, which is no mail address; write it like ann@example.com"
+            path,
+            f"{path} is {text!r}, which is not an email address; write it like ann@example.com",
         )
     return text.strip()
 
@@ -214,5 +215,5 @@ _CONVERTERS: Mapping[str | None, Converter] = {
 _FORMATS: Mapping[str | None, Callable[[str, str], str]] = {
     "date": _date,
     "date-time": _date_time,
-    "email": _email,
+    "email": _parse_email,
 }

@@ -40,7 +40,7 @@ CREATE TABLE events (
 """
 _ADD = "INSERT INTO dates VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_PART = "INSERT INTO parts VALUES (?, ?, ?, ?, ?)"
-_PARTS = "SELECT begin, happens, event FROM parts WHERE calendar = ? AND series = ?"
+_SELECT_PARTS = "SELECT begin, happens, event FROM parts WHERE calendar = ? AND series = ?"
 _OF_SERIES = """
 SELECT happens, has_later, moment, is_day, zone FROM dates
 WHERE calendar = ? AND field = ? AND value = ?
@@ -143,7 +143,7 @@ class FileDates:
             if date.is_this_and_future:
                 parts[begin_stamp(date.time.local)] = {}
         uid = series.get(ICAL_UID)
-        for begin, happens, fields in self._database.execute(_PARTS, (calendar, uid)):
+        for begin, happens, fields in self._database.execute(_SELECT_PARTS, (calendar, uid)):
             parts[begin] = orjson.loads(fields) if happens else None
         return parts
 

@@ -128,7 +128,7 @@ def identity_of(
         return _natural_identity(body)
     raise FieldError(
         None,
-        f"nothing says which event to {target.action}: give a column id or iCalUID, or name the "
+        f"no column identifies the event to {target.action}: add id or iCalUID, or name the "
         "column that identifies events with metaData.identifierFieldName",
     )
 
@@ -169,7 +169,8 @@ def _series_identity(field: str | None, values: Mapping[str, Any]) -> Identity:
         return Identity(_FIELDS_OF_SERIES[name], value)
     raise FieldError(
         "originalStartTime",
-        "originalStartTime says that this is one date of a series, and nothing says of which; give "
+        "originalStartTime makes this one date of a series, and no field identifies the series; "
+        "add "
         "iCalUID or recurringEventId, or remove originalStartTime to make it a single event",
     )
 
@@ -204,7 +205,9 @@ def summary_and_start(event: Mapping[str, Any]) -> str | None:
 
 def _empty_identifier(field: str) -> FieldError:
     return FieldError(
-        field, f"{field} is empty; metaData.identifierFieldName says that it identifies events"
+        field,
+        f"{field} is empty, but it identifies the event (metaData.identifierFieldName); give it a "
+        "value",
     )
 
 

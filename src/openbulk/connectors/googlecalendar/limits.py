@@ -38,8 +38,7 @@ class _Quota:
         text = configuration.get(self.setting) or str(self.calls)
         if not _CALLS.fullmatch(text):
             raise BadInput(
-                f"{self.setting} is {text!r}; it has to be a whole number of calls, "
-                f"like {self.calls}"
+                f"{self.setting} is {text!r}; it must be a whole number of calls, like {self.calls}"
             )
         return Budget(
             scope=f"googlecalendar/{self.scope.format(project=project, user=user)}",

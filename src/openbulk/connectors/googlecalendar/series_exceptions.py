@@ -124,6 +124,6 @@ def _remarks(removed: Iterable[str], kept: Iterable[str], beside: Iterable[str])
     if beside:
         sentences.append(
             "the series does not have these dates, and the file and the calendar have changes of "
-            f"them, which happen beside it: {list_days(beside)}"
+            f"them, which take place beside it: {list_days(beside)}"
         )
     return sentences

@@ -190,7 +190,7 @@ def _remarks(
     if beside:
         sentences.append(
             "the calendar has later parts of the series, which the file does not have, and which "
-            f"happen beside it, from these dates on: {list_days(beside)}"
+            "take place beside it, from these dates on: {list_days(beside)}"
         )
     return sentences
 

@@ -76,7 +76,7 @@ def _parse_moment(text: str) -> datetime:
 
 
 def read_list(answer: Answer, name: str, size: int) -> dict[str, Any]:
-    """A page of a list, of the size that was asked for. Raises ServiceError."""
+    """A page of a list, of the requested size. Raises ServiceError."""
     page = read_resource(answer, name)
     if "items" not in page:
         raise answer.mismatch("nothing as items", "a list there")

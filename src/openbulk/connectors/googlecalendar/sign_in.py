@@ -131,7 +131,7 @@ def _require_scope(token: Token) -> None:
     raise SignInAgain(
         "the box for seeing and editing calendar events was left unticked on Google's consent "
         f"page, or the sign-in address lacked the scope {SCOPE}; sign in again and tick it "
-        f"(allowed was: {granted})"
+        f"(granted: {granted})"
     )
 
 

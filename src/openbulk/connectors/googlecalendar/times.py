@@ -19,7 +19,7 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.recurrence import check_lines, fit_lines
 
 TIME_FIELDS = ("start", "end", "originalStartTime")
-_BOUNDS = ("start", "end")
+_START_AND_END = ("start", "end")
 DAYLIGHT_SAVING = ("error", "earlier", "later", "compatible")
 
 _MOMENT_IN_UTC = re.compile(r"\d{6}Z\b", re.IGNORECASE | re.ASCII)
@@ -73,7 +73,7 @@ def needs_zone(body: Mapping[str, Any]) -> bool:
         return False
     if start.get("date") and any(map(_MOMENT_IN_UTC.search, recurrence)):
         return True
-    return any(_lacks_zone(body.get(name, {}), bool(recurrence)) for name in _BOUNDS)
+    return any(_lacks_zone(body.get(name, {}), bool(recurrence)) for name in _START_AND_END)
 
 
 def _lacks_zone(time: EventTime, recurs: bool) -> bool:
@@ -93,7 +93,7 @@ def resolve_times(
     event = dict(body)
     default_zone = body.get("start", {}).get("timeZone") or zone
     recurs = bool(body.get("recurrence"))
-    for name in filter(body.get, _BOUNDS):
+    for name in filter(body.get, _START_AND_END):
         _require_one_time(name, body[name])
         event[name] = _resolve_time(
             body[name], default_zone, options.daylight_saving, f"{name}.dateTime", recurs

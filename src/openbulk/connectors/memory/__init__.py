@@ -112,7 +112,8 @@ def _problem_of(record: Record, target: Target) -> Outcome | None:
         return None
     return Outcome.failure(
         record.row,
-        f"{name} is empty; metaData.identifierFieldName says that it identifies the record",
+        f"{name} is empty, but it identifies the record (metaData.identifierFieldName); give it a "
+        "value",
         field=name,
     )
 

@@ -19,7 +19,7 @@ from openbulk.connectors.sql.bisection import RolledBack
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone
 from openbulk.connectors.sql.ordering import ordering_keys_of
-from openbulk.connectors.sql.reading import Selection, not_a_page_token, read_page
+from openbulk.connectors.sql.reading import Selection, read_page
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
 from openbulk.connectors.sql.type_names import schema_version
@@ -28,7 +28,7 @@ from openbulk.connectors.sql.writing import BatchWriter
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, BadInput, NotFound, Refused
 from openbulk.domain.options import Option
-from openbulk.domain.query import Page, PageRequest, Query
+from openbulk.domain.query import Page, PageRequest, Query, not_a_page_token
 from openbulk.domain.records import Outcome, Record, Target
 
 REFLECT_SECONDS = 30.0
@@ -130,8 +130,8 @@ class Sql:
     ) -> Sequence[Outcome]:
         """Write a batch without the rows that end its transaction.
 
-        If it cannot be told which ones they are, each half gets a transaction of its own, down to
-        the row that ends it.
+        If the database does not show which ones they are, each half gets a transaction of its own,
+        down to the row that ends it.
         """
         try:
             return await self._write(target, batch, error)

@@ -13,7 +13,7 @@ from openbulk.connectors.sql.statements import Found, Statements, WrittenElsewhe
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem
 
 Match = Mapping[str, Any]
-"""A row of the table, with the columns that were asked for."""
+"""A row of the table, with the requested columns."""
 
 
 class RowActions:

@@ -186,7 +186,7 @@ class RowWriter:
 
     async def _without_missing(self, rows: Sequence[Row], error: DBAPIError) -> dict[int, Outcome]:
         """The outcomes of rows, if some of them refer to rows that do not exist: those are refused
-        at once, and the others written. Empty if it cannot be told which ones they are."""
+        at once, and the others written. Empty if the database does not show which ones they are."""
         is_reference = violation_of(error) is Violation.REFERENCE
         if self._action is Action.DELETE or not is_reference or await self._has_triggers():
             return {}

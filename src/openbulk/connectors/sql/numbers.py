@@ -100,9 +100,9 @@ def require_kept_decimal(number: Decimal, limits: NumberLimits) -> None:
     """Raise NotKept for a number that the column would round or cut."""
     if not number.is_finite():
         if not limits.takes_nan and number.is_nan():
-            raise NotKept("it takes numbers, and NaN is none")
+            raise NotKept("it takes numbers, and NaN is not one")
         if not limits.takes_infinity and number.is_infinite():
-            raise NotKept("it takes numbers, and infinity is none")
+            raise NotKept("it takes numbers, and infinity is not one")
         return
     if limits.float_digits:
         _require_float(number, limits)

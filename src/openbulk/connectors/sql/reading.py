@@ -31,7 +31,7 @@ from openbulk.connectors.sql.values import (
 from openbulk.domain.comparison import COMPARISONS
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput
-from openbulk.domain.query import Query
+from openbulk.domain.query import Query, not_a_page_token
 
 PAGE_BYTES = 4 * 1024 * 1024
 """A page ends early once its rows have so many bytes."""
@@ -300,11 +300,6 @@ def _without_bounds(column: Column) -> Column:
     item = None if column.item is None else _without_bounds(column.item)
     numbers = column.numbers if column.number_type else NO_LIMITS
     return replace(column, length=None, choices=(), numbers=numbers, item=item)
-
-
-def not_a_page_token() -> BadInput:
-    """The error for a page token that openbulk has not made for this list."""
-    return BadInput("nextPage is not a token of this list")
 
 
 def _sorts_after(keys: Sequence[_SortKey], values: Sequence[Any]) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ def halves(table: Table, rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[R
 
     Each row comes after the rows that it refers to, and rows that refer to one another in a ring
     stay together. Rows with the same identity keep their order. Values are compared as texts: the
-    database decides what is equal, and this is only the order in which it is asked.
+    database decides what is equal, and this is only the order of its statements.
     """
     middle = len(rows) // 2
     if not table.refers_to_itself:

@@ -114,7 +114,7 @@ class Refusals:
         if any(name in self._made_by_database(row) for name in names):
             return names[0], (
                 f"the database gave the row {_assignments(names, values, ' = ')}, which {other}: "
-                "its next number is behind; correct that in the database"
+                "its sequence is behind; advance it in the database"
             )
         message = (
             f"{_assignments(names, values)}, which {other}; {self._way_to_change(names)}, or "
@@ -180,7 +180,7 @@ class Refusals:
             names = [at_fault]
         values = _assignments(names, row.values) if names else "a value is not allowed"
         label = "a check" if name == rule else f"the check {name}"
-        wanted = f"{label} of {self._table.name} wants {rule}" if rule else f"{label} refuses it"
+        wanted = f"{label} of {self._table.name} requires {rule}" if rule else f"{label} refuses it"
         return names[0] if len(names) == 1 else None, f"{values}; {wanted}"
 
     async def _rule(self, name: str) -> str:

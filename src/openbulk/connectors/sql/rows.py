@@ -239,7 +239,7 @@ class RowMapper:
             return Row(number, values, identity, None, computed)
         missing = [name for name in self.identifiers if values.get(name) is None]
         if not self._may_be_missing(missing):
-            raise FieldError(missing[0], f"{missing[0]} is missing: it identifies the row")
+            raise FieldError(missing[0], f"{missing[0]} is missing: it identifies the record")
         for name in missing:
             values.pop(name, None)
         return Row(number, values, computed=computed)

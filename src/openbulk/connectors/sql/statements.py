@@ -32,7 +32,7 @@ class Found:
     first: int
     """The number of the first row of the batch whose identity is equal to this row's."""
     matches: list[Mapping[str, Any]] = field(default_factory=list)
-    """The table's rows with its identity, each with the columns that were asked for."""
+    """The table's rows with its identity, each with the requested columns."""
     compared: Collection[str] = ()
     """Columns that the database itself has compared with the row: the matches do not have them."""
     is_same: bool = True

@@ -25,7 +25,7 @@ ROOT = "db.ssl.root.certificate"
 MAX_ROOT_CHARACTERS = 256 * 1024
 """Large enough for a bundle of a cloud's authorities."""
 _OWN_ROOT = "~/.postgresql/root.crt"
-"""Where libpq looks itself. Whoever put it there wants it used."""
+"""Where libpq looks by itself: a certificate there is meant to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class Tls:
             return cls(mode, None)
         if mode is not None and mode not in VERIFIED_MODES:
             raise BadInput(
-                f"{ROOT} says whom to trust, and {MODE} {mode} asks nobody: set {MODE} to "
-                "verify-full, or leave it out"
+                f"{ROOT} has no effect with {MODE} {mode}, which does not check the server: set "
+                f"{MODE} to verify-full, or leave it out"
             )
         _require_certificates(root)
         return cls(mode or "verify-full", root)
@@ -110,5 +110,5 @@ def _require_certificates(text: str) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError, TypeError) as error:
         raise BadInput(
-            f"{ROOT} is no certificate in PEM; one begins with -----BEGIN CERTIFICATE-----"
+            f"{ROOT} is not a certificate in PEM; one begins with -----BEGIN CERTIFICATE-----"
         ) from error

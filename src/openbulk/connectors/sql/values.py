@@ -507,7 +507,7 @@ def _require_characters(column: Column, text: str) -> None:
         raise FieldError(
             column.name,
             f"{column.name} has half of a surrogate pair in it (character {error.start + 1}): "
-            "that is no character; correct the text",
+            "which is not a character; correct the text",
         ) from error
 
 

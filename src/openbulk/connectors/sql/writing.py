@@ -21,7 +21,7 @@ from openbulk.connectors.sql.write_log import WriteLog
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
 Match = Mapping[str, Any]
-"""A row of the table, with the columns that were asked for."""
+"""A row of the table, with the requested columns."""
 
 
 @dataclass(frozen=True, slots=True)

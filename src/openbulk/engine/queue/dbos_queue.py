@@ -45,7 +45,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event, text
 from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.domain.job import NextSlice
 from openbulk.engine.queue.alarm import Alarm
-from openbulk.engine.queue.plain_data import PlainData, refuse_code_in_pickles
+from openbulk.engine.queue.json_serializer import JsonSerializer, refuse_code_in_pickles
 from openbulk.engine.queue.polling import Pace, Polling
 from openbulk.storage.database import DATABASE_UNAVAILABLE, wait_while_unavailable
 from openbulk.storage.notices import WORK, notify
@@ -144,7 +144,7 @@ class LaneQueue:
             "executor_id": executor_id,
             "log_level": "WARNING",
             "dbos_system_schema": _SCHEMA,
-            "serializer": PlainData(),
+            "serializer": JsonSerializer(),
             "use_listen_notify": False,  # openbulk waits for none of DBOS's notifications
         }
         self._database = database

@@ -34,13 +34,13 @@ from openbulk.domain.job import Position, Status
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 from openbulk.domain.records import flatten
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.callers_names import message_shown
 from openbulk.engine.pages import (
     position_after,
     presenter_of,
     query_for_connector,
     wanted_records,
 )
+from openbulk.engine.renamed_messages import message_shown
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Ending, Fail, ending_of
 from openbulk.engine.slices.external_sort import RUN_BYTES, forget_unsorted, sort

@@ -58,7 +58,7 @@ class Result:
             return PartReader(self._files.get_now(part.path(self._file)))
         except FileNotFoundError as error:
             raise NotFound(
-                "the records of this job are not kept any more; start the download again"
+                "the records of this job are no longer kept; start the download again"
             ) from error
 
 

@@ -37,7 +37,7 @@ class Snooze:
 
     reason: str
     after: float | None = None
-    """Seconds to wait, if the service asked for a time."""
+    """Seconds to wait, if the service named a time."""
     max_wait: float = MAX_BACKOFF
     """Maximum seconds to wait if it did not."""
 
@@ -76,7 +76,8 @@ def ending_of(error: Exception) -> Ending:
             return Continue()
         case DiskFull(what=what):
             return Snooze(
-                f"the server has no room left for {what}; the job continues once there is room"
+                f"the disk of the server is full: it has no space for {what}; the job continues "
+                "once it has"
             )
         case FileStoreUnavailable():
             return Snooze("the file store cannot be used; the job continues once it is available")

@@ -9,7 +9,7 @@ from openbulk.connectors.base import Connector
 from openbulk.domain.errors import AnswerLost, CallWithdrawn, ServiceError
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
 from openbulk.domain.transformation import Transformation
-from openbulk.engine.callers_names import named_outcome
+from openbulk.engine.renamed_messages import renamed_outcome
 
 KIND_BY_ACTION = {
     Action.CREATE: OutcomeKind.CREATED,
@@ -47,7 +47,7 @@ async def look_up(
 def unknown_problem(reason: str) -> Problem:
     """The problem of a record whose outcome is unknown."""
     return Problem(
-        f"nobody knows whether the service has taken this record ({reason}); check there before "
+        f"it is unknown whether the service stored this record ({reason}); check there before "
         "you send it again"
     )
 
@@ -62,11 +62,11 @@ def complete_outcomes(
     Problems name the caller's own fields.
     """
     if transformation is not None:
-        outcomes = [named_outcome(outcome, transformation) for outcome in outcomes]
+        outcomes = [renamed_outcome(outcome, transformation) for outcome in outcomes]
     by_row = {outcome.row: outcome for outcome in outcomes}
     return [by_row.get(record.row) or _unsaid_outcome(record.row) for record in batch]
 
 
 def _unsaid_outcome(row: int) -> Outcome:
-    problem = unknown_problem("the connector did not say")
+    problem = unknown_problem("the connector gave no outcome")
     return Outcome(row, OutcomeKind.UNKNOWN, problem=problem)

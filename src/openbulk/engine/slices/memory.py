@@ -21,7 +21,7 @@ IN_FLIGHT_BYTES = 16 * 1024 * 1024
 """Memory of the records in all calls in flight, but for one batch of each slice."""
 OF_ONE_SERVICE = IN_FLIGHT_BYTES // 2
 LARGE_BYTES = 1024 * 1024
-"""Whoever reads or sorts more than this at once needs a seat."""
+"""A slice that reads or sorts more than this at once needs a seat."""
 SEATS = 2
 """Each of these slices takes several times the bytes of its largest record."""
 LENT_SEATS = 4
@@ -113,7 +113,7 @@ class Seats:
             self._waiting.pop(share).set_result(None)
 
     def _next(self) -> "MemoryShare | None":
-        """Who is next, even if no seat is free."""
+        """The next share to get a seat, even if none is free."""
         taken = Counter(share.service for share in self._seated | self._lenders)
         possible = (
             share

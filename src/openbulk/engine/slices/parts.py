@@ -9,7 +9,7 @@ from typing import Protocol
 
 from openbulk.domain.job import NO_REMARKS, Job, Remarks
 from openbulk.domain.records import Row
-from openbulk.engine.date_columns import keep_signs
+from openbulk.engine.file_date_order import keep_signs
 from openbulk.engine.slices.memory import Admit
 from openbulk.engine.slices.row_states import RowState, RowStates
 from openbulk.reading.packing import Packed, Packer, Summary, unpack_row
@@ -136,7 +136,7 @@ async def rows_of_part(
     *,
     admit: Admit | None = None,
 ) -> AsyncGenerator[Row]:
-    """The rows of a part; those whose number is wanted, if that is asked as each is reached.
+    """The rows of a part: all, or those whose number `is_wanted` accepts when they are reached.
 
     `admit` is awaited before the part is read.
     """

@@ -4,7 +4,7 @@ import asyncio
 from time import monotonic
 
 PAUSE_SECONDS = 0.02
-"""Whoever works on many records lets others work after so long."""
+"""Work on many records pauses after so long, so that others can work."""
 
 
 class Pauses:

@@ -27,7 +27,7 @@ from openbulk.domain.errors import (
 from openbulk.domain.records import Outcome, Record
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
-from openbulk.engine.date_columns import signs_of
+from openbulk.engine.file_date_order import signs_of
 from openbulk.engine.record_fields import RecordFields
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
@@ -40,7 +40,7 @@ from openbulk.engine.slices.ordering import keys_of_batch, ordering_keys_of
 from openbulk.engine.slices.progress import Progress
 from openbulk.engine.slices.record_reader import Batch, RecordReader
 from openbulk.engine.slices.row_states import RowState
-from openbulk.engine.slices.waiting import WaitingRecords
+from openbulk.engine.slices.waiting_records import WaitingRecords
 from openbulk.storage.files import FileStore
 from openbulk.storage.slice_ledger import SliceLedger
 

@@ -23,7 +23,7 @@ class LineReader:
         self.number = 0
         """The number of the last line taken, from 1."""
         self.last_damaged = 0
-        """The last line so far that has a byte which is no character of a text."""
+        """The last line so far that has a byte which is not a character of a text."""
         self.doubtful_until = 0
         """A quote that was not closed reached to this line; a quote up to here may be its end."""
 

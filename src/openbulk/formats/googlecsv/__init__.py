@@ -23,7 +23,7 @@ from openbulk.formats.googlecsv.date_order_detection import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
 from openbulk.formats.options import DATE_ORDER, DELIMITER, ENCODING, NULL_VALUE
-from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
+from openbulk.formats.write_checks import EVENT_LOOKS_LIKE, require_writable
 
 
 class GoogleCsv:

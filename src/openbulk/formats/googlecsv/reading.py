@@ -126,8 +126,8 @@ def _start_and_end(cells: Cells, order: DateOrder) -> dict[str, Any]:
         )
     begins = start.at(_MIDNIGHT)
     return {
-        "start": _local_time(begins, cells.get("start.timezone")),
-        "end": _local_time(_end(cells, begins, end, order), cells.get("end.timezone")),
+        "start": _api_time(begins, cells.get("start.timezone")),
+        "end": _api_time(_end(cells, begins, end, order), cells.get("end.timezone")),
     }
 
 
@@ -155,7 +155,7 @@ def _all_day(start: _Moment, end: _Moment, *, ends_at_midnight: bool) -> dict[st
     return {"start": {"date": start.day.isoformat()}, "end": {"date": day_after.isoformat()}}
 
 
-def _local_time(moment: datetime, zone: str | None) -> dict[str, str]:
+def _api_time(moment: datetime, zone: str | None) -> dict[str, str]:
     if not zone:
         return {"dateTime": moment.isoformat()}
     return {"dateTime": moment.isoformat(), "timeZone": zone}

@@ -18,8 +18,8 @@ from openbulk.formats.ics.iana_zones import known_zones
 from openbulk.formats.ics.rows import read_rows
 from openbulk.formats.ics.vtimezone import vtimezone_lines, zones_in
 from openbulk.formats.options import ENCODING
-from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
 from openbulk.formats.text import text_lines
+from openbulk.formats.write_checks import EVENT_LOOKS_LIKE, require_writable
 
 
 class Ics:

@@ -21,7 +21,7 @@ _RESPONSES = {
 _PARTICIPATIONS = {response: status for status, response in _RESPONSES.items()}
 _MAILTO = re.compile(r"mailto:(?P<address>[^?]*)", re.I)
 _OTHER_URI = re.compile(r"[a-z][a-z0-9+.-]*:", re.I)
-"""Such as `sip:ann@example.com` or `urn:uuid:1`: what it holds is no mail address."""
+"""Such as `sip:ann@example.com` or `urn:uuid:1`: what it holds is not an email address."""
 _ADDRESS = re.compile(r"[^\s@:<>]+@[^\s@:/<>]+")
 _KEPT_IN_ADDRESS = "@!$'*+/=^`{|}"
 """Characters that an address may have as they are, beside letters and digits (RFC 6068)."""
@@ -50,7 +50,7 @@ def _read_person(found: Property, remarks: list[str]) -> dict[str, Any]:
     """Mail address and name; empty if there is no address."""
     name, email = _read_address(found)
     if not email:
-        remarks.append(f"{found.place} is left out: {found.show()} is no mail address")
+        remarks.append(f"{found.place} is left out: {found.show()} is not an email address")
         return {}
     person = {"email": email}
     display_name = next(filter(str.strip, (found.parameters.get("CN", ""), name)), "")

@@ -101,7 +101,7 @@ def parse_event(
     if calendar.method in _NOT_EVENTS:
         raise ValueError(
             f"the event on line {component.line} is in a calendar with METHOD:{calendar.method}, "
-            "which is a message about an event and no event; send the file of the invitation"
+            "which is a message about an event, not an event; send the file of the invitation"
         )
     vevent = parse_vevent(component)
     event = vevent.properties
@@ -148,7 +148,7 @@ def _read_sequence(event: Properties, remarks: list[str]) -> dict[str, int]:
         return {}
     text = found.value.strip()
     if not _SEQUENCE.fullmatch(text):
-        remarks.append(f"{found.place} is left out: {found.show()} is no whole number")
+        remarks.append(f"{found.place} is left out: {found.show()} is not a whole number")
         return {}
     return {"sequence": int(text)}
 

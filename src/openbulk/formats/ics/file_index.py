@@ -17,13 +17,13 @@ import orjson
 from openbulk.formats.ics.calendar_properties import CalendarProperties, read_calendars
 from openbulk.formats.ics.components import MAX_EVENT_BYTES, Component, split_events
 from openbulk.formats.ics.content_lines import unescape_text
+from openbulk.formats.ics.event_versions import Standing, Version, judge
 from openbulk.formats.ics.events import ParsedEvent, parse_event
 from openbulk.formats.ics.iana_zones import VTimezone
 from openbulk.formats.ics.properties import parse_property
 from openbulk.formats.ics.series_splits import Segment, split_series
 from openbulk.formats.ics.time_values import TimeValue
 from openbulk.formats.ics.times import SeriesStart
-from openbulk.formats.ics.versions import Standing, Version, judge
 
 _SCHEMA = """
 CREATE TABLE calendars (number INTEGER PRIMARY KEY, properties BLOB);
@@ -148,7 +148,7 @@ class FileIndex:
         Empty if it is cancelled, or not in the file. Raises ValueError with half a sentence if it
         cannot be split.
         """
-        segments = self._split_of(_digest(uid))
+        segments = self._split_of(_uid_digest(uid))
         if isinstance(segments, ValueError):
             raise ValueError(*segments.args)
         return segments
@@ -166,21 +166,23 @@ class FileIndex:
         )
 
     def _exceptions_of(self, series: ParsedEvent) -> Sequence[TimeValue]:
-        rows = self._database.execute(_NEWER_OCCURRENCES, (_digest(series.uid), series.sequence))
+        rows = self._database.execute(
+            _NEWER_OCCURRENCES, (_uid_digest(series.uid), series.sequence)
+        )
         newer = {_key(_unpack_time(**orjson.loads(packed)), series) for (packed,) in rows}
         return [one for one in series.recurrence.left_out if _key(one, series) not in newer]
 
     def is_left_out(self, occurrence: ParsedEvent) -> bool:
         """Whether a newer version of the series leaves an occurrence out."""
         series, original_start = (
-            self._series_of(_digest(occurrence.uid)),
+            self._series_of(_uid_digest(occurrence.uid)),
             occurrence.times.original_start,
         )
         if series is None or original_start is None:
             return False
         if occurrence.sequence >= series.sequence:
             return False
-        return _key(original_start, series) in self._keys_left_out_of(_digest(occurrence.uid))
+        return _key(original_start, series) in self._keys_left_out_of(_uid_digest(occurrence.uid))
 
     @property
     def has_early_occurrences(self) -> bool:
@@ -227,7 +229,7 @@ class FileIndex:
         insert = "INSERT INTO uids VALUES (?, 1) ON CONFLICT DO UPDATE SET events = events + 1"
 
         def note(uid: str) -> None:
-            uids.append((_digest(uid),))
+            uids.append((_uid_digest(uid),))
             if len(uids) == _ROWS_AT_ONCE:
                 self._database.executemany(insert, uids)
                 uids.clear()
@@ -245,7 +247,7 @@ class FileIndex:
                 event = parse_event(component, self.calendar(component.calendar))
             except (ValueError, OverflowError):
                 continue
-            if event.uid and self._is_any(is_shared, _digest(event.uid)):
+            if event.uid and self._is_any(is_shared, _uid_digest(event.uid)):
                 self._add_event(component, event)
 
     def _add_event(self, component: Component, event: ParsedEvent) -> None:
@@ -253,7 +255,7 @@ class FileIndex:
         is_kept = is_change or bool(event.recurrence.lines())
         row = (
             component.line,
-            _digest(event.uid),
+            _uid_digest(event.uid),
             _name_occurrence(original_start, is_change=is_change),
             event.sequence,
             event.is_cancelled,
@@ -299,7 +301,7 @@ def _note(line: bytearray, note: Callable[[str], None]) -> None:
         note(unescape_text(found.value))
 
 
-def _digest(uid: str) -> bytes:
+def _uid_digest(uid: str) -> bytes:
     return blake2b(uid.strip().encode(errors="replace"), digest_size=_UID_BYTES).digest()
 
 

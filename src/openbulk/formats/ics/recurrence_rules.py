@@ -160,7 +160,7 @@ def _split_parts(found: Property) -> dict[str, str]:
         key, separator, value = written.upper().replace(" ", "").partition("=")
         if not separator:
             part = quote_value(written.strip())
-            raise ValueError(f"{found.place} has {part}, which is no part; {_EXAMPLE}")
+            raise ValueError(f"{found.place} has {part}, which is not a part of a rule; {_EXAMPLE}")
         is_superfluous = key.startswith("X-") or _WITHOUT_EFFECT.get(key) == value
         if is_superfluous or not value:
             continue

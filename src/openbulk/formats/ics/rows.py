@@ -7,10 +7,10 @@ from itertools import count
 
 from openbulk.domain.records import Problem, Row
 from openbulk.formats.ics.components import Component, split_events
+from openbulk.formats.ics.event_versions import Standing
 from openbulk.formats.ics.events import ParsedEvent, parse_event
 from openbulk.formats.ics.file_index import FileIndex, Lines, Place
 from openbulk.formats.ics.series_splits import Segment, segment_of
-from openbulk.formats.ics.versions import Standing
 
 
 def read_rows(lines: Lines, index: FileIndex) -> Iterator[Row]:

@@ -65,7 +65,7 @@ class TimeValue:
         return self.local.replace(tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
 
     def in_zone(self, zone: str | None) -> "TimeValue":
-        """The same moment on the clocks of another zone; itself if `zone` is None.
+        """This moment on the clocks of another zone; itself if `zone` is None.
 
         A time without a zone gets this one.
         """
@@ -77,7 +77,7 @@ class TimeValue:
         return TimeValue(instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None), zone)
 
     def in_utc(self) -> "TimeValue":
-        """The same moment in UTC; itself if no zone says which moment it is."""
+        """This moment in UTC; itself if no zone says which moment it is."""
         if self.zone is None:
             return self
         return self.in_zone("UTC")
@@ -283,7 +283,7 @@ def parse_duration(found: Property) -> Duration:
     match = _DURATION.fullmatch(value)
     if match is None or len(value) > _MAX_DURATION_CHARACTERS:
         raise ValueError(
-            f"{found.place} is {quote_value(value)}, which is no duration; "
+            f"{found.place} is {quote_value(value)}, which is not a duration; "
             f"it looks like {found.name}:PT1H30M"
         )
     sign, weeks, *days_and_time = match.groups(default="0")

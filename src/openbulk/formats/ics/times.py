@@ -27,7 +27,7 @@ from openbulk.formats.ics.vevent import Properties
 
 _ONE_DAY = Duration(timedelta(days=1))
 _THIS_AND_FUTURE = "THISANDFUTURE"
-_KINDS = {True: "a day", False: "a time"}
+_KIND_NAMES = {True: "a day", False: "a time"}
 """What a time is called, by `is_day`."""
 
 
@@ -118,8 +118,8 @@ def _read_end(found: Property, start: TimeValue, calendar: CalendarProperties) -
         end = to_day(end, found, calendar)
     if start.is_day != end.is_day:
         raise ValueError(
-            f"{found.place} is {_KINDS[end.is_day]}, and DTSTART is {_KINDS[start.is_day]}; "
-            "write both as days or both as times"
+            f"{found.place} is {_KIND_NAMES[end.is_day]}, and DTSTART is "
+            f"{_KIND_NAMES[start.is_day]}; write both as days or both as times"
         )
     # RFC 5545, section 3.6.1, excludes the day in DTEND; many programs write the last one there.
     if end == TimeValue(start.day):

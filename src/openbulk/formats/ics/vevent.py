@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from openbulk.formats.ics.components import Component, RawLine
 from openbulk.formats.ics.properties import Property, parse_property, quote_value
 
-_TEXTS = frozenset({"SUMMARY", "DESCRIPTION", "LOCATION", "COMMENT", "CONTACT", "X-ALT-DESC"})
+_TEXT_PROPERTIES = frozenset(
+    {"SUMMARY", "DESCRIPTION", "LOCATION", "COMMENT", "CONTACT", "X-ALT-DESC"}
+)
 """Properties of some length, whose line breaks some programs write as they are."""
 _KNOWN_NAMES = frozenset(
     {
@@ -192,7 +194,7 @@ class _Block:
             return
         found = parse_property(text, raw.number)
         last = next(reversed(self._properties), _NO_PROPERTY)
-        if found is None or (last.name in _TEXTS and _looks_like_text(found)):
+        if found is None or (last.name in _TEXT_PROPERTIES and _looks_like_text(found)):
             self._add_stray(raw.number, text, last)
         else:
             self._properties.append(_with_damage(found, raw.content))
@@ -205,15 +207,17 @@ class _Block:
         if first_word in _KNOWN_NAMES or last is _NO_PROPERTY:
             self.problem = (
                 self.problem
-                or f"line {number} is {shown}, which is no property; "
+                or f"line {number} is {shown}, which is not a property; "
                 f"one looks like DTSTART:20260530T100000Z, and {_HINT}"
             )
-        elif last.name in _TEXTS:
+        elif last.name in _TEXT_PROPERTIES:
             # RFC 5545, section 3.3.11, wants line breaks escaped; some programs write them plainly.
             breaks = r"\n" * (self._empty_lines + 1)
             self._properties[-1] = replace(last, value=f"{last.value}{breaks}{text}")
         elif not last.damage:
-            damage = f"line {number} is {shown}, which is no property, behind {last.name}; {_HINT}"
+            damage = (
+                f"line {number} is {shown}, which is not a property, behind {last.name}; {_HINT}"
+            )
             self._properties[-1] = replace(last, damage=damage)
 
 

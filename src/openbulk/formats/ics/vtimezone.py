@@ -23,7 +23,7 @@ _ZONE_IN_LINE = re.compile(
 _FIRST_YEAR, _LAST_YEAR = 1970, 2037
 """Zone files list changes no further than 32 bits of seconds reach, and then a rule (RFC 8536)."""
 _MIN_YEARS_OF_A_RULE = 10
-_KINDS = {True: "DAYLIGHT", False: "STANDARD"}
+_COMPONENTS = {True: "DAYLIGHT", False: "STANDARD"}
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
@@ -63,7 +63,7 @@ class _Change:
 
         Onsets are on the clocks as they were just before (RFC 5545, section 3.6.5).
         """
-        kind = _KINDS[self.is_summer]
+        kind = _COMPONENTS[self.is_summer]
         lines = (
             f"BEGIN:{kind}",
             f"DTSTART:{format_local_time(onset)}",

@@ -22,8 +22,8 @@ from openbulk.formats.googlecsv.date_order_detection import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
 from openbulk.formats.options import DATE_ORDER, SHEET
-from openbulk.formats.preflight import EVENT_LOOKS_LIKE, require_writable
 from openbulk.formats.table import Table
+from openbulk.formats.write_checks import EVENT_LOOKS_LIKE, require_writable
 from openbulk.formats.xlsx.package import Package
 from openbulk.formats.xlsx.reading import SheetReader
 from openbulk.formats.xlsx.writing import encode_workbook

@@ -42,7 +42,7 @@ class Recurrence:
     first: int
     """The start of the series."""
     local_start: datetime
-    """The same by the clocks of its zone."""
+    """The start of the series by the clocks of its zone."""
     length: timedelta
     """Of days by the calendar, of times by the clock."""
     rules: Sequence[Rule]

@@ -1,8 +1,7 @@
-"""Dates as people write them, in any field that holds a date.
+"""The order of day, month and year in the dates of a job's file: one for the whole file.
 
-The order of day, month and year is a fact of the whole file. The cells that show it are collected
-while the file is cut into parts, and kept beside the parts: every slice of the job, and every
-restart, decides by the same cells.
+The cells that show it are collected while the file is cut into parts, and kept beside the parts:
+every slice of the job, and every restart, decides by the same cells.
 """
 
 from collections.abc import Mapping

@@ -20,7 +20,7 @@ from openbulk.domain.date_order import DateOrderUnknown
 from openbulk.domain.date_signs import LOOKED_AT, MAX_COLUMNS, DateColumns
 from openbulk.domain.dates import DateOrder
 from openbulk.domain.records import Action, Row, Target
-from openbulk.engine.date_columns import order_of, signs_of
+from openbulk.engine.file_date_order import order_of, signs_of
 from openbulk.engine.slices.parts import RowsInThread, cut
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore

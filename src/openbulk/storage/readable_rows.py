@@ -1,4 +1,4 @@
-"""The rows of a list that can be read: one that cannot costs only itself."""
+"""Reads the rows of a list. A row that cannot be read is left out, and its neighbours stay."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -21,5 +21,5 @@ def read_each(rows: Iterable[Row[Any]], read: Callable[[Row[Any]], T], kind: str
         except Unavailable:
             raise
         except Exception:
-            log.exception("row cannot be read", kind=kind, id=row.id)
+            log.exception("ledger row cannot be read", kind=kind, id=row.id)
     return found

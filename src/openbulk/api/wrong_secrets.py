@@ -26,7 +26,7 @@ _REMEMBERED = 10_000
 """Addresses, and callers, that are remembered; those that called longest ago are forgotten."""
 
 
-class Guesses:
+class WrongSecretLimit:
     """The wrong secrets of the last minutes, in this process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

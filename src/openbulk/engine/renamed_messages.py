@@ -19,19 +19,19 @@ _LOOKS_LIKE_A_NAME = re.compile(r"[._\[]|[a-z][A-Z]")
 Step = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
-def named_outcome(outcome: Outcome, transformation: Transformation) -> Outcome:
+def renamed_outcome(outcome: Outcome, transformation: Transformation) -> Outcome:
     """An outcome whose problem names the caller's own field."""
     if outcome.remark:
-        outcome = replace(outcome, remark=named_message(outcome.remark, None, transformation))
+        outcome = replace(outcome, remark=renamed_message(outcome.remark, None, transformation))
     problem = outcome.problem
     if problem is None:
         return outcome
     field = problem.field and transformation.name_of(problem.field)
-    message = named_message(problem.message, problem.field, transformation)
+    message = renamed_message(problem.message, problem.field, transformation)
     return replace(outcome, problem=Problem(message, field, problem.provider_message))
 
 
-def named_message(message: str, field: str | None, transformation: Transformation) -> str:
+def renamed_message(message: str, field: str | None, transformation: Transformation) -> str:
     """A message about a field of the service, with the caller's names in it."""
 
     def name(found: re.Match[str]) -> str:
@@ -52,17 +52,17 @@ def message_shown(message: str, query: Query) -> str:
     """A service's message about a query, in the names of its caller."""
     if query.view is None:
         return message
-    return named_message(message, None, query.view.transformation)
+    return renamed_message(message, None, query.view.transformation)
 
 
-def naming_errors(step: Step, transformation: Transformation) -> Step:
+def renaming_errors(step: Step, transformation: Transformation) -> Step:
     """A step of making a record's fields, whose errors name the caller's own fields."""
 
     def named_step(values: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
             return step(values)
         except FieldError as error:
-            message = named_message(error.message, error.field, transformation)
+            message = renamed_message(error.message, error.field, transformation)
             field = error.field and transformation.name_of(error.field)
             raise FieldError(field, message) from error
 

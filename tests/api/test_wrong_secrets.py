@@ -2,7 +2,7 @@
 
 import pytest
 
-from openbulk.api.guessing import GUESSES, SECONDS_A_GUESS, Guesses
+from openbulk.api.wrong_secrets import GUESSES, SECONDS_A_GUESS, WrongSecretLimit
 from openbulk.domain.errors import TooManyGuesses
 
 SECRET = "secret of somebody"
@@ -21,17 +21,19 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def guesses(clock: Clock) -> Guesses:
-    return Guesses(clock)
+def guesses(clock: Clock) -> WrongSecretLimit:
+    return WrongSecretLimit(clock)
 
 
-def guess(guesses: Guesses, address: str, count: int) -> None:
+def guess(guesses: WrongSecretLimit, address: str, count: int) -> None:
     for number in range(count):
         guesses.check(address, f"guess {number}")
         guesses.note_wrong(address)
 
 
-def test_an_address_may_guess_so_often_and_then_slowly(guesses: Guesses, clock: Clock) -> None:
+def test_an_address_may_guess_so_often_and_then_slowly(
+    guesses: WrongSecretLimit, clock: Clock
+) -> None:
     guess(guesses, "192.0.2.1", GUESSES)
     with pytest.raises(TooManyGuesses) as refused:
         guesses.check("192.0.2.1", "another")
@@ -44,14 +46,14 @@ def test_an_address_may_guess_so_often_and_then_slowly(guesses: Guesses, clock: 
     guess(guesses, "192.0.2.1", GUESSES)
 
 
-def test_another_address_is_not_held_up(guesses: Guesses) -> None:
+def test_another_address_is_not_held_up(guesses: WrongSecretLimit) -> None:
     guess(guesses, "192.0.2.1", GUESSES)
     guesses.check("192.0.2.2", "another")
     guesses.check("::ffff:192.0.2.2", "another")
 
 
 def test_a_caller_who_has_been_here_is_not_held_up_by_an_address_that_guesses(
-    guesses: Guesses,
+    guesses: WrongSecretLimit,
 ) -> None:
     guesses.note_right(SECRET)
     guess(guesses, "192.0.2.1", GUESSES)
@@ -60,7 +62,7 @@ def test_a_caller_who_has_been_here_is_not_held_up_by_an_address_that_guesses(
         guesses.check("192.0.2.1", f"{SECRET}!")
 
 
-def test_the_addresses_of_one_ipv6_network_count_together(guesses: Guesses) -> None:
+def test_the_addresses_of_one_ipv6_network_count_together(guesses: WrongSecretLimit) -> None:
     for number in range(GUESSES):
         guess(guesses, f"2001:db8:1:2::{number:x}", 1)
     with pytest.raises(TooManyGuesses):
@@ -68,8 +70,10 @@ def test_the_addresses_of_one_ipv6_network_count_together(guesses: Guesses) -> N
     guesses.check("2001:db8:1:3::1", "another")
 
 
-def test_what_is_remembered_is_bounded(guesses: Guesses, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openbulk.api.guessing._REMEMBERED", 100)
+def test_what_is_remembered_is_bounded(
+    guesses: WrongSecretLimit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openbulk.api.wrong_secrets._REMEMBERED", 100)
     for number in range(1000):
         guesses.note_wrong(f"address {number}")
         guesses.note_right(f"secret {number}")

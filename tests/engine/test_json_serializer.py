@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dbos import _serialization as of_dbos
 
-from openbulk.engine.queue.plain_data import PlainData, refuse_code_in_pickles
+from openbulk.engine.queue.json_serializer import JsonSerializer, refuse_code_in_pickles
 from support.harness import Processes
 
 
@@ -39,25 +39,25 @@ def test_a_pickle_that_names_code_is_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     for data in (Attack(trace), {"args": (Attack(trace),), "kwargs": {}}, [print]):
         with pytest.raises(pickle.UnpicklingError, match="may not name"):
-            of_dbos.deserialize_args(row(data), "py_pickle", PlainData())
+            of_dbos.deserialize_args(row(data), "py_pickle", JsonSerializer())
         with pytest.raises(pickle.UnpicklingError, match="may not name"):
-            of_dbos.deserialize_value(row(data), "py_pickle", PlainData())
+            of_dbos.deserialize_value(row(data), "py_pickle", JsonSerializer())
     assert not trace.exists()
 
 
 def test_the_rows_of_earlier_versions_are_still_read() -> None:
     inputs = of_dbos.deserialize_args(
-        row({"args": (17, 3), "kwargs": {}}), "py_pickle", PlainData()
+        row({"args": (17, 3), "kwargs": {}}), "py_pickle", JsonSerializer()
     )
     assert (inputs["args"], inputs["kwargs"]) == ((17, 3), {})
 
 
 def test_arguments_and_failures_are_kept_as_json() -> None:
-    text, name = of_dbos.serialize_args((17, 3), {}, None, PlainData())
+    text, name = of_dbos.serialize_args((17, 3), {}, None, JsonSerializer())
     assert (text, name) == ('{"args": [17, 3], "kwargs": {}}', "openbulk_json")
-    inputs = of_dbos.deserialize_args(text, name, PlainData())
+    inputs = of_dbos.deserialize_args(text, name, JsonSerializer())
     assert (list(inputs["args"]), inputs["kwargs"]) == ([17, 3], {})
-    text, _ = of_dbos.serialize_exception(ValueError("no such job"), None, PlainData())
+    text, _ = of_dbos.serialize_exception(ValueError("no such job"), None, JsonSerializer())
     assert text == '"no such job"'
 
 

@@ -1,4 +1,4 @@
-"""Seals what columns hold again, with the first master key."""
+"""Seals the columns of a table again, with the first master key."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

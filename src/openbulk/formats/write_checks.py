@@ -1,4 +1,4 @@
-"""Checks of all records before the first byte of a file: half a file is of no use."""
+"""Checks all records before the first byte of a file is written: half a file is of no use."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any

@@ -1,7 +1,7 @@
-"""Bodies that arrive at the same time: callers share the places, and who is slow gives way.
+"""Places for bodies that arrive at the same time: callers share them, and slow bodies give way.
 
-A body that nobody waits for may be slow. While another one waits for a place, a body that comes
-more slowly than it should loses its own.
+A body may be slow as long as no other one waits. While another one waits for a place, a body that
+is slower than its rate loses its own.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ LOOK_SECONDS = 0.25
 """While a body waits for a place, those that are slow give way one by one."""
 
 
-class Arrivals:
+class BodyPlaces:
     """The places of bodies, and the rate at which a body keeps its own while others wait."""
 
     def __init__(
         self, places: ByteBudget, bytes_per_second: int, patience: float = PATIENCE_SECONDS
     ) -> None:
-        self.places = places
+        self.budget = places
         self._patience = patience
         self._rate = bytes_per_second
         self._slow_at: dict[asyncio.Timeout, tuple[float, Hashable]] = {}
@@ -32,14 +32,14 @@ class Arrivals:
 
     async def take(self, size: int, owner: Hashable) -> None:
         """Wait for a place, and take it. Raises TimeoutError if none comes in time."""
-        taking = asyncio.create_task(self.places.take(size, owner))
+        taking = asyncio.create_task(self.budget.take(size, owner))
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 while not (await asyncio.wait({taking}, timeout=LOOK_SECONDS))[0]:
                     self._end_slowest(size, owner)
         except BaseException:
             if not taking.cancel():
-                self.places.give_back(size, owner)
+                self.budget.give_back(size, owner)
             raise
 
     async def chunks(self, body: AsyncIterator[bytes], owner: Hashable) -> AsyncGenerator[bytes]:
@@ -70,7 +70,7 @@ class Arrivals:
     def _end_slowest(self, size: int, owner: Hashable) -> None:
         """End the body that is slow for the longest time, if its place would be of use."""
         now = asyncio.get_running_loop().time()
-        only_own = self.places.keeps_waiting(owner, size)
+        only_own = self.budget.keeps_waiting(owner, size)
         slow = {
             turn: slow_at
             for turn, (slow_at, whose) in self._slow_at.items()

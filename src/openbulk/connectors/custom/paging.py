@@ -1,4 +1,4 @@
-"""The pages of a list: how an export describes them, and where a reading of them stands."""
+"""How an export describes the pages of a list, and which page comes next. `lists.py` reads them."""
 
 import hashlib
 import re
@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from openbulk.connectors.custom.description import NextKey, Paging, PagingKind
 from openbulk.connectors.custom.json_parts import Undoable, steps_in, text_in, value_behind
-from openbulk.domain.errors import BadInput
+from openbulk.domain.query import not_a_page_token
 from openbulk.exact_json import encode_json
 
 PAGE_PARAMETERS = frozenset({"page", "pageSize", "nextPage", "offset", "limit", "cursor"})
@@ -59,7 +59,7 @@ class Pages:
             next_key=next_key or NextKey(),
         )
         if kind is PagingKind.CURSOR and next_key is None:
-            raise Undoable("its pages have cursors, and no nextPageKey says where they are")
+            raise Undoable("its pages have cursors, and no nextPageKey names their place")
         return replace(paging, position=_position(kind, names))
 
     def _kind_of(self, own: str, next_key: NextKey | None) -> PagingKind | None:
@@ -129,13 +129,13 @@ class Numbered:
         """The page of a token. Raises BadInput for one of another list."""
         match = _NUMBERED.fullmatch(token)
         if match is None:
-            raise BadInput("nextPage is not a token of this list")
+            raise not_a_page_token()
         return cls(int(match["number"]), int(match["largest"] or 0), match["digest"] or "")
 
     def following(self, kind: PagingKind, records: Sequence[Any]) -> "Numbered | None":
         """The page after this one, which has these records; None if it is the last.
 
-        A service may show fewer records in a page than it was asked for. So a page ends a list if
+        A service may show fewer records in a page than were requested. So a page ends a list if
         it is empty, or smaller than an earlier one.
         """
         if not records or len(records) < self.largest:

@@ -8,28 +8,28 @@ from typing import Any
 
 import pytest
 
-from openbulk.api.http import held_answers
-from openbulk.api.http.held_answers import HeldAnswer, held_pieces
+from openbulk.api.http import streamed_answers
+from openbulk.api.http.streamed_answers import StreamedAnswer, stream_pieces
 from openbulk.byte_budget import ByteBudget
 
 
-async def answer_of(*made: bytes) -> HeldAnswer:
+async def answer_of(*made: bytes) -> StreamedAnswer:
     left = [*made, b""]
 
     async def make() -> bytes:
         return left.pop(0)
 
-    pieces = held_pieces(make)
-    return HeldAnswer(pieces, await anext(pieces), {"content-type": "text/csv"})
+    pieces = stream_pieces(make)
+    return StreamedAnswer(pieces, await anext(pieces), {"content-type": "text/csv"})
 
 
 async def test_an_answer_that_is_not_taken_ends_and_the_next_one_gets_its_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its connection breaks: a file must not look complete."""
-    monkeypatch.setattr(held_answers, "_memory", ByteBudget(100_000))
-    monkeypatch.setattr(held_answers, "_FIRST_SECONDS", 0.05)
-    monkeypatch.setattr(held_answers, "_BYTES_PER_SECOND", 10_000_000)
+    monkeypatch.setattr(streamed_answers, "_memory", ByteBudget(100_000))
+    monkeypatch.setattr(streamed_answers, "_FIRST_SECONDS", 0.05)
+    monkeypatch.setattr(streamed_answers, "_BYTES_PER_SECOND", 10_000_000)
     sent: list[MutableMapping[str, Any]] = []
 
     async def never_taken(message: MutableMapping[str, Any]) -> None:
@@ -54,9 +54,9 @@ async def test_an_answer_that_is_not_taken_ends_and_the_next_one_gets_its_memory
 async def test_while_others_wait_the_slowest_caller_gives_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(held_answers, "_memory", ByteBudget(100_000))
-    monkeypatch.setattr(held_answers, "_GIVES_WAY_SECONDS", 0.0)
-    monkeypatch.setattr(held_answers, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(streamed_answers, "_memory", ByteBudget(100_000))
+    monkeypatch.setattr(streamed_answers, "_GIVES_WAY_SECONDS", 0.0)
+    monkeypatch.setattr(streamed_answers, "_LOOK_SECONDS", 0.01)
 
     async def never_taken(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.body":
@@ -80,7 +80,7 @@ async def test_a_piece_that_nobody_waits_for_counts_until_its_thread_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However many callers come and go, so many pieces are made at once, and none stays held."""
-    monkeypatch.setattr(held_answers, "_memory", ByteBudget(100_000))
+    monkeypatch.setattr(streamed_answers, "_memory", ByteBudget(100_000))
     working, begun = asyncio.Event(), 0
 
     async def make() -> bytes:
@@ -90,15 +90,15 @@ async def test_a_piece_that_nobody_waits_for_counts_until_its_thread_is_done(
         return b"x" * 50_000
 
     for _ in range(5):
-        caller = asyncio.create_task(anext(held_pieces(make)))
+        caller = asyncio.create_task(anext(stream_pieces(make)))
         for _ in range(10):
             await asyncio.sleep(0)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
-    assert begun == held_answers.MADE_AT_ONCE
+    assert begun == streamed_answers.MADE_AT_ONCE
     working.set()
-    await asyncio.wait_for(held_answers._memory.take(100_000), 60)
+    await asyncio.wait_for(streamed_answers._memory.take(100_000), 60)
 
 
 async def test_an_answer_whose_caller_is_gone_leaves_nothing_to_the_garbage_collector() -> None:

@@ -1,14 +1,14 @@
-"""What another export in place of one must not change: where the secrets of instances go."""
+"""Checks an export that replaces another: it must not send secrets of instances elsewhere."""
 
 from openbulk.connectors.custom.description import Description
 from openbulk.connectors.custom.templates import host_of
 
 
-def problem_of_change(before: Description, after: Description) -> str | None:
+def problem_of_replacement(before: Description, after: Description) -> str | None:
     """Why an export cannot replace one that has instances; None if it can.
 
-    Who writes exports need not know the secrets of instances: those stay with their hosts, and stay
-    secret.
+    The author of an export need not know the secrets of its instances. They stay with their hosts,
+    and stay secret.
     """
     for key, entry in before.entries.items():
         now = after.entries.get(key)

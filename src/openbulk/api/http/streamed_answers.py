@@ -1,7 +1,7 @@
-"""Answers that take memory: piece by piece, and all of them within one budget.
+"""Streams long answers piece by piece, within one byte budget.
 
-A caller may take its answer slowly. So an answer holds one piece at a time, a caller takes a piece
-in time, and the pieces that all callers have not taken yet share one budget.
+A caller may take its answer slowly. So an answer holds one piece at a time, and each piece has to
+be taken in time. The pieces that callers have not taken yet share one byte budget.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ _sending: dict[asyncio.Timeout, float] = {}
 MakePiece = Callable[[], Awaitable[bytes]]
 
 
-class HeldAnswer(StreamingResponse):
+class StreamedAnswer(StreamingResponse):
     """An answer of pieces, each of which is held until the caller has taken it."""
 
     def __init__(
         self, pieces: AsyncGenerator[bytes], first: bytes, headers: Mapping[str, str]
     ) -> None:
-        """`pieces` comes from `held_pieces`; `first` was taken from it before."""
+        """`pieces` comes from `stream_pieces`; `first` was taken from it before."""
         super().__init__(pieces, headers=headers)
         self._pieces = pieces
         self._first = first
@@ -90,7 +90,7 @@ async def _send(send: Send, piece: bytes) -> None:
         await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-async def held_pieces(make: MakePiece) -> AsyncGenerator[bytes]:
+async def stream_pieces(make: MakePiece) -> AsyncGenerator[bytes]:
     """The pieces that `make` makes until it makes an empty one. Each is held until the next."""
     while True:
         await _making.acquire()

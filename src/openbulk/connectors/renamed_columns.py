@@ -1,4 +1,4 @@
-"""The fields of a service that a caller's columns mean, where a transformation renames them.
+"""The service's fields that a caller's columns mean, where a transformation renames them.
 
 `columns.py` resolves a column to a path in the caller's names; from there on, this module decides.
 A table's columns go straight to the service's fields: that costs a row nothing.
@@ -14,7 +14,7 @@ from openbulk.domain.records import nest_paths
 from openbulk.domain.renaming import PathTaken
 from openbulk.domain.transformation import Transformation
 
-MAX_REMEMBERED = 1_000
+MAX_SETS_OF_NAMES = 1_000
 """Sets of names that are remembered."""
 
 
@@ -48,7 +48,7 @@ class Route:
             raise FieldError(None, f"{error}; keep one of the columns") from error
 
 
-class SentFields:
+class RenamedColumns:
     """The service's fields of one job's columns."""
 
     def __init__(
@@ -103,7 +103,7 @@ class SentFields:
         names = tuple(fields)
         dropped = self._dropped.get(names)
         if dropped is None:
-            if len(self._dropped) > MAX_REMEMBERED:
+            if len(self._dropped) > MAX_SETS_OF_NAMES:
                 self._dropped.clear()
             dropped = dict.fromkeys(
                 name

@@ -9,7 +9,7 @@ from openbulk.formats.table import order_columns
 MAX_FILE_NAME = 150
 _SUFFIXES = {"googlecsv": "csv", "googlexlsx": "xlsx"}
 """Suffixes of formats that differ from the format's name."""
-_MASK = re.compile(r"\{([^{}]*)\}")
+_TIME_MASK = re.compile(r"\{([^{}]*)\}")
 _DATE_CODES = {
     "yyyy": "%Y",
     "yy": "%y",
@@ -35,10 +35,10 @@ def file_name(job: Job, format: str) -> str:
 
     template = str(job.options.get("fileName") or f"bulk-{job.id}")[:MAX_FILE_NAME]
     suffix = _SUFFIXES.get(format, format)
-    name = _UNSAFE.sub("_", _MASK.sub(date, template).removesuffix(f".{suffix}"))
+    name = _UNSAFE.sub("_", _TIME_MASK.sub(date, template).removesuffix(f".{suffix}"))
     return f"{name}.{suffix}"
 
 
-def result_columns(job: Job) -> Sequence[str]:
+def download_columns(job: Job) -> Sequence[str]:
     """The columns of a download's table: the selected fields, or all that its records have."""
     return job.download.query.shown_fields or order_columns(job.columns)

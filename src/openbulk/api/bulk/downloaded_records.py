@@ -11,12 +11,12 @@ from fastapi.responses import StreamingResponse
 
 from openbulk.api.bulk.job_requests import DownloadId, find_job
 from openbulk.api.http.callers import SignedInCaller
-from openbulk.api.http.held_answers import PIECE_BYTES, HeldAnswer, held_pieces
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import ObjectInPath, parse_whole_number
+from openbulk.api.http.streamed_answers import PIECE_BYTES, StreamedAnswer, stream_pieces
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.api.wire.result_files import file_name, result_columns
+from openbulk.api.wire.download_files import download_columns, file_name
 from openbulk.api.wire.schema import Record
 from openbulk.domain.errors import BadInput, Conflict, KeyMissing
 from openbulk.domain.job import Job, Status
@@ -71,12 +71,12 @@ async def page(
     begin = parse_whole_number(next_page or "1", "nextPage", minimum=1)
     result = await result_of(services.ledger, services.files, job, begin)
     records = _PageOfRecords(result, size)
-    pieces = held_pieces(lambda: _THREADS.run(records.next_piece))
+    pieces = stream_pieces(lambda: _THREADS.run(records.next_piece))
     with _conflict_without_key(job):
         first = await anext(pieces)
     next_row = begin + records.count
     set_page_headers(response, records.count, next_row if next_row <= job.cursor else None)
-    return HeldAnswer(pieces, first, {"content-type": "application/json", **response.headers})
+    return StreamedAnswer(pieces, first, {"content-type": "application/json", **response.headers})
 
 
 @router.get(
@@ -91,14 +91,14 @@ async def file(
     object: ObjectInPath,
     services: ServicesOfApp,
     caller: SignedInCaller,
-) -> HeldAnswer:
+) -> StreamedAnswer:
     """The records of a download, in the format that the header `Accept` names."""
     job = await find_job(services, caller, job_id)
     _require_complete_download(job)
     chosen = await _choose_format(services, job, request.headers.get("accept", ""))
     result = await result_of(services.ledger, services.files, job)
-    written = chosen.write(result, result_columns(job))
-    pieces = held_pieces(lambda: _THREADS.run(_next_piece, result, written))
+    written = chosen.write(result, download_columns(job))
+    pieces = stream_pieces(lambda: _THREADS.run(_next_piece, result, written))
     # Make the first piece before answering: an error after the status is sent could not be shown.
     with _conflict_without_key(job), _named_by_transformation(job):
         first = await anext(pieces, b"")
@@ -106,7 +106,7 @@ async def file(
         "content-type": MEDIA_TYPES[chosen.name],
         "content-disposition": _content_disposition(file_name(job, chosen.name)),
     }
-    return HeldAnswer(pieces, first, headers)
+    return StreamedAnswer(pieces, first, headers)
 
 
 class _PageOfRecords:

@@ -1,6 +1,6 @@
-"""What DBOS stores of openbulk's workflows is plain data, and reading it runs no code.
+"""Serializes what DBOS stores of openbulk's workflows as JSON, so that reading it runs no code.
 
-DBOS's default is pickle, by which whoever can write a row of its tables runs code in this process.
+DBOS's default is pickle: anyone who can write a row of its tables could run code in this process.
 """
 
 import base64
@@ -12,7 +12,7 @@ from typing import Any
 from dbos._serialization import DefaultSerializer, Serializer
 
 
-class PlainData(Serializer):
+class JsonSerializer(Serializer):
     """Stores the arguments of a workflow as JSON."""
 
     def serialize(self, data: Any) -> str:
