@@ -7,7 +7,7 @@ from typing import cast
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from openbulk.api import make_api
+from openbulk.api import make_api, prepare_routes
 from openbulk.api.http.middleware import HeadAsGet, RequestIds, UnhandledErrors
 from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.services import Services
@@ -69,6 +69,7 @@ async def test_nobody_makes_the_rest_of_an_answer_of_which_the_head_is_wanted() 
 async def test_the_first_request_does_no_more_than_the_next_one() -> None:
     """All others would wait for it."""
     api = make_api(cast(Services, None), RequestsUnderWay())
+    await prepare_routes(api)
 
     async def receive() -> Message:
         return {"type": "http.request"}

@@ -5,6 +5,7 @@ is forked gives the API its own services. The processes that read its files are 
 interpreter for each would cost a fifth of a second.
 """
 
+import asyncio
 import faulthandler
 import gc
 import multiprocessing
@@ -22,7 +23,7 @@ from typing import cast
 from fastapi import FastAPI
 
 from openbulk import app, cli
-from openbulk.api import make_api
+from openbulk.api import make_api, prepare_routes
 from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.services import Services
 from openbulk.cli import server
@@ -31,6 +32,7 @@ from openbulk.reading import process, reader
 _forks = multiprocessing.get_context("forkserver")
 _OWNER_ALONE = 0o077
 _api = make_api(cast(Services, None), RequestsUnderWay())
+asyncio.run(prepare_routes(_api))
 _preloaded = (server,)
 # A collection of garbage in a fork would copy every page of what is prepared.
 gc.freeze()

@@ -35,6 +35,7 @@ OpenbulkError
 ├── Undoable                   a part of an export is left out, and listed (connectors/custom)
 ├── RolledBack                 a row ended its transaction: its neighbours are written without it
 ├── WrittenElsewhere           a database held rows back: they are written one by one, and counted
+├── NotUnderstood              a text is not a query: say where (api/wire/sql_queries.py)
 ├── AlreadyRecorded            a record has an outcome already: write nothing (storage)
 ├── AddressNotAllowed          openbulk does not connect to a private address; an OSError, too
 └── ServiceError               a call to a service failed; its class says what became of the records

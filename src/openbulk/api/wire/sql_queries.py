@@ -19,7 +19,7 @@ from sqlglot.parsers.mysql import MySQLParser
 
 from openbulk.api.wire.query_texts import shorten
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
-from openbulk.domain.errors import BadInput
+from openbulk.domain.errors import BadInput, OpenbulkError
 from openbulk.domain.field_paths import MAX_STEPS
 from openbulk.domain.query import Order, Query
 
@@ -91,7 +91,7 @@ _NOTHING_AFTER = (
 """Beside these, a comma separates nothing; None is the beginning or the end."""
 
 
-class NotUnderstood(Exception):
+class NotUnderstood(OpenbulkError):
     """A text is no query.
 
     `place` is the text's own word at fault, where it is known.
