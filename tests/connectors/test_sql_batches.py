@@ -280,4 +280,4 @@ async def test_many_bad_rows_cost_no_good_one(people: People) -> None:
     created = [one.row for one in outcomes if one.kind is OutcomeKind.CREATED]
     assert created == list(range(3, 61, 3))
     refused = [one.problem for one in outcomes if one.kind is OutcomeKind.FAILED]
-    assert all(one and "wants" in one.message and one.field == "age" for one in refused)
+    assert all(one and "requires" in one.message and one.field == "age" for one in refused)

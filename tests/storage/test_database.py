@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
@@ -121,8 +122,8 @@ async def test_a_file_that_another_program_locks_for_too_long_is_unavailable(
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable):
-            await Ledger(opened).wake(1)
-    assert await Ledger(opened).wake(1) is None
+            await Ledger(opened).wake(1, datetime.now(UTC))
+    assert await Ledger(opened).wake(1, datetime.now(UTC)) is None
     await opened.dispose()
 
 

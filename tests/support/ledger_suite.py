@@ -450,7 +450,7 @@ class LedgerTests:
         cancelled = await ledger.cancel(job.id, NOW)
         assert cancelled is not None
         assert (cancelled.waiting_until, cancelled.waiting_for) == (None, None)
-        assert await ledger.wake(job.id) is None
+        assert await ledger.wake(job.id, NOW) is None
         assert [job async for job in ledger.active_jobs()] == []
 
     async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(
@@ -476,16 +476,21 @@ class LedgerTests:
             await begun.end()
 
     async def test_a_waiting_job_can_be_woken(self, ledger: Ledger) -> None:
-        """A running job cannot."""
+        """A running job ends the wait that follows."""
         job = await self.job(ledger)
-        assert await ledger.wake(job.id) is None
+        assert await ledger.wake(job.id, NOW) is None
         later = NOW + timedelta(hours=1)
         await (await self.begin(ledger, job)).end(wait_until=later, wait_for="sign in")
         assert (await self.now(ledger, job.id)).waiting_until == later
-        woken = await ledger.wake(job.id)
+        woken = await ledger.wake(job.id, NOW)
         assert woken is not None
         assert woken.slice == 2
         assert (await self.now(ledger, job.id)).waiting_until is None
+        begun = await self.begin(ledger, job)
+        assert await ledger.wake(job.id, NOW) is None
+        assert (await begun.end(wait_until=later, wait_for="sign in")).waiting_until == NOW
+        begun = await self.begin(ledger, job)
+        assert (await begun.end(wait_until=later, wait_for="sign in")).waiting_until == later
 
     async def test_another_job_is_ready_only_when_it_could_run_now(self, ledger: Ledger) -> None:
         """It is of the same instance, does not wait, and its file is cut or small."""

@@ -96,6 +96,6 @@ class Intake:
 
     async def _wake(self, job: Job) -> None:
         # A new slice replaces the waiting one, because the queue runs each slice once.
-        woken = await self._ledger.wake(job.id)
+        woken = await self._ledger.wake(job.id, self._now())
         if woken is not None:
             await self._queue.enqueue_slice(woken.next_slice(self._now()))

@@ -257,13 +257,13 @@ async def migrate(engine: AsyncEngine) -> None:
 async def _make_shrinkable(engine: AsyncEngine) -> None:
     """Let a SQLite file of an earlier version give space back.
 
-    That writes it anew, once, in the mode that its connections ask for
-    (https://sqlite.org/pragma.html#pragma_auto_vacuum).
+    That writes it once more (https://sqlite.org/pragma.html#pragma_auto_vacuum).
     """
     async with engine.connect() as connection:
         if (await connection.exec_driver_sql("PRAGMA auto_vacuum")).scalar_one() == _INCREMENTAL:
             return
         try:
+            await connection.exec_driver_sql(f"PRAGMA auto_vacuum={_INCREMENTAL}")
             await connection.exec_driver_sql("VACUUM")
         except DiskFull:
             log.warning("the ledger cannot be made smaller: the disk has no room to write it anew")
@@ -342,8 +342,10 @@ def _make_sqlite_durable(engine: Engine) -> None:
     def prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-        # Before the file has its first page; later it has no effect.
-        cursor.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
+        cursor.execute("PRAGMA page_count")
+        if cursor.fetchone() == (0,):
+            # Later it has no effect, and would wait for a writer.
+            cursor.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
         # Readers and the writer do not wait for each other (https://sqlite.org/wal.html).
         cursor.execute("PRAGMA journal_mode=WAL")
         # In WAL mode, NORMAL may lose the last commits at a power cut.

@@ -240,21 +240,21 @@ class Ledger:
             ).first()
         return _job_or_none(row)
 
-    async def wake(self, job_id: int) -> Job | None:
-        """End a job's wait: its next slice is due now. None if it does not wait."""
+    async def wake(self, job_id: int, now: datetime) -> Job | None:
+        """End a job's wait: its next slice is due now. None if it does not wait.
+
+        If its slice runs, the wait that may follow ends at once.
+        """
+        is_job = jobs.c.id == job_id
+        waits = update(jobs).where(
+            is_job, jobs.c.waiting_until.is_not(None), jobs.c.slice_running.is_(False)
+        )
+        runs = update(jobs).where(is_job, jobs.c.slice_running.is_(True))
         async with self._engine.begin() as connection:
-            row = (
-                await connection.execute(
-                    update(jobs)
-                    .where(
-                        jobs.c.id == job_id,
-                        jobs.c.waiting_until.is_not(None),
-                        jobs.c.slice_running.is_(False),
-                    )
-                    .values(slice=jobs.c.slice + 1, waiting_until=None, waiting_for=None)
-                    .returning(jobs)
-                )
-            ).first()
+            woken = waits.values(slice=jobs.c.slice + 1, waiting_until=None, waiting_for=None)
+            row = (await connection.execute(woken.returning(jobs))).first()
+            if row is None:
+                await connection.execute(runs.values(waiting_until=now))
         return _job_or_none(row)
 
     async def skip_slice(self, job_id: int, number: int) -> Job | None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
@@ -42,7 +43,7 @@ from openbulk.storage.outcome_blocks import (
     rows_without_outcome,
 )
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
-from openbulk.storage.tables import intents, jobs, parts
+from openbulk.storage.tables import Timestamp, intents, jobs, parts
 
 T = TypeVar("T")
 Statements = Callable[[AsyncConnection], Awaitable[T]]
@@ -135,7 +136,8 @@ class SliceLedger:
             "slice_running": False,
             "slice_attempts": jobs.c.slice_attempts if crashed else 0,
             "waits": 0 if wait_for is None else jobs.c.waits + _one_if_running(),
-            "waiting_until": wait_until,
+            # A job that was woken meanwhile may have seen what is over: its next slice is due now.
+            "waiting_until": func.coalesce(jobs.c.waiting_until, literal(wait_until, Timestamp)),
             "waiting_for": wait_for,
         }
         return job_of(await self.write(partial(self.change_job, **changes)))
