@@ -43,9 +43,9 @@ from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import WAITING, LaneQueue
+from openbulk.engine.queue.dead_workers import Watch
 from openbulk.engine.queue.heartbeat import LEASE_SECONDS, Heartbeat, new_name
 from openbulk.engine.queue.lease import Lease
-from openbulk.engine.queue.watch import Watch
 from openbulk.engine.quota.governor import Governor
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector

@@ -64,7 +64,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /objects                        /objects/{object}/metadata  /ping
     POST    /bulk/{object}                  /bulk/query                 /bulk/download
     POST    /bulk/workflows
-    GET     /bulk/jobs                      /bulk/{id}
+    GET     /bulk/jobs                      /bulk/{id}                  DELETE deletes
     GET     /bulk/{id}/status               /bulk/{id}/errors
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel
@@ -72,12 +72,11 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
     GET     /elements/{key}/instances       /elements/{key}/instances/{id}      PATCH, PUT, DELETE
-    GET     /instances/configuration        /instances/count
+    GET     /instances/configuration        /instances/count            /instances/{id}/configuration
     PUT     /instances/{id}                 PATCH and PUT are one
     PUT     /instances/{id}/enabled         /instances/enabled          DELETE disables
-    PATCH   /instances/{id}
-    DELETE  /instances/{id}
-    GET     /organizations/objects/{name}/definitions                   POST, PUT, DELETE
+    PATCH   /instances/{id}                 DELETE deletes              POST /instances/{id}/token
+    GET     /organizations/objects[/{name}]/definitions                 POST, PUT, DELETE
     GET     /instances/{id}/objects/{name}/definitions                  POST, PUT, DELETE
     GET     /instances/{id}/transformations/{name}                      POST, PUT, DELETE
     GET     /bulkloader                     /jobs                       /jobs/executions

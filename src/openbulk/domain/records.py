@@ -40,7 +40,7 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why the service did not take a record, in words for the person who corrects it."""
+    """Why a record failed or is unknown, in words for the person who corrects it."""
 
     message: str
     """What is wrong and what would be right, in a sentence."""

@@ -16,10 +16,10 @@ from openbulk.engine.job_deletion import JobDeletion
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock, seconds_since_boot
 from openbulk.engine.queue.dbos_queue import LaneQueue
+from openbulk.engine.queue.dead_workers import Watch
 from openbulk.engine.queue.heartbeat import Heartbeat
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.queue.periodic import run_forever
-from openbulk.engine.queue.watch import Watch
 from openbulk.engine.slices.runner import SliceRunner
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import Scheduler

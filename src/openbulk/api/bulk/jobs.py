@@ -1,4 +1,4 @@
-"""Bulk jobs: their list, their status, the records that failed, and cancelling."""
+"""Bulk jobs: their list, their status and failed records; cancelling and deleting them."""
 
 from typing import Annotated, Any
 

@@ -24,7 +24,7 @@ from openbulk.domain.errors import InstanceDisabled
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.renamed_schemas import schema_from_service
 from openbulk.domain.transformation import service_name_of
-from openbulk.engine.direct import Direct
+from openbulk.engine.single_records import Direct
 
 router = APIRouter(tags=["Objects"], responses=may_answer(405, *OF_THE_SERVICE))
 

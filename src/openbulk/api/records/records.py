@@ -31,8 +31,8 @@ from openbulk.domain.job import Position
 from openbulk.domain.options import check_values, with_known_spelling
 from openbulk.domain.query import Query, not_a_page_token
 from openbulk.domain.spelling import known_spelling, refuse_misspelt
-from openbulk.engine.direct import Direct, Resource
 from openbulk.engine.query_resolution import resolve_query
+from openbulk.engine.single_records import Direct, Resource
 from openbulk.security import Sealer
 
 _OF_AN_INSTANCE = ("bulk", "objects", "ping")

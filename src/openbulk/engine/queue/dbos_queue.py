@@ -1,4 +1,4 @@
-"""The queue of slices and notifications, on DBOS. No other module uses DBOS.
+"""The queue of slices and notifications, on DBOS. Only `json_serializer` uses it, too.
 
 DBOS decides which work runs when, and recovers work that was running when a process died. The
 ledger knows how far a job is: a slice that runs twice finds nothing left to do.

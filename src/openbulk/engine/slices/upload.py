@@ -250,8 +250,8 @@ class UploadSlice:
         except Fenced:
             raise
         except Exception as error:
-            # A row that cannot be read ends the slice, but not the calls in flight: their outcomes
-            # are recorded first.
+            # A part of the file that cannot be read ends the slice, but not the calls in flight:
+            # their outcomes are recorded first.
             self._read_failure = error
 
     async def _send_after(

@@ -9,8 +9,8 @@ import pytest
 from openbulk.domain.errors import Unavailable
 from openbulk.engine.queue import watch as watch_module
 from openbulk.engine.queue.dbos_queue import LaneQueue
+from openbulk.engine.queue.dead_workers import Watch
 from openbulk.engine.queue.heartbeat import DEAD_AFTER_SECONDS
-from openbulk.engine.queue.watch import Watch
 from openbulk.storage.notices import LOOKED, REGISTERED, WORK
 from openbulk.storage.workers import Living, Workers
 
