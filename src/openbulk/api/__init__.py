@@ -72,10 +72,11 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
     GET     /elements/{key}/instances       /elements/{key}/instances/{id}      PATCH, PUT, DELETE
-    GET     /instances/configuration        /instances/count            /instances/{id}/configuration
+    GET     /instances/configuration        /instances/count
     PUT     /instances/{id}                 PATCH and PUT are one
     PUT     /instances/{id}/enabled         /instances/enabled          DELETE disables
-    PATCH   /instances/{id}                 DELETE deletes              POST /instances/{id}/token
+    PATCH   /instances/{id}                 /instances/{id}/configuration       DELETE deletes
+    POST    /instances/{id}/token
     GET     /organizations/objects[/{name}]/definitions                 POST, PUT, DELETE
     GET     /instances/{id}/objects/{name}/definitions                  POST, PUT, DELETE
     GET     /instances/{id}/transformations/{name}                      POST, PUT, DELETE
