@@ -27,6 +27,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dbos import (
@@ -77,6 +78,8 @@ _DELAYED_BY_OTHERS_SECONDS = (0.2, 1.0)
 """Who delayed work enqueues it when it is due. The others do so this much later, if it has died."""
 _JOIN_SECONDS = 10.0
 _LOST_AFTER_SECONDS = 1.0
+_LANE_IS_FREE_SECONDS = 0.02
+"""DBOS has recorded by then that a slice has ended."""
 _FORGET_AT_ONCE = 1_000
 _UNFINISHED = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 _LOGGED_BY_US = (
@@ -262,6 +265,9 @@ class LaneQueue:
                 yield
         finally:
             self._running -= Counter([workflow_id])
+            # The next slice of the lane begins soon, and not with the next poll.
+            wake = partial(self.polling.wake, _LANES)
+            asyncio.get_running_loop().call_later(_LANE_IS_FREE_SECONDS, wake)
 
     # --- rest ---
 

@@ -31,6 +31,9 @@ log = structlog.get_logger()
 
 MAX_WAIT_SECONDS = 1.5
 """Maximum seconds to wait for a permit; a longer wait ends the slice."""
+_OTHERS_TURN_SECONDS = 0.3
+"""A job that has used its share waits this long, so that the slice of another one begins first: on
+SQLite, DBOS knows the order of work only to the second."""
 
 
 class Governor:
@@ -201,7 +204,8 @@ class InstancePace:
 
     def _take_from_share(self, budgets: Sequence[Budget]) -> None:
         if self._jobs > 1 and any(self._has_used_its_share(budget) for budget in budgets):
-            raise RetryLater("another job of this instance gets its share of the calls", after=0.0)
+            reason = "another job of this instance gets its share of the calls"
+            raise RetryLater(reason, after=_OTHERS_TURN_SECONDS)
         self._taken.update(budget.scope for budget in budgets)
 
     def _has_used_its_share(self, budget: Budget) -> bool:
