@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from openbulk.domain.errors import Unavailable
-from openbulk.engine.queue import watch as watch_module
+from openbulk.engine.queue import dead_workers
 from openbulk.engine.queue.dbos_queue import LaneQueue
 from openbulk.engine.queue.dead_workers import Watch
 from openbulk.engine.queue.heartbeat import DEAD_AFTER_SECONDS
@@ -63,7 +63,7 @@ class Installation:
 @pytest.fixture
 def installation(monkeypatch: pytest.MonkeyPatch) -> Installation:
     made = Installation()
-    monkeypatch.setattr(watch_module, "seconds_since_boot", lambda: made.now)
+    monkeypatch.setattr(dead_workers, "seconds_since_boot", lambda: made.now)
     return made
 
 
