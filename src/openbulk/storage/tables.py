@@ -1,6 +1,6 @@
 """The ledger's tables. `migrations/` creates them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -24,20 +24,22 @@ from sqlalchemy import (
     true,
 )
 
+from openbulk.domain.epoch import milliseconds_of, moment_at
+
 metadata = MetaData()
 
 
 class Timestamp(TypeDecorator[datetime]):
-    """A point in time, kept as milliseconds since 1970 in UTC: the same on every database."""
+    """A point in time, as whole milliseconds since 1970 in UTC: the same on every database."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else round(value.timestamp() * 1000)
+        return None if value is None else milliseconds_of(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
+        return None if value is None else moment_at(value)
 
 
 class SafeText(TypeDecorator[str]):

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from openbulk.domain.epoch import milliseconds_of
+
 EXACT = ConfigDict(extra="forbid")
 """For a shape that has the described keys and no others."""
 EXAMPLE_TIME = 1_780_134_000_000
@@ -51,4 +53,4 @@ def select_fields(items: Sequence[dict[str, Any]], names: Sequence[str]) -> list
 
 def epoch_ms(time: datetime | None) -> int | None:
     """Milliseconds since 1970, the wire contract's form of a time."""
-    return None if time is None else round(time.timestamp() * 1000)
+    return None if time is None else milliseconds_of(time)
