@@ -7,14 +7,21 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
+from openbulk.engine.slices import deadline, external_sort
 from openbulk.engine.slices import download as download_module
-from openbulk.engine.slices import external_sort
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from support.downloads import Bench
+
+
+@pytest.fixture(autouse=True)
+def no_slice_ends_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine does what a quick one does. Tests of time set their own."""
+    monkeypatch.setattr(deadline, "SLICE_SECONDS", 3_600.0)
+    monkeypatch.setattr(deadline, "MAX_SLICE_SECONDS", 3_600.0)
 
 
 @pytest.fixture
