@@ -14,6 +14,11 @@ def milliseconds_of(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
+def cut_to_millisecond(moment: datetime) -> datetime:
+    """The time as it is once it was kept."""
+    return moment_at(milliseconds_of(moment))
+
+
 def moment_at(milliseconds: int) -> datetime:
     """The time in UTC at this many milliseconds since 1970."""
     return _EPOCH + milliseconds * _MILLISECOND

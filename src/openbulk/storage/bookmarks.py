@@ -38,7 +38,7 @@ async def newest_bookmark(connection: AsyncConnection, feed: Feed, until: dateti
     """The text of a feed's newest bookmark taken at or before `until`; None if there is none."""
     text: str | None = await connection.scalar(
         select(bookmarks.c.text)
-        .where(_of(feed), bookmarks.c.taken_at <= _to_millisecond(until))
+        .where(_of(feed), bookmarks.c.taken_at <= until)
         .order_by(bookmarks.c.taken_at.desc())
         .limit(1)
     )
@@ -47,7 +47,8 @@ async def newest_bookmark(connection: AsyncConnection, feed: Feed, until: dateti
 
 async def keep_bookmark(connection: AsyncConnection, feed: Feed, bookmark: Bookmark) -> None:
     """Remember a bookmark, and forget those that are no longer worth keeping."""
-    taken_at = _to_millisecond(bookmark.taken_at + timedelta(microseconds=999))
+    # The ledger cuts to milliseconds, and a bookmark must not be found for a time before its own.
+    taken_at = bookmark.taken_at + timedelta(microseconds=999)
     await connection.execute(delete(bookmarks).where(_of(feed), bookmarks.c.taken_at == taken_at))
     await connection.execute(
         insert(bookmarks).values(
@@ -72,12 +73,6 @@ def surplus_of(moments: Sequence[datetime]) -> Sequence[datetime]:
     newest_of_day = {moment.date(): moment for moment in sorted(moments)}
     kept = {*newest_first[:KEPT_NEWEST], *sorted(newest_of_day.values(), reverse=True)[:KEPT_DAYS]}
     return [moment for moment in newest_first if moment not in kept]
-
-
-def _to_millisecond(moment: datetime) -> datetime:
-    """The time cut to the millisecond, as the ledger keeps it."""
-    # Do not round up: a bookmark must not be found for a time before its own.
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _of(feed: Feed) -> ColumnElement[bool]:

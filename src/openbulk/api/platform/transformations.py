@@ -27,6 +27,7 @@ from openbulk.api.wire import transformations as wire
 from openbulk.api.wire.schema import Nothing
 from openbulk.connectors.fields import did_you_mean
 from openbulk.connectors.targets import resolve_object
+from openbulk.domain.epoch import cut_to_millisecond
 from openbulk.domain.errors import BadInput, NotFound
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.transformation import Transformation
@@ -135,8 +136,7 @@ async def delete_transformations(services: ServicesOfApp, instance: AnInstance) 
 
 def _now() -> datetime:
     """The time, as exact as it is stored."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1_000 * 1_000)
+    return cut_to_millisecond(datetime.now(UTC))
 
 
 async def _read_transformation(
