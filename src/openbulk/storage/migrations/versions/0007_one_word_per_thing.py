@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from openbulk.domain.errors import CannotStart
+from openbulk.storage.migrations.steps import stop_earlier_processes
 
 revision = "0007"
 down_revision = "0006"
@@ -28,9 +28,6 @@ RENAMED_COLUMNS = (
     ("schedules", "plans", "specs"),
 )
 
-FRESH_SECONDS = 5
-"""A process whose last heartbeat is older than this is dead (engine/queue/heartbeat.py)."""
-
 Document = Mapping[str, Any]
 
 
@@ -39,11 +36,7 @@ def upgrade() -> None:
 
     Raises CannotStart while processes of an earlier version work on the ledger.
     """
-    if op.get_context().dialect.name == "postgresql":
-        _require_no_earlier_process()
-        # A slice of an earlier version locks `jobs` before other tables. In another order, the two
-        # would wait for each other.
-        op.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+    stop_earlier_processes("beat")
     for table, old, new in RENAMED_COLUMNS:
         # Alembic would copy the table to rename a column on SQLite; both databases know the
         # statement.
@@ -56,18 +49,6 @@ def upgrade() -> None:
     _rewrite("jobs", "position", lambda position: _rename_key(position, "anew", "restarts"))
     _rewrite("transfers", "spec", _current_spec)
     _rewrite("schedules", "specs", lambda specs: [_current_spec(spec) for spec in specs])
-
-
-def _require_no_earlier_process() -> None:
-    fresh = sa.text(
-        "SELECT count(*) FROM workers WHERE beat > extract(epoch FROM clock_timestamp()) - :seconds"
-    )
-    running = op.get_bind().scalar(fresh, {"seconds": FRESH_SECONDS})
-    if running:
-        raise CannotStart(
-            f"{running} process(es) of an earlier version work on this ledger; stop all of them, "
-            f"wait {FRESH_SECONDS} seconds, and start this version again"
-        )
 
 
 def _rewrite(table: str, column: str, change: Callable[[Any], Any]) -> None:

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from openbulk.storage.migrations.steps import number_once
+
 revision = "0014"
 down_revision = "0013"
 
@@ -11,20 +13,10 @@ KEEP_NUMBERS = ("jobs", "runs", "schedules", "deliveries", "bookmarks")
 
 
 def upgrade() -> None:
-    """Make the tables again with AUTOINCREMENT. PostgreSQL's sequences never go back."""
-    if op.get_context().dialect.name != "sqlite":
-        return
-    # A table that rows refer to cannot be dropped.
-    op.execute("CREATE TEMP TABLE kept AS SELECT * FROM transformations")
-    op.execute("DELETE FROM transformations")
-    for table in ("instances", "custom_elements"):
-        with op.batch_alter_table(
-            table, recreate="always", table_kwargs={"sqlite_autoincrement": True}
-        ):
-            pass
-    op.execute("INSERT INTO transformations SELECT * FROM kept")
-    op.execute("DROP TABLE kept")
-    _skip_numbers_of_instances()
+    """Make the tables again with AUTOINCREMENT, and go on behind the highest number."""
+    number_once("instances", "custom_elements", referring="transformations")
+    if op.get_context().dialect.name == "sqlite":
+        _skip_numbers_of_instances()
 
 
 def _skip_numbers_of_instances() -> None:

@@ -13,15 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from openbulk.domain.errors import CannotStart
+from openbulk.storage.migrations.steps import stop_earlier_processes
 
 revision = "0015"
 down_revision = "0014"
 
 ROWS_OF_A_BLOCK = 1_000
 READ_AT_ONCE = 10_000
-FRESH_SECONDS = 5
-"""A process whose last heartbeat is older than this is dead (engine/queue/heartbeat.py)."""
 
 outcomes = sa.table(
     "outcomes",
@@ -35,11 +33,7 @@ def upgrade() -> None:
 
     Raises CannotStart while processes of an earlier version work on the ledger.
     """
-    if op.get_context().dialect.name == "postgresql":
-        _require_no_earlier_process()
-        # A slice of an earlier version locks `jobs` before other tables. In another order, the two
-        # would wait for each other.
-        op.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+    stop_earlier_processes("heartbeat_at")
     blocks = op.create_table(
         "outcome_blocks",
         sa.Column("job_id", sa.BigInteger(), primary_key=True, autoincrement=False),
@@ -66,18 +60,6 @@ def upgrade() -> None:
     chosen = sa.select(*(outcomes.c[name] for name in names)).where(outcomes.c.problem.is_not(None))
     connection.execute(sa.insert(problems).from_select(names, chosen))
     op.drop_table("outcomes")
-
-
-def _require_no_earlier_process() -> None:
-    fresh = sa.text(
-        "SELECT count(*) FROM workers "
-        "WHERE heartbeat_at > extract(epoch FROM clock_timestamp()) - :seconds"
-    )
-    if running := op.get_bind().scalar(fresh, {"seconds": FRESH_SECONDS}):
-        raise CannotStart(
-            f"{running} process(es) of an earlier version work on this ledger; stop all of them, "
-            f"wait {FRESH_SECONDS} seconds, and start this version again"
-        )
 
 
 def _blocks() -> Iterator[dict[str, Any]]:
