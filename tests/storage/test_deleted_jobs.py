@@ -64,8 +64,7 @@ async def rows_left(engine: AsyncEngine) -> dict[str, int]:
 async def delete(deleted: DeletedJobs, job_id: int) -> None:
     gone = await deleted.add(job_id)
     assert gone is not None
-    await deleted.delete_rows(gone)
-    await deleted.forget(gone)
+    await deleted.clear(gone)
 
 
 async def test_nothing_of_a_deleted_job_is_left_and_all_of_its_neighbour(
@@ -93,8 +92,7 @@ async def test_what_a_dead_process_has_left_is_known(ledger: Ledger, engine: Asy
     assert gone == DeletedJob(made.id, "a")
     assert await ledger.job(made.id) is None
     assert await deleted.all() == [gone]
-    await deleted.delete_rows(gone)
-    await deleted.forget(gone)
+    await deleted.clear(gone)
     assert await rows_left(engine) == {}
 
 

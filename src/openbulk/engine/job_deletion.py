@@ -58,7 +58,6 @@ class JobDeletion:
             await self._deleted.give_space_back()
 
     async def _clear(self, job: DeletedJob) -> None:
-        # The entry goes last: if the process dies before, the next sweep does this again.
+        # Its entry goes last: if the process dies before, the next round does this again.
         await self._files.delete(job.file)
-        await self._deleted.delete_rows(job)
-        await self._deleted.forget(job)
+        await self._deleted.clear(job)

@@ -105,22 +105,24 @@ class DeletedJobs:
             rows = await connection.execute(select(deleted_jobs).limit(10 * JOBS_AT_ONCE))
             return [DeletedJob(row.job_id, row.file) for row in rows]
 
-    async def delete_rows(self, job: DeletedJob) -> None:
-        """Delete the rows that a deleted job has left behind."""
-        for table, key, at_once in _LEFT_BEHIND:
-            of_job = table.c.job_id == job.id
-            some = select(key).where(of_job).limit(at_once)
-            deleted = at_once
-            while deleted == at_once:
-                async with self._engine.begin() as connection:
-                    gone = await connection.execute(delete(table).where(of_job, key.in_(some)))
-                deleted = gone.rowcount
+    async def clear(self, job: DeletedJob) -> None:
+        """Delete the rows that a deleted job has left behind, and then forget the job."""
+        while not await self._clear_some(job):
+            pass
 
-    async def forget(self, job: DeletedJob) -> None:
-        """Record that a deleted job has left nothing behind."""
-        gone = delete(deleted_jobs).where(deleted_jobs.c.job_id == job.id)
+    async def _clear_some(self, job: DeletedJob) -> bool:
+        """Delete some rows of each table; return whether none are left."""
+        is_last = True
         async with self._engine.begin() as connection:
-            await connection.execute(gone)
+            for table, key, at_once in _LEFT_BEHIND:
+                of_job = table.c.job_id == job.id
+                some = select(key).where(of_job).limit(at_once)
+                gone = await connection.execute(delete(table).where(of_job, key.in_(some)))
+                is_last = is_last and gone.rowcount < at_once
+            if is_last:
+                entry = delete(deleted_jobs).where(deleted_jobs.c.job_id == job.id)
+                await connection.execute(entry)
+        return is_last
 
     async def give_space_back(self) -> None:
         """Make a SQLite file smaller, if deleted rows take much of it."""
