@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import aiohttp
 
@@ -12,7 +13,7 @@ from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.housekeeping import Housekeeping
 from openbulk.engine.intake import Intake
-from openbulk.engine.job_deletion import JobDeletion
+from openbulk.engine.job_deletion import PAUSE_SECONDS, JobDeletion
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock, seconds_since_boot
 from openbulk.engine.queue.dbos_queue import LaneQueue
@@ -109,7 +110,6 @@ class Engine:
             queue=queue,
             notifications=self._notifications,
             workflows=self.workflows,
-            job_deletion=self.job_deletion,
             running_jobs=self._runner.running_jobs,
             keep_files=keep_files,
             clock=clock,
@@ -131,9 +131,13 @@ class Engine:
         sweep = run_forever("sweep", self._housekeeping.sweep, self._housekeeping.until_next_sweep)
         schedules = run_forever("schedules", self._scheduler.run_due, self._scheduler.until_due)
         delays = run_forever("delays", self._queue.enqueue_delayed, self._queue.until_delay_ends)
+        # Apart from the sweep: after years without it, it takes long, and lost work does not wait.
+        deletion = run_forever(
+            "deletion of jobs", self.job_deletion.sweep, partial(asyncio.sleep, PAUSE_SECONDS)
+        )
         outlooks = self._outlooks.follow(self._see, self._hear)
         self._periodic = [
-            asyncio.create_task(each) for each in (sweep, schedules, delays, outlooks)
+            asyncio.create_task(each) for each in (sweep, deletion, schedules, delays, outlooks)
         ]
 
     def _see(self, outlook: Outlook) -> None:

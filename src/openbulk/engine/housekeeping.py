@@ -7,7 +7,6 @@ from datetime import timedelta
 import structlog
 
 from openbulk.domain.job import NextSlice
-from openbulk.engine.job_deletion import JobDeletion
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import LaneQueue, slice_id
@@ -35,7 +34,6 @@ class Housekeeping:
         queue: LaneQueue,
         notifications: Notifications,
         workflows: Workflows,
-        job_deletion: JobDeletion,
         running_jobs: Collection[int],
         keep_files: timedelta,
         clock: Clock,
@@ -45,7 +43,6 @@ class Housekeeping:
         self._queue = queue
         self._notifications = notifications
         self._workflows = workflows
-        self._job_deletion = job_deletion
         self._running_jobs = running_jobs
         self._keep_files = keep_files
         self._now = clock.now
@@ -69,7 +66,6 @@ class Housekeeping:
             self._notifications.sweep,
             self._workflows.sweep,
             self._forget_files,
-            self._job_deletion.sweep,
             self._forget_slices,
         ]
         await do_each(steps, lambda step: step(), lambda step: f"sweep: {step.__qualname__}")

@@ -14,6 +14,9 @@ from openbulk.storage.runs import Runs
 
 log = structlog.get_logger()
 
+PAUSE_SECONDS = 30.0
+"""Between two sweeps."""
+
 
 class JobDeletion:
     """Deletes jobs with their outcomes, problems, parts, callbacks and files."""
@@ -47,15 +50,21 @@ class JobDeletion:
         await self._clear(deleted)
 
     async def sweep(self) -> None:
-        """Delete jobs and runs of workflows that finished long ago, and what is left of others."""
+        """Delete jobs and runs of workflows that finished long ago, and what is left of others.
+
+        It goes on until nothing old is left, however many jobs finish at the same time.
+        """
         finished_before = self._now() - self._keep_jobs
-        if count := await self._deleted.add_old(finished_before):
-            log.info("old jobs deleted", jobs=count)
-        await self._runs.delete_old(finished_before)
-        left = await self._deleted.all()
-        await do_each(left, self._clear, lambda job: f"deletion of job {job.id}")
-        if left:
-            await self._deleted.give_space_back()
+        has_more = True
+        while has_more:
+            jobs = await self._deleted.add_old(finished_before)
+            runs = await self._runs.delete_old(finished_before)
+            if jobs or runs:
+                log.info("old jobs deleted", jobs=jobs, runs=runs)
+            left = await self._deleted.all()
+            await do_each(left, self._clear, lambda job: f"deletion of job {job.id}")
+            has_more = bool(jobs or runs)
+        await self._deleted.give_space_back()
 
     async def _clear(self, job: DeletedJob) -> None:
         # Its entry goes last: if the process dies before, the next round does this again.

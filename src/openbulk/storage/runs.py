@@ -117,8 +117,8 @@ class Runs:
                 .values(status=status.value, finished_at=now)
             )
 
-    async def delete_old(self, finished_before: datetime) -> None:
-        """Delete runs that finished before a time.
+    async def delete_old(self, finished_before: datetime) -> int:
+        """Delete runs that finished before a time, 1,000 at most; return their number.
 
         A schedule keeps the last one that was completed: the next one begins where it ended.
         """
@@ -136,6 +136,7 @@ class Runs:
             if ids:
                 await connection.execute(delete(transfers).where(transfers.c.run_id.in_(ids)))
                 await connection.execute(delete(runs).where(runs.c.id.in_(ids)))
+        return len(ids)
 
     async def _runs(self, chosen: Select[Any]) -> Sequence[Run]:
         async with self._reading.connect() as connection:
