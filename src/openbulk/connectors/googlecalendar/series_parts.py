@@ -190,7 +190,7 @@ def _remarks(
     if beside:
         sentences.append(
             "the calendar has later parts of the series, which the file does not have, and which "
-            "take place beside it, from these dates on: {list_days(beside)}"
+            f"take place beside it, from these dates on: {list_days(beside)}"
         )
     return sentences
 
