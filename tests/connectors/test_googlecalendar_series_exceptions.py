@@ -1,14 +1,15 @@
 """Changed dates of a series that is written again: nothing happens twice in silence."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
 import pytest
 
 from openbulk.connectors.base import Connector
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record
+from openbulk.domain.records import Action, Outcome, OutcomeKind
 from support.google_sandbox import ANN, calls, kinds, read_all, starts, target, write_rows
+from support.job_records import JobFile
 
 BERLIN = "Europe/Berlin"
 
@@ -44,24 +45,13 @@ BESIDE = (
 )
 
 
-class File:
-    """The records of a job, as the engine hands them to a connector."""
-
-    fence, cursor, last = 1, 0, 0
-
-    def __init__(self, *rows: Mapping[str, Any]) -> None:
-        self._rows = rows
-
-    async def each(self, after: int = 0) -> AsyncIterator[tuple[Record, str | None]]:
-        for number, values in enumerate(self._rows, 1):
-            yield Record(number, values), None
-
-
 async def upload(
     connector: Connector, run: str, *rows: Mapping[str, Any], **more: Any
 ) -> Sequence[Outcome]:
     """The outcomes of the rows of one file."""
-    return await write_rows(connector, target(run=run, job_records=File(*rows), **more), *rows)
+    return await write_rows(
+        connector, target(run=run, job_records=JobFile.of(*rows), **more), *rows
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,7 +154,9 @@ async def test_a_date_that_the_series_will_have_comes_too_early(connector: Conne
     await upload(connector, "1", SERIES)
     moved = {**MOVED, "originalStartTime": at("2026-10-26T09:00:00")}
     later = {**SERIES, **AN_HOUR_LATER}
-    (early,) = await write_rows(connector, target(run="2", job_records=File(moved, later)), moved)
+    (early,) = await write_rows(
+        connector, target(run="2", job_records=JobFile.of(moved, later)), moved
+    )
     assert early.is_early
     outcomes = await upload(connector, "2", later, moved)
     assert [one.kind for one in outcomes] == [OutcomeKind.UPDATED] * 2

@@ -1,7 +1,7 @@
 """Series that change from one date on, sent again: what happens is as in the latest file."""
 
 import io
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -9,9 +9,10 @@ import pytest
 
 from openbulk.connectors.base import Connector
 from openbulk.domain.query import PageRequest, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record
+from openbulk.domain.records import Action, Outcome, OutcomeKind
 from openbulk.formats.ics import Ics
 from support.google_sandbox import ANN, read_all, starts, target, write_rows
+from support.job_records import JobFile
 from support.occurrences import occurrences, read_moment
 
 WEEKLY = "RRULE:FREQ=WEEKLY;COUNT=4"
@@ -75,24 +76,13 @@ def rows_of(file: Sequence[Sequence[str]], uid: str) -> list[Mapping[str, Any]]:
     return [row.values or {} for row in rows]
 
 
-class File:
-    """The records of a job, as the engine hands them to a connector."""
-
-    fence, cursor, last = 1, 0, 0
-
-    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._rows = rows
-
-    async def each(self, after: int = 0) -> AsyncIterator[tuple[Record, str | None]]:
-        for number, values in enumerate(self._rows, 1):
-            yield Record(number, values), None
-
-
 async def upload(
     connector: Connector, run: str, rows: Sequence[Mapping[str, Any]], **more: Any
 ) -> Sequence[Outcome]:
     """The outcomes of the rows of one file."""
-    return await write_rows(connector, target(run=run, job_records=File(rows), **more), *rows)
+    return await write_rows(
+        connector, target(run=run, job_records=JobFile.of(*rows), **more), *rows
+    )
 
 
 async def happening(connector: Connector, uid: str) -> list[tuple[object, str]]:
@@ -258,6 +248,19 @@ async def test_a_create_of_another_file_makes_nothing_happen_twice(connector: Co
     await upload(connector, "3", first, action=Action.DELETE)
     (alone,) = await upload(connector, "4", second[1:], **create)
     assert alone.kind is OutcomeKind.CREATED
+
+
+async def test_a_create_names_the_parts_that_take_place_beside_it(connector: Connector) -> None:
+    """The series was deleted, and its later part was not."""
+    await upload(connector, "1", rows_of(FILES["split"], "maths@x"))
+    await upload(connector, "2", [{"iCalUID": "maths@x"}], action=Action.DELETE)
+    whole = rows_of(FILES["no split"], "maths@x")
+    (outcome,) = await upload(connector, "3", whole, action=Action.CREATE)
+    assert outcome.kind is OutcomeKind.CREATED
+    assert outcome.remark == (
+        "the calendar has later parts of the series, which the file does not have, and which take "
+        "place beside it, from these dates on: 2026-06-11"
+    )
 
 
 def change_from(date: str, hour: str) -> dict[str, Any]:

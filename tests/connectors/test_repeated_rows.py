@@ -1,6 +1,6 @@
 """Rows of one file that mean one record: none of them silently takes the place of another."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -14,6 +14,7 @@ from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.sandbox import eloqua
 from openbulk.testing.connectors import send
 from support import Serve, forget
+from support.job_records import JobFile
 
 CREATED, UPDATED, UNCHANGED, FAILED = (
     OutcomeKind.CREATED,
@@ -24,24 +25,8 @@ CREATED, UPDATED, UNCHANGED, FAILED = (
 Values = Mapping[str, Any]
 
 
-class File:
-    """The records of a job, as the engine hands them to a connector."""
-
-    fence, cursor, last = 1, 0, 0
-
-    def __init__(self, rows: Mapping[int, Values]) -> None:
-        self._rows = rows
-        self.reads: list[int] = []
-
-    async def each(self, after: int = 0) -> AsyncIterator[tuple[Record, str | None]]:
-        self.reads.append(after)
-        for number, values in self._rows.items():
-            if number > after:
-                yield Record(number, values), None
-
-
 def job(rows: Mapping[int, Values], object: str, action: Action, **more: Any) -> Target:
-    return Target(object, action, run="job", records=100, job_records=File(rows), **more)
+    return Target(object, action, run="job", records=100, job_records=JobFile(rows), **more)
 
 
 async def upload(
@@ -109,7 +94,7 @@ async def test_the_file_says_which_row_is_the_first_whatever_is_sent_first(
     assert {row: error.message for row, error in found.items()} == {
         row: message for row, message in differs.items() if row in sent
     }
-    assert isinstance(to.job_records, File)
+    assert isinstance(to.job_records, JobFile)
     assert to.job_records.reads == reads
 
 

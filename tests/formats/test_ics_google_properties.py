@@ -24,6 +24,7 @@ from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from openbulk.sandbox import google
 from support import forget
 from support.google_sandbox import configuration, violations
+from support.job_records import JobFile
 from support.occurrences import Moment, occurrences, read_moment
 
 BEGIN = date(2025, 1, 1)
@@ -93,8 +94,9 @@ def read_rows(content: bytes) -> list[dict[str, Any]]:
 
 
 async def upload(connector: Connector, content: bytes, action: Action) -> None:
-    target = Target("events", action, run="1")
-    for number, values in enumerate(read_rows(content), 1):
+    rows = read_rows(content)
+    target = Target("events", action, run="1", job_records=JobFile.of(*rows))
+    for number, values in enumerate(rows, 1):
         record = Record(number, values, key=f"file:{number}")
         (outcome,) = await connector.write(target, [record])
         assert outcome.problem is None, outcome.problem.message
