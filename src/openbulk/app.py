@@ -41,12 +41,14 @@ from openbulk.domain.job import Job
 from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
+from openbulk.engine.mending import Mending
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import WAITING, LaneQueue
 from openbulk.engine.queue.dead_workers import Watch
 from openbulk.engine.queue.heartbeat import LEASE_SECONDS, Heartbeat, new_name
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor
+from openbulk.engine.retries import Retries
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.reading.readers import Readers
@@ -67,6 +69,7 @@ from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
 from openbulk.storage.key_check import MasterKeyCheck
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.mends import Mends
 from openbulk.storage.outlook import Outlooks, OwnOutlooks, SharedOutlooks
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
@@ -359,7 +362,7 @@ def _services(
 ) -> Services:
     database, accounts = opened.engine, opened.accounts
     ledger, runs, schedules = Ledger(database), Runs(database), Schedules(database)
-    deliveries = Deliveries(database)
+    deliveries, mends = Deliveries(database), Mends(database, opened.sealer)
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
     queue = _lane_queue(settings, name)
@@ -390,6 +393,7 @@ def _services(
         runs=runs,
         schedules=schedules,
         files=files,
+        mends=mends,
         readers=readers,
         formats=FORMATS,
         accounts=accounts,
@@ -416,12 +420,15 @@ def _services(
         runs=runs,
         schedules=schedules,
         transformations=Transformations(database),
+        mends=mends,
         files=files,
         inspectors=Readers(files, INSPECTORS),
         engine=engine,
         intake=engine.intake,
         completion=engine.completion,
         job_deletion=engine.job_deletion,
+        mending=Mending(ledger, files, mends),
+        retries=Retries(ledger, mends),
         workflows=engine.workflows,
         connections=connections,
         elements=elements,

@@ -7,7 +7,15 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
-from openbulk.api.bulk import downloaded_records, downloads, jobs, uploads
+from openbulk.api.bulk import (
+    downloaded_records,
+    downloads,
+    jobs,
+    mending,
+    results,
+    retries,
+    uploads,
+)
 from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
 from openbulk.api.http.error_responses import present_errors
@@ -66,6 +74,8 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     POST    /bulk/workflows
     GET     /bulk/jobs                      /bulk/{id}                  DELETE deletes
     GET     /bulk/{id}/status               /bulk/{id}/errors
+    GET     /bulk/{id}/results              /bulk/{id}/rows/{row}       PATCH mends
+    POST    /bulk/{id}/retry                /bulk/{id}/rows/mend
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel
     POST    /authentication                 GET /authentication/secrets
@@ -115,6 +125,10 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)
     of_instance.include_router(workflows.router)
+    # Before uploads: the path of an object may have slashes.
+    of_instance.include_router(retries.router)
+    of_instance.include_router(mending.router)
+    of_instance.include_router(results.router)
     of_instance.include_router(uploads.router)
     of_instance.include_router(jobs.router)
     of_instance.include_router(downloaded_records.router)

@@ -16,6 +16,8 @@ from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
 from openbulk.engine.intake import Intake
 from openbulk.engine.job_deletion import JobDeletion
+from openbulk.engine.mending import Mending
+from openbulk.engine.retries import Retries
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.notify.networks import Networks
@@ -26,6 +28,7 @@ from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.mends import Mends
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.transformations import Transformations
@@ -42,6 +45,7 @@ class Services:
     runs: Runs
     schedules: Schedules
     transformations: Transformations
+    mends: Mends
     files: FileStore
     inspectors: Readers
     """The processes that look into uploaded files."""
@@ -49,6 +53,8 @@ class Services:
     intake: Intake
     completion: Completion
     job_deletion: JobDeletion
+    mending: Mending
+    retries: Retries
     workflows: Workflows
     connections: Connections
     elements: Elements

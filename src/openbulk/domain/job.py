@@ -59,6 +59,18 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """What a job retries: some rows of an earlier job."""
+
+    of: int
+    """Id of the earlier job."""
+    files: tuple[str, ...]
+    """The files of that job and those before it, if it is a retry itself: the first one first."""
+    rows: int
+    """How many rows it retries."""
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """A file on its way into a service: the part of a job that never changes."""
 
@@ -72,6 +84,13 @@ class Upload:
     callback_url: str | None = None
     records_of: int | None = None
     """Id of the download whose records are sent; None if they come from an uploaded file."""
+    retry: Retry | None = None
+    """None if it sends all rows of its file."""
+
+    @property
+    def first_file(self) -> str:
+        """The file that its rows come from, whatever was mended in them since."""
+        return self.file if self.retry is None else self.retry.files[0]
 
     @property
     def is_small(self) -> bool:
@@ -244,8 +263,11 @@ class Job:
     """Why the job stopped before its end, in a sentence."""
     position: Position = Position()
     """How far a download has read; its `cursor` is the number of records kept."""
+    has_file: bool = True
+    """Whether its file, or its records, are still kept."""
     columns: tuple[str, ...] = ()
-    """The fields of all records that a download has kept, dotted."""
+    """The fields of all records that a download has kept, dotted. Of an upload, the columns of its
+    table, in their order; none of other formats."""
 
     @property
     def upload(self) -> Upload:
@@ -307,6 +329,16 @@ class Job:
         return self.status.is_final
 
     @property
+    def own_records(self) -> int | None:
+        """Records that the job sends; None until the file has been read to its end.
+
+        A retry knows them from the start. The others in its file are not its own.
+        """
+        if isinstance(self.work, Upload) and self.work.retry is not None:
+            return self.work.retry.rows
+        return self.records
+
+    @property
     def not_reached(self) -> int | None:
         """Records without an outcome; None until the file has been read to its end."""
-        return None if self.records is None else self.records - self.counts.total
+        return None if self.own_records is None else self.own_records - self.counts.total

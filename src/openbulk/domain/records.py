@@ -103,6 +103,9 @@ class Target:
     """What the caller sent that has no effect on this job, as `metaData.path`."""
     run: str = ""
     """Identifies the job. Connectors cache lookups under it."""
+    earlier_runs: tuple[str, ...] = ()
+    """The runs of the jobs of which this one retries rows, the first job first. Rows keep the keys
+    that they had there. A connector that finds records by their run looks there, too."""
     is_typed: bool = False
     """Whether the records come from JSON, where a text is a text. In other files it can also be a
     number, a date or a JSON document."""
@@ -113,6 +116,11 @@ class Target:
     """The caller's names of the object and of its fields, if they are not the service's."""
     job_records: JobRecords | None = field(default=None, compare=False, repr=False)
     """The records of the job, with those that another process has sent; None for a single call."""
+
+    @property
+    def key_run(self) -> str:
+        """The run that the keys of rows begin with: that of the job that read them first."""
+        return self.earlier_runs[0] if self.earlier_runs else self.run
 
 
 class Row(NamedTuple):

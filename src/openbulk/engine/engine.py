@@ -31,6 +31,7 @@ from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.mends import Mends
 from openbulk.storage.notices import WORK
 from openbulk.storage.outlook import Outlook, Outlooks
 from openbulk.storage.runs import Runs
@@ -53,6 +54,7 @@ class Engine:
         runs: Runs,
         schedules: Schedules,
         files: FileStore,
+        mends: Mends,
         readers: Readers,
         formats: Mapping[str, Format],
         accounts: Accounts,
@@ -95,6 +97,7 @@ class Engine:
         self._runner = SliceRunner(
             ledger=ledger,
             files=files,
+            mends=mends,
             readers=readers,
             formats=formats,
             connections=connections,
@@ -107,6 +110,7 @@ class Engine:
         self._housekeeping = Housekeeping(
             ledger=ledger,
             files=files,
+            mends=mends,
             queue=queue,
             notifications=self._notifications,
             workflows=self.workflows,

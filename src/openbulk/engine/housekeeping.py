@@ -14,6 +14,7 @@ from openbulk.engine.queue.periodic import do_each
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.mends import Mends
 
 log = structlog.get_logger()
 
@@ -31,6 +32,7 @@ class Housekeeping:
         *,
         ledger: Ledger,
         files: FileStore,
+        mends: Mends,
         queue: LaneQueue,
         notifications: Notifications,
         workflows: Workflows,
@@ -40,6 +42,7 @@ class Housekeeping:
     ) -> None:
         self._ledger = ledger
         self._files = files
+        self._mends = mends
         self._queue = queue
         self._notifications = notifications
         self._workflows = workflows
@@ -110,6 +113,7 @@ class Housekeeping:
     async def _forget_file(self, name: str) -> None:
         # In this order: if the process dies in between, the next sweep deletes the file again.
         await self._files.delete(name)
+        await self._mends.forget(name)
         await self._ledger.forget_file(name)
 
     async def delete_orphans(self, *, is_shared: bool) -> int:

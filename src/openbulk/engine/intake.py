@@ -13,6 +13,7 @@ from openbulk.engine.queue.dbos_queue import LaneQueue
 from openbulk.engine.upload_check import require_permission, require_possible
 from openbulk.formats.recognition import Inspection
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.retries import RetriedRows
 
 log = structlog.get_logger()
 
@@ -64,10 +65,12 @@ class Intake:
         instance_id: int,
         request_id: str | None,
         idempotency_key: IdempotencyKey | None = None,
+        retried: RetriedRows | None = None,
     ) -> Job:
         """Accept a job. Once this returns, the job will be done, even if this process dies.
 
-        Raises IdempotencyKeyTaken.
+        `retried` are the rows of a retry. Raises IdempotencyKeyTaken, and Conflict if another job
+        retries one of them.
         """
         job = await self._ledger.add_job(
             work,
@@ -76,6 +79,7 @@ class Intake:
             request_id=request_id,
             now=self._now(),
             idempotency_key=idempotency_key,
+            retried=retried,
         )
         first_slice = job.next_slice(self._now())
         log.info("job created", job=job.id, instance=instance_id, object=job.object)

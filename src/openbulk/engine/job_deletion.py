@@ -41,6 +41,11 @@ class JobDeletion:
         if not job.is_finished:
             raise Conflict(f"job {job.id} is {job.status.value}; cancel it first, then delete it")
         deleted = await self._deleted.add(job.id)
+        if deleted is None and await self._deleted.has_unfinished_retry(job.id):
+            raise Conflict(
+                f"a job that is not finished retries rows of job {job.id}; delete this one once "
+                "that is finished"
+            )
         if deleted is None:
             raise Conflict(
                 f"job {job.id} belongs to a workflow that is running; delete it once the workflow "

@@ -133,11 +133,15 @@ def _inspect(
         raise BadInput(f"the file holds no record; {recognized.looks_like}")
     source = describe_sheet(file, options) if recognized.is_binary else ""
     is_whole = is_whole and len(rows) < count
-    header = () if is_whole else _read_header(recognized, readable, options)
+    header = () if is_whole else read_header(recognized, readable, options)
     return Inspection(recognized, rows, is_whole, source, header)
 
 
-def _read_header(recognized: Format, file: BinaryIO, options: Mapping[str, Any]) -> Sequence[str]:
+def read_header(recognized: Format, file: BinaryIO, options: Mapping[str, Any]) -> Sequence[str]:
+    """The columns of a table, in their order; none of other formats. Raises BadInput, as `read`.
+
+    Seeks back to the beginning of the file first.
+    """
     file.seek(0)
     match recognized:
         case Csv():

@@ -30,7 +30,7 @@ class Table:
         flat = flatten(record)
         for name in self._object_columns - flat.keys():
             flat[name] = value_at(record, name)
-        return [_cell(flat.get(name)) for name in self.columns]
+        return [cell_of(flat.get(name)) for name in self.columns]
 
 
 def _columns_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -57,7 +57,8 @@ def show_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _cell(value: Any) -> Cell:
+def cell_of(value: Any) -> Cell:
+    """A value as a cell: a list or an object as JSON."""
     if isinstance(value, Cell):
         return value
     return encode_json(value, default=str).decode()

@@ -1,6 +1,6 @@
 """Packs rows in the form that parts keep, and collects what their job has to know of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -35,19 +35,22 @@ class Summary:
 
     remarks: Remarks = NO_REMARKS
     signs: Mapping[str, DateSigns] = field(default_factory=dict)
+    columns: Sequence[str] = ()
+    """Those of a table, in their order; none of other formats."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it."""
         signs = {path: one.to_json() for path, one in self.signs.items()}
         first = [asdict(one) for one in self.remarks.first]
-        return {"rows": self.remarks.rows, "first": first, "signs": signs}
+        columns = list(self.columns)
+        return {"rows": self.remarks.rows, "first": first, "signs": signs, "columns": columns}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Summary":
         """Of what `to_json` has made."""
         first = tuple(RowRemark(**one) for one in value["first"])
         signs = {path: DateSigns.from_json(one) for path, one in value["signs"].items()}
-        return cls(Remarks(value["rows"], first), signs)
+        return cls(Remarks(value["rows"], first), signs, value["columns"])
 
 
 class PartLines:
@@ -77,8 +80,9 @@ class PartLines:
 class Packer:
     """Packs the rows of a file, part by part."""
 
-    def __init__(self, rows: Iterator[Row]) -> None:
+    def __init__(self, rows: Iterator[Row], columns: Sequence[str] = ()) -> None:
         self._rows = rows
+        self._columns = columns
         self._remarks = _RemarkCollector()
         self._dates = DateColumns()
         self._lines = PartLines()
@@ -99,7 +103,7 @@ class Packer:
     def summary(self) -> Summary:
         """What the rows have shown so far."""
         remarks = Remarks(self._remarks.rows, tuple(self._remarks.first))
-        return Summary(remarks, self._dates.signs())
+        return Summary(remarks, self._dates.signs(), self._columns)
 
     def _pack(self, row: Row) -> bytes:
         """A packed row. The remarks of a row that can be sent are collected."""

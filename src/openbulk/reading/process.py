@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, cast
 from openbulk.domain.errors import BadInput
 from openbulk.formats import FORMATS
 from openbulk.formats.packed import unpack
-from openbulk.formats.recognition import INSPECTED_BYTES, inspect_rows
+from openbulk.formats.recognition import INSPECTED_BYTES, inspect_rows, read_header
 from openbulk.reading.limits import MemoryLimit, limited_time
 from openbulk.reading.messages import Channel, Kind, Reason, Task, encode_rows
 from openbulk.reading.packing import Packer, pack_row
@@ -44,7 +44,10 @@ class _Reading:
     def read(self) -> Any:
         """Send all rows of the file; return what its job has to know of them."""
         file_format = FORMATS[self.request["format"]]
-        self.packer = Packer(file_format.read(unpack(self.file), self.request["options"]))
+        options, readable = self.request["options"], unpack(self.file)
+        header = read_header(file_format, readable, options)
+        readable.seek(0)
+        self.packer = Packer(file_format.read(readable, options), header)
         while part := self.packer.next_part():
             self.channel.send(Kind.ROWS, *encode_rows(part.records, part.content))
         return self.packer.summary().to_json()

@@ -24,16 +24,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.workflow import RunStatus
 from openbulk.storage.database import DELETING, for_reading, give_space_back, keep_others_out
-from openbulk.storage.job_rows import ACTIVE
+from openbulk.storage.job_rows import ACTIVE, HAS_UNFINISHED_RETRY
 from openbulk.storage.tables import (
     deleted_jobs,
     deliveries,
     idempotency_keys,
     intents,
     jobs,
+    mends,
     outcome_blocks,
     parts,
     problems,
+    retries,
     runs,
     transfers,
 )
@@ -44,6 +46,7 @@ _LEFT_BEHIND: Sequence[tuple[Table, Column[Any], int]] = (
     (outcome_blocks, outcome_blocks.c.first_row, 200),
     (parts, parts.c.first_row, 5_000),
     (intents, intents.c.row, 5_000),
+    (mends, mends.c.row, 5_000),
 )
 """Tables with rows of a job, the rest of their keys, and the rows deleted in one transaction."""
 
@@ -53,7 +56,7 @@ _IN_UNFINISHED_RUN = exists().where(
     runs.c.status == RunStatus.RUNNING.value,
 )
 """A workflow would begin a job again that it does not find."""
-_IS_FINISHED = and_(jobs.c.status.not_in(ACTIVE), ~_IN_UNFINISHED_RUN)
+_IS_FINISHED = and_(jobs.c.status.not_in(ACTIVE), ~_IN_UNFINISHED_RUN, ~HAS_UNFINISHED_RETRY)
 _HAS_NOTIFIED = or_(
     jobs.c.callback_url.is_(None),
     exists().where(deliveries.c.job_id == jobs.c.id, deliveries.c.finished_at.is_not(None)),
@@ -79,6 +82,12 @@ class DeletedJobs:
         """Delete a job. None if it is not finished, or a workflow needs it, or it is gone."""
         added = await self._add(jobs.c.id == job_id)
         return added[0] if added else None
+
+    async def has_unfinished_retry(self, job_id: int) -> bool:
+        """Whether a job that is not finished retries rows of this one."""
+        question = select(jobs.c.id).where(jobs.c.id == job_id, HAS_UNFINISHED_RETRY)
+        async with self._reading.connect() as connection:
+            return await connection.scalar(question) is not None
 
     async def add_old(self, finished_before: datetime) -> int:
         """Delete jobs that finished before a time, 200 at most; return their number.
@@ -134,5 +143,18 @@ async def _delete_jobs(connection: AsyncConnection, found: Sequence[DeletedJob])
     for table in (idempotency_keys, deliveries):
         await connection.execute(delete(table).where(table.c.job_id.in_(ids)))
     await connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
+    await connection.execute(delete(retries).where(_is_of_nobody(ids)))
     left = [{"job_id": job.id, "file": job.file} for job in found]
     await connection.execute(insert(deleted_jobs), left)
+
+
+def _is_of_nobody(ids: Sequence[int]) -> ColumnElement[bool]:
+    """Choices of rows that a deleted job has retried, or others of it, once both jobs are gone.
+
+    As long as the earlier job is there, none of its rows may be retried a second time.
+    """
+    there = select(jobs.c.id)
+    return or_(
+        and_(retries.c.job_id.in_(ids), retries.c.of.not_in(there)),
+        and_(retries.c.of.in_(ids), retries.c.job_id.not_in(there)),
+    )

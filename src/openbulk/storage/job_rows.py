@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, or_
+from sqlalchemy import Row, and_, exists, func, or_
 
 from openbulk.domain.conditions import condition_of
 from openbulk.domain.job import (
@@ -17,6 +17,7 @@ from openbulk.domain.job import (
     Job,
     Position,
     Remarks,
+    Retry,
     RowRemark,
     Status,
     Upload,
@@ -34,6 +35,14 @@ HAS_WORK_IN_LANE = and_(
 )
 """Jobs that are not finished and, as `Job.calls_its_service` says, need the lane."""
 
+_retry = jobs.alias()
+HAS_UNFINISHED_RETRY = exists().where(
+    _retry.c.first_file == func.coalesce(jobs.c.first_file, jobs.c.file),
+    _retry.c.id != jobs.c.id,
+    _retry.c.status.in_(ACTIVE),
+)
+"""Jobs of which an unfinished one retries rows: it reads their rows and outcomes."""
+
 
 def job_of(row: Row[Any]) -> Job:
     """A job from its row."""
@@ -44,6 +53,7 @@ def job_of(row: Row[Any]) -> Job:
         work=work_of(row),
         position=Position(**(row.position or {})),
         columns=tuple(row.columns or ()),
+        has_file=row.has_file,
         status=Status(row.status),
         created_at=row.created_at,
         started_at=row.started_at,
@@ -103,11 +113,18 @@ def work_of(row: Any) -> Upload | Download:
         file_format=row.file_format,
         callback_url=row.callback_url,
         records_of=row.records_of,
+        retry=_retry_of(row),
     )
 
 
+def _retry_of(row: Any) -> Retry | None:
+    if row.retry_of is None:
+        return None
+    return Retry(row.retry_of, tuple(row.earlier_files), row.retried_rows)
+
+
 def _upload_values(upload: Upload) -> dict[str, Any]:
-    return {
+    return _retry_values(upload.retry) | {
         "object": upload.target.object,
         "action": upload.target.action.value,
         "identifier_field": upload.target.identifier_field,
@@ -119,6 +136,17 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
         "file_format": upload.file_format,
         "callback_url": upload.callback_url,
         "records_of": upload.records_of,
+    }
+
+
+def _retry_values(retry: Retry | None) -> dict[str, Any]:
+    if retry is None:
+        return {}
+    return {
+        "retry_of": retry.of,
+        "first_file": retry.files[0],
+        "earlier_files": list(retry.files),
+        "retried_rows": retry.rows,
     }
 
 

@@ -23,11 +23,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.errors import IdempotencyKeyTaken
 from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
+from openbulk.domain.row_kinds import RowChoice, RowKinds
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, job_of, work_values
+from openbulk.storage.job_rows import ACTIVE, HAS_UNFINISHED_RETRY, job_of, work_values
+from openbulk.storage.outcome_blocks import RecordedOutcome, recorded_outcomes
 from openbulk.storage.problems import ErrorGroup, RecordError, error_groups_of, errors_of
 from openbulk.storage.readable_rows import read_each
+from openbulk.storage.retries import (
+    RetriedRows,
+    add_retry,
+    kinds_of,
+    retried_rows,
+    rows_of_cause,
+)
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs
 
@@ -53,9 +62,11 @@ class Ledger:
         request_id: str | None,
         now: datetime,
         idempotency_key: IdempotencyKey | None = None,
+        retried: RetriedRows | None = None,
     ) -> Job:
         """Add a job, and return it: from now on it will be done. Raises IdempotencyKeyTaken.
 
+        `retried` are the rows of a retry: raises Conflict if another job retries one of them.
         A file has one job: if it has one already, return that one.
         """
         new = insert(jobs).values(
@@ -69,9 +80,12 @@ class Ledger:
         try:
             async with self._engine.begin() as connection:
                 job = job_of((await connection.execute(new.returning(jobs))).one())
+                # First: a repeated request finds its job, and no rows that are left to retry.
                 if idempotency_key is not None:
                     key = {"instance_id": instance_id, "job_id": job.id, **asdict(idempotency_key)}
                     await connection.execute(insert(idempotency_keys).values(key))
+                if retried is not None:
+                    await add_retry(connection, job, retried)
         except IntegrityError as error:
             known = await self.jobs_with_files([work.file])
             if work.file in known:
@@ -273,8 +287,9 @@ class Ledger:
             )
 
     async def files_of_jobs_finished_before(self, moment: datetime) -> Sequence[str]:
-        """The files of jobs that finished before a time."""
-        old = select(jobs.c.file).where(jobs.c.has_file, jobs.c.finished_at < moment)
+        """The files of jobs that finished before a time, and that no unfinished retry reads."""
+        is_old = (jobs.c.has_file, jobs.c.finished_at < moment, ~HAS_UNFINISHED_RETRY)
+        old = select(jobs.c.file).where(*is_old)
         async with self._reading.connect() as connection:
             return (await connection.scalars(old)).all()
 
@@ -291,6 +306,34 @@ class Ledger:
             return await errors_of(
                 connection, job_id, after=after, limit=limit, skip=skip, cause=cause
             )
+
+    async def errors_between(self, job_id: int, first: int, last: int) -> Sequence[RecordError]:
+        """The records from row `first` to `last` of a job that have a problem."""
+        async with self._reading.connect() as connection:
+            found = await errors_of(connection, job_id, after=first - 1, limit=last + 1 - first)
+        return [error for error in found if error.row <= last]
+
+    async def outcomes_between(
+        self, job_id: int, first: int, last: int
+    ) -> Sequence[RecordedOutcome]:
+        """The outcomes of the rows from `first` to `last` of a job."""
+        async with self._reading.connect() as connection:
+            return list(await recorded_outcomes(connection, job_id, first, last))
+
+    async def row_kinds(self, job: Job) -> RowKinds:
+        """What became of each row of a job, at one moment. Its file has been read."""
+        async with self._reading.connect() as connection:
+            return await kinds_of(connection, job)
+
+    async def rows_of_cause(self, job_id: int, cause: str, records: int) -> RowChoice:
+        """The rows of a job whose problem has this cause."""
+        async with self._reading.connect() as connection:
+            return await rows_of_cause(connection, job_id, cause, records)
+
+    async def retried_rows(self, job_id: int) -> Mapping[int, RowChoice]:
+        """The rows of a job that later jobs retry, by the ids of those."""
+        async with self._reading.connect() as connection:
+            return await retried_rows(connection, job_id)
 
     async def error_groups(self, job_id: int, *, limit: int, skip: int = 0) -> Sequence[ErrorGroup]:
         """The causes of a job's problems, those with most records first."""

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Outcome, OutcomeKind
+from openbulk.domain.row_kinds import RowKinds
 from openbulk.storage.problems import add_problems
 from openbulk.storage.tables import outcome_blocks as blocks
 
@@ -86,6 +87,17 @@ async def rows_without_outcome(
     return frozenset(row for row in rows if not _is_in(done, row))
 
 
+async def row_kinds(connection: AsyncConnection, job_id: int, records: int) -> RowKinds:
+    """What became of each row of a job, at one moment. One block is held at a time."""
+    kinds = RowKinds(records)
+    found = await connection.stream(select(blocks).where(blocks.c.job_id == job_id))
+    async for block in found:
+        runs = json.loads(zlib.decompress(block.content))["kinds"]
+        for first, last, kind in _place_runs(_ranges_of(block), runs):
+            kinds.set_range(first, last, OutcomeKind(kind))
+    return kinds
+
+
 async def recorded_outcomes(
     connection: AsyncConnection, job_id: int, first: int, last: int
 ) -> Iterator[RecordedOutcome]:
@@ -146,6 +158,21 @@ def _join(ranges: Iterable[Range]) -> Iterator[Range]:
         last = end
     if first <= last:
         yield first, last
+
+
+def _place_runs(
+    ranges: Sequence[Range], runs: Iterable[tuple[T, int]]
+) -> Iterator[tuple[int, int, T]]:
+    """The first and the last row of each run, cut where a row is missing; and its value."""
+    remaining = iter(ranges)
+    first, last = next(remaining)
+    for value, count in runs:
+        left = count
+        while left:
+            end = min(last, first + left - 1)
+            yield first, end, value
+            left -= end + 1 - first
+            first, last = (end + 1, last) if end < last else next(remaining, (0, 0))
 
 
 def _is_in(ranges: Sequence[Range], row: int) -> bool:

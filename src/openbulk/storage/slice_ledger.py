@@ -32,6 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from openbulk.domain.errors import Fenced
 from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark, Status
 from openbulk.domain.records import Outcome, OutcomeKind, Problem
+from openbulk.domain.row_kinds import RowChoice
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, remarks_value
 from openbulk.storage.outcome_blocks import (
@@ -42,8 +43,9 @@ from openbulk.storage.outcome_blocks import (
     recorded_ranges,
     rows_without_outcome,
 )
+from openbulk.storage.retries import own_rows
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
-from openbulk.storage.tables import Timestamp, intents, jobs, parts
+from openbulk.storage.tables import Timestamp, intents, jobs, mends, parts
 
 T = TypeVar("T")
 Statements = Callable[[AsyncConnection], Awaitable[T]]
@@ -204,17 +206,33 @@ class SliceLedger:
     # --- an upload ---
 
     async def set_parts(
-        self, records: int, first_rows: Sequence[int], remarks: Remarks = NO_REMARKS
+        self,
+        records: int,
+        first_rows: Sequence[int],
+        remarks: Remarks = NO_REMARKS,
+        columns: Sequence[str] = (),
+        intents_of_earlier: Sequence[int] = (),
     ) -> None:
         """Record that the file is cut: its number of records, and the first row of each part.
 
-        `remarks` says what was left out of its rows.
+        `remarks` says what was left out of its rows, `columns` are those of a table. Rows of which
+        an earlier job does not know whether they were sent have intents. Mended values are in the
+        parts now, and forgotten.
         """
-        changes = {"records": records, "remarks": remarks_value(remarks) if remarks.rows else None}
+        changes = {
+            "records": records,
+            "remarks": remarks_value(remarks) if remarks.rows else None,
+            "columns": list(columns) or None,
+        }
+        is_retry = self.job.upload.retry is not None
 
         async def write(connection: AsyncConnection) -> Row[Any]:
             row = await self.change_job(connection, **changes)
             await self.write_parts(connection, first_rows)
+            if is_retry:
+                for table in (intents, mends):
+                    await connection.execute(delete(table).where(table.c.job_id == self.job.id))
+                await insert_intents(connection, self.job.id, intents_of_earlier)
             return row
 
         self.job = job_of(await self.write(write))
@@ -232,20 +250,30 @@ class SliceLedger:
 
         return await self.read(read)
 
+    async def own_rows(self) -> RowChoice | None:
+        """The rows that the job retries; None if it sends all rows of its file."""
+        return await self.read(lambda connection: own_rows(connection, self.job))
+
     async def parts_after(self, row: int) -> Sequence[Part]:
         """The parts with the rows after this one, whatever the job's cursor is."""
         return await self.read(lambda connection: parts_from(connection, self.job.id, row + 1))
 
     async def ids_written(self, first: int, last: int) -> Mapping[int, str]:
-        """The service's ids of the records that these rows have written or found, by row."""
+        """The service's ids of the records that these rows have written or found, by row.
+
+        Those of the earlier jobs of a retry are among them.
+        """
 
         async def read(connection: AsyncConnection) -> dict[int, str]:
-            recorded = await recorded_outcomes(connection, self.job.id, first, last)
-            return {
-                outcome.row: outcome.id
-                for outcome in recorded
-                if outcome.id is not None and outcome.kind in _KINDS_THAT_LEAVE_A_RECORD
-            }
+            ids: dict[int, str] = {}
+            for job_id in await _with_earlier_jobs(connection, self.job):
+                recorded = await recorded_outcomes(connection, job_id, first, last)
+                ids |= {
+                    outcome.row: outcome.id
+                    for outcome in recorded
+                    if outcome.id is not None and outcome.kind in _KINDS_THAT_LEAVE_A_RECORD
+                }
+            return ids
 
         return await self.read(read)
 
@@ -346,9 +374,7 @@ class SliceLedger:
 
         async def write(connection: AsyncConnection) -> None:
             await self._hold_fence(connection)
-            await connection.execute(
-                insert(intents), [{"job_id": self.job.id, "row": row} for row in rows]
-            )
+            await insert_intents(connection, self.job.id, rows)
 
         try:
             await self.write(write)
@@ -441,6 +467,21 @@ async def parts_from(connection: AsyncConnection, job_id: int, row: int) -> Sequ
     chosen = select(parts).where(parts.c.job_id == job_id, parts.c.first_row >= holder)
     rows = await connection.execute(chosen.order_by(parts.c.first_row))
     return [Part(part.first_row, part.fence) for part in rows]
+
+
+async def insert_intents(connection: AsyncConnection, job_id: int, rows: Sequence[int]) -> None:
+    """Write intents of rows."""
+    if rows:
+        await connection.execute(insert(intents), [{"job_id": job_id, "row": row} for row in rows])
+
+
+async def _with_earlier_jobs(connection: AsyncConnection, job: Job) -> Sequence[int]:
+    """The ids of the jobs that a job retries rows of, the first one first, and its own."""
+    retry = job.upload.retry
+    if retry is None:
+        return [job.id]
+    earlier = select(jobs.c.id).where(jobs.c.file.in_(retry.files)).order_by(jobs.c.id)
+    return [*await connection.scalars(earlier), job.id]
 
 
 async def open_intents(connection: AsyncConnection, job_id: int) -> frozenset[int]:

@@ -173,9 +173,15 @@ jobs = Table(
     Column("has_file", Boolean, nullable=False, server_default=true()),
     Column("callback_url", SafeText),
     Column("records_of", BigInteger),
-    # Downloads only: the query, how far it has read, and the fields of the records read.
+    # Retries only: the earlier job, the files of all jobs before, and how many rows are retried.
+    Column("retry_of", BigInteger),
+    Column("first_file", Text),
+    Column("earlier_files", JSON(none_as_null=True)),
+    Column("retried_rows", BigInteger),
+    # The query of a download, and how far it has read.
     Column("query", JSON(none_as_null=True)),
     Column("position", JSON(none_as_null=True)),
+    # The fields of the records of a download, or the columns of an uploaded table.
     Column("columns", JSON(none_as_null=True)),
     Column("status", Text, nullable=False),
     Column("error", SafeText),
@@ -211,6 +217,7 @@ jobs = Table(
     Index("jobs_of_instance", "instance_id", "status"),
     Index("jobs_by_status", "status"),
     Index("jobs_by_end", "finished_at"),
+    Index("jobs_by_first_file", "first_file"),
     sqlite_autoincrement=True,  # slices in the queue have the number of a deleted job
 )
 
@@ -259,6 +266,26 @@ parts = Table(
     sqlite_with_rowid=False,
 )
 """The parts that a job's file was cut into, or that a download has kept; the fence as in `Part`."""
+
+retries = Table(
+    "retries",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("of", BigInteger, nullable=False),
+    Column("rows", LargeBinary, nullable=False),
+    Index("retries_of_job", "of"),
+)
+"""The rows that jobs retry of earlier ones, as `RowChoice` packs them."""
+
+mends = Table(
+    "mends",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("row", BigInteger, primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Values that people have mended in rows of a job, for its retry: sealed, as the file is."""
 
 intents = Table(
     "intents",

@@ -22,6 +22,7 @@ from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
 from openbulk.notify.callbacks import check_host
 from openbulk.notify.egress import check_url
 from openbulk.storage.accounts import Caller
+from openbulk.storage.retries import RetriedRows
 
 JobId = Annotated[str, Path(description="Id of the job.", examples=["1"])]
 DownloadId = Annotated[str, Path(description="Id of a complete download job.", examples=["2"])]
@@ -160,10 +161,12 @@ async def submit(
     instance: CallingInstance,
     work: Upload | Download,
     idempotency_key: IdempotencyKey | None,
+    retried: RetriedRows | None = None,
 ) -> dict[str, Any]:
     """Submit a job and present it. If a job with this key exists, present that one instead.
 
-    Raises Conflict if another request created that job, and DiskFull. Deletes the file of a job
+    `retried` are the rows of a retry. Raises Conflict if another job retries them, or another
+    request created the job with the key, and DiskFull. Deletes the file of a job
     that it does not submit.
     """
     try:
@@ -173,8 +176,9 @@ async def submit(
             instance_id=instance.id,
             request_id=request.state.request_id,
             idempotency_key=idempotency_key,
+            retried=retried,
         )
-    except DiskFull:
+    except (Conflict, DiskFull):
         await services.files.delete(work.file)
         raise
     except IdempotencyKeyTaken:

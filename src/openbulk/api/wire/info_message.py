@@ -69,7 +69,7 @@ def _information_on_outcomes(job: Job) -> Iterator[str]:
         yield f"{records} may or may not have been written; /errors lists {words.it}"
     if job.is_finished and not job.is_download and job.not_reached:
         words = _words_for(job.not_reached)
-        yield f"{job.not_reached} of {_records(job.records or 0)} {words.was} not reached"
+        yield f"{job.not_reached} of {_records(job.own_records or 0)} {words.was} not reached"
 
 
 def _renames(job: Job) -> bool:

@@ -118,6 +118,7 @@ class UploadDetails(JobStatus):
     """An upload, with the outcomes of its records."""
 
     outcomes: Outcomes
+    retryOf: NotRequired[Annotated[str, doc("Id of the job of which this one retries rows.")]]
 
 
 @with_config(EXACT)
@@ -276,7 +277,11 @@ def present_job(job: Job, completed_status: str) -> dict[str, Any]:
 def present_details(job: Job, completed_status: str) -> dict[str, Any]:
     """The status of a job; of an upload, with the outcomes of its records."""
     shape = present_job(job, completed_status)
-    return shape if job.is_download else {**shape, "outcomes": _outcomes(job)}
+    if job.is_download:
+        return shape
+    retry = job.upload.retry
+    of = {} if retry is None else {"retryOf": str(retry.of)}
+    return {**shape, "outcomes": _outcomes(job), **of}
 
 
 def _outcomes(job: Job) -> dict[str, int]:

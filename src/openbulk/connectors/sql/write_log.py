@@ -50,32 +50,43 @@ class WriteLog:
 
     def __init__(self, connection: AsyncConnection, table: sa.Table, target: Target) -> None:
         self.run = target.run
+        self._earlier_runs = target.earlier_runs
         self._connection = connection
         self._table = table
         self._records = target.records
 
     async def find(self, batch: Sequence[Record]) -> dict[int, Outcome]:
-        """The outcomes of the batch's records that were written before, by row."""
+        """The outcomes of the batch's records that were written before, by row.
+
+        A retry also finds what earlier jobs have written of its rows, whatever came of the answer.
+        """
         rows = {record.row for record in batch}
-        entries = await self._entries_with(rows)
+        found: dict[int, Outcome] = {}
+        for run in self._earlier_runs:
+            earlier = await self._find(run, rows)
+            found |= {row: one for row, one in earlier.items() if one.problem is None}
+        return found | await self._find(self.run, rows)
+
+    async def _find(self, run: str, rows: Collection[int]) -> dict[int, Outcome]:
+        entries = await self._entries_with(run, rows)
         found: dict[int, Outcome] = {}
         for begin in range(0, len(entries), _ENTRIES_AT_ONCE):
             texts = sa.select(self._table.c.outcomes).where(
-                self._table.c.run == self.run,
+                self._table.c.run == run,
                 self._table.c.first_row.in_(entries[begin : begin + _ENTRIES_AT_ONCE]),
             )
             outcomes = _outcomes_in((await self._connection.execute(texts)).scalars())
             found.update((one.row, one) for one in outcomes if one.row in rows)
         return found
 
-    async def _entries_with(self, rows: Collection[int]) -> list[int]:
-        """The first rows of the entries that have one of these rows."""
-        if not self.run or not rows:
+    async def _entries_with(self, run: str, rows: Collection[int]) -> list[int]:
+        """The first rows of the entries of a run that have one of these rows."""
+        if not run or not rows:
             return []
         columns = self._table.c
         # A batch can be cut differently the second time, so any overlap counts.
         overlapping = sa.select(columns.first_row, columns.last_row).where(
-            columns.run == self.run,
+            columns.run == run,
             columns.first_row <= max(rows),
             columns.last_row >= min(rows),
         )
@@ -117,7 +128,7 @@ class WriteLog:
         if not is_postgresql or len(rows) == self._records:
             return
         await self._connection.execute(_LOCK, {"run": self.run})
-        if await self._entries_with(rows):
+        if await self._entries_with(self.run, rows):
             raise _written_elsewhere()
 
 

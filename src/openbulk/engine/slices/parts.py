@@ -29,6 +29,8 @@ class Cut:
     first_rows: Sequence[int]
     """The rows that the parts begin with."""
     remarks: Remarks = NO_REMARKS
+    columns: Sequence[str] = ()
+    """Those of a table, in their order."""
 
 
 class PartSource(Protocol):
@@ -78,7 +80,7 @@ async def cut(
     summary = source.summary()
     if summary.signs:
         await keep_signs(files, file, summary.signs)
-    return Cut(records, first_rows, summary.remarks)
+    return Cut(records, first_rows, summary.remarks, summary.columns)
 
 
 class _Watch:
@@ -126,6 +128,12 @@ async def rows_of(
             async with aclosing(rows):
                 async for row in rows:
                     yield row
+
+
+def with_last_rows(parts: Sequence[Part], records: int) -> Sequence[tuple[Part, int]]:
+    """All parts of a file, each with its last row."""
+    last_rows = [part.first_row - 1 for part in parts[1:]]
+    return list(zip(parts, [*last_rows, records], strict=False))
 
 
 async def rows_of_part(

@@ -57,7 +57,7 @@ def key_of(target: Target, row: int, values: Mapping[str, Any]) -> str:
         value = value_at(values, target.identifier_field)
         if value is not None:
             return f"{target.identifier_field}={value}"
-    return f"{target.run}:{row}"
+    return f"{target.key_run}:{row}"
 
 
 class RecordReader:
@@ -112,7 +112,7 @@ class RecordReader:
         return await _THREADS.run(self._make_record, row)
 
     def _make_record(self, row: Row) -> Record | Outcome:
-        if row.values is None:
+        if row.values is None or row.problem is not None:
             return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)
         values = row.values
         try:

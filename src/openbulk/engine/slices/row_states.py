@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
+from openbulk.domain.row_kinds import RowChoice
+
 
 class RowState(IntEnum):
     """How far a row is."""
@@ -15,6 +17,9 @@ class RowState(IntEnum):
     """It was sent, and needs another row that the service does not have yet."""
     TRIED = 3
     """It waits, and was sent again since the pass through the waiting rows began."""
+
+
+_STATES_OF_CHOICE = bytes([RowState.DONE, RowState.UNSENT, *bytes(254)])
 
 
 class RowStates:
@@ -35,6 +40,15 @@ class RowStates:
     def set_range(self, first: int, last: int, state: RowState) -> None:
         """Set the state of the rows from `first` to `last`."""
         self._states[first : last + 1] = bytes([state]) * (last - first + 1)
+
+    def skip_others(self, own: RowChoice, cursor: int) -> None:
+        """Count the rows after the cursor that the job does not send as done."""
+        states = bytes(own).translate(_STATES_OF_CHOICE)
+        self._states[cursor + 1 : self._end] = states[cursor + 1 :]
+
+    def last_sent(self) -> int:
+        """The last row that has an outcome; 0 if none has."""
+        return max(0, self._states.rfind(RowState.DONE))
 
     def set_all(self, rows: Iterable[int], state: RowState) -> None:
         """Set the state of rows that have no outcome."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -17,7 +17,8 @@ from openbulk.domain.errors import (
     ReaderUnavailable,
     Unavailable,
 )
-from openbulk.domain.job import Job, NextSlice, Status
+from openbulk.domain.job import Job, NextSlice, Retry, Status
+from openbulk.domain.records import OutcomeKind
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.connections import Connections
@@ -29,12 +30,14 @@ from openbulk.engine.slices.downloaded_records import Result, as_rows, result_of
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze, ending_of
 from openbulk.engine.slices.memory import MemoryShare, SliceMemory
 from openbulk.engine.slices.parts import PartSource, RowsInThread, cut
+from openbulk.engine.slices.retried_parts import RetriedParts
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats.base import Format
 from openbulk.reading.reader import StoredFile
 from openbulk.reading.readers import Readers
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.mends import Mends
 from openbulk.storage.retry import (
     retry_until_written,
     retry_while_disk_full,
@@ -60,6 +63,7 @@ class SliceRunner:
         *,
         ledger: Ledger,
         files: FileStore,
+        mends: Mends,
         readers: Readers,
         formats: Mapping[str, Format],
         connections: Connections,
@@ -71,6 +75,7 @@ class SliceRunner:
     ) -> None:
         self._ledger = ledger
         self._files = files
+        self._mends = mends
         self._readers = readers
         self._formats = formats
         self._connections = connections
@@ -181,7 +186,7 @@ class SliceRunner:
         upload = ledger.job.upload
         deadline = SliceDeadline(ledger, self._draining, self._now)
         try:
-            async with self._parts_of(ledger.job) as source:
+            async with self._parts_of(ledger) as source:
                 done = await cut(self._files, upload.file, source, deadline.must_stop)
         except ReaderUnavailable as error:
             if ledger.job.slice_attempts < MAX_READ_ATTEMPTS:
@@ -189,7 +194,13 @@ class SliceRunner:
             raise BadInput(f"{error.message}; that happened {MAX_READ_ATTEMPTS} times") from error
         if done is None:
             return False
-        await ledger.set_parts(done.records, done.first_rows, done.remarks)
+        await ledger.set_parts(
+            done.records,
+            done.first_rows,
+            done.remarks,
+            done.columns,
+            await self._unknown_rows(ledger),
+        )
         log.info("file is cut", job=ledger.job.id, records=done.records)
         if self._draining.is_set() or ledger.job.status is Status.CANCELLATION_PENDING:
             return False
@@ -198,9 +209,12 @@ class SliceRunner:
         return upload.is_small
 
     @asynccontextmanager
-    async def _parts_of(self, job: Job) -> AsyncIterator[PartSource]:
-        """The parts of an upload: of its file, or of a download's records."""
-        upload = job.upload
+    async def _parts_of(self, ledger: SliceLedger) -> AsyncIterator[PartSource]:
+        """The parts of an upload: of its file, a download's records, or the job that it retries."""
+        job, upload = ledger.job, ledger.job.upload
+        if upload.retry is not None:
+            yield await self._retried_parts(ledger, upload.retry)
+            return
         if upload.records_of is not None:
             yield RowsInThread(as_rows(await self._result_of(upload.records_of)))
             return
@@ -210,6 +224,31 @@ class SliceRunner:
             file, upload.file_format, options, owner=job.instance_id
         ) as parts:
             yield parts
+
+    async def _retried_parts(self, ledger: SliceLedger, retry: Retry) -> RetriedParts:
+        earlier, own = await self._earlier_job(retry), await ledger.own_rows()
+        assert own is not None
+        find_parts = partial(self._ledger.parts_from, earlier.id, 1)
+        parts = await retry_while_unavailable(find_parts, self._draining)
+        return RetriedParts(self._files, self._mends, ledger.job, earlier, parts, own)
+
+    async def _unknown_rows(self, ledger: SliceLedger) -> Sequence[int]:
+        """The rows of a retry that the service may have taken already, as nobody knows."""
+        retry = ledger.job.upload.retry
+        if retry is None:
+            return ()
+        find_kinds = partial(self._ledger.row_kinds, await self._earlier_job(retry))
+        kinds = await retry_while_unavailable(find_kinds, self._draining)
+        own = await ledger.own_rows()
+        assert own is not None
+        return list(kinds.choose([OutcomeKind.UNKNOWN]).both(own).rows())
+
+    async def _earlier_job(self, retry: Retry) -> Job:
+        find = partial(self._ledger.job, retry.of)
+        earlier = await retry_while_unavailable(find, self._draining)
+        if earlier is None or not earlier.has_file:
+            raise BadInput(f"the file of job {retry.of} is no longer kept; upload it again")
+        return earlier
 
     async def _result_of(self, job_id: int) -> Result:
         find = partial(self._ledger.job, job_id)

@@ -41,7 +41,8 @@ from openbulk.engine.slices.progress import Progress
 from openbulk.engine.slices.record_reader import Batch, RecordReader
 from openbulk.engine.slices.row_states import RowState
 from openbulk.engine.slices.waiting_records import WaitingRecords
-from openbulk.storage.files import FileStore
+from openbulk.storage.files import FileStore, Part
+from openbulk.storage.outcome_blocks import Range
 from openbulk.storage.slice_ledger import SliceLedger
 
 RECORD_SECONDS = 0.25
@@ -79,6 +80,7 @@ class UploadSlice:
         self._target = replace(
             ledger.job.upload.target,
             run=ledger.job.upload.file,
+            earlier_runs=retry.files if (retry := ledger.job.upload.retry) else (),
             records=ledger.job.records,
             # A format whose records have fields in fields has numbers and documents, too.
             is_typed=not names_are_paths,
@@ -100,9 +102,7 @@ class UploadSlice:
             refusal = await self._prepare()
         except ServiceError as error:
             return ending_of(error)
-        parts, done = await self._ledger.rows_to_send()
-        for first, last in done:
-            self._progress.states.set_range(first, last, RowState.DONE)
+        parts, done = await self._find_rows_to_send()
         reader = RecordReader(
             self._files,
             self._job,
@@ -113,7 +113,7 @@ class UploadSlice:
             record=self._record,
             admit=self._admit,
         )
-        last = done[-1][1] if done else self._progress.cursor
+        last = self._progress.states.last_sent()
         records = FileRecords(self._ledger, self._files, reader.record_of, last, self._admit)
         self._target = replace(self._target, job_records=records)
         watching = asyncio.create_task(self._watch())
@@ -136,6 +136,16 @@ class UploadSlice:
         if self._waiting:
             await self._waiting.save(self._files, self._job.upload.file)
         return self._ending or Continue()
+
+    async def _find_rows_to_send(self) -> tuple[Sequence[Part], Sequence[Range]]:
+        """The parts with rows to send, and the rows behind the cursor that have an outcome."""
+        states = self._progress.states
+        if self._job.upload.retry is not None and (own := await self._ledger.own_rows()):
+            states.skip_others(own, self._progress.cursor)
+        parts, done = await self._ledger.rows_to_send()
+        for first, last in done:
+            states.set_range(first, last, RowState.DONE)
+        return parts, done
 
     async def _admit(self, size: int) -> None:
         await self._memory.admit(size, self._deadline.must_stop)

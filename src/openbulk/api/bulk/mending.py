@@ -1,0 +1,193 @@
+"""Rows of uploads: what became of each, and values that people mend in them for a retry."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from openbulk.api.bulk.job_requests import JobId, find_job
+from openbulk.api.http.bodies import BoundedRoute, answer_records
+from openbulk.api.http.callers import SignedInCaller
+from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.services import Services, ServicesOfApp
+from openbulk.api.wire.mending import (
+    RowsMended,
+    UploadedRow,
+    present_mended_rows,
+    present_row,
+)
+from openbulk.domain.errors import BadInput
+from openbulk.domain.job import Job
+from openbulk.domain.row_kinds import RowChoice
+from openbulk.engine.mending import Change
+from openbulk.engine.results import kinds_of_rows
+from openbulk.storage.accounts import Caller
+
+router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405), route_class=BoundedRoute)
+RowNumber = Annotated[
+    int, Path(description="Number of the record, counted from 1.", examples=[2], ge=1, lt=2**31)
+]
+
+
+class MendedValues(BaseModel):
+    """Values to mend in a row."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    values: dict[str, Any] = Field(
+        min_length=1,
+        description="New values by column of the file; null empties a cell.",
+        examples=[{"start.date": "2026-02-28"}],
+    )
+
+
+class MendedColumn(BaseModel):
+    """What to mend in a column, and in which rows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    group: str | None = Field(
+        None, description="Id of a group of `/bulk/{job_id}/errors/groups`: its rows are mended."
+    )
+    rows: list[int] | None = Field(
+        None,
+        min_length=1,
+        description="Numbers of the rows to mend, in place of `group`.",
+        examples=[[2]],
+    )
+    column: str = Field(description="Column of the file.", examples=["start.date"])
+    set: Any = Field(
+        None,
+        description="New value for all these rows; null empties the cell.",
+        examples=["2026-02-28"],
+    )
+    replace: list[str] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="A text, and what stands in its place wherever a value has it.",
+    )
+    values: dict[str, Any] | None = Field(
+        None, min_length=1, description="New values by old ones: a value is mapped as a whole."
+    )
+    dryRun: bool = Field(  # noqa: N815 - the wire's name
+        False, description="Whether to say what would change, and keep nothing.", examples=[False]
+    )
+
+
+@router.get(
+    "/bulk/{job_id}/rows/{row:int}",
+    summary="Retrieve a row of an upload",
+    responses=answers(UploadedRow, 400, 404, 409),
+)
+async def row(
+    job_id: JobId, row: RowNumber, services: ServicesOfApp, caller: SignedInCaller
+) -> Response:
+    """A row as the file has it, what became of it, and what was mended in it since."""
+    job = await find_upload(services, caller, job_id)
+    return answer_records(present_row(job, await services.mending.row(job, row)))
+
+
+@router.patch(
+    "/bulk/{job_id}/rows/{row:int}",
+    summary="Mend a row of an upload",
+    responses=answers(UploadedRow, 400, 404, 409, 413),
+)
+async def mend_row(
+    job_id: JobId,
+    row: RowNumber,
+    body: MendedValues,
+    services: ServicesOfApp,
+    caller: SignedInCaller,
+) -> Response:
+    """Keep values for a row that failed, is unknown or was not reached. `retry` sends them.
+
+    The file stays as it is. The values are sealed like it, and deleted with it.
+    """
+    job = await find_upload(services, caller, job_id)
+    return answer_records(present_row(job, await services.mending.mend_row(job, row, body.values)))
+
+
+@router.post(
+    "/bulk/{job_id}/rows/mend",
+    summary="Mend a column of many rows",
+    responses=answers(RowsMended, 400, 404, 409, 413),
+)
+async def mend_rows(
+    job_id: JobId, body: MendedColumn, services: ServicesOfApp, caller: SignedInCaller
+) -> Response:
+    """Change a column in the rows of a group of errors, or in those that are named.
+
+    Send one of `set`, `replace` and `values`. Rows that were written are left out.
+    """
+    job = await find_upload(services, caller, job_id)
+    change = _change_of(body)
+    chosen = await _rows_of(services, job, body)
+    mended = await services.mending.mend_rows(
+        job, chosen, body.column, change, is_trial=body.dryRun
+    )
+    return answer_records(present_mended_rows(mended, is_trial=body.dryRun))
+
+
+async def find_upload(services: Services, caller: Caller, job_id: str) -> Job:
+    """An upload by its id. Raises NotFound, and BadInput for a download."""
+    job = await find_job(services, caller, job_id)
+    if job.is_download:
+        raise BadInput(f"job {job.id} is a download; only uploads have rows to mend and to retry")
+    return job
+
+
+def _change_of(body: MendedColumn) -> Change:
+    """What is done with each value. Raises BadInput unless the body says exactly one thing."""
+    given = body.model_fields_set & {"set", "replace", "values"}
+    if len(given) != 1:
+        raise BadInput(
+            'send one of "set" (a value), "replace" (["old text", "new text"]) and "values" '
+            '({"old": "new"})'
+        )
+    if body.replace is not None:
+        return _replacing(*body.replace)
+    if body.values is not None:
+        return _mapping(body.values)
+    return lambda _: body.set
+
+
+def _replacing(old: str, new: str) -> Callable[[Any], Any]:
+    if not old:
+        raise BadInput('the first text of "replace" is empty; name the text to replace')
+    return lambda value: value.replace(old, new) if isinstance(value, str) else value
+
+
+def _mapping(new_by_old: dict[str, Any]) -> Callable[[Any], Any]:
+    def new_value(value: Any) -> Any:
+        text = "" if value is None else value if isinstance(value, str) else str(value)
+        return new_by_old.get(text, value)
+
+    return new_value
+
+
+async def _rows_of(services: Services, job: Job, body: MendedColumn) -> RowChoice:
+    """The rows that a body names. Raises BadInput, and Conflict if none can be read."""
+    if (body.group is None) == (body.rows is None):
+        raise BadInput('send "group", the id of a group of errors, or "rows", numbers of rows')
+    kinds = await kinds_of_rows(services.ledger, job)
+    if body.group is not None:
+        return await rows_of_group(services, job, body.group, kinds.records)
+    chosen = RowChoice(kinds.records)
+    for number in body.rows or ():
+        if not kinds.has(number):
+            raise BadInput(f"job {job.id} has no row {number}")
+        chosen.add([number])
+    return chosen
+
+
+async def rows_of_group(services: Services, job: Job, group: str, records: int) -> RowChoice:
+    """The rows of a group of errors. Raises BadInput if there is none."""
+    chosen = await services.ledger.rows_of_cause(job.id, group, records)
+    if not len(chosen):
+        raise BadInput(
+            f"job {job.id} has no errors of the group {group[:40]!r}; "
+            f"/bulk/{job.id}/errors/groups lists the groups"
+        )
+    return chosen

@@ -1,0 +1,194 @@
+"""Retries: a job sends rows of an earlier one again, as they were mended."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from openbulk.api.bulk.job_requests import (
+    CALLBACK_URL,
+    IDEMPOTENCY_KEY,
+    JobId,
+    callback_url_of,
+    check_callback_url,
+    earlier_answer,
+    idempotency_key_of,
+    require_room,
+    submit,
+)
+from openbulk.api.bulk.mending import find_upload
+from openbulk.api.http.bodies import parse_json_object, read_body
+from openbulk.api.http.callers import SignedInCaller
+from openbulk.api.http.multipart import ReceivedForm, receive_upload
+from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.services import Services, ServicesOfApp
+from openbulk.api.wire.jobs import JobCreated
+from openbulk.api.wire.mending import OUTCOMES, RETRIED_WORDS
+from openbulk.domain.errors import BadInput
+from openbulk.domain.instance import CallingInstance
+from openbulk.domain.job import Job
+from openbulk.domain.row_kinds import RowKind
+from openbulk.engine.retries import work_of_retry
+from openbulk.reading.reader import StoredFile
+from openbulk.storage.retries import RetriedRows
+
+router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
+
+_EXAMPLE = '{"kind": ["failed", "unknown", "notReached"]}'
+_REQUEST = {
+    "parameters": [CALLBACK_URL, IDEMPOTENCY_KEY],
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "kind": {
+                            "type": "array",
+                            "minItems": 1,
+                            "items": {"type": "string", "enum": list(RETRIED_WORDS)},
+                            "description": "What became of the rows to retry. All of these kinds "
+                            "without it.",
+                            "examples": [["failed"]],
+                        },
+                        "group": {
+                            "type": "string",
+                            "description": "Id of a group of `/bulk/{job_id}/errors/groups`, in "
+                            "place of `kind`.",
+                        },
+                    },
+                }
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "Results of the job that were mended: the rows in it "
+                            "are retried. `openbulk.row` says which row each is.",
+                            "examples": ["summary,start.date,openbulk.row\nLate,2026-02-28,2\n"],
+                        }
+                    },
+                }
+            },
+        },
+    },
+}
+
+
+@router.post(
+    "/bulk/{job_id}/retry",
+    summary="Retry rows of an upload",
+    openapi_extra=_REQUEST,
+    responses=answers(JobCreated, 400, 404, 409, 413, 507),
+)
+async def retry(
+    request: Request,
+    response: Response,
+    job_id: JobId,
+    services: ServicesOfApp,
+    caller: SignedInCaller,
+) -> dict[str, Any]:
+    """Create a job that sends rows of a finished upload again, with the values mended in them.
+
+    Rows keep their numbers and keys: what had arrived after all is not made a second time.
+    """
+    job = await find_upload(services, caller, job_id)
+    # The job's own instance: the caller may act for the organization.
+    instance = CallingInstance(job.instance_id, job.organization_id, "")
+    callback_url = callback_url_of(request)
+    await check_callback_url(callback_url, services, instance)
+    await require_room(request, services, instance, callback_url)
+    if "multipart/form-data" in request.headers.get("content-type", ""):
+        return await _retry_with_file(request, response, services, instance, job, callback_url)
+    body = await read_body(request)
+    kinds, group = _parse_body(body)
+    key = idempotency_key_of(request, job.id, [*map(str, kinds)], group, callback_url)
+    if key is not None:
+        answer = await earlier_answer(response, services, instance, key)
+        if answer is not None:
+            return answer
+    rows = await services.retries.choose(job, kinds, group)
+    work = work_of_retry(job, uuid.uuid4().hex, rows, callback_url)
+    return await submit(request, response, services, instance, work, key, rows)
+
+
+async def _retry_with_file(
+    request: Request,
+    response: Response,
+    services: Services,
+    instance: CallingInstance,
+    job: Job,
+    callback_url: str | None,
+) -> dict[str, Any]:
+    name = uuid.uuid4().hex
+    form = await receive_upload(request, services.files, name, services.max_upload_bytes)
+    try:
+        if form.fields:
+            raise BadInput(f"the form has a part {next(iter(form.fields))!r}; it takes file alone")
+        key = idempotency_key_of(request, job.id, form.digest, callback_url)
+        if key is not None:
+            answer = await earlier_answer(response, services, instance, key)
+            if answer is not None:
+                return answer
+        rows = await _read_results(services, job, name, form)
+    finally:
+        # Its values are in the ledger now, or nowhere.
+        await asyncio.shield(services.files.give_up(name))
+    work = work_of_retry(job, uuid.uuid4().hex, rows, callback_url)
+    return await submit(request, response, services, instance, work, key, rows)
+
+
+async def _read_results(services: Services, job: Job, name: str, form: ReceivedForm) -> RetriedRows:
+    """The rows of a file of mended results. Raises BadInput."""
+    file = StoredFile(name, form.size)
+    beginning = await services.files.block(name, 0, form.size) if form.size else b""
+    is_jsonl = beginning.lstrip().startswith(b"{")  # also if it is a single line
+    found = await services.inspectors.inspect(
+        file, "jsonl" if is_jsonl else None, {}, 1, takes_events=False, owner=job.instance_id
+    )
+    _require_fitting(job, found.format.name)
+    async with services.inspectors.parts(
+        file, found.format.name, {}, owner=job.instance_id
+    ) as parts:
+        return await services.retries.read(job, parts)
+
+
+def _require_fitting(job: Job, name: str) -> None:
+    """Raise BadInput for a table of records that were none: numbers would become texts."""
+    fitting = ("csv", "xlsx", "json", "jsonl") if job.columns else ("json", "jsonl")
+    if name not in fitting:
+        raise BadInput(
+            f"the file is {name}; job {job.id} had {job.upload.file_format}: mend its results in "
+            f"the format {'csv, xlsx or jsonl' if job.columns else 'jsonl'}"
+        )
+
+
+def _parse_body(body: bytes) -> tuple[Sequence[RowKind], str | None]:
+    """The kinds of rows in a body, or the group. Raises BadInput."""
+    content = parse_json_object(body, _EXAMPLE) if body.strip() else {}
+    unknown = content.keys() - {"kind", "group"}
+    if unknown:
+        raise BadInput(f"the body takes no key {min(unknown)[:80]!r}; it looks like {_EXAMPLE}")
+    if "kind" in content and "group" in content:
+        raise BadInput('the body has "kind" and "group"; send one of them')
+    group = content.get("group")
+    if group is not None and not isinstance(group, str):
+        raise BadInput("body.group must be a string: the id of a group of errors")
+    kinds = content.get("kind", list(RETRIED_WORDS))
+    if not isinstance(kinds, list) or not kinds:
+        raise BadInput(f"body.kind must be a list, and not empty; the body looks like {_EXAMPLE}")
+    for word in kinds:
+        if word not in RETRIED_WORDS:
+            raise BadInput(
+                f"body.kind has {str(word)[:40]!r}; what can be retried is "
+                f"{', '.join(RETRIED_WORDS)}"
+            )
+    return [OUTCOMES[word] for word in kinds], group

@@ -1,0 +1,109 @@
+"""Results of a job as a file: its columns in their order, and what became of each row."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from openbulk.domain.errors import BadInput
+from openbulk.domain.formulas import guard
+from openbulk.domain.job import Job
+from openbulk.domain.records import flatten
+from openbulk.domain.row_kinds import RowKind
+from openbulk.engine.results import ResultRow, Results
+from openbulk.exact_json import encode_json
+from openbulk.formats.csv.writing import encode_rows
+from openbulk.formats.table import Table, cell_of, order_columns
+from openbulk.formats.xlsx.writing import encode_workbook
+
+ROW = "openbulk.row"
+OWN_COLUMNS = (ROW, "openbulk.outcome", "openbulk.id", "openbulk.field", "openbulk.error")
+"""Columns that stand behind those of the file. A file's own columns of these names are left out."""
+FORMATS = ("csv", "xlsx", "jsonl")
+MAX_COLUMNS = 16_000
+"""Of records that have no table: a workbook has 16,384."""
+
+
+class ResultsFile:
+    """Writes the results of a job."""
+
+    def __init__(
+        self, results: Results, word: Callable[[RowKind], str], *, is_guarded: bool
+    ) -> None:
+        """`word` says what became of a row. Guarded cells are run by no spreadsheet."""
+        self._results = results
+        self._word = word
+        self._guard: Callable[[Any], Any] = guard if is_guarded else lambda cell: cell
+        self._loop = asyncio.get_running_loop()
+        self._null = results.job.options.get("nullValue")
+
+    def write(self, format_name: str) -> Iterator[bytes]:
+        """The file, piece by piece, in a thread. Raises BadInput before the first piece."""
+        if format_name == "jsonl":
+            yield from self._lines()
+            return
+        columns = self._columns()
+        header = [*map(self._guard, columns), *OWN_COLUMNS]
+        encode = encode_rows if format_name == "csv" else encode_workbook
+        yield from encode(header, self._cells(columns))
+
+    def _rows(self) -> Iterator[ResultRow]:
+        return self._results.rows(self._loop)
+
+    def _columns(self) -> Sequence[str]:
+        names = self._results.job.columns or self._columns_of_records()
+        return [name for name in names if name not in OWN_COLUMNS]
+
+    def _columns_of_records(self) -> Sequence[str]:
+        """One for each field of the records, which are read for it: their format has no table."""
+        names: dict[str, None] = {}
+        for result in self._rows():
+            names.update(dict.fromkeys(flatten(result.row.values or {})))
+            if len(names) > MAX_COLUMNS:
+                raise BadInput(
+                    f"the records have more than {MAX_COLUMNS:,} different fields; choose jsonl"
+                )
+        return order_columns(names)
+
+    def _cells(self, columns: Sequence[str]) -> Iterator[Sequence[Any]]:
+        table = None if self._results.job.columns else Table((), columns)
+        for result in self._rows():
+            values = self._shown(result.row.values or {})
+            cells = table.cells(values) if table else [cell_of(values.get(one)) for one in columns]
+            yield [*map(self._guard, cells), *map(self._guard, self._outcome(result).values())]
+
+    def _shown(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Values with the text in the place of None by which the file clears a field."""
+        if not self._null or None not in values.values():
+            return values
+        return {name: self._null if one is None else one for name, one in values.items()}
+
+    def _lines(self) -> Iterator[bytes]:
+        empty: Mapping[str, Any] = dict.fromkeys(self._results.job.columns)
+        for result in self._rows():
+            values = result.row.values or {}
+            if empty:
+                values = {**empty, **self._shown(values)}
+            own = self._outcome(result)
+            yield encode_json({**values, **own}, default=str) + b"\n"
+
+    def _outcome(self, result: ResultRow) -> Mapping[str, Any]:
+        error = result.error
+        return dict(
+            zip(
+                OWN_COLUMNS,
+                (
+                    result.row.number,
+                    self._word(result.kind),
+                    result.id,
+                    error and error.field,
+                    error and error.problem,
+                ),
+                strict=True,
+            )
+        )
+
+
+def columns_of_job(job: Job, names: Iterable[str]) -> Mapping[str, str]:
+    """The columns of a job by those of its results, which may be guarded."""
+    known = {guard(name): name for name in job.columns}
+    return {name: known.get(name, name) for name in names if name not in OWN_COLUMNS}

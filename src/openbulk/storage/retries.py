@@ -1,0 +1,78 @@
+"""Which rows of a job can be retried, and which ones a job retries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from openbulk.domain.errors import Conflict
+from openbulk.domain.job import Job
+from openbulk.domain.row_kinds import RowChoice, RowKinds
+from openbulk.storage.mends import copy_mends, insert_mends
+from openbulk.storage.outcome_blocks import row_kinds
+from openbulk.storage.tables import jobs, problems, retries
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedRows:
+    """The rows that a new job retries."""
+
+    choice: RowChoice
+    sealed_mends: Mapping[int, bytes] | None = None
+    """Mended values of its own, by row; None for those that the earlier job has."""
+
+
+async def kinds_of(connection: AsyncConnection, job: Job) -> RowKinds:
+    """What became of each row of a job whose file has been read."""
+    assert job.records is not None
+    kinds = await row_kinds(connection, job.id, job.records)
+    own = await own_rows(connection, job)
+    if own is not None:
+        kinds.keep_only(own)
+    return kinds
+
+
+async def own_rows(connection: AsyncConnection, job: Job) -> RowChoice | None:
+    """The rows that a job retries; None if it is no retry, and sends all rows of its file."""
+    if job.upload.retry is None:
+        return None
+    packed = await connection.scalar(select(retries.c.rows).where(retries.c.job_id == job.id))
+    assert packed is not None
+    return RowChoice.unpack(packed)
+
+
+async def retried_rows(connection: AsyncConnection, job_id: int) -> Mapping[int, RowChoice]:
+    """The rows of a job that later jobs retry, by the ids of those."""
+    found = await connection.execute(select(retries).where(retries.c.of == job_id))
+    return {row.job_id: RowChoice.unpack(row.rows) for row in found}
+
+
+async def rows_of_cause(
+    connection: AsyncConnection, job_id: int, cause: str, records: int
+) -> RowChoice:
+    """The rows of a job whose problem has this cause."""
+    choice = RowChoice(records)
+    of_cause = select(problems.c.row).where(problems.c.job_id == job_id, problems.c.cause == cause)
+    found = await connection.stream_scalars(of_cause)
+    choice.add([row async for row in found])
+    return choice
+
+
+async def add_retry(connection: AsyncConnection, job: Job, rows: RetriedRows) -> None:
+    """Note, with a new job, which rows it retries. Raises Conflict if another one does already."""
+    retry = job.upload.retry
+    assert retry is not None
+    # Two requests for the same rows come here one after the other.
+    earlier = select(jobs.c.id).where(jobs.c.id == retry.of).with_for_update()
+    if (await connection.execute(earlier)).first() is None:
+        raise Conflict(f"job {retry.of} is deleted; upload its file again")
+    for other, choice in (await retried_rows(connection, retry.of)).items():
+        if len(choice.both(rows.choice)):
+            raise Conflict(f"job {other} retries these rows of job {retry.of}; retry that one")
+    values = {"job_id": job.id, "of": retry.of, "rows": rows.choice.pack()}
+    await connection.execute(insert(retries).values(values))
+    if rows.sealed_mends is None:
+        await copy_mends(connection, retry.of, job.id)
+    else:
+        await insert_mends(connection, job.id, rows.sealed_mends.items())
