@@ -5,7 +5,7 @@ from typing import Any
 
 # CSV injection, OWASP: https://owasp.org/www-community/attacks/CSV_Injection
 _BEGINNINGS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,\u2019 ]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?%?")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?%?")
 
 
 def guard(cell: Any) -> Any:

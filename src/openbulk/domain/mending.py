@@ -27,7 +27,8 @@ class Mend:
 
     def apply(self, row: Row, columns: Sequence[str]) -> Row:
         """The mended row. A row that could not be read is, once all its columns are mended."""
-        kept = dict(row.values or {})
+        # Cells that are none of a table are not fields yet: Google's columns.
+        kept = dict(row.values or (columns and row.cells) or {})
         values = dict(kept)
         for name, one in self.values.items():
             if columns or self.is_file or name in kept:

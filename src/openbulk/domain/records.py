@@ -141,6 +141,8 @@ class Row(NamedTuple):
     """Sentences on what the values lack, because no service takes it."""
     size: int = 0
     """About how many bytes of memory it takes, once it was packed."""
+    cells: Mapping[str, Any] | None = None
+    """Of a row with a problem: what could be read of it, for the person who mends it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,5 +197,5 @@ def _require_row(job: Job, kinds: RowKinds, number: int) -> None:
 
 def original(row: Row, columns: Sequence[str]) -> Mapping[str, Any]:
     """The values of a row as the file has them; None for an empty cell of a table."""
-    values = row.values or {}
+    values = row.values or row.cells or {}
     return {name: values.get(name) for name in columns} if columns else values

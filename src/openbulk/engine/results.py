@@ -82,7 +82,9 @@ class Results:
 
 
 async def _next(parts: AsyncGenerator[Sequence[ResultRow]]) -> Sequence[ResultRow]:
-    return await anext(parts, ())
+    async for part in parts:
+        return part
+    return ()
 
 
 async def results_of(

@@ -57,7 +57,7 @@ class ResultsFile:
         """One for each field of the records, which are read for it: their format has no table."""
         names: dict[str, None] = {}
         for result in self._rows():
-            names.update(dict.fromkeys(flatten(result.row.values or {})))
+            names.update(dict.fromkeys(flatten(_values_of(result))))
             if len(names) > MAX_COLUMNS:
                 raise BadInput(
                     f"the records have more than {MAX_COLUMNS:,} different fields; choose jsonl"
@@ -67,7 +67,7 @@ class ResultsFile:
     def _cells(self, columns: Sequence[str]) -> Iterator[Sequence[Any]]:
         table = None if self._results.job.columns else Table((), columns)
         for result in self._rows():
-            values = self._shown(result.row.values or {})
+            values = self._shown(_values_of(result))
             cells = table.cells(values) if table else [cell_of(values.get(one)) for one in columns]
             yield [*map(self._guard, cells), *map(self._guard, self._outcome(result).values())]
 
@@ -80,7 +80,7 @@ class ResultsFile:
     def _lines(self) -> Iterator[bytes]:
         empty: Mapping[str, Any] = dict.fromkeys(self._results.job.columns)
         for result in self._rows():
-            values = result.row.values or {}
+            values = _values_of(result)
             if empty:
                 values = {**empty, **self._shown(values)}
             own = self._outcome(result)
@@ -101,6 +101,11 @@ class ResultsFile:
                 strict=True,
             )
         )
+
+
+def _values_of(result: ResultRow) -> Mapping[str, Any]:
+    """The values of a row, or what could be read of a broken one."""
+    return result.row.values or result.row.cells or {}
 
 
 def columns_of_job(job: Job, names: Iterable[str]) -> Mapping[str, str]:

@@ -121,7 +121,7 @@ def pack_row(row: Row) -> tuple[Row, bytes]:
     """A row as it can be sent, and packed. One that no service takes has a problem in its place."""
     problem = None if row.problem is None else asdict(row.problem)
     try:
-        packed = pack_line((row.line, row.values, problem))
+        packed = pack_line((row.line, row.values if problem is None else row.cells, problem))
     except TypeError as error:
         # No service takes such a value either: half of a surrogate pair, hundreds of nested levels.
         # Its row alone fails.
@@ -143,8 +143,9 @@ def unpack_row(number: int, packed: bytes) -> Row:
     """The row that `pack_row` packed."""
     size = _size_in_memory(packed)
     line, values, problem = unpack_line(packed)
-    problem = None if problem is None else Problem(**problem)
-    return Row(number, values, problem, line, size=size)
+    if problem is None:
+        return Row(number, values, None, line, size=size)
+    return Row(number, None, Problem(**problem), line, size=size, cells=values)
 
 
 def _size_in_memory(packed: bytes) -> int:

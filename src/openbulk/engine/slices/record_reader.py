@@ -112,7 +112,7 @@ class RecordReader:
         return await _THREADS.run(self._make_record, row)
 
     def _make_record(self, row: Row) -> Record | Outcome:
-        if row.values is None or row.problem is not None:
+        if row.values is None:
             return Outcome(row.number, OutcomeKind.FAILED, problem=row.problem)
         values = row.values
         try:

@@ -80,7 +80,7 @@ class RowReader:
         if len(cells) != len(self.header) or self._is_suspect(line):
             problem = self._find_problem(cells)
             if problem is not None:
-                return self._broken_row(line, problem)
+                return self._broken_row(line, problem, cells)
             cells = cells if len(cells) >= len(self.header) else ()
         pairs = zip(self.header, cells, strict=False)
         values: dict[str, Any] = {name: cell for name, cell in pairs if cell}
@@ -109,9 +109,12 @@ class RowReader:
         triples = zip(self.header, cells, raw_cells, strict=False)
         return {name: "" for name, cell, raw in triples if not cell and raw.strip() == '""'}
 
-    def _broken_row(self, line: int, problem: Problem) -> Row:
+    def _broken_row(self, line: int, problem: Problem, cells: Sequence[str] = ()) -> Row:
+        """A row with the cells that could be read, as far as they have a column: to be mended."""
         self._rows += 1
-        return Row(self._rows, problem=problem, line=line)
+        pairs = zip(self.header, cells, strict=False)
+        values = {name: _DAMAGED.sub("\ufffd", cell) for name, cell in pairs if cell}
+        return Row(self._rows, problem=problem, line=line, cells=values)
 
     def _find_problem(self, cells: Sequence[str]) -> Problem | None:
         """The problem of the record that was just read; None for a good one or a blank line."""

@@ -62,7 +62,7 @@ def read_event(row: Row, order: DateOrder, unread: Sequence[str] = ()) -> Row:
         problem = Problem("the event ends after the year 9999; let it end earlier", "End Date")
     except _WrongCell as error:
         problem = Problem(str(error), error.column)
-    return row._replace(values=None, problem=problem)
+    return row._replace(values=None, problem=problem, cells=row.values)
 
 
 def _remarks(values: Mapping[str, Any], unread: Sequence[str]) -> Sequence[str]:

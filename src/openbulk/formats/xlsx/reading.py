@@ -47,12 +47,16 @@ class SheetReader:
                 continue
             number += 1
             problem = self._find_problem(line, cells)
-            values = None if problem else self._values(cells)
-            yield Row(number, values, problem, line)
+            values = self._values(cells)
+            if problem is None:
+                yield Row(number, values, None, line)
+            else:
+                yield Row(number, None, problem, line, cells=values)
 
     def _values(self, cells: Cells) -> Mapping[str, Any]:
         header, width = self.header, len(self.header)
-        return {header[column]: value for column, value in cells.items() if column < width}
+        readable = ((column, one) for column, one in cells.items() if type(one) is not Unreadable)
+        return {header[column]: value for column, value in readable if column < width}
 
     def _find_problem(self, line: int, cells: Cells) -> Problem | None:
         width = len(self.header)

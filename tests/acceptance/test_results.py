@@ -1,0 +1,119 @@
+"""Results of uploads: every row of a file as it was, with what became of it."""
+
+import csv
+import io
+import json
+from typing import Any
+
+from openbulk.formats.xlsx import Xlsx
+from support.harness import Server, until
+
+OWN = ["openbulk.row", "openbulk.outcome", "openbulk.id", "openbulk.field", "openbulk.error"]
+FILE = b"""name;note;fail;amount
+Ann;"a; b";;1,50
+Bob;;no such band;-5
+Cid;=1+1;=cmd;+43 1
+Dora;short
+Eva;;;12
+"""
+
+
+def rows_of(server: Server, job_id: str, query: str = "") -> list[list[str]]:
+    reply = server.call("GET", f"/bulk/{job_id}/results?{query}")
+    assert reply.status == 200, reply.body
+    assert reply.headers["content-type"] == "text/csv"
+    return list(csv.reader(io.StringIO(reply.body.decode())))
+
+
+def test_results_have_every_column_in_order_and_what_became_of_each_row(
+    shared_memory: Server,
+) -> None:
+    server = shared_memory
+    job_id = server.done("records", FILE, {"action": "create"})["id"]
+
+    header, *rows = rows_of(server, job_id)
+    assert header == ["name", "note", "fail", "amount", *OWN]
+    assert [row[4:6] for row in rows] == [
+        ["1", "created"],
+        ["2", "failed"],
+        ["3", "failed"],
+        ["4", "failed"],
+        ["5", "created"],
+    ]
+    assert rows[0][:4] == ["Ann", "a; b", "", "1,50"]
+    assert rows[1][:4] == ["Bob", "", "no such band", "-5"]
+    assert rows[1][7:] == ["fail", "no such band"]
+    assert rows[0][6] and not rows[1][6], "the id of a record that is there"
+    assert rows[3][:4] == ["Dora", "short", "", ""], "a broken row, as far as it can be had"
+    assert "2 cells, the header has 4" in rows[3][8]
+
+    header, *failed = rows_of(server, job_id, "kind=failed,unknown,notReached")
+    assert header == ["name", "note", "fail", "amount", *OWN], "also columns that are empty here"
+    assert failed == rows[1:4]
+    outcomes = server.call("GET", f"/bulk/{job_id}").json["outcomes"]
+    by_kind = {kind: len(rows_of(server, job_id, f"kind={kind}")) - 1 for kind in outcomes}
+    assert by_kind == outcomes
+    assert sum(by_kind.values()) == 5
+
+
+def test_cells_that_a_spreadsheet_would_run_are_guarded_and_numbers_stay(
+    shared_memory: Server,
+) -> None:
+    server = shared_memory
+    job_id = server.done("records", FILE, {"action": "create"})["id"]
+    _, ann, bob, cid, *_ = rows_of(server, job_id, "guard=true")
+    assert (ann[3], bob[3]) == ("1,50", "-5")
+    assert cid[1:4] == ["'=1+1", "'=cmd", "'+43 1"]
+    assert cid[8] == "'=cmd", "an error names a value of the file"
+
+
+def test_results_come_as_a_workbook_and_as_json_lines(shared_memory: Server) -> None:
+    server = shared_memory
+    job_id = server.done("records", FILE, {"action": "create"})["id"]
+    reply = server.call("GET", f"/bulk/{job_id}/results?kind=failed&format=xlsx")
+    sheet = Xlsx().open(io.BytesIO(reply.body), {})
+    assert sheet.header == ["name", "note", "fail", "amount", *OWN]
+    bob = next(sheet.rows()).values or {}
+    assert bob.items() >= {"name": "Bob", "amount": "-5", "openbulk.row": 2}.items()
+    assert "note" not in bob
+    reply = server.call("GET", f"/bulk/{job_id}/results?kind=failed&format=jsonl")
+    first, *others = map(json.loads, reply.body.splitlines())
+    assert len(others) == 2
+    assert first == {
+        "name": "Bob",
+        "note": None,
+        "fail": "no such band",
+        "amount": "-5",
+        "openbulk.row": 2,
+        "openbulk.outcome": "failed",
+        "openbulk.id": None,
+        "openbulk.field": "fail",
+        "openbulk.error": "no such band",
+    }
+
+
+def test_records_that_were_no_table_keep_what_is_in_them(shared_memory: Server) -> None:
+    server = shared_memory
+    record: Any = {"name": "Ann", "at": {"day": 4}, "tags": ["a"], "fail": "no"}
+    file = json.dumps([record, {"other": 1}]).encode()
+    job_id = server.done("records", file, {"action": "create"})["id"]
+    reply = server.call("GET", f"/bulk/{job_id}/results?kind=failed&format=jsonl")
+    assert {name: json.loads(reply.body)[name] for name in record} == record
+    header, *rows = rows_of(server, job_id)
+    assert header == ["name", "at.day", "tags", "fail", "other", *OWN]
+    assert rows[0][:6] == ["Ann", "4", '["a"]', "no", "", "1"]
+
+
+def test_results_of_a_job_that_runs_are_those_of_one_moment(shared_memory: Server) -> None:
+    server = shared_memory
+    rows = 20_000
+    file = b"name,fail\n" + b"Ann,\n" * rows
+    job_id = server.upload("records", file, {"action": "create"}).json["id"]
+    until(lambda: server.status(job_id)["recordsCount"], 300, "the first records are written")
+    _, *found = rows_of(server, job_id)
+    kinds = [row[3] for row in found]
+    assert len(kinds) == rows
+    assert kinds[0] == "created"
+    assert {*kinds} <= {"created", "notReached"}
+    server.finished(job_id)
+    assert len(rows_of(server, job_id, "kind=created")) == rows + 1

@@ -1,0 +1,234 @@
+"""Rows that were not written are mended and retried, and nothing is made twice."""
+
+import csv
+import io
+import json
+from collections import Counter
+from typing import Any
+
+from support.harness import Reply, Server, multipart
+
+HEADER = b"name,start,fail\n"
+FILE = HEADER + b"Ann,1,\nBob,2,no\nCid,3,no\nDora\nEva,5,\n"
+
+
+def job(server: Server, file: bytes = FILE, object: str = "records") -> str:
+    job_id: str = server.done(object, file, {"action": "create"})["id"]
+    return job_id
+
+
+def retry(server: Server, job_id: str, body: Any = None, **more: Any) -> Reply:
+    return server.call("POST", f"/bulk/{job_id}/retry", json_body=body, **more)
+
+
+def retried(server: Server, job_id: str, body: Any = None) -> Any:
+    """The details of a finished retry."""
+    reply = retry(server, job_id, body)
+    assert reply.status == 200, reply.body
+    server.finished(reply.json["id"])
+    return server.call("GET", f"/bulk/{reply.json['id']}").json
+
+
+def with_file(server: Server, job_id: str, file: bytes, **more: Any) -> Reply:
+    body, content_type = multipart(file, more)
+    headers = {"Content-Type": content_type}
+    return server.call("POST", f"/bulk/{job_id}/retry", body=body, headers=headers)
+
+
+def mend(server: Server, job_id: str, row: int, values: Any) -> Reply:
+    return server.call("PATCH", f"/bulk/{job_id}/rows/{row}", json_body={"values": values})
+
+
+def names(server: Server, object: str = "records") -> Counter[str]:
+    found = server.call("GET", f"/{object}?pageSize=2000").json
+    return Counter(record["name"] for record in found)
+
+
+def outcomes(details: Any) -> dict[str, int]:
+    return {kind: count for kind, count in details["outcomes"].items() if count}
+
+
+def test_a_mended_row_is_retried_under_its_number_and_nothing_else_is_sent(
+    shared_memory: Server,
+) -> None:
+    server = shared_memory
+    first = job(server)
+    row = server.call("GET", f"/bulk/{first}/rows/2").json
+    assert row == {
+        "rowNum": 2,
+        "lineNum": 3,
+        "outcome": "failed",
+        "error": "no",
+        "field": "fail",
+        "values": {"name": "Bob", "start": "2", "fail": "no"},
+    }
+    reply = mend(server, first, 2, {"fail": None, "name": "Bobby"})
+    assert reply.json["mended"] == {"name": "Bobby", "fail": None}
+    assert reply.json["values"] == row["values"], "the file stays as it is"
+    assert mend(server, first, 2, {"start": "7"}).json["mended"]["name"] == "Bobby"
+
+    second = retried(server, first)
+    assert second["retryOf"] == first
+    assert outcomes(second) == {"created": 1, "failed": 2}
+    assert second["recordsCount"] == 3
+    assert [(error["rowNum"], error["lineNum"]) for error in server.errors(second["id"])] == [
+        (3, 4),
+        (4, 5),
+    ]
+    assert names(server) == {"Ann": 1, "Bobby": 1, "Eva": 1}
+    results = server.call("GET", f"/bulk/{second['id']}/results").body.decode()
+    rows = list(csv.DictReader(io.StringIO(results)))
+    assert [(one["openbulk.row"], one["name"], one["start"]) for one in rows] == [
+        ("2", "Bobby", "7"),
+        ("3", "Cid", "3"),
+        ("4", "Dora", ""),
+    ], "the rows of a retry are those that it sends"
+
+
+def test_a_row_that_could_not_be_read_is_mended_whole(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server)
+    reply = mend(server, first, 4, {"start": "4"})
+    assert reply.status == 400
+    assert "each of its columns, null for an empty one: name, start, fail" in reply.json["message"]
+    assert mend(server, first, 4, {"name": "Dora", "start": "4", "fail": ""}).status == 200
+    assert outcomes(retried(server, first)) == {"created": 1, "failed": 2}
+    assert names(server) == {"Ann": 1, "Dora": 1, "Eva": 1}
+
+
+def test_a_group_is_mended_at_once_and_retried_alone(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server, HEADER + b"Ann,a-x,no\nBob,b-x,no\nCid,c-x,full\nDora,d-x,no\n")
+    groups = server.call("GET", f"/bulk/{first}/errors/groups").json
+    group = next(one["id"] for one in groups if one["count"] == 3)
+    path = f"/bulk/{first}/rows/mend"
+    trial = {"group": group, "column": "fail", "set": None, "dryRun": True}
+    done = server.call("POST", path, json_body=trial).json
+    assert done == {
+        "changed": 3,
+        "dryRun": True,
+        "examples": [{"rowNum": row, "before": "no", "after": None} for row in (1, 2, 4)],
+    }
+    assert "mended" not in server.call("GET", f"/bulk/{first}/rows/1").json
+    assert server.call("POST", path, json_body={**trial, "dryRun": False}).json["changed"] == 3
+    assert server.call("POST", path, json_body={**trial, "dryRun": False}).json["changed"] == 0
+    replace = {"rows": [1, 2], "column": "start", "replace": ["-x", "-y"]}
+    assert server.call("POST", path, json_body=replace).json["examples"][1]["after"] == "b-y"
+    values = {"rows": [1, 2, 4], "column": "start", "values": {"d-x": "d", "b-y": "b"}}
+    assert server.call("POST", path, json_body=values).json["changed"] == 2
+
+    second = retried(server, first, {"group": group})
+    assert outcomes(second) == {"created": 3}
+    found = server.call("GET", "/records").json
+    assert [(one["name"], one["start"]) for one in found] == [
+        ("Ann", "a-y"),
+        ("Bob", "b"),
+        ("Dora", "d"),
+    ]
+    assert outcomes(retried(server, first)) == {"failed": 1}, "the other one, which nobody retries"
+
+
+def test_results_that_were_mended_outside_are_matched_by_their_row(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server, HEADER + b"Ann,=1,\nBob,=2,no\nCid,,no\nDora\n")
+    text = server.call("GET", f"/bulk/{first}/results?kind=failed&guard=true").body.decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert rows[0]["start"] == "'=2"
+    rows[0]["fail"] = rows[1]["fail"] = ""
+    rows[1]["start"] = "3"
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows[::-1])
+    reply = with_file(server, first, out.getvalue().encode())
+    assert reply.status == 200, reply.body
+    server.finished(reply.json["id"])
+    found = server.call("GET", "/records").json
+    assert [(one["name"], one.get("start")) for one in found] == [
+        ("Ann", "=1"),
+        ("Bob", "=2"),
+        ("Cid", "3"),
+    ], "an apostrophe of ours goes, and the row that nobody has mended stays broken"
+    (error,) = server.errors(reply.json["id"])
+    assert (error["rowNum"], error["lineNum"]) == (4, 5)
+
+
+def test_a_file_with_the_mended_columns_alone_leaves_the_others(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server)
+    file = b'{"openbulk.row": 3, "fail": null}\n'
+    reply = with_file(server, first, file)
+    assert reply.status == 200, reply.body
+    server.finished(reply.json["id"])
+    assert names(server) == {"Ann": 1, "Cid": 1, "Eva": 1}
+    assert outcomes(retried(server, first)) == {"failed": 2}, "those that were not in the file"
+
+
+def test_what_cannot_be_retried_is_refused_with_its_line(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server)
+    for file, says in (
+        (b"fail\n\n,\n", "line"),
+        (b"openbulk.row,fail\n1,x\n", "line 2 of the file: row 1 of job"),
+        (b"openbulk.row,fail\n2,x\n2,y\n", "line 3 of the file: row 2 comes twice"),
+        (b"openbulk.row,fail\n9,x\n", f"line 2 of the file: job {first} has no row 9"),
+        (b"openbulk.row,fail\nx,x\n", "openbulk.row is 'x'; it is the number of a row"),
+        (b"openbulk.row,fial\n2,x\n", "has no column 'fial'; did you mean 'fail'?"),
+    ):
+        reply = with_file(server, first, file)
+        assert reply.status == 400, (file, reply.body)
+        assert says in reply.json["message"], reply.json
+    for row, values, status, says in (
+        (1, {"fail": ""}, 409, "was written"),
+        (9, {"fail": ""}, 404, "the last one is 5"),
+        (2, {"fial": ""}, 400, "its columns: name, start, fail"),
+        (2, {}, 400, "values"),
+    ):
+        reply = mend(server, first, row, values)
+        assert (reply.status, says in reply.json["message"]) == (status, True), reply.json
+    assert retry(server, first, {"kind": ["created"]}).status == 400
+    assert names(server) == {"Ann": 1, "Eva": 1}
+
+
+def test_rows_that_a_job_retries_are_retried_by_no_other(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server)
+    headers = {"Idempotency-Key": "once"}
+    second = retry(server, first, headers=headers).json["id"]
+    again = retry(server, first, headers=headers)
+    assert (again.json["id"], again.headers["idempotent-replayed"]) == (second, "true")
+    server.finished(second)
+    reply = retry(server, first)
+    assert reply.status == 409
+    assert reply.json["message"] == (
+        f"job {second} retries these rows of job {first}; retry that one"
+    )
+    assert mend(server, first, 2, {"fail": ""}).status == 409
+    assert mend(server, second, 2, {"fail": ""}).status == 200
+    third = retried(server, second, {"kind": ["failed"]})
+    assert (third["retryOf"], outcomes(third)) == (second, {"created": 1, "failed": 2})
+    assert server.call("DELETE", f"/bulk/{second}").status == 200
+    assert retry(server, first).status == 409, "what a deleted job has retried is not sent again"
+    assert names(server) == {"Ann": 1, "Bob": 1, "Eva": 1}
+
+
+def test_rows_of_an_object_without_keys_are_not_written_twice(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server, FILE, "log")
+    for row in (2, 3):
+        assert mend(server, first, row, {"fail": ""}).status == 200
+    second = retried(server, first)
+    assert outcomes(second) == {"created": 2, "failed": 1}
+    assert names(server, "log") == {"Ann": 1, "Bob": 1, "Cid": 1, "Eva": 1}
+
+
+def test_records_of_json_are_mended_by_their_paths(shared_memory: Server) -> None:
+    server = shared_memory
+    records = [{"name": "Ann", "at": {"day": 4, "hour": 5}, "fail": "no"}, {"name": "Bob"}]
+    first = job(server, json.dumps(records).encode())
+    assert mend(server, first, 1, {"at.day": 6, "fail": ""}).status == 200
+    assert outcomes(retried(server, first)) == {"created": 1}
+    found = {one["name"]: one for one in server.call("GET", "/records").json}
+    assert found["Ann"]["at"] == {"day": 6, "hour": 5}
+    refused = with_file(server, first, b"openbulk.row,name\n1,x\n")
+    assert "mend its results in the format jsonl" in refused.json["message"]
