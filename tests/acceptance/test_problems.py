@@ -131,6 +131,7 @@ def cases_of_jobs() -> Iterator[Case]:
     no_group = "job 1 has no errors of the group 'x'; /bulk/1/errors/groups lists the groups"
     yield Case("GET /bulk/{job_id}/errors", 400, no_group, "/bulk/1/errors?group=x")
     yield Case("PUT /bulk/{job_id}/cancel", 404, job, "/bulk/99/cancel")
+    yield from cases_of_rows(job)
     yield Case("DELETE /bulk/{job_id}", 404, job, "/bulk/99")
     yield Case("DELETE /bulk/{job_id}", 409, "cancel it first", "/bulk/3", "busy")
     for what in ("", "/data"):
@@ -143,6 +144,42 @@ def cases_of_jobs() -> Iterator[Case]:
         )
         yield Case(operation, 404, job, f"/bulk/99/records{what}")
         yield Case(operation, 409, "ended as CANCELLED", f"/bulk/2/records{what}")
+
+
+def cases_of_rows(job: str) -> Iterator[Case]:
+    """Job 1 has one row, which was written."""
+    get, patch = "GET /bulk/{job_id}/rows/{row}", "PATCH /bulk/{job_id}/rows/{row}"
+    mend, retry = "POST /bulk/{job_id}/rows/mend", "POST /bulk/{job_id}/retry"
+    results = "GET /bulk/{job_id}/results"
+    yield Case(results, 400, "it can be csv, xlsx, jsonl", "/bulk/1/results?format=pdf")
+    yield Case(results, 400, "it can be created, updated", "/bulk/1/results?kind=lost")
+    yield Case(results, 400, "guard is for csv", "/bulk/1/results?format=jsonl&guard=true")
+    yield Case(results, 404, job, "/bulk/99/results")
+    yield Case(results, 409, "ended as CANCELLED", "/bulk/2/results")
+    written = "row 1 of job 1 was written"
+    values: Any = {"values": {"name": "Bob"}}
+    no_upload = "only uploads have rows"
+    yield Case(get, 400, no_upload, "/bulk/2/rows/1")
+    yield Case(get, 404, "the last one is 1", "/bulk/1/rows/2")
+    yield Case(patch, 400, no_upload, "/bulk/2/rows/1", body=values)
+    yield Case(patch, 404, "the last one is 1", "/bulk/1/rows/2", body=values)
+    yield Case(patch, 409, written, "/bulk/1/rows/1", body=values)
+    column: Any = {"rows": [1], "column": "name", "set": "Bob"}
+    for body, says in (
+        ({**column, "rows": [2]}, "job 1 has no row 2"),
+        ({**column, "rows": None}, 'send "group"'),
+        ({**column, "values": {"a": "b"}}, 'send one of "set"'),
+        ({**column, "column": "nmae"}, "did you mean 'name'?"),
+        ({"group": "x", "column": "name", "set": 1}, "has no errors of the group 'x'"),
+    ):
+        yield Case(mend, 400, says, "/bulk/1/rows/mend", body=body)
+    yield Case(mend, 404, job, "/bulk/99/rows/mend", body=column)
+    yield Case(retry, 400, "what can be retried is failed", "/bulk/1/retry", body={"kind": ["x"]})
+    yield Case(retry, 400, "it looks like", "/bulk/1/retry", body={"kinds": ["failed"]})
+    yield Case(retry, 404, job, "/bulk/99/retry")
+    yield Case(retry, 409, "has no such rows to retry", "/bulk/1/retry")
+    large = multipart(b"openbulk.row\n" + b"1\n" * 600_000, {})
+    yield Case(retry, 413, "split it and upload the pieces", "/bulk/1/retry", body=large)
 
 
 def cases_of_sign_ins() -> Iterator[Case]:
@@ -586,8 +623,14 @@ TOO_MANY = (
 ELSEWHERE: dict[tuple[str, str], set[int]] = {
     ("GET", "/readyz"): {503},
     **{("POST", f"{BASE_PATH}{path}"): {409} for path in TOO_MANY},
+    **{
+        (method, f"{BASE_PATH}{hub}/bulk/{{job_id}}/rows/{what}"): {409}
+        for hub in ("", HUB)
+        for method, what in (("GET", "{row}"), ("POST", "mend"))
+    },
 }
-"""In test_services.py, and test_doors.py for more instances or schedules than the limit."""
+"""In test_services.py, test_doors.py for more instances or schedules than the limit, and
+tests/engine/test_retries.py for rows that are no longer kept."""
 
 
 def in_hub(path: str) -> bool:

@@ -282,6 +282,11 @@ class Job:
         return self.work
 
     @property
+    def retry(self) -> Retry | None:
+        """What the job retries; None if it is no retry."""
+        return self.work.retry if isinstance(self.work, Upload) else None
+
+    @property
     def is_download(self) -> bool:
         """Whether the job reads records from the service."""
         return isinstance(self.work, Download)
@@ -334,9 +339,7 @@ class Job:
 
         A retry knows them from the start. The others in its file are not its own.
         """
-        if isinstance(self.work, Upload) and self.work.retry is not None:
-            return self.work.retry.rows
-        return self.records
+        return self.records if self.retry is None else self.retry.rows
 
     @property
     def not_reached(self) -> int | None:

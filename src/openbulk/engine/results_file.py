@@ -67,11 +67,11 @@ class ResultsFile:
     def _cells(self, columns: Sequence[str]) -> Iterator[Sequence[Any]]:
         table = None if self._results.job.columns else Table((), columns)
         for result in self._rows():
-            values = self._shown(_values_of(result))
+            values = self._with_null_text(_values_of(result))
             cells = table.cells(values) if table else [cell_of(values.get(one)) for one in columns]
             yield [*map(self._guard, cells), *map(self._guard, self._outcome(result).values())]
 
-    def _shown(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _with_null_text(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Values with the text in the place of None by which the file clears a field."""
         if not self._null or None not in values.values():
             return values
@@ -82,7 +82,7 @@ class ResultsFile:
         for result in self._rows():
             values = _values_of(result)
             if empty:
-                values = {**empty, **self._shown(values)}
+                values = {**empty, **self._with_null_text(values)}
             own = self._outcome(result)
             yield encode_json({**values, **own}, default=str) + b"\n"
 

@@ -35,7 +35,7 @@ async def kinds_of(connection: AsyncConnection, job: Job) -> RowKinds:
 
 async def own_rows(connection: AsyncConnection, job: Job) -> RowChoice | None:
     """The rows that a job retries; None if it is no retry, and sends all rows of its file."""
-    if job.upload.retry is None:
+    if job.retry is None:
         return None
     packed = await connection.scalar(select(retries.c.rows).where(retries.c.job_id == job.id))
     assert packed is not None
@@ -61,7 +61,7 @@ async def rows_of_cause(
 
 async def add_retry(connection: AsyncConnection, job: Job, rows: RetriedRows) -> None:
     """Note, with a new job, which rows it retries. Raises Conflict if another one does already."""
-    retry = job.upload.retry
+    retry = job.retry
     assert retry is not None
     # Two requests for the same rows come here one after the other.
     earlier = select(jobs.c.id).where(jobs.c.id == retry.of).with_for_update()

@@ -224,7 +224,7 @@ class SliceLedger:
             "remarks": remarks_value(remarks) if remarks.rows else None,
             "columns": list(columns) or None,
         }
-        is_retry = self.job.upload.retry is not None
+        is_retry = self.job.retry is not None
 
         async def write(connection: AsyncConnection) -> Row[Any]:
             row = await self.change_job(connection, **changes)
@@ -477,7 +477,7 @@ async def insert_intents(connection: AsyncConnection, job_id: int, rows: Sequenc
 
 async def _with_earlier_jobs(connection: AsyncConnection, job: Job) -> Sequence[int]:
     """The ids of the jobs that a job retries rows of, the first one first, and its own."""
-    retry = job.upload.retry
+    retry = job.retry
     if retry is None:
         return [job.id]
     earlier = select(jobs.c.id).where(jobs.c.file.in_(retry.files)).order_by(jobs.c.id)

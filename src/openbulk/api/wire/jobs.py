@@ -279,7 +279,7 @@ def present_details(job: Job, completed_status: str) -> dict[str, Any]:
     shape = present_job(job, completed_status)
     if job.is_download:
         return shape
-    retry = job.upload.retry
+    retry = job.retry
     of = {} if retry is None else {"retryOf": str(retry.of)}
     return {**shape, "outcomes": _outcomes(job), **of}
 

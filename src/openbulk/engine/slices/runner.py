@@ -234,7 +234,7 @@ class SliceRunner:
 
     async def _unknown_rows(self, ledger: SliceLedger) -> Sequence[int]:
         """The rows of a retry that the service may have taken already, as nobody knows."""
-        retry = ledger.job.upload.retry
+        retry = ledger.job.retry
         if retry is None:
             return ()
         find_kinds = partial(self._ledger.row_kinds, await self._earlier_job(retry))

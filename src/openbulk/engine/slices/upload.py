@@ -80,7 +80,7 @@ class UploadSlice:
         self._target = replace(
             ledger.job.upload.target,
             run=ledger.job.upload.file,
-            earlier_runs=retry.files if (retry := ledger.job.upload.retry) else (),
+            earlier_runs=retry.files if (retry := ledger.job.retry) else (),
             records=ledger.job.records,
             # A format whose records have fields in fields has numbers and documents, too.
             is_typed=not names_are_paths,
@@ -140,7 +140,7 @@ class UploadSlice:
     async def _find_rows_to_send(self) -> tuple[Sequence[Part], Sequence[Range]]:
         """The parts with rows to send, and the rows behind the cursor that have an outcome."""
         states = self._progress.states
-        if self._job.upload.retry is not None and (own := await self._ledger.own_rows()):
+        if self._job.retry is not None and (own := await self._ledger.own_rows()):
             states.skip_others(own, self._progress.cursor)
         parts, done = await self._ledger.rows_to_send()
         for first, last in done:
