@@ -75,7 +75,24 @@ class Caller:
             await self._fetch(attempt)
         # Also those whose answer was lost: the next work would meet them in the lane.
         await self._all_are_finished(work.account)
+        if isinstance(work, Upload) and work.is_retried:
+            await self._retry(attempt)
+            await self._all_are_finished(work.account)
         self._signs.give(f"finished {work.name}")
+
+    async def _retry(self, attempt: Attempt) -> None:
+        """Retry the rows that are not written, if there are any."""
+        account = attempt.work.account
+        shown = await self._surely("GET", f"/bulk/{attempt.job_id}", account)
+        outcomes = json.loads(shown[2])["outcomes"]
+        if not any(outcomes[kind] for kind in ("failed", "unknown", "notReached")):
+            return
+        headers = {"Idempotency-Key": f"{attempt.tag} again"}
+        self._signs.give(f"retrying {attempt.work.name}")
+        answer = await self._surely(
+            "POST", f"/bulk/{attempt.job_id}/retry", account, headers=headers
+        )
+        attempt.retry_id = int(json.loads(answer[2])["id"])
 
     async def _submit(self, work: Work) -> Attempt:
         """Make the request until it is answered.
@@ -200,10 +217,10 @@ class Caller:
 
     # --- requests ---
 
-    async def _surely(self, method: str, path: str, account: Account) -> Answer:
+    async def _surely(self, method: str, path: str, account: Account, **more: Any) -> Answer:
         """Repeat a request until it is answered."""
         while True:
-            answer = await self._once(method, path, account)
+            answer = await self._once(method, path, account, **more)
             if answer is not None:
                 return answer
             await asyncio.sleep(AGAIN_SECONDS)

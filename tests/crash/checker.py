@@ -32,7 +32,8 @@ def broken_promises(seen: Seen) -> list[str]:
     """All promises that are broken, in words."""
     jobs: dict[str, list[LedgerJob]] = {}
     for job in seen.jobs:
-        jobs.setdefault(job.tag, []).append(job)
+        if job.retry_of is None:
+            jobs.setdefault(job.tag, []).append(job)
     found = list(seen.wrong)
     for attempt in seen.attempts:
         mine = jobs.get(attempt.tag, [])
@@ -52,7 +53,11 @@ def _of_attempt(seen: Seen, attempt: Attempt, jobs: list[LedgerJob]) -> Iterator
         yield from _ended(attempt, job)
         if isinstance(attempt.work, Upload):
             yield from _accounted(attempt.work, job)
-            yield from _in_the_service(seen, attempt.work, attempt.tag, job)
+            retry = next((one for one in seen.jobs if one.retry_of == job.id), None)
+            kinds = job.kinds if retry is None else {**job.kinds, **retry.kinds}
+            yield from _in_the_service(seen, attempt.work, attempt.tag, kinds)
+            if attempt.job_id == job.id:
+                yield from _retried(attempt, attempt.work, job, retry)
             if attempt.job_id is not None:
                 yield from _shown_by_the_api(seen, job)
         else:
@@ -94,6 +99,27 @@ def _accounted(upload: Upload, job: LedgerJob) -> Iterator[str]:
             yield f"row {row} is {kind} instead of {may_be}: {job.problems.get(row)}"
 
 
+def _retried(
+    attempt: Attempt, upload: Upload, job: LedgerJob, retry: LedgerJob | None
+) -> Iterator[str]:
+    """A retry has an outcome for each row that the job has not written, and for no other."""
+    if attempt.retry_id != (retry and retry.id):
+        yield f"is retried by {attempt.retry_id}, and the ledger has {retry and retry.id}"
+    if retry is None:
+        return
+    written = {row for row, kind in job.kinds.items() if kind not in {"failed", "unknown"}}
+    left = set(range(1, upload.rows + 1)) - written
+    if retry.status != "COMPLETE":
+        yield f"its retry ended as {retry.status}: {retry.error}"
+    elif retry.kinds.keys() != left:
+        yield f"its retry has outcomes of {len(retry.kinds)} rows, and {len(left)} were left"
+    unknown = {"unknown"} if upload.object in KEYLESS else set()
+    for row, kind in retry.kinds.items():
+        may_be = {"failed"} if row in upload.broken else KINDS[upload.action]
+        if kind not in may_be | unknown:
+            yield f"row {row} of its retry is {kind}: {retry.problems.get(row)}"
+
+
 def _shown_by_the_api(seen: Seen, job: LedgerJob) -> Iterator[str]:
     status = seen.statuses.get(job.id)
     if status is None:
@@ -111,7 +137,9 @@ def _shown_by_the_api(seen: Seen, job: LedgerJob) -> Iterator[str]:
 # --- nothing lost, nothing twice ---
 
 
-def _in_the_service(seen: Seen, upload: Upload, tag: str, job: LedgerJob) -> Iterator[str]:
+def _in_the_service(
+    seen: Seen, upload: Upload, tag: str, kinds: Mapping[int, str]
+) -> Iterator[str]:
     """The records in the service are those that the outcomes say."""
     if upload.object not in {"events", "calendars"}:
         return
@@ -120,7 +148,7 @@ def _in_the_service(seen: Seen, upload: Upload, tag: str, job: LedgerJob) -> Ite
         return
     location = place_of(last) if upload.object == "events" else ""
     place = PEOPLE[upload.account], location
-    for row, kind in job.kinds.items():
+    for row, kind in kinds.items():
         text = text_of(upload, tag, row)
         there = seen.live[text]
         expected = int(kind != "failed" and upload.action != "delete")

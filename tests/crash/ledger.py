@@ -47,4 +47,5 @@ def _job(row: Any, kinds: Mapping[int, str], reasons: Mapping[int, str]) -> Ledg
         kinds=kinds,
         problems=reasons,
         error=row.error,
+        retry_of=row.retry_of,
     )

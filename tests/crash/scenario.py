@@ -50,6 +50,8 @@ class Upload:
     refusals: int | None = None
     """How often its callback is refused before it is taken; None without a callback."""
     cancelled: Moment | None = None
+    is_retried: bool = False
+    """Whether its caller retries the rows that are not written once it is finished."""
 
     @property
     def by_reference(self) -> bool:
@@ -160,6 +162,7 @@ def scenario_of(seed: int) -> Scenario:
     works: list[Work] = []
     for number, story in enumerate(stories, 1):
         works += _uploads(chance, story, f"up{number}")
+    works = [_maybe_retried(work, number + seed) for number, work in enumerate(works)]
     for number in range(chance.choice((0, 1, 1, 2))):
         works.append(_download(chance, f"down{number + 1}", kept))
     return Scenario(
@@ -174,6 +177,12 @@ def scenario_of(seed: int) -> Scenario:
         with_keys=chance.random() < 0.5,
         hangs_up={work.name: chance.uniform(0.0, 0.3) for work in works if chance.random() < 0.2},
     )
+
+
+def _maybe_retried(work: Work, number: int) -> Work:
+    """Every other upload that creates is retried."""
+    is_create = isinstance(work, Upload) and work.action == "create"
+    return replace(work, is_retried=is_create and number % 2 == 0) if is_create else work
 
 
 def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:

@@ -19,6 +19,8 @@ class Attempt:
     """None where the answer was lost."""
     is_cancelled: bool = False
     """Whether it was cancelled, as its caller was told."""
+    retry_id: int | None = None
+    """The job that retries its rows, if any were left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class LedgerJob:
     problems: Mapping[int, str]
     """Of records that were not taken, by row."""
     error: str | None
+    retry_of: int | None = None
+    """The job of which it retries rows."""
 
     @property
     def is_finished(self) -> bool:
