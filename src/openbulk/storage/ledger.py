@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     Case,
     Row,
+    Select,
     and_,
     case,
     func,
@@ -26,10 +27,10 @@ from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
 from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, job_of, work_values
+from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, work_values
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
-from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, problems
+from openbulk.storage.tables import Timestamp, idempotency_keys, instances, jobs, problems
 
 _READ_AT_ONCE = 100
 """Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
@@ -187,8 +188,9 @@ class Ledger:
         )
         async with self._engine.begin() as connection:
             row = (await connection.execute(begin.returning(jobs))).first()
-        if row is None:
-            return None
+            if row is None:
+                return None
+            around = (await connection.execute(_surroundings(row.instance_id))).one()
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
         return SliceLedger(
             self._engine,
@@ -197,6 +199,8 @@ class Ledger:
             reading=self._reading,
             waits=row.waits,
             ticket=ticket,
+            jobs_in_lane=around.jobs_in_lane,
+            instance_version=around.instance_version,
             lease=lease,
             draining=draining,
         )
@@ -325,6 +329,16 @@ class Ledger:
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:
     return None if row is None else job_of(row)
+
+
+def _surroundings(instance_id: int) -> Select[tuple[int, int | None]]:
+    """What a slice has to know of its instance."""
+    in_lane = select(func.count()).where(jobs.c.instance_id == instance_id, HAS_WORK_IN_LANE)
+    version = select(instances.c.version).where(instances.c.id == instance_id)
+    return select(
+        in_lane.scalar_subquery().label("jobs_in_lane"),
+        version.scalar_subquery().label("instance_version"),
+    )
 
 
 def _running_unless_cancelled() -> Case[str]:

@@ -151,10 +151,9 @@ class SliceRunner:
         is_cut = job.is_download or job.records is not None
         if not is_cut and not await self._cut_file(ledger):
             return Continue()
-        jobs = await ledger.jobs_in_lane()
-        connection = await self._connections.to(job.instance_id)
+        connection = await self._connections.to_version(job.instance_id, ledger.instance_version)
         # The slice gets its job's share of the service's quota.
-        connection.pace.begin_slice(jobs)
+        connection.pace.begin_slice(ledger.jobs_in_lane)
         async with self._memory.share(connection.service) as memory:
             return await self._transfer(ledger, connection.connector, memory)
 
@@ -189,9 +188,9 @@ class SliceRunner:
             raise BadInput(f"{error.message}; that happened {MAX_READ_ATTEMPTS} times") from error
         if done is None:
             return False
-        await ledger.set_parts(done.records, done.first_rows, done.remarks)
+        ledger.set_parts(done.records, done.first_rows, done.remarks)
         log.info("file is cut", job=ledger.job.id, records=done.records)
-        if self._draining.is_set() or ledger.job.status is Status.CANCELLATION_PENDING:
+        if self._draining.is_set():
             return False
         # A large file is cut outside the lane, so that no other job waits for it. The next slice,
         # in the lane, sends its records.
