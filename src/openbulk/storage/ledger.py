@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import (
     Case,
     Row,
-    Select,
     and_,
+    bindparam,
     case,
     func,
     insert,
@@ -34,6 +34,20 @@ from openbulk.storage.tables import Timestamp, idempotency_keys, instances, jobs
 
 _READ_AT_ONCE = 100
 """Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
+
+
+_ADD = insert(jobs).returning(jobs)
+_SURROUNDINGS = select(
+    select(func.count())
+    .where(jobs.c.instance_id == bindparam("id"), HAS_WORK_IN_LANE)
+    .scalar_subquery()
+    .label("jobs_in_lane"),
+    select(instances.c.version)
+    .where(instances.c.id == bindparam("id"))
+    .scalar_subquery()
+    .label("instance_version"),
+)
+"""What a slice has to know of its instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +85,19 @@ class Ledger:
 
         A file has one job: if it has one already, return that one.
         """
-        new = insert(jobs).values(
-            organization_id=organization_id,
-            instance_id=instance_id,
-            request_id=request_id,
+        new = {
+            "organization_id": organization_id,
+            "instance_id": instance_id,
+            "request_id": request_id,
             **work_values(work),
-            status=Status.CREATED.value,
-            created_at=now,
-        )
+            "status": Status.CREATED.value,
+            "created_at": now,
+        }
+        # One statement is a transaction of its own.
+        engine = self._reading if idempotency_key is None else self._engine
         try:
-            async with self._engine.begin() as connection:
-                job = job_of((await connection.execute(new.returning(jobs))).one())
+            async with engine.begin() as connection:
+                job = job_of((await connection.execute(_ADD, new)).one())
                 if idempotency_key is not None:
                     key = {"instance_id": instance_id, "job_id": job.id, **asdict(idempotency_key)}
                     await connection.execute(insert(idempotency_keys).values(key))
@@ -185,12 +201,14 @@ class Ledger:
                 started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
                 waiting_until=None,
             )
+            .returning(jobs)
         )
-        async with self._engine.begin() as connection:
-            row = (await connection.execute(begin.returning(jobs))).first()
+        # One statement is a transaction of its own.
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(begin)).first()
             if row is None:
                 return None
-            around = (await connection.execute(_surroundings(row.instance_id))).one()
+            around = (await connection.execute(_SURROUNDINGS, {"id": row.instance_id})).one()
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
         return SliceLedger(
             self._engine,
@@ -329,16 +347,6 @@ class Ledger:
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:
     return None if row is None else job_of(row)
-
-
-def _surroundings(instance_id: int) -> Select[tuple[int, int | None]]:
-    """What a slice has to know of its instance."""
-    in_lane = select(func.count()).where(jobs.c.instance_id == instance_id, HAS_WORK_IN_LANE)
-    version = select(instances.c.version).where(instances.c.id == instance_id)
-    return select(
-        in_lane.scalar_subquery().label("jobs_in_lane"),
-        version.scalar_subquery().label("instance_version"),
-    )
 
 
 def _running_unless_cancelled() -> Case[str]:

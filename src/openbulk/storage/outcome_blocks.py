@@ -46,24 +46,37 @@ class RecordedOutcome:
 
 
 async def add_outcomes(
-    connection: AsyncConnection, job_id: int, results: Sequence[Outcome], lines: Lines
+    connection: AsyncConnection,
+    job_id: int,
+    results: Sequence[Outcome],
+    lines: Lines,
+    *,
+    are_first: bool = False,
 ) -> None:
     """Write a block, and its problems. Raises AlreadyRecorded.
 
     The transaction holds the lock of the job's row: nobody else adds outcomes meanwhile.
+    `are_first`: the job has no outcomes yet, so there are none to compare with.
     """
     if not results:
         return
     ordered = sorted(results, key=lambda outcome: outcome.row)
     rows = [outcome.row for outcome in ordered]
-    if done := set(rows) - await rows_without_outcome(connection, job_id, rows):
-        raise AlreadyRecorded(min(done))
+    if not are_first:
+        await _require_unrecorded(connection, job_id, rows)
     await connection.execute(insert(blocks).values(_block_values(job_id, ordered, lines)))
     of_problems = [
         _problem_values(job_id, outcome, lines) for outcome in ordered if outcome.problem
     ]
     if of_problems:
         await connection.execute(insert(problems), of_problems)
+
+
+async def _require_unrecorded(
+    connection: AsyncConnection, job_id: int, rows: Sequence[int]
+) -> None:
+    if done := set(rows) - await rows_without_outcome(connection, job_id, rows):
+        raise AlreadyRecorded(min(done))
 
 
 async def recorded_ranges(

@@ -144,6 +144,8 @@ class SliceLedger:
         self._lost: Exception | None = None
         self._has_intents = False
         """Whether the job may have intents, which go with the outcomes of their rows."""
+        self._is_new = job.records is None and not job.is_download
+        """Whether the ledger has nothing of the job yet but its row."""
         # A small job is one transaction, and not one for each thing that becomes known of it.
         self._cut: _Cut | None = None
         """The parts of the file, until the next write, which records them."""
@@ -208,7 +210,9 @@ class SliceLedger:
             waiting_for=None,
         )
         if row is not None:
-            return await close_intents(connection, job_of(row))
+            # A job that is new has those of this slice alone, and they have gone with outcomes.
+            is_new = self._is_new and not self._has_intents
+            return job_of(row) if is_new else await close_intents(connection, job_of(row))
         # The answer to an earlier call may have been lost: then the job has ended in this way.
         endings = {status.value, Status.CANCELLED.value} if is_complete else {status.value}
         same = select(jobs).where(self._behind_fence(), jobs.c.status.in_(endings))
@@ -367,7 +371,9 @@ class SliceLedger:
     async def _add_outcomes(self, connection: AsyncConnection, recording: _Recording) -> None:
         """Add outcomes within `write`, after `change_job`."""
         results = recording.results
-        await add_outcomes(connection, self.job.id, results, recording.lines)
+        await add_outcomes(
+            connection, self.job.id, results, recording.lines, are_first=self._is_new
+        )
         if self._has_intents:
             await connection.execute(self._intents_of([outcome.row for outcome in results]))
 
@@ -446,8 +452,12 @@ class SliceLedger:
 
     async def _write(self, statements: Statements[T]) -> T:
         async def transaction() -> T:
-            async with self._engine.begin() as connection:
-                return await statements(connection)
+            try:
+                async with self._engine.begin() as connection:
+                    return await statements(connection)
+            finally:
+                # Also after an error: it may be committed, and only the answer was lost.
+                self._is_new = False
 
         last = self._last
         try:
@@ -488,7 +498,8 @@ class SliceLedger:
         if row is None:
             return None
         if self._cut is not None:
-            await self.write_parts(connection, self._cut.first_rows)
+            write_parts = self._insert_parts if self._is_new else self.write_parts
+            await write_parts(connection, self._cut.first_rows)
         if self._last is not None:
             await self._add_outcomes(connection, self._last)
         return row
@@ -518,6 +529,9 @@ class SliceLedger:
     async def write_parts(self, connection: AsyncConnection, first_rows: Sequence[int]) -> None:
         """Replace the parts of the job's file within `write`, after `change_job`."""
         await connection.execute(delete(parts).where(parts.c.job_id == self.job.id))
+        await self._insert_parts(connection, first_rows)
+
+    async def _insert_parts(self, connection: AsyncConnection, first_rows: Sequence[int]) -> None:
         if first_rows:
             rows = [{"job_id": self.job.id, "first_row": row} for row in first_rows]
             await connection.execute(insert(parts), rows)
@@ -548,9 +562,9 @@ async def open_intents(connection: AsyncConnection, job_id: int) -> frozenset[in
 async def close_intents(connection: AsyncConnection, job: Job) -> Job:
     """Close the intents of a job that has just ended: their records are unknown. Return the job."""
     rows = await open_intents(connection, job.id)
-    await connection.execute(delete(intents).where(intents.c.job_id == job.id))
     if not rows:
         return job
+    await connection.execute(delete(intents).where(intents.c.job_id == job.id))
     results = [Outcome(row, OutcomeKind.UNKNOWN, problem=Problem(_NEVER_LOOKED_UP)) for row in rows]
     await add_outcomes(connection, job.id, results, {})
     row = await connection.execute(

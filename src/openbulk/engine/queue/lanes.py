@@ -18,8 +18,10 @@ _LOCKS = 0x6F62756C
 """The class of PostgreSQL's advisory locks of lanes: "obul"."""
 _ALL_LANES = 0
 """Instances are numbered from 1."""
-_LOCK = text("SELECT pg_advisory_xact_lock(:locks, :lane)")
-_LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(:locks, :lane)")
+_LOCK_ALL = text("SELECT pg_advisory_xact_lock(:locks, :all)")
+_LOCK_ONE = text(
+    "SELECT pg_advisory_xact_lock_shared(:locks, :all), pg_advisory_xact_lock(:locks, :lane)"
+)
 _TAKE = """
 UPDATE {table} SET queue_name = 'lanes', queue_partition_key = :lane
 WHERE workflow_uuid = :id AND status = 'PENDING' AND queue_name IS NULL AND NOT EXISTS (
@@ -83,8 +85,8 @@ def enter(connection: Connection, table: str) -> None:
 
 
 def _lock(connection: Connection, entry: Entry) -> None:
+    locks = {"locks": _LOCKS, "all": _ALL_LANES}
     if entry.lane is None:
-        connection.execute(_LOCK, {"locks": _LOCKS, "lane": _ALL_LANES})
-        return
-    connection.execute(_LOCK_SHARED, {"locks": _LOCKS, "lane": _ALL_LANES})
-    connection.execute(_LOCK, {"locks": _LOCKS, "lane": entry.lane % 2**31})
+        connection.execute(_LOCK_ALL, locks)
+    else:
+        connection.execute(_LOCK_ONE, {**locks, "lane": entry.lane % 2**31})
