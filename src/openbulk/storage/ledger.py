@@ -37,6 +37,33 @@ _READ_AT_ONCE = 100
 
 
 _ADD = insert(jobs).returning(jobs)
+_IS_CANCELLED = jobs.c.status == Status.CANCELLATION_PENDING.value
+# A worker that begins a slice again had lost the database: that spends no attempt.
+_IS_BEGUN_AGAIN = and_(jobs.c.slice_running, jobs.c.worker == bindparam("by"))
+_BEGIN = (
+    update(jobs)
+    .where(
+        jobs.c.id == bindparam("job"),
+        jobs.c.slice == bindparam("number"),
+        jobs.c.status.in_(ACTIVE),
+    )
+    .values(
+        status=case((_IS_CANCELLED, jobs.c.status), else_=Status.RUNNING.value),
+        slice_running=True,
+        slice_attempts=case(
+            (_IS_BEGUN_AGAIN, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1
+        ),
+        fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
+        worker=bindparam("by"),
+        started_at=func.coalesce(jobs.c.started_at, bindparam("now", type_=Timestamp)),
+        waiting_until=None,
+    )
+    .returning(jobs)
+)
+"""Begins a slice. Statements of each job are made once: making one takes longer than sending it."""
+_COUNT_ACTIVE = select(func.count()).where(
+    jobs.c.status.in_(ACTIVE), jobs.c.organization_id == bindparam("organization")
+)
 _SURROUNDINGS = select(
     select(func.count())
     .where(jobs.c.instance_id == bindparam("id"), HAS_WORK_IN_LANE)
@@ -151,10 +178,9 @@ class Ledger:
 
     async def count_active_jobs(self, organization_id: int) -> int:
         """The number of an organization's jobs that are not finished."""
-        of_organization = jobs.c.organization_id == organization_id
-        counted = select(func.count()).where(jobs.c.status.in_(ACTIVE), of_organization)
+        of_organization = {"organization": organization_id}
         async with self._reading.connect() as connection:
-            return (await connection.execute(counted)).scalar_one()
+            return (await connection.execute(_COUNT_ACTIVE, of_organization)).scalar_one()
 
     async def active_jobs(self) -> AsyncIterator[Job]:
         """The jobs that are not finished, oldest first. It holds few at a time."""
@@ -189,23 +215,10 @@ class Ledger:
         A worker that begins a slice again spends no attempt: it had lost the database. The slice's
         own calls to the ledger wait until `draining` is set, and its writes hold `lease`.
         """
-        begin = (
-            update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
-            .values(
-                status=_running_unless_cancelled(),
-                slice_running=True,
-                slice_attempts=_attempts_of(worker),
-                fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
-                worker=worker,
-                started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
-                waiting_until=None,
-            )
-            .returning(jobs)
-        )
+        due = {"job": job_id, "number": number, "by": worker, "now": now}
         # One statement is a transaction of its own.
         async with self._reading.connect() as connection:
-            row = (await connection.execute(begin)).first()
+            row = (await connection.execute(_BEGIN, due)).first()
             if row is None:
                 return None
             around = (await connection.execute(_SURROUNDINGS, {"id": row.instance_id})).one()
@@ -347,17 +360,6 @@ class Ledger:
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:
     return None if row is None else job_of(row)
-
-
-def _running_unless_cancelled() -> Case[str]:
-    pending = Status.CANCELLATION_PENDING.value
-    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
-
-
-def _attempts_of(worker: str | None) -> Case[int]:
-    # A worker that begins a slice again had lost the database: that spends no attempt.
-    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
-    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
 
 
 def _cancel_status() -> Case[str]:
