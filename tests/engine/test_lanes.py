@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from openbulk.engine.queue.lanes import Entry, LaneIsBusy, enter, entering
 from openbulk.storage.database import open_lane_engine, open_shared_lane_engine
+from support.harness import until
 
 TABLE = "workflow_status"
 ANSWER_SECONDS = 120.0
@@ -126,9 +127,9 @@ def wait_until_one_waits(engine: Engine) -> None:
         "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database "
         "WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
     )
-    pause = threading.Event()
-    while True:
+
+    def one_waits() -> bool:
         with engine.connect() as connection:
-            if connection.execute(waiting).first():
-                return
-        pause.wait(0.01)
+            return connection.execute(waiting).first() is not None
+
+    until(one_waits, ANSWER_SECONDS, "a transaction waits for a lane")
