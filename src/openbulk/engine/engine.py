@@ -173,6 +173,11 @@ class Engine:
             self._draining.set()
             self._queue.drain()
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether this process stops."""
+        return self._draining.is_set()
+
     async def stop(self) -> None:
         """Drain, and stop. Slices that are due wait in the queue for another process."""
         self.drain()

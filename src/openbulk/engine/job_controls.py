@@ -5,7 +5,6 @@ from typing import Any
 
 import structlog
 
-from openbulk.domain.errors import Conflict
 from openbulk.domain.job import Job
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import LaneQueue
@@ -15,7 +14,7 @@ log = structlog.get_logger()
 
 
 class JobControls:
-    """Pauses and resumes jobs, and changes their pace and priority. Raises Conflict if finished."""
+    """Pauses and resumes jobs, changes their pace and priority. Finished ones stay as they are."""
 
     def __init__(self, ledger: Ledger, queue: LaneQueue, clock: Clock) -> None:
         self._ledger = ledger
@@ -26,28 +25,25 @@ class JobControls:
         """Pause a job: calls in flight are finished and recorded, and no others are made."""
         paused = await self._ledger.pause(job.id)
         if paused is None:
-            raise _is_finished(job)
+            return await self._now_of(job)
         log.info("job paused", job=job.id)
         return paused
 
     async def resume(self, job: Job) -> Job:
         """Resume a job where it was paused. One that is not paused goes on as it is."""
         resumed = await self._ledger.resume(job.id)
-        if resumed is not None:
-            log.info("job resumed", job=job.id)
-            # The sweep enqueues it if this fails.
-            await self._queue.enqueue_slice(resumed.next_slice(self._now()))
-            return resumed
-        current = await self._ledger.job(job.id) or job
-        if current.is_finished:
-            raise _is_finished(current)
-        return current
+        if resumed is None:
+            return await self._now_of(job)
+        log.info("job resumed", job=job.id)
+        # The sweep enqueues it if this fails.
+        await self._queue.enqueue_slice(resumed.next_slice(self._now()))
+        return resumed
 
     async def change(self, job: Job, controls: Mapping[str, Any]) -> Job:
         """Change `priority` or `calls_per_minute`, which the next slice goes by."""
         changed = await self._ledger.change_controls(job.id, controls)
         if changed is None:
-            raise _is_finished(job)
+            return await self._now_of(job)
         log.info("job controls changed", job=job.id, **controls)
         # It may wait for its own calls a minute, or for a job of a higher priority.
         woken = None if changed.is_paused else await self._ledger.wake(job.id, self._now())
@@ -56,6 +52,5 @@ class JobControls:
         await self._queue.enqueue_slice(woken.next_slice(self._now()))
         return woken
 
-
-def _is_finished(job: Job) -> Conflict:
-    return Conflict(f"job {job.id} is finished; there is nothing left to pause, resume or change")
+    async def _now_of(self, job: Job) -> Job:
+        return await self._ledger.job(job.id) or job

@@ -15,7 +15,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Job
 
 router = APIRouter(
-    tags=["Bulk"], responses=may_answer(401, 404, 405, 409, 507), route_class=BoundedRoute
+    tags=["Bulk"], responses=may_answer(401, 404, 405, 507), route_class=BoundedRoute
 )
 
 MAX_PRIORITY = 100
@@ -44,7 +44,7 @@ class JobChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    pace: JobPace | None = None
+    pace: Annotated[JobPace | None, Field(description="How fast the job may be.")] = None
     priority: Annotated[
         Annotated[StrictInt, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None,
         Field(
@@ -57,14 +57,17 @@ class JobChange(BaseModel):
 
 @router.put("/bulk/{job_id}/pause", summary="Pause a job", responses=answers(_ANSWER))
 async def pause(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
-    """Pause a job. Calls under way are finished and recorded; `resume` continues behind them."""
+    """Pause a job. Calls under way are finished and recorded; `resume` continues behind them.
+
+    A finished job stays as it is.
+    """
     job = await find_job(services, caller, job_id)
     return _present(await services.job_controls.pause(job), services)
 
 
 @router.put("/bulk/{job_id}/resume", summary="Resume a job", responses=answers(_ANSWER))
 async def resume(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
-    """Continue a paused job where it was. A job that is not paused goes on as it is."""
+    """Continue a paused job where it was. Any other job goes on as it is."""
     job = await find_job(services, caller, job_id)
     return _present(await services.job_controls.resume(job), services)
 
@@ -77,7 +80,7 @@ async def change(
 ) -> dict[str, Any]:
     """Let a job make fewer calls a minute, or go before the other jobs of its instance.
 
-    The change holds within half a minute, and over restarts.
+    The change holds within half a minute, and over restarts. A finished job stays as it is.
     """
     job = await find_job(services, caller, job_id)
     controls: dict[str, Any] = {}

@@ -277,6 +277,27 @@ def present_details(job: Job, completed_status: str) -> dict[str, Any]:
     return without_none({**shape, **more})
 
 
+def present_job_event(job: Job, completed_status: str) -> dict[str, Any]:
+    """A job as its events have it: what may change."""
+    of_upload = {
+        "outcomes": None if job.is_download else _outcomes(job),
+        "recordsTotal": job.records,
+    }
+    return without_none(
+        {
+            "id": str(job.id),
+            "status": status_word(job, completed_status),
+            "recordsCount": _record_count(job),
+            **({} if job.is_download else of_upload),
+            "paused": job.is_paused,
+            "waitingFor": job.waiting_for,
+            "waitingUntil": epoch_ms(job.waiting_until),
+            "infoMessage": info_message(job),
+            "error": job.error,
+        }
+    )
+
+
 def _outcomes(job: Job) -> dict[str, int]:
     counts = job.counts
     return {
