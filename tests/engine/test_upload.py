@@ -332,11 +332,11 @@ class Unlucky(SliceLedger):
             raise OSError("the database is locked")
         await super()._record(*args)
 
-    async def is_cancelled(self) -> bool:
+    async def is_stopped(self) -> bool:
         if self._luck.read_fails:
             self._luck.read_fails = False
             raise OSError("the pool is exhausted")
-        return await super().is_cancelled()
+        return await super().is_stopped()
 
 
 async def test_no_cursor_passes_over_outcomes_that_could_not_be_recorded(
