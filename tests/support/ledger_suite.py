@@ -28,7 +28,7 @@ from openbulk.domain.job import (
     Upload,
 )
 from openbulk.domain.query import Bookmark, Order, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.download_ledger import DownloadLedger
@@ -799,6 +799,30 @@ class LedgerTests:
         await begun.record_outcomes(results, cursor=0, lines={})
         assert [error.row for error in await ledger.errors(job.id, after=1, limit=2)] == [3, 7]
         assert (await begun.rows_to_send())[1] == [(1, 1), (3, 4), (7, 7), (9, 9)]
+
+    async def test_errors_are_grouped_by_their_cause(self, ledger: Ledger) -> None:
+        """The largest group first, and each with its first record in the file."""
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        results = [
+            Outcome(1, OutcomeKind.CREATED),
+            *(Outcome.failure(row, f"'d{row}' is not a date", field="start") for row in (5, 2, 4)),
+            Outcome.failure(3, "no title"),
+            Outcome.failure(6, "no title"),
+            Outcome.failure(7, "'d7' is not a date", field="end"),
+            Outcome(8, OutcomeKind.UNKNOWN, problem=Problem("no title")),
+        ]
+        await begun.record_outcomes(results, cursor=0, lines={})
+        groups = await ledger.error_groups(job.id, limit=9)
+        assert [(group.count, group.first.row, group.has_one_text) for group in groups] == [
+            (3, 2, False),
+            (2, 3, True),
+            (1, 7, True),
+            (1, 8, True),
+        ]
+        assert await ledger.error_groups(job.id, limit=1, skip=1) == groups[1:2]
+        of_group = await ledger.errors(job.id, after=2, limit=9, cause=groups[0].id)
+        assert [error.row for error in of_group] == [4, 5]
 
     async def test_a_finished_job_is_to_notify_until_it_has_a_notification(
         self, ledger: Ledger, deliveries: Deliveries

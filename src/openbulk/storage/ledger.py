@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -26,13 +26,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.errors import IdempotencyKeyTaken
 from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
-from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, is_ready, job_of, work_values
+from openbulk.storage.problems import ErrorGroup, RecordError, error_groups_of, errors_of
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
-from openbulk.storage.tables import Timestamp, idempotency_keys, instances, jobs, problems
+from openbulk.storage.tables import Timestamp, idempotency_keys, instances, jobs
 
 _READ_AT_ONCE = 100
 """Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
@@ -85,18 +85,6 @@ _SURROUNDINGS = select(
     .label("gives_way"),
 )
 """What a slice has to know of its instance, and of the other jobs there."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordError:
-    """A record that failed, or whose outcome is unknown."""
-
-    row: int
-    line: int | None
-    kind: OutcomeKind
-    problem: str
-    field: str | None
-    provider_message: str | None
 
 
 class Ledger:
@@ -376,31 +364,18 @@ class Ledger:
             await connection.execute(update(jobs).where(jobs.c.file == name).values(has_file=False))
 
     async def errors(
-        self, job_id: int, *, after: int, limit: int, skip: int = 0
+        self, job_id: int, *, after: int, limit: int, skip: int = 0, cause: str | None = None
     ) -> Sequence[RecordError]:
-        """The records of a job with a problem, after the row `after`, in the order of the file.
-
-        The first `skip` of them are left out.
-        """
+        """The records of a job with a problem, as `errors_of` finds them."""
         async with self._reading.connect() as connection:
-            rows = await connection.execute(
-                select(problems)
-                .where(problems.c.job_id == job_id, problems.c.row > after)
-                .order_by(problems.c.row)
-                .offset(skip)
-                .limit(limit)
+            return await errors_of(
+                connection, job_id, after=after, limit=limit, skip=skip, cause=cause
             )
-            return [
-                RecordError(
-                    row.row,
-                    row.line,
-                    OutcomeKind(row.kind),
-                    row.problem,
-                    row.field,
-                    row.provider_message,
-                )
-                for row in rows
-            ]
+
+    async def error_groups(self, job_id: int, *, limit: int, skip: int = 0) -> Sequence[ErrorGroup]:
+        """The causes of a job's problems, those with most records first."""
+        async with self._reading.connect() as connection:
+            return await error_groups_of(connection, job_id, limit=limit, skip=skip)
 
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:

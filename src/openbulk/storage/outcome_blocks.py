@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Outcome, OutcomeKind
+from openbulk.storage.problems import add_problems
 from openbulk.storage.tables import outcome_blocks as blocks
-from openbulk.storage.tables import problems
 
 T = TypeVar("T")
 Range = tuple[int, int]
@@ -65,11 +65,7 @@ async def add_outcomes(
     if not are_first:
         await _require_unrecorded(connection, job_id, rows)
     await connection.execute(insert(blocks).values(_block_values(job_id, ordered, lines)))
-    of_problems = [
-        _problem_values(job_id, outcome, lines) for outcome in ordered if outcome.problem
-    ]
-    if of_problems:
-        await connection.execute(insert(problems), of_problems)
+    await add_problems(connection, job_id, ordered, lines)
 
 
 async def _require_unrecorded(
@@ -145,20 +141,6 @@ def _block_values(job_id: int, ordered: Sequence[Outcome], lines: Lines) -> dict
         "last_row": rows[-1],
         "ranges": ranges if len(ranges) > 1 else None,
         "content": zlib.compress(json.dumps(content, separators=(",", ":")).encode()),
-    }
-
-
-def _problem_values(job_id: int, outcome: Outcome, lines: Lines) -> dict[str, Any]:
-    problem = outcome.problem
-    assert problem is not None
-    return {
-        "job_id": job_id,
-        "row": outcome.row,
-        "line": lines.get(outcome.row),
-        "kind": outcome.kind.value,
-        "problem": problem.message,
-        "field": problem.field,
-        "provider_message": problem.provider_message,
     }
 
 

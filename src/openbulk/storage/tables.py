@@ -248,6 +248,8 @@ problems = Table(
     Column("problem", SafeText, nullable=False),
     Column("field", SafeText),
     Column("provider_message", SafeText),
+    Column("cause", String(16), nullable=False, server_default=""),
+    Index("problems_by_cause", "job_id", "cause", "row"),
     sqlite_with_rowid=False,
 )
 """What was wrong with records that failed, or whose outcome is unknown."""

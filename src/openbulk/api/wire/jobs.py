@@ -9,8 +9,10 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 from openbulk.api.wire.info_message import info_message
 from openbulk.api.wire.masking import mask_callbacks, mask_url
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
+from openbulk.domain.causes import cause_text
 from openbulk.domain.job import Download, Job, Status
-from openbulk.storage import ledger
+from openbulk.storage import problems
+from openbulk.storage.problems import ErrorGroup
 
 JobState = Literal[
     "CREATED",
@@ -245,6 +247,31 @@ class RecordError(TypedDict, total=False):
     response: Annotated[str, doc("Error message of the service.")]
 
 
+@with_config(EXACT)
+class RecordErrorGroup(TypedDict):
+    """Records that failed, or are unknown, for one cause."""
+
+    id: Annotated[
+        str,
+        doc(
+            "Id of the cause. `/bulk/{job_id}/errors?group=` lists its records.", "3f6c0b8e12d94a7c"
+        ),
+    ]
+    count: Annotated[int, doc("Number of its records.", 2)]
+    outcome: Annotated[Literal["failed", "unknown"], doc("What became of all of them.", "failed")]
+    error: Annotated[
+        str,
+        doc(
+            "What is wrong, and what would be right. … stands for values that differ.",
+            "start.date … is not a date; dates look like …",
+        ),
+    ]
+    field: NotRequired[
+        Annotated[str, doc("Field with the wrong value; … is for an index.", "start.date")]
+    ]
+    example: Annotated[RecordError, doc("The first of its records in the file.")]
+
+
 # --- jobs as shapes ---
 
 
@@ -388,7 +415,7 @@ def present_job_item(job: Job, completed_status: str) -> dict[str, Any]:
     )
 
 
-def present_record_error(error: ledger.RecordError) -> dict[str, Any]:
+def present_record_error(error: problems.RecordError) -> dict[str, Any]:
     """A record that failed."""
     return without_none(
         {
@@ -399,6 +426,21 @@ def present_record_error(error: ledger.RecordError) -> dict[str, Any]:
             "error": error.problem,
             "field": error.field,
             "response": error.provider_message,
+        }
+    )
+
+
+def present_error_group(group: ErrorGroup) -> dict[str, Any]:
+    """The records that failed for one cause."""
+    first = group.first
+    return without_none(
+        {
+            "id": group.id,
+            "count": group.count,
+            "outcome": first.kind.value,
+            "error": first.problem if group.has_one_text else cause_text(first.problem),
+            "field": first.field and cause_text(first.field),
+            "example": present_record_error(first),
         }
     )
 
