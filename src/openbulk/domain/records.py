@@ -50,9 +50,12 @@ class Problem:
     """The service's own message, word for word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record on its way into a service."""
+class Record(NamedTuple):
+    """One record on its way into a service.
+
+    A tuple, like `Row` and `Outcome`: a job makes one of each for every record, and making a frozen
+    dataclass takes three times as long.
+    """
 
     row: int
     """Its number in the file, from 1; the header of a CSV does not count."""
@@ -116,11 +119,7 @@ class Target:
 
 
 class Row(NamedTuple):
-    """One row of a file: a record's values, or the problem that makes them unreadable.
-
-    A tuple, as each row of a file is one, twice: making a frozen dataclass takes three times as
-    long.
-    """
+    """One row of a file: a record's values, or the problem that makes them unreadable."""
 
     number: int
     """From 1; the header of a CSV does not count."""
@@ -135,8 +134,7 @@ class Row(NamedTuple):
     """About how many bytes of memory it takes, once it was packed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one record."""
 
     row: int

@@ -9,7 +9,6 @@ To connect a service over HTTP, copy `examples/connector/`, which has the same o
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
@@ -121,7 +120,7 @@ def _problem_of(record: Record, target: Target) -> Outcome | None:
 def _with_own_id(record: Record) -> Record:
     """The record under the id that it has: a record that was read comes back with one."""
     values = {name: value for name, value in record.values.items() if name != "id"}
-    return replace(record, key=str(record.values["id"]), values=values)
+    return record._replace(key=str(record.values["id"]), values=values)
 
 
 def _put(record: Record, records: Records, keep: bool, kind: OutcomeKind) -> Outcome:
@@ -165,7 +164,7 @@ def _upsert(record: Record, records: Records, keep: bool) -> Outcome:
     merged = {**known, **record.values}
     if merged == known:
         return Outcome(record.row, OutcomeKind.UNCHANGED, record.key)
-    return _put(replace(record, values=merged), records, keep, OutcomeKind.UPDATED)
+    return _put(record._replace(values=merged), records, keep, OutcomeKind.UPDATED)
 
 
 def _update(record: Record, records: Records, keep: bool) -> Outcome:
