@@ -1,9 +1,11 @@
 """Records on their way into a service or out of it, and their outcomes."""
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count, repeat
+from operator import contains
 from typing import Any, NamedTuple, Protocol
 
 from openbulk.domain.field_paths import MAX_STEPS, Path, path_text
@@ -132,6 +134,39 @@ class Row(NamedTuple):
     """Sentences on what the values lack, because no service takes it."""
     size: int = 0
     """About how many bytes of memory it takes, once it was packed."""
+
+
+class RowBatch(NamedTuple):
+    """Rows of a table that follow one another: their columns once, and the cells of each.
+
+    None of them has a problem, and each has a value.
+    """
+
+    first: int
+    """The number of the first row."""
+    columns: Sequence[str]
+    cells: Sequence[Sequence[str | None]]
+    """Of each row, a cell for each column: "" if it has no value, None if it clears the field."""
+    line: int
+    """The line of the first row; each of the others is in the line behind the one before."""
+    size: int = 0
+    """About how many bytes of memory one of them takes, once they were packed."""
+
+    def rows(self) -> Iterator[Row]:
+        """The rows, one by one."""
+        values = values_of_cells(self.columns, self.cells)
+        lines = count(self.line)
+        return map(Row, count(self.first), values, repeat(None), lines, repeat(()), repeat(self.size))
+
+
+def values_of_cells(
+    columns: Sequence[str], cells: Sequence[Sequence[str | None]]
+) -> list[dict[str, Any]]:
+    """The values of rows by the names of columns. A cell "" is no value."""
+    values = list(map(dict, map(zip, repeat(columns), cells)))
+    if any(map(contains, cells, repeat(""))):
+        return [{name: cell for name, cell in one.items() if cell != ""} for one in values]
+    return values
 
 
 class Outcome(NamedTuple):
