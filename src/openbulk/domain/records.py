@@ -152,11 +152,24 @@ class RowBatch(NamedTuple):
     size: int = 0
     """About how many bytes of memory one of them takes, once they were packed."""
 
+    @property
+    def last(self) -> int:
+        """The number of the last row."""
+        return self.first + len(self.cells) - 1
+
+    def split(self, count: int) -> Iterator["RowBatch"]:
+        """The first `count` rows, and the others."""
+        yield self._replace(cells=self.cells[:count])
+        if others := self.cells[count:]:
+            yield self._replace(first=self.first + count, line=self.line + count, cells=others)
+
     def rows(self) -> Iterator[Row]:
         """The rows, one by one."""
         values = values_of_cells(self.columns, self.cells)
         lines = count(self.line)
-        return map(Row, count(self.first), values, repeat(None), lines, repeat(()), repeat(self.size))
+        return map(
+            Row, count(self.first), values, repeat(None), lines, repeat(()), repeat(self.size)
+        )
 
 
 def values_of_cells(

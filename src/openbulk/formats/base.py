@@ -62,9 +62,7 @@ class Format(Protocol):
 class ReadsBatches(Protocol):
     """A format that reads rows in batches: a table, whose rows have the same columns."""
 
-    def read_batches(
-        self, file: BinaryIO, options: Mapping[str, Any]
-    ) -> Iterator[Row | RowBatch]:
+    def read_batches(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row | RowBatch]:
         """The rows that `Format.read` reads. Those that need a second look are rows of their own.
 
         Raises BadInput, as `Format.read` does.

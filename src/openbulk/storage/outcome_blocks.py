@@ -10,7 +10,8 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, repeat
+from itertools import chain, compress, groupby, repeat
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, insert, select
@@ -22,6 +23,7 @@ from openbulk.storage.tables import outcome_blocks as blocks
 from openbulk.storage.tables import problems
 
 T = TypeVar("T")
+_ROW, _KIND, _PROBLEM = attrgetter("row"), attrgetter("kind"), attrgetter("problem")
 Range = tuple[int, int]
 """The first and the last row of some that follow one another."""
 Lines = Mapping[int, int | None]
@@ -54,14 +56,15 @@ async def add_outcomes(
     """
     if not results:
         return
-    ordered = sorted(results, key=lambda outcome: outcome.row)
-    rows = [outcome.row for outcome in ordered]
-    if done := set(rows) - await rows_without_outcome(connection, job_id, rows):
-        raise AlreadyRecorded(min(done))
+    ordered = sorted(results, key=_ROW)
+    first, last = ordered[0].row, ordered[-1].row
+    if done := await recorded_ranges(connection, job_id, first, last):
+        again = (outcome.row for outcome in ordered if _is_in(done, outcome.row))
+        if (row := next(again, None)) is not None:
+            raise AlreadyRecorded(row)
     await connection.execute(insert(blocks).values(_block_values(job_id, ordered, lines)))
-    of_problems = [
-        _problem_values(job_id, outcome, lines) for outcome in ordered if outcome.problem
-    ]
+    failed = compress(ordered, map(_PROBLEM, ordered))
+    of_problems = [_problem_values(job_id, outcome, lines) for outcome in failed]
     if of_problems:
         await connection.execute(insert(problems), of_problems)
 
@@ -118,11 +121,11 @@ def _overlaps(job_id: int, first: int, last: int | None) -> Sequence[ColumnEleme
 
 def _block_values(job_id: int, ordered: Sequence[Outcome], lines: Lines) -> dict[str, Any]:
     rows = [outcome.row for outcome in ordered]
-    ranges = list(_join((row, row) for row in rows))
+    ranges = _ranges(rows)
     ids = [outcome.id for outcome in ordered]
     distances = [_distance(row, lines.get(row)) for row in rows]
     content = {
-        "kinds": _runs_of([outcome.kind.value for outcome in ordered]),
+        "kinds": [(kind.value, count) for kind, count in _runs_of(map(_KIND, ordered))],
         "line - row": _runs_of(distances),  # the same for most rows of a file
         "ids": ids if any(one is not None for one in ids) else None,
     }
@@ -151,6 +154,13 @@ def _problem_values(job_id: int, outcome: Outcome, lines: Lines) -> dict[str, An
 
 def _ranges_of(block: Any) -> Sequence[Range]:
     return block.ranges or [(block.first_row, block.last_row)]
+
+
+def _ranges(rows: Sequence[int]) -> Sequence[Range]:
+    """The ranges of sorted rows, of which none is there twice."""
+    if rows[-1] - rows[0] + 1 == len(rows):
+        return [(rows[0], rows[-1])]
+    return list(_join((row, row) for row in rows))
 
 
 def _join(ranges: Iterable[Range]) -> Iterator[Range]:

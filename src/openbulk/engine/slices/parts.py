@@ -1,18 +1,25 @@
 """Cuts a job's file into parts: a slice starts at any record without reading those before it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Protocol
 
 from openbulk.domain.job import NO_REMARKS, Job, Remarks
-from openbulk.domain.records import Row
+from openbulk.domain.records import Row, RowBatch
 from openbulk.engine.file_date_order import keep_signs
 from openbulk.engine.slices.memory import Admit
 from openbulk.engine.slices.row_states import RowState, RowStates
-from openbulk.reading.packing import Packed, Packer, Summary, unpack_row
+from openbulk.reading.packing import (
+    Packed,
+    Packer,
+    Summary,
+    is_batch,
+    unpack_batch,
+    unpack_row,
+)
 from openbulk.storage.files import FileStore, Part
 from openbulk.threads import Threads
 
@@ -44,7 +51,7 @@ class PartSource(Protocol):
 class RowsInThread:
     """Packs rows in a thread: those of a download, whose form is ours already."""
 
-    def __init__(self, rows: Iterator[Row]) -> None:
+    def __init__(self, rows: Iterator[Row | RowBatch]) -> None:
         self._packer = Packer(rows)
 
     async def next_part(self) -> Packed | None:
@@ -117,15 +124,24 @@ async def rows_of(
     states: RowStates,
     state: RowState,
     admit: Admit | None = None,
-) -> AsyncGenerator[Row]:
+) -> AsyncGenerator[Row | RowBatch]:
     """The rows of a job's parts that have a state when they are reached."""
     ends = [part.first_row for part in parts[1:]]
     for part, end in zip_longest(parts, ends):
         if states.has_any(state, part.first_row, end):
             rows = rows_of_part(files, job, part, lambda row: states[row] == state, admit=admit)
             async with aclosing(rows):
-                async for row in rows:
-                    yield row
+                async for found in rows:
+                    for one in _rows_in_state(found, states, state):
+                        yield one
+
+
+def _rows_in_state(
+    found: Row | RowBatch, states: RowStates, state: RowState
+) -> Iterable[Row | RowBatch]:
+    if isinstance(found, Row) or states.has_only(state, found.first, found.last):
+        return (found,)
+    return (row for row in found.rows() if states[row.number] == state)
 
 
 async def rows_of_part(
@@ -135,20 +151,30 @@ async def rows_of_part(
     is_wanted: Callable[[int], bool] | None = None,
     *,
     admit: Admit | None = None,
-) -> AsyncGenerator[Row]:
-    """The rows of a part: all, or those whose number `is_wanted` accepts when they are reached.
+) -> AsyncGenerator[Row | RowBatch]:
+    """The rows of a part: all, or batches and those rows whose number `is_wanted` accepts.
 
-    `admit` is awaited before the part is read.
+    `is_wanted` is asked when a row is reached. `admit` is awaited before the part is read.
     """
     lines = PartReader(await files.get(part.path(job.upload.file), admit=admit))
     number = part.first_row
     while (line := lines.next_line()) is not None:
+        if is_batch(line):
+            batch = unpack_batch(number, line)
+            yield batch
+            number += len(batch.cells)
+            continue
         if is_wanted is None or is_wanted(number):
             row = unpack_row(number, line)
             # A large record is held once, and not with the line that it was made of.
             del line
             yield row
         number += 1
+
+
+def each_row(found: Row | RowBatch) -> Iterable[Row]:
+    """The rows of a batch, or the row itself."""
+    return found.rows() if isinstance(found, RowBatch) else (found,)
 
 
 class PartReader:

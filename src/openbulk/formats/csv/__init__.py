@@ -43,9 +43,7 @@ class Csv:
         """The rows of a file. Raises BadInput if its header or metaData cannot be used."""
         return self.open(file, detect_encoding(file, options), options).rows()
 
-    def read_batches(
-        self, file: BinaryIO, options: Mapping[str, Any]
-    ) -> Iterator[Row | RowBatch]:
+    def read_batches(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row | RowBatch]:
         """The rows of a file in batches, as `ReadsBatches` has them."""
         return self.open(file, detect_encoding(file, options), options).batches()
 

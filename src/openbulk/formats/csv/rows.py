@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from openbulk.domain.errors import BadInput
@@ -98,9 +98,8 @@ class RowReader:
         rows = self._dialect.rows_of_lines(text)
         if set(map(len, rows)) != {width} or not all(map(any, rows)):
             return None
-        if null_value := self._null_value:
-            rows = [_with_nulls(cells, null_value) for cells in rows]
-        batch = RowBatch(self._rows + 1, self.header, rows, self._lines.number + 1)
+        cells = _with_nulls(rows, self._null_value) if self._null_value else rows
+        batch = RowBatch(self._rows + 1, self.header, cells, self._lines.number + 1)
         self._lines.take_plain_text()
         self._rows += len(rows)
         return batch
@@ -215,10 +214,11 @@ class RowReader:
         return f"{counts}: the first missing is {missing!r}; an empty cell needs its {name}"
 
 
-def _with_nulls(cells: list[str], null_value: str) -> Sequence[str | None]:
-    if null_value not in cells:
-        return cells
-    return [None if cell == null_value else cell for cell in cells]
+def _with_nulls(rows: Iterable[Sequence[str]], null_value: str) -> Sequence[Sequence[str | None]]:
+    return [
+        [None if cell == null_value else cell for cell in cells] if null_value in cells else cells
+        for cells in rows
+    ]
 
 
 def _raw_cells(text: str, dialect: Dialect) -> Iterator[str]:
