@@ -5,6 +5,7 @@ import io
 import random
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row, RowBatch, flatten
 from openbulk.engine.slices.parts import each_row
 from openbulk.formats import FORMATS
-from openbulk.formats.csv import Csv
+from openbulk.formats.csv import Csv, writing
 from openbulk.formats.csv import rows as rows_module
 from openbulk.testing.formats import RECORDS, FormatTests
 
@@ -534,6 +535,22 @@ def test_any_records_of_texts_are_read_as_they_were(records: list[dict[str, Any]
         for flat in map(flatten, records)
         if any(flat.values())  # else a blank line
     ], content
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from([None, "", "a", " a", "1,2", '"', "\r", "\n", "\r\n", "é"])
+            | st.sampled_from([True, 1, 0.5, Decimal("1.50")])
+        ),
+        max_size=5,
+    )
+)
+def test_a_line_without_quotes_is_what_the_csv_module_writes(rows: list[list[object]]) -> None:
+    written = b"".join(writing.encode_rows(["a"], rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "_plain_line", lambda cells: None)
+        assert b"".join(writing.encode_rows(["a"], rows)) == written
 
 
 # --- lines that are read together ---

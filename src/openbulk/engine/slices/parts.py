@@ -200,6 +200,18 @@ class PartReader:
         self._position = end + 1
         return line
 
+    def next_lines(self, size: int) -> Sequence[bytes]:
+        """The next lines, at most so many bytes or one line; none after the last one."""
+        if self._content is None:
+            return ()
+        end = self._content.rfind(b"\n", self._position, self._position + size)
+        if end < 0:
+            line = self.next_line()
+            return () if line is None else (line,)
+        lines = self._content[self._position : end].split(b"\n")
+        self._position = end + 1
+        return lines
+
     def skip(self, lines: int) -> None:
         """Leave out some lines."""
         for _ in range(lines):
