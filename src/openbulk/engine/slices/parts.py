@@ -1,8 +1,16 @@
 """Cuts a job's file into parts: a slice starts at any record without reading those before it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Protocol
@@ -25,6 +33,8 @@ from openbulk.threads import Threads
 
 STOP_POLL_SECONDS = 0.25
 """How often cutting looks whether it must stop."""
+WRITTEN_BYTES = 512 * 1024
+"""Parts that are being written at the same time, but for a larger one."""
 _THREADS = Threads("parts", 4)
 
 
@@ -74,18 +84,45 @@ async def cut(
     first_rows: list[int] = []
     records = 0
     watch = _Watch(stop)
-    while part := await watch.next_part(source):
-        if records and await watch.must_stop():
-            return None
-        await files.put(Part(records + 1).path(file), part.content)
-        first_rows.append(records + 1)
-        records += part.records
+    async with _writing(files) as put:
+        while part := await watch.next_part(source):
+            if records and await watch.must_stop():
+                return None
+            await put(Part(records + 1).path(file), part.content)
+            first_rows.append(records + 1)
+            records += part.records
     if watch.has_stopped:
         return None
     summary = source.summary()
     if summary.signs:
         await keep_signs(files, file, summary.signs)
     return Cut(records, first_rows, summary.remarks)
+
+
+@asynccontextmanager
+async def _writing(files: FileStore) -> AsyncIterator[Callable[[str, bytes], Awaitable[None]]]:
+    """Writes several objects at the same time, as each waits for the disk.
+
+    All of them are written at the end of the block. Raises what writing one of them raises.
+    """
+    writes: dict[asyncio.Task[None], int] = {}
+
+    async def put(path: str, content: bytes) -> None:
+        while writes and sum(writes.values()) + len(content) > WRITTEN_BYTES:
+            done, _ = await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
+            for write in done:
+                del writes[write]
+                write.result()
+        writes[asyncio.create_task(files.put(path, content))] = len(content)
+
+    try:
+        yield put
+    finally:
+        # Not cancelled: nothing may be written after the file of a stopped job is deleted.
+        results = await asyncio.gather(*writes, return_exceptions=True)
+    for result in results:
+        if result is not None:
+            raise result
 
 
 class _Watch:
