@@ -74,7 +74,7 @@ class Record(NamedTuple):
 class JobRecords(Protocol):
     """All records of a job's file, for a connector to which one of them means another.
 
-    Reading them takes about 30 µs a record. They are the same for every process that works on the
+    Reading them takes some µs a record. They are the same for every process that works on the
     job, however often it was killed.
     """
 

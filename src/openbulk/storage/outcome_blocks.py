@@ -123,7 +123,8 @@ def _block_values(job_id: int, ordered: Sequence[Outcome], lines: Lines) -> dict
     rows = [outcome.row for outcome in ordered]
     ranges = _ranges(rows)
     ids = [outcome.id for outcome in ordered]
-    distances = [_distance(row, lines.get(row)) for row in rows]
+    # A line is a number from 1, or None.
+    distances = [line and line - row for row, line in zip(rows, map(lines.get, rows), strict=True)]
     content = {
         "kinds": [(kind.value, count) for kind, count in _runs_of(map(_KIND, ordered))],
         "line - row": _runs_of(distances),  # the same for most rows of a file
@@ -179,10 +180,6 @@ def _join(ranges: Iterable[Range]) -> Iterator[Range]:
 def _is_in(ranges: Sequence[Range], row: int) -> bool:
     place = bisect_right(ranges, row, key=lambda one: one[0])
     return place > 0 and row <= ranges[place - 1][1]
-
-
-def _distance(row: int, line: int | None) -> int | None:
-    return None if line is None else line - row
 
 
 def _runs_of(values: Iterable[T]) -> list[tuple[T, int]]:
