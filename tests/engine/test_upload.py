@@ -390,7 +390,7 @@ class Dependent(Scripted):
         outcomes = await super().write(target, batch)
         if [outcome.row for outcome in outcomes] != [1] or self.needed in self.sent:
             return outcomes
-        return [replace(Outcome.failure(1, "its series is missing"), is_early=True)]
+        return [Outcome.failure(1, "its series is missing")._replace(is_early=True)]
 
 
 @pytest.mark.parametrize("features", [KEYED, UNKEYED])
@@ -419,7 +419,7 @@ class Orphans(Scripted):
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         await super().write(target, batch)
         return [
-            replace(Outcome.failure(record.row, "its series is missing"), is_early=True)
+            Outcome.failure(record.row, "its series is missing")._replace(is_early=True)
             for record in batch
         ]
 
@@ -476,7 +476,7 @@ class Linked(Scripted):
         if self.needs.get(outcome.row, outcome.row) in {*self.taken, outcome.row}:
             self.taken.add(outcome.row)
             return outcome
-        return replace(Outcome.failure(outcome.row, "its series is missing"), is_early=True)
+        return Outcome.failure(outcome.row, "its series is missing")._replace(is_early=True)
 
 
 async def test_records_are_sent_again_as_long_as_one_of_them_is_taken(bench: Bench) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -589,8 +591,10 @@ async def close_intents(connection: AsyncConnection, job: Job) -> Job:
 
 def _additions(results: Sequence[Outcome]) -> dict[str, Any]:
     """The new counts in the job's row, with these outcomes added."""
-    tally = Counter(outcome.kind.value for outcome in results)
-    tally["mailed_outside"] = sum(outcome.mails_outside for outcome in results)
+    tally = Counter[str]()
+    for kind, run in groupby(results, attrgetter("kind")):
+        tally[kind.value] += len(list(run))
+    tally["mailed_outside"] = sum(map(attrgetter("mails_outside"), results))
     return {name: jobs.c[name] + count for name, count in tally.items() if count}
 
 
