@@ -426,6 +426,7 @@ def _services(
         engine=engine,
         intake=engine.intake,
         completion=engine.completion,
+        job_controls=engine.job_controls,
         job_deletion=engine.job_deletion,
         mending=Mending(ledger, files, mends),
         retries=Retries(ledger, mends),

@@ -10,6 +10,8 @@ from starlette.types import Receive, Scope, Send
 from openbulk.api.bulk import (
     downloaded_records,
     downloads,
+    job_controls,
+    job_events,
     jobs,
     mending,
     results,
@@ -77,7 +79,8 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/{id}/results              /bulk/{id}/rows/{row}       PATCH mends
     POST    /bulk/{id}/retry                /bulk/{id}/rows/mend
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
-    PUT     /bulk/{id}/cancel
+    PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
+    PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
     POST    /authentication                 GET /authentication/secrets
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
@@ -130,6 +133,8 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(mending.router)
     of_instance.include_router(results.router)
     of_instance.include_router(uploads.router)
+    of_instance.include_router(job_controls.router)
+    of_instance.include_router(job_events.router)
     of_instance.include_router(jobs.router)
     of_instance.include_router(downloaded_records.router)
     api.include_router(of_instance, prefix=BASE_PATH)

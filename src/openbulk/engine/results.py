@@ -8,7 +8,7 @@ from openbulk.domain.errors import Conflict
 from openbulk.domain.job import Job
 from openbulk.domain.records import Row
 from openbulk.domain.row_kinds import RowChoice, RowKind, RowKinds
-from openbulk.engine.slices.parts import rows_of_part, with_last_rows
+from openbulk.engine.slices.parts import each_row, rows_of_part, with_last_rows
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.problems import RecordError
@@ -75,8 +75,11 @@ class Results:
 
     async def _rows_of(self, part: Part) -> AsyncIterator[Row]:
         try:
-            async for row in rows_of_part(self._files, self.job, part, self._wanted.__contains__):
-                yield row
+            found = rows_of_part(self._files, self.job, part, self._wanted.__contains__)
+            async for one in found:
+                for row in each_row(one):
+                    if row.number in self._wanted:
+                        yield row
         except FileNotFoundError as error:
             raise file_is_gone(self.job) from error
 

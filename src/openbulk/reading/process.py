@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 
 from openbulk.domain.errors import BadInput
 from openbulk.formats import FORMATS
+from openbulk.formats.base import read_batches
 from openbulk.formats.packed import unpack
 from openbulk.formats.recognition import INSPECTED_BYTES, inspect_rows, read_header
 from openbulk.reading.limits import MemoryLimit, limited_time
@@ -47,7 +48,7 @@ class _Reading:
         options, readable = self.request["options"], unpack(self.file)
         header = read_header(file_format, readable, options)
         readable.seek(0)
-        self.packer = Packer(file_format.read(readable, options), header)
+        self.packer = Packer(read_batches(file_format, readable, options), header)
         while part := self.packer.next_part():
             self.channel.send(Kind.ROWS, *encode_rows(part.records, part.content))
         return self.packer.summary().to_json()

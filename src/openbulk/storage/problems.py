@@ -43,10 +43,9 @@ async def add_problems(
     outcomes: Sequence[Outcome],
     lines: Mapping[int, int | None],
 ) -> None:
-    """Write the problems of those outcomes that have one. `lines` are line numbers by row."""
-    values = [_values(job_id, outcome, lines) for outcome in outcomes if outcome.problem]
-    if values:
-        await connection.execute(insert(problems), values)
+    """Write the problems of outcomes, each of which has one. `lines` are line numbers by row."""
+    values = [_values(job_id, outcome, lines) for outcome in outcomes]
+    await connection.execute(insert(problems), values)
 
 
 async def errors_of(

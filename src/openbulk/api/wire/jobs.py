@@ -114,11 +114,26 @@ class Outcomes(TypedDict):
 
 
 @with_config(EXACT)
+class PaceOfJob(TypedDict):
+    """How fast a job may be."""
+
+    callsPerMinute: Annotated[int, doc("Maximum calls of the service a minute.", 300)]
+
+
+@with_config(EXACT)
 class UploadDetails(JobStatus):
-    """An upload, with the outcomes of its records."""
+    """An upload: the outcomes of its records, and what its caller wants of it."""
 
     outcomes: Outcomes
     retryOf: NotRequired[Annotated[str, doc("Id of the job of which this one retries rows.")]]
+    recordsTotal: NotRequired[
+        Annotated[int, doc("Records in the file. Absent until it has been read to its end.", 2)]
+    ]
+    paused: Annotated[bool, doc("Whether the job is paused.", False)]
+    priority: Annotated[
+        int, doc("Of the jobs of an instance, those with a higher priority go first.", 0)
+    ]
+    pace: NotRequired[Annotated[PaceOfJob, doc("Absent if the job is as fast as it can.")]]
 
 
 @with_config(EXACT)
@@ -279,9 +294,37 @@ def present_details(job: Job, completed_status: str) -> dict[str, Any]:
     shape = present_job(job, completed_status)
     if job.is_download:
         return shape
-    retry = job.retry
-    of = {} if retry is None else {"retryOf": str(retry.of)}
-    return {**shape, "outcomes": _outcomes(job), **of}
+    calls = job.calls_per_minute
+    more = {
+        "outcomes": _outcomes(job),
+        "retryOf": job.retry and str(job.retry.of),
+        "recordsTotal": job.own_records,
+        "paused": job.is_paused,
+        "priority": job.priority,
+        "pace": calls and {"callsPerMinute": calls},
+    }
+    return without_none({**shape, **more})
+
+
+def present_job_event(job: Job, completed_status: str) -> dict[str, Any]:
+    """A job as its events have it: what may change."""
+    of_upload = {
+        "outcomes": None if job.is_download else _outcomes(job),
+        "recordsTotal": job.own_records,
+    }
+    return without_none(
+        {
+            "id": str(job.id),
+            "status": status_word(job, completed_status),
+            "recordsCount": _record_count(job),
+            **({} if job.is_download else of_upload),
+            "paused": job.is_paused,
+            "waitingFor": job.waiting_for,
+            "waitingUntil": epoch_ms(job.waiting_until),
+            "infoMessage": info_message(job),
+            "error": job.error,
+        }
+    )
 
 
 def _outcomes(job: Job) -> dict[str, int]:

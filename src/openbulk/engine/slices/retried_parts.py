@@ -12,7 +12,7 @@ from openbulk.domain.records import Row
 from openbulk.domain.row_kinds import RowChoice
 from openbulk.engine.file_date_order import signs_of
 from openbulk.engine.slices.parts import PartReader, with_last_rows
-from openbulk.reading.packing import Packed, Summary, pack_row, unpack_row
+from openbulk.reading.packing import Packed, Summary, is_batch, pack_row, unpack_batch, unpack_row
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.mends import Mends
 from openbulk.threads import Threads
@@ -76,5 +76,10 @@ def rows_in(content: bytes, first_row: int) -> Iterator[Row]:
     lines = PartReader(content)
     number = first_row
     while (line := lines.next_line()) is not None:
-        yield unpack_row(number, line)
-        number += 1
+        if is_batch(line):
+            batch = unpack_batch(number, line)
+            yield from batch.rows()
+            number = batch.last + 1
+        else:
+            yield unpack_row(number, line)
+            number += 1
