@@ -1,0 +1,144 @@
+"""Retries beside crashes, lost answers and files that are gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.test_upload import KEYED, NOW, UNKEYED, Bench, Scripted, created, make_bench
+from openbulk.domain.errors import AnswerLost, Conflict
+from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.records import Outcome, OutcomeKind
+from openbulk.domain.row_kinds import RETRIED, RowChoice
+from openbulk.engine.mending import Mending
+from openbulk.engine.retries import Retries, work_of_retry
+from openbulk.engine.slices.ending import Complete
+from openbulk.engine.slices.parts import cut
+from openbulk.engine.slices.retried_parts import RetriedParts
+from openbulk.storage.mends import Mends
+
+FILE = b"name\n" + b"".join(b"Name %d\n" % number for number in range(1, 7))
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = await make_bench(tmp_path, FILE)
+    yield made
+    await made.ledger._engine.dispose()
+
+
+def mends_of(bench: Bench) -> Mends:
+    return Mends(bench.ledger._engine, bench.files._sealer)
+
+
+async def end(bench: Bench) -> Job:
+    """End the bench's job as it is."""
+    job = await bench.now()
+    begun = await bench.ledger.begin_slice(job.id, job.slice, NOW)
+    assert begun is not None
+    return await begun.finish(Status.COMPLETE, now=NOW)
+
+
+async def retry(bench: Bench, job: Job, file: str) -> Bench:
+    """A bench with the retry of a finished job, whose file is cut."""
+    retries = Retries(bench.ledger, mends_of(bench))
+    rows = await retries.choose(job, RETRIED)
+    added = await bench.ledger.add_job(
+        work_of_retry(job, file, rows, None),
+        organization_id=1,
+        instance_id=1,
+        request_id="r",
+        now=NOW,
+        retried=rows,
+    )
+    begun = await bench.ledger.begin_slice(added.id, added.slice, NOW)
+    assert begun is not None
+    own = await begun.own_rows()
+    assert own is not None
+    parts = await bench.ledger.parts_from(job.id, 1)
+    source = RetriedParts(bench.files, mends_of(bench), added, job, parts, own)
+
+    async def never() -> bool:
+        return False
+
+    done = await cut(bench.files, file, source, never)
+    assert done is not None
+    begun.set_parts(done.records, done.first_rows, done.remarks, done.columns)
+    kinds = await bench.ledger.row_kinds(job)
+    unknown = kinds.choose([OutcomeKind.UNKNOWN]).both(own)
+    await begun.begin_retry(list(unknown.rows()))
+    return replace(bench, job=await begun.end())
+
+
+def failed(batch: Any) -> list[Outcome]:
+    return [Outcome.failure(record.row, "no") for record in batch]
+
+
+async def test_an_unknown_row_is_looked_up_and_never_sent_again_if_that_would_double(
+    bench: Bench,
+) -> None:
+    lost = AnswerLost("lost")
+    first = Scripted(UNKEYED, [created, lost, lost, failed])
+    assert await bench.run_slice(first) == Complete()
+    job = await end(bench)
+    assert (job.counts.created, job.counts.unknown, job.counts.failed) == (3, 2, 1)
+
+    second = Scripted(UNKEYED, known={"f00d:3": "id-3"})
+    again = await retry(bench, job, "beef")
+    assert await again.run_slice(second) == Complete()
+    assert second.sent == [4], "the failed row alone"
+    found = await again.now()
+    assert (found.counts.created, found.counts.unknown) == (2, 1)
+    assert found.not_reached == 0
+
+
+async def test_rows_keep_their_keys_in_a_retry_of_a_retry(bench: Bench) -> None:
+    connector = Scripted(KEYED, [created, failed, created, failed])
+    keys: list[str] = []
+    write = connector.write
+
+    async def noted(target: Any, batch: Any) -> Any:
+        keys.extend(record.key for record in batch)
+        return await write(target, batch)
+
+    connector.write = noted  # type: ignore[method-assign]
+    assert await bench.run_slice(connector) == Complete()
+    keys.clear()
+    connector.answers = [failed, created]
+    second = await retry(bench, await end(bench), "beef")
+    assert await second.run_slice(connector) == Complete()
+    third = await retry(second, await end(second), "cafe")
+    assert await third.run_slice(connector) == Complete()
+    assert keys == ["f00d:2", "f00d:4", "f00d:2"]
+    work = third.job.work
+    assert isinstance(work, Upload)
+    assert work.retry is not None
+    assert work.retry.files == ("f00d", "beef")
+
+
+async def test_two_requests_for_the_same_rows_make_one_retry(bench: Bench) -> None:
+    assert await bench.run_slice(Scripted(KEYED, [failed])) == Complete()
+    job = await end(bench)
+    both = await asyncio.gather(
+        retry(bench, job, "beef"), retry(bench, job, "cafe"), return_exceptions=True
+    )
+    assert sorted(type(one).__name__ for one in both) == ["Bench", "Conflict"]
+
+
+async def test_without_its_file_a_job_says_what_is_left(bench: Bench) -> None:
+    assert await bench.run_slice(Scripted(KEYED, [failed])) == Complete()
+    job = await end(bench)
+    await bench.ledger.forget_file("f00d")
+    job = await bench.now()
+    mends = mends_of(bench)
+    mending = Mending(bench.ledger, bench.files, mends)
+    left = f"no longer kept .*; /bulk/{job.id} has its counts, and /bulk/{job.id}/errors"
+    with pytest.raises(Conflict, match=left):
+        await mending.row(job, 1)
+    with pytest.raises(Conflict, match=left):
+        await mending.mend_rows(job, RowChoice(6), "name", str, is_trial=False)
+    with pytest.raises(Conflict, match=left):
+        await Retries(bench.ledger, mends).choose(job, RETRIED)
