@@ -151,7 +151,7 @@ def test_every_route_is_documented() -> None:
     assert len(routes) > 25 and of_instance
     for route in routes:
         shape = re.sub(r"\{(job|instance|schedule)_id\}", "{id}", route)
-        shape = shape.replace("{object_name}", "{name}")
+        shape = shape.replace("{object_name}", "{name}").replace(":int}", "}")
         assert shape.replace("{object:path}", "{object}") in documented, route
 
 

@@ -185,8 +185,6 @@ def cases_of_rows(job: str) -> Iterator[Case]:
     yield Case(retry, 400, "it looks like", "/bulk/1/retry", body={"kinds": ["failed"]})
     yield Case(retry, 404, job, "/bulk/99/retry")
     yield Case(retry, 409, "has no such rows to retry", "/bulk/1/retry")
-    large = multipart(b"openbulk.row\n" + b"1\n" * 600_000, {})
-    yield Case(retry, 413, "split it and upload the pieces", "/bulk/1/retry", body=large)
 
 
 def cases_of_sign_ins() -> Iterator[Case]:
