@@ -42,6 +42,13 @@ def test_the_seeds_below_have_every_kind_of_blow() -> None:
     for scenarios in (one_process, shared):
         assert all("fill" in {blow.kind for blow in one.blows} for one in scenarios)
         assert {one.with_keys for one in scenarios} == {True, False}
+        uploads = [upload for one in scenarios for upload in one.uploads]
+        assert {upload.is_retried for upload in uploads} == {True, False}
+    assert any(
+        upload.cancelled and upload.is_retried
+        for seed in SHARED
+        for upload in scenario_of(seed).uploads
+    )
 
 
 @pytest.fixture

@@ -185,10 +185,10 @@ def scenario_of(seed: int) -> Scenario:
 
 
 def _maybe_retried(work: Work, number: int) -> Work:
-    """Every other upload that creates is retried."""
+    """Every other upload that creates is retried, and each that is cancelled."""
     if not isinstance(work, Upload) or work.action != "create":
         return work
-    return replace(work, is_retried=number % 2 == 0)
+    return replace(work, is_retried=work.cancelled is not None or number % 2 == 0)
 
 
 def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:

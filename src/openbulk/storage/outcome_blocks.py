@@ -29,6 +29,7 @@ Range = tuple[int, int]
 """The first and the last row of some that follow one another."""
 Lines = Mapping[int, int | None]
 """Line numbers of records in their file, by row."""
+_BLOCKS_AT_ONCE = 100
 
 
 class AlreadyRecorded(OpenbulkError):
@@ -106,13 +107,17 @@ async def rows_without_outcome(
 
 
 async def row_kinds(connection: AsyncConnection, job_id: int, records: int) -> RowKinds:
-    """What became of each row of a job, at one moment. One block is held at a time."""
+    """What became of each row of a job, at one moment. Some blocks are held at a time."""
     kinds = RowKinds(records)
-    found = await connection.stream(select(blocks).where(blocks.c.job_id == job_id))
-    async for block in found:
-        runs = json.loads(zlib.decompress(block.content))["kinds"]
-        for first, last, kind in _place_runs(_ranges_of(block), runs):
-            kinds.set_range(first, last, OutcomeKind(kind))
+    of_job = blocks.c.job_id == job_id
+    # The blocks of this moment: others may be added meanwhile, and none is ever changed.
+    found = (await connection.scalars(select(blocks.c.first_row).where(of_job))).all()
+    for begin in range(0, len(found), _BLOCKS_AT_ONCE):
+        some = blocks.c.first_row.in_(found[begin : begin + _BLOCKS_AT_ONCE])
+        for block in await connection.execute(select(blocks).where(of_job, some)):
+            runs = json.loads(zlib.decompress(block.content))["kinds"]
+            for first, last, kind in _place_runs(_ranges_of(block), runs):
+                kinds.set_range(first, last, OutcomeKind(kind))
     return kinds
 
 

@@ -1,6 +1,6 @@
 """Which rows of a job can be retried, and which ones a job retries."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import insert, select
@@ -12,6 +12,8 @@ from openbulk.domain.row_kinds import RowChoice, RowKinds
 from openbulk.storage.mends import copy_mends, insert_mends
 from openbulk.storage.outcome_blocks import row_kinds
 from openbulk.storage.tables import jobs, problems, retries
+
+_ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,13 @@ async def rows_of_cause(
 ) -> RowChoice:
     """The rows of a job whose problem has this cause."""
     choice = RowChoice(records)
-    of_cause = select(problems.c.row).where(problems.c.job_id == job_id, problems.c.cause == cause)
-    found = await connection.stream_scalars(of_cause)
-    choice.add([row async for row in found])
+    of_cause = (problems.c.job_id == job_id, problems.c.cause == cause)
+    rows: Sequence[int] = [0]
+    while rows:
+        page = select(problems.c.row).where(*of_cause, problems.c.row > rows[-1])
+        found = await connection.scalars(page.order_by(problems.c.row).limit(_ROWS_AT_ONCE))
+        rows = found.all()
+        choice.add(rows)
     return choice
 
 
