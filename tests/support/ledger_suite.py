@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from openbulk.domain.conditions import All, Comparison, Not
-from openbulk.domain.errors import Fenced, IdempotencyKeyTaken
+from openbulk.domain.errors import Conflict, Fenced, IdempotencyKeyTaken
 from openbulk.domain.job import (
     NO_REMARKS,
     SMALL_FILE,
@@ -23,17 +23,20 @@ from openbulk.domain.job import (
     Job,
     Position,
     Remarks,
+    Retry,
     RowRemark,
     Status,
     Upload,
 )
 from openbulk.domain.query import Bookmark, Order, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Target
+from openbulk.domain.row_kinds import RETRIED, RowChoice
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.download_ledger import DownloadLedger
 from openbulk.storage.files import Part
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.retries import RetriedRows
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -196,6 +199,61 @@ class LedgerTests:
             "no",
             "f",
             "p",
+        )
+
+    async def test_rows_are_retried_by_one_job_which_then_knows_what_became_of_them(
+        self, ledger: Ledger
+    ) -> None:
+        """Its own rows alone are of a kind, and ids of the earlier job are found."""
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        results = [
+            Outcome(1, OutcomeKind.CREATED, "a"),
+            Outcome.failure(2, "row 2 is no date"),
+            Outcome.failure(4, "row 4 is no date"),
+            Outcome(5, OutcomeKind.UNKNOWN, problem=Problem("lost")),
+        ]
+        await begun.record_outcomes(results, cursor=2, lines={})
+        job = await begun.finish(Status.COMPLETE, now=NOW)
+        kinds = await ledger.row_kinds(job)
+        left = kinds.choose(RETRIED)
+        assert list(left.rows()) == [2, *range(3, 11)]
+        assert list(kinds.choose([OutcomeKind.CREATED]).rows()) == [1]
+        cause = (await ledger.errors(job.id, after=1, limit=1))[0]
+        (group,) = [one for one in await ledger.error_groups(job.id, limit=9) if one.count == 2]
+        assert cause.row == 2
+        chosen = await ledger.rows_of_cause(job.id, group.id, 10)
+        assert list(chosen.rows()) == [2, 4]
+
+        async def retry(file: str, rows: RowChoice) -> Job:
+            retry = Retry(job.id, (job.upload.file,), len(rows))
+            return await ledger.add_job(
+                replace(job.upload, file=file, retry=retry),
+                organization_id=1,
+                instance_id=1,
+                request_id="r",
+                now=NOW,
+                retried=RetriedRows(rows),
+            )
+
+        second = await retry("beef", chosen)
+        with pytest.raises(Conflict, match=f"job {second.id} retries these rows of job {job.id}"):
+            await retry("cafe", left)
+        assert (await self.now(ledger, second.id)).retry == second.retry
+        assert second.not_reached == 2
+        again = slice_ledger(ledger, second)
+        await record_parts(again, 10, [1, 5, 9])
+        again = await self.begin(ledger, second)
+        await again.begin_retry([4])
+        assert await again.open_intents() == {4}
+        assert await again.ids_written(1, 10) == {1: "a"}
+        await again.record_outcomes([Outcome(2, OutcomeKind.CREATED, "b")], cursor=2, lines={})
+        assert await again.ids_written(1, 10) == {1: "a", 2: "b"}
+        of_second = await ledger.row_kinds(await self.now(ledger, second.id))
+        assert (of_second.of(2), of_second.of(4), of_second.has(1)) == (
+            OutcomeKind.CREATED,
+            None,
+            False,
         )
 
     async def test_a_runner_that_was_overtaken_can_write_nothing(self, ledger: Ledger) -> None:

@@ -279,7 +279,7 @@ class SliceLedger:
         """
 
         async def write(connection: AsyncConnection) -> None:
-            await self.change_job(connection)
+            await self._hold_fence(connection)
             for table in (intents, mends):
                 await connection.execute(delete(table).where(table.c.job_id == self.job.id))
             await insert_intents(connection, self.job.id, unknown)
