@@ -32,7 +32,7 @@ class ResultsFile:
         """`word` says what became of a row. Guarded cells are run by no spreadsheet."""
         self._results = results
         self._word = word
-        self._guard: Callable[[Any], Any] = guard if is_guarded else lambda cell: cell
+        self._is_guarded = is_guarded
         self._loop = asyncio.get_running_loop()
         self._null = results.job.options.get("nullValue")
 
@@ -42,7 +42,7 @@ class ResultsFile:
             yield from self._lines()
             return
         columns = self._columns()
-        header = [*map(self._guard, columns), *OWN_COLUMNS]
+        header = [*(map(guard, columns) if self._is_guarded else columns), *OWN_COLUMNS]
         encode = encode_rows if format_name == "csv" else encode_workbook
         yield from encode(header, self._cells(columns))
 
@@ -69,7 +69,8 @@ class ResultsFile:
         for result in self._rows():
             values = self._with_null_text(_values_of(result))
             cells = table.cells(values) if table else [cell_of(values.get(one)) for one in columns]
-            yield [*map(self._guard, cells), *map(self._guard, self._outcome(result).values())]
+            cells += self._outcome(result)
+            yield list(map(guard, cells)) if self._is_guarded else cells
 
     def _with_null_text(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Values with the text in the place of None by which the file clears a field."""
@@ -83,24 +84,14 @@ class ResultsFile:
             values = _values_of(result)
             if empty:
                 values = {**empty, **self._with_null_text(values)}
-            own = self._outcome(result)
-            yield encode_json({**values, **own}, default=str) + b"\n"
+            own = zip(OWN_COLUMNS, self._outcome(result), strict=True)
+            yield encode_json({**values, **dict(own)}, default=str) + b"\n"
 
-    def _outcome(self, result: ResultRow) -> Mapping[str, Any]:
+    def _outcome(self, result: ResultRow) -> Sequence[Any]:
+        """The values of `OWN_COLUMNS`."""
         error = result.error
-        return dict(
-            zip(
-                OWN_COLUMNS,
-                (
-                    result.row.number,
-                    self._word(result.kind),
-                    result.id,
-                    error and error.field,
-                    error and error.problem,
-                ),
-                strict=True,
-            )
-        )
+        field, problem = (None, None) if error is None else (error.field, error.problem)
+        return result.row.number, self._word(result.kind), result.id, field, problem
 
 
 def _values_of(result: ResultRow) -> Mapping[str, Any]:
