@@ -184,7 +184,9 @@ def in_order(document: Any) -> list[tuple[str, str, Any]]:
 
     def place(one: tuple[str, str, Any]) -> tuple[bool, int]:
         method, path, _ = one
-        return "/instances" in path and method == "DELETE", ORDER.index(method)
+        # What a retry has taken cannot be mended any more.
+        step = "PUT" if path.endswith("/retry") else method
+        return "/instances" in path and method == "DELETE", ORDER.index(step)
 
     # The hub is a prefix: behind it are the same handlers.
     return sorted((one for one in operations(document) if not re.search(HUB, one[1])), key=place)

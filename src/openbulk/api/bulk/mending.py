@@ -45,7 +45,12 @@ class MendedValues(BaseModel):
 class MendedColumn(BaseModel):
     """What to mend in a column, and in which rows."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"rows": [2], "column": "start.date", "set": "2026-02-28", "dryRun": True}]
+        },
+    )
 
     group: str | None = Field(
         None, description="Id of a group of `/bulk/{job_id}/errors/groups`: its rows are mended."

@@ -62,7 +62,7 @@ class UploadedRow(TypedDict):
     mended: NotRequired[
         Annotated[
             dict[str, Any],
-            doc("Mended values, which a retry sends in their place.", {"start.date": "2026-02-28"}),
+            doc("Mended values, which a retry sends in their place."),
         ]
     ]
 
