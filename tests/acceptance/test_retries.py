@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from support.harness import Reply, Server, multipart
+from support.harness import Process, Reply, Server, multipart, request
 
 HEADER = b"name,start,fail\n"
 FILE = HEADER + b"Ann,1,\nBob,2,no\nCid,3,no\nDora\nEva,5,\n"
@@ -232,3 +232,29 @@ def test_records_of_json_are_mended_by_their_paths(shared_memory: Server) -> Non
     assert found["Ann"]["at"] == {"day": 6, "hour": 5}
     refused = with_file(server, first, b"openbulk.row,name\n1,x\n")
     assert "mend its results in the format jsonl" in refused.json["message"]
+
+
+def test_an_event_is_mended_and_not_made_twice(
+    shared_server: Server, shared_google: Process
+) -> None:
+    """A date of a series means its series, which the first job has written."""
+    server = shared_server.google(shared_google)
+    file = (
+        b"iCalUID,summary,start.date,end.date,recurrence,originalStartTime.date\n"
+        b'choir@x,Choir,2026-06-01,2026-06-02,"[""RRULE:FREQ=DAILY;COUNT=3""]",\n'
+        b"choir@x,Choir outside,2026-06-99,2026-06-03,,2026-06-02\n"
+        b"band@x,Band,2026-06-99,2026-06-05,,\n"
+    )
+    first = server.done("events", file, {"action": "upsert"})["id"]
+    assert [error["rowNum"] for error in server.errors(first)] == [2, 3]
+    for row, day in ((2, "2026-06-02"), (3, "2026-06-04")):
+        assert mend(server, first, row, {"start.date": day}).status == 200
+    second = retried(server, first)
+    assert server.errors(second["id"]) == []
+    events = request("GET", f"{shared_google.url}/sandbox/events").json
+    found = sorted((one["summary"], one["start"]["date"]) for one in events)
+    assert found == [
+        ("Band", "2026-06-04"),
+        ("Choir", "2026-06-01"),
+        ("Choir outside", "2026-06-02"),
+    ]

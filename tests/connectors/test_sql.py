@@ -227,6 +227,20 @@ class SqlTests(ConnectorTests):
         assert len(await rows_of(connect(), Query("log"))) == 20, "another job is another thing"
         assert "openbulk_writes" not in await connect().objects()
 
+    async def test_a_retry_writes_no_row_that_an_earlier_job_has_written(
+        self, connect: Connect
+    ) -> None:
+        """Whatever came of the answer. A row that was refused there is written."""
+        first = Target("log", Action.CREATE, run="job 1")
+        lines = [record(row, {"line": f"line {row}"}) for row in range(1, 5)]
+        await send(connect, first, [*lines[:2], record(3, {"lines": "no such column"})])
+        retry = Target("log", Action.CREATE, run="job 2", earlier_runs=("job 1",))
+        outcomes = await send(connect, retry, lines)
+        assert [one.kind for one in outcomes] == [OutcomeKind.CREATED] * 4
+        last = replace(retry, run="job 3", earlier_runs=("job 1", "job 2"))
+        await send(connect, last, lines)
+        assert len(await rows_of(connect(), Query("log"))) == 4
+
     async def test_every_kind_of_value_comes_back_as_it_was(self, connect: Connect) -> None:
         """In the spelling of its column. A missing value is null."""
         values = {
