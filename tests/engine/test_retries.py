@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from engine.test_upload import KEYED, NOW, UNKEYED, Bench, Scripted, created, make_bench
-from openbulk.domain.errors import AnswerLost, Conflict
+from openbulk.domain.errors import AnswerLost, Conflict, TooLarge
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.records import Outcome, OutcomeKind
 from openbulk.domain.row_kinds import RETRIED, RowChoice
@@ -18,6 +20,9 @@ from openbulk.engine.retries import Retries, work_of_retry
 from openbulk.engine.slices.ending import Complete
 from openbulk.engine.slices.parts import cut
 from openbulk.engine.slices.retried_parts import RetriedParts
+from openbulk.storage import mends as mends_module
+from openbulk.storage import tables
+from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.mends import Mends
 
 FILE = b"name\n" + b"".join(b"Name %d\n" % number for number in range(1, 7))
@@ -142,3 +147,38 @@ async def test_without_its_file_a_job_says_what_is_left(bench: Bench) -> None:
         await mending.mend_rows(job, RowChoice(6), "name", str, is_trial=False)
     with pytest.raises(Conflict, match=left):
         await Retries(bench.ledger, mends).choose(job, RETRIED)
+
+
+async def test_a_job_is_kept_while_another_one_retries_its_rows(bench: Bench) -> None:
+    """What was retried is not retried again, if the retry is deleted first."""
+    assert await bench.run_slice(Scripted(KEYED, [failed])) == Complete()
+    job = await end(bench)
+    second = await retry(bench, job, "beef")
+    deleted = DeletedJobs(bench.ledger._engine)
+    assert await deleted.add(job.id) is None
+    assert await deleted.has_unfinished_retry(job.id)
+    assert await bench.ledger.files_of_jobs_finished_before(NOW + timedelta(days=9)) == []
+    await end(second)
+    assert await deleted.add(second.job.id) is not None
+    assert list((await bench.ledger.retried_rows(job.id))[second.job.id].rows()) == [1]
+    assert await deleted.add(job.id) is not None
+    assert await bench.ledger.retried_rows(job.id) == {}
+
+
+async def test_mended_values_are_sealed_bounded_and_deleted_with_the_file(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await bench.run_slice(Scripted(KEYED, [failed, failed])) == Complete()
+    job = await end(bench)
+    mends = mends_of(bench)
+    mending = Mending(bench.ledger, bench.files, mends)
+    await mending.mend_row(job, 1, {"name": "Secret"})
+    async with bench.ledger._engine.connect() as connection:
+        (sealed,) = (await connection.scalars(select(tables.mends.c.sealed))).all()
+    assert b"Secret" not in sealed
+    monkeypatch.setattr(mends_module, "MAX_ROWS", 1)
+    with pytest.raises(TooLarge, match="retry those first that are mended"):
+        await mending.mend_row(job, 2, {"name": "Second"})
+    assert list(await mends.between(job.id, job.upload, 1, 6)) == [1]
+    await mends.forget("f00d")
+    assert await mends.between(job.id, job.upload, 1, 6) == {}

@@ -79,6 +79,7 @@ class Mending:
         await self._require_mendable(job, kinds, number)
         mend = mend_of(job, values)
         found = await self._row(job, kinds, number)
+        _require_fields(job, found.result.row, values)
         whole = mend if found.mend is None else found.mend.then(mend)
         if (
             found.result.row.problem is not None
@@ -187,6 +188,17 @@ def require_columns(job: Job, names: Iterable[str]) -> None:
             )
 
 
+def _require_fields(job: Job, row: Row, names: Iterable[str]) -> None:
+    """Raise BadInput for a column of Google's file: a mended row has fields already."""
+    for name in names:
+        if not job.columns and row.cells is not None and name in row.cells:
+            raise BadInput(
+                f"{name[:80]!r} is a column of the file, which {job.upload.file_format} turns into "
+                f"fields: mend row {row.number} with the fields of the whole record, such as "
+                '{"summary": "Choir", "start.date": "2026-06-04", "end.date": "2026-06-05"}'
+            )
+
+
 def _require_row(job: Job, kinds: RowKinds, number: int) -> None:
     if kinds.has(number):
         return
@@ -195,7 +207,15 @@ def _require_row(job: Job, kinds: RowKinds, number: int) -> None:
     raise NotFound(f"row {number} is none of job {job.id}, which retries other rows")
 
 
-def original(row: Row, columns: Sequence[str]) -> Mapping[str, Any]:
+def original(job: Job, row: Row) -> Mapping[str, Any]:
     """The values of a row as the file has them; None for an empty cell of a table."""
-    values = row.values or row.cells or {}
-    return {name: values.get(name) for name in columns} if columns else values
+    values = with_null_text(job, row.values or row.cells or {})
+    return {name: values.get(name) for name in job.columns} if job.columns else values
+
+
+def with_null_text(job: Job, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Values of a table with the text in the place of None by which its file clears a field."""
+    null = job.options.get("nullValue")
+    if not null or not job.columns or None not in values.values():
+        return values
+    return {name: null if one is None else one for name, one in values.items()}

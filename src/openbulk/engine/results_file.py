@@ -9,6 +9,7 @@ from openbulk.domain.formulas import guard
 from openbulk.domain.job import Job
 from openbulk.domain.records import flatten
 from openbulk.domain.row_kinds import RowKind
+from openbulk.engine.mending import with_null_text
 from openbulk.engine.results import ResultRow, Results
 from openbulk.exact_json import encode_json
 from openbulk.formats.csv.writing import encode_rows
@@ -34,7 +35,6 @@ class ResultsFile:
         self._word = word
         self._is_guarded = is_guarded
         self._loop = asyncio.get_running_loop()
-        self._null = results.job.options.get("nullValue")
 
     def write(self, format_name: str) -> Iterator[bytes]:
         """The file, piece by piece, in a thread. Raises BadInput before the first piece."""
@@ -67,23 +67,17 @@ class ResultsFile:
     def _cells(self, columns: Sequence[str]) -> Iterator[Sequence[Any]]:
         table = None if self._results.job.columns else Table((), columns)
         for result in self._rows():
-            values = self._with_null_text(_values_of(result))
+            values = with_null_text(self._results.job, _values_of(result))
             cells = table.cells(values) if table else [cell_of(values.get(one)) for one in columns]
             cells += self._outcome(result)
             yield list(map(guard, cells)) if self._is_guarded else cells
-
-    def _with_null_text(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Values with the text in the place of None by which the file clears a field."""
-        if not self._null or None not in values.values():
-            return values
-        return {name: self._null if one is None else one for name, one in values.items()}
 
     def _lines(self) -> Iterator[bytes]:
         empty: Mapping[str, Any] = dict.fromkeys(self._results.job.columns)
         for result in self._rows():
             values = _values_of(result)
             if empty:
-                values = {**empty, **self._with_null_text(values)}
+                values = {**empty, **with_null_text(self._results.job, values)}
             own = zip(OWN_COLUMNS, self._outcome(result), strict=True)
             yield encode_json({**values, **dict(own)}, default=str) + b"\n"
 

@@ -12,7 +12,7 @@ from openbulk.domain.job import Job
 from openbulk.domain.mending import Mend
 from openbulk.domain.records import OutcomeKind
 from openbulk.domain.row_kinds import RETRIED, RowKind
-from openbulk.engine.mending import MendedRow, MendedRows, original
+from openbulk.engine.mending import MendedRow, MendedRows, original, with_null_text
 
 OUTCOMES: Mapping[str, RowKind] = {
     **{"notFound" if kind is OutcomeKind.NOT_FOUND else kind.value: kind for kind in OutcomeKind},
@@ -119,13 +119,13 @@ def present_row(job: Job, mended: MendedRow) -> dict[str, Any]:
         "error": error and error.problem,
         "field": error and error.field,
         "response": error and error.provider_message,
-        "mended": None if mended.mend is None else _present_mend(mended.mend),
+        "mended": None if mended.mend is None else _present_mend(job, mended.mend),
     }
-    return {**without_none(shape), "values": original(row, job.columns)}
+    return {**without_none(shape), "values": original(job, row)}
 
 
-def _present_mend(mend: Mend) -> dict[str, Any]:
-    return {**mend.values, **dict.fromkeys(mend.empty)}
+def _present_mend(job: Job, mend: Mend) -> dict[str, Any]:
+    return {**with_null_text(job, mend.values), **dict.fromkeys(mend.empty)}
 
 
 def present_mended_rows(mended: MendedRows, *, is_trial: bool) -> dict[str, Any]:
