@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
-from openbulk.api.bulk import downloaded_records, downloads, jobs, uploads
+from openbulk.api.bulk import downloaded_records, downloads, files, jobs, uploads
 from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
 from openbulk.api.http.error_responses import present_errors
@@ -68,6 +68,8 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/{id}/status               /bulk/{id}/errors
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel
+    POST    /files                          GET lists them
+    GET     /files/{id}                     /files/{id}/rows            DELETE deletes
     POST    /authentication                 GET /authentication/secrets
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
@@ -111,6 +113,8 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
 
 
 def _add_routes(api: FastAPI) -> None:
+    # Without a hub's prefix: there, `files` may be an object of the service.
+    api.include_router(files.router, prefix=BASE_PATH)
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)

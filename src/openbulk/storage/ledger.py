@@ -30,6 +30,7 @@ from openbulk.storage.job_rows import ACTIVE, job_of, work_values
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, problems
+from openbulk.storage.uploaded_files import use_file
 
 _READ_AT_ONCE = 100
 """Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
@@ -66,9 +67,10 @@ class Ledger:
         now: datetime,
         idempotency_key: IdempotencyKey | None = None,
     ) -> Job:
-        """Add a job, and return it: from now on it will be done. Raises IdempotencyKeyTaken.
+        """Add a job, and return it: from now on it will be done.
 
-        A file has one job: if it has one already, return that one.
+        A file has one job: if it has one already, return that one. Raises IdempotencyKeyTaken, and
+        NotFound if the file of `POST /files` that it is to use is gone.
         """
         new = insert(jobs).values(
             organization_id=organization_id,
@@ -80,6 +82,8 @@ class Ledger:
         )
         try:
             async with self._engine.begin() as connection:
+                if isinstance(work, Upload) and work.uploaded_file is not None:
+                    await use_file(connection, work.uploaded_file, now)
                 job = job_of((await connection.execute(new.returning(jobs))).one())
                 if idempotency_key is not None:
                     key = {"instance_id": instance_id, "job_id": job.id, **asdict(idempotency_key)}
