@@ -13,7 +13,7 @@ from openbulk.domain.records import Row
 from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
 from openbulk.formats.csv import Csv
-from openbulk.formats.encoding_detection import detect_encoding
+from openbulk.formats.encoding_detection import EncodingUnknown, detect_encoding
 from openbulk.formats.packed import unpack
 from openbulk.formats.text import text_chunks
 from openbulk.formats.xlsx import GoogleXlsx, Xlsx, describe_sheet
@@ -175,10 +175,10 @@ def _first_rows(
     *,
     is_whole: bool,
 ) -> list[Row] | None:
-    """The first rows; None if only the rest of the file may show how its dates are read."""
+    """The first rows; None if only the rest of the file may show how it is read."""
     try:
         return list(islice(recognized.read(file, options), count))
-    except DateOrderUnknown:
+    except (DateOrderUnknown, EncodingUnknown):
         if is_whole:
             raise
         return None
@@ -245,7 +245,10 @@ def _decode_head(head: bytes, options: Mapping[str, Any]) -> str:
     for magic, kind in _MAGIC_BYTES.items():
         if head.startswith(magic):
             raise BadInput(f"the file is {kind}; save it as CSV and send that")
-    encoding = detect_encoding(io.BytesIO(head), options)
+    try:
+        encoding = detect_encoding(io.BytesIO(head), options)
+    except EncodingUnknown:
+        encoding = "utf-8"  # the format shows in any; reading asks for the encoding
     text = "".join(text_chunks(io.BytesIO(head), encoding))
     # A zero byte further down is a problem of its row.
     if "\x00" in text.lstrip().partition("\n")[0]:

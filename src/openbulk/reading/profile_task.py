@@ -11,6 +11,7 @@ from openbulk.domain.file_questions import OpenQuestion, Question
 from openbulk.domain.records import Row
 from openbulk.formats.base import Format
 from openbulk.formats.description import FileDescription, describe_file
+from openbulk.formats.encoding_detection import EncodingUnknown
 from openbulk.formats.packed import unpack
 from openbulk.formats.recognition import read_beginning
 from openbulk.reading.packing import Packed, PartLines, pack_row
@@ -49,7 +50,7 @@ class Profile:
 
     def _note(self, error: OpenQuestion) -> None:
         """Note what the file leaves open. The rest of a file may show the order of its dates."""
-        if self._is_whole or not isinstance(error, DateOrderUnknown):
+        if self._is_whole or not isinstance(error, DateOrderUnknown | EncodingUnknown):
             self._questions, self._problem = [error.question], error.message
 
     def _open(self, file: BinaryIO, *, takes_events: bool) -> None:
