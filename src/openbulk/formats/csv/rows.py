@@ -33,11 +33,29 @@ def read_header(lines: LineReader, dialect: Dialect) -> list[str]:
         if cells is None:
             return []
         rows_above -= 1
-        if rows_above >= 0 or not any(map(str.strip, cells)):
+        if dialect.header_line is not None:
+            if first_line < dialect.header_line:
+                continue
+            _require_header_in(dialect.header_line, first_line, cells)
+        elif rows_above >= 0 or not any(map(str.strip, cells)):
             continue
         if lines.damage:
             raise _unreadable_header(first_line, lines.damage)
         return cells
+
+
+def _require_header_in(line: int, first_line: int, cells: Sequence[str]) -> None:
+    """Raise BadInput unless a record of texts begins in the stated line."""
+    if first_line != line:
+        raise BadInput(
+            f"metaData.headerRow is {line}, and that line is inside of a cell in quotes; name the "
+            "line in which the header begins"
+        )
+    if not any(map(str.strip, cells)):
+        raise BadInput(
+            f"metaData.headerRow is {line}, and that line is empty; name the line with the names "
+            "of the columns"
+        )
 
 
 def _unreadable_header(line: int, reason: str) -> BadInput:
@@ -53,9 +71,13 @@ class RowReader:
         dialect: Dialect,
         header: Sequence[str],
         null_value: str = "",
+        header_line: int = 1,
     ) -> None:
         self._lines = lines
         self._dialect = dialect
+        self.delimiter = dialect.delimiter
+        self.header_line = header_line
+        """The line in which the header begins, from 1."""
         self.header = header
         """The names of the fields."""
         self._null_value = null_value
