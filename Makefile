@@ -8,10 +8,10 @@ READY := .venv/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test crash fuzz check bench lock clean
+.PHONY: help install install-mariadb demo test crash fuzz check bench lock clean
 
 help:  ## Print this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(READY)  ## Make .venv and install openbulk with its locked dependencies
 
@@ -21,6 +21,9 @@ $(READY): requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+install-mariadb:  ## Install MariaDB's server for the tests (Debian and Ubuntu; as root)
+	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mariadb-server; }
 
 demo: install  ## Run the two flows against the sandboxes and show every request and answer
 	@$(BIN)/python examples/demo.py

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from openbulk.connectors.base import ConnectionContext, Connector
-from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
+from openbulk.connectors.sql import MysqlProvider, PostgresqlProvider, SqliteProvider
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
 from openbulk.domain.query import Order, PageRequest, Query
@@ -23,6 +23,7 @@ from openbulk.testing.connectors import Connect, ConnectorTests, record
 from openbulk.testing.connectors import send as send_as_one_run
 from support import forget
 from support.harness import until
+from support.mariadb import Mariadb
 from support.postgres import Postgres
 
 FROM_THE_START = PageRequest()
@@ -584,6 +585,27 @@ class TestPostgresql(SqlTests):
             )
 
 
+class TestMariadb(SqlTests):
+    @pytest.fixture
+    def database(self, mariadb: Mariadb) -> Iterator[str]:
+        name = mariadb.new_database(*map(_in_mysql, statements("int AUTO_INCREMENT PRIMARY KEY")))
+        yield name
+        mariadb.drop_database(name)
+
+    @pytest.fixture
+    async def connect(self, mariadb: Mariadb, database: str, http: aiohttp.ClientSession) -> Any:
+        made: list[Connector] = []
+
+        def connect() -> Connector:
+            context = ConnectionContext(mariadb.configuration(database), http, forget)
+            made.append(MysqlProvider(resolve).connect(context))
+            return made[-1]
+
+        yield connect
+        for connector in made:
+            await connector.close()
+
+
 class TestSqlite(SqlTests):
     @pytest.fixture
     def file(self, tmp_path: Path) -> Path:
@@ -650,6 +672,16 @@ class TestSqlite(SqlTests):
             )
         (row,) = await rows_of(connect(), Query("people"))
         assert (row["born"], row["age"], row["active"]) == ("30/05/85", "old", "maybe")
+
+
+def _in_mysql(statement: str) -> str:
+    """A statement in MySQL: an index is on a part of a text, and a column alone refers to none."""
+    return (
+        statement.replace("land text, city text", "land varchar(40), city varchar(40)")
+        .replace("boss integer REFERENCES bosses (id)", "boss integer")
+        .replace("note text)", "note text, FOREIGN KEY (boss) REFERENCES bosses (id))")
+        .replace("seen timestamp", "seen datetime(6)")
+    )
 
 
 async def send(connect: Connect, target: Target, batch: Sequence[Record]) -> list[Outcome]:
