@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import pymysql
 
+from support.certificates import Authority
 from support.ports import free_port
 
 PASSWORD = "secret of tests"
@@ -34,6 +35,8 @@ class Mariadb:
     host: str = "127.0.0.1"
     user: str = "openbulk"
     password: str = PASSWORD
+    authority: str = ""
+    """The certificate of the authority of its own, which is for `localhost`; empty if unknown."""
 
     def configuration(self, database: str, **more: str) -> dict[str, str]:
         """The configuration of an instance."""
@@ -96,16 +99,19 @@ def running_mariadb(*options: str) -> Iterator[Mariadb]:
         folder = Path(name)
         if os.geteuid() == 0:  # MariaDB does not run as root
             shutil.chown(folder, "mysql")
-        server, port = _start(folder, options)
+        authority = Authority("MariaDB of the tests")
+        server, port = _start(folder, authority, options)
         try:
             _wait(server, port)
-            yield Mariadb(port)
+            yield Mariadb(port, authority=authority.pem)
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(120)
 
 
-def _start(folder: Path, options: Sequence[str]) -> tuple["subprocess.Popen[bytes]", int]:
+def _start(
+    folder: Path, authority: Authority, options: Sequence[str]
+) -> tuple["subprocess.Popen[bytes]", int]:
     data = f"--datadir={folder / 'data'}"
     how = ("--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
     install = [*_as_user(), _program("mariadb-install-db"), "--no-defaults", data, *how]
@@ -116,14 +122,18 @@ def _start(folder: Path, options: Sequence[str]) -> tuple["subprocess.Popen[byte
         "GRANT ALL ON *.* TO openbulk@'%' WITH GRANT OPTION;\nDROP USER root@localhost;\n"
     )
     first.chmod(0o644)
+    shown = folder / "server.pem"
+    shown.write_text(authority.certificate("localhost"))
+    shown.chmod(0o644)
     port = free_port()
     settings = [
         *("--no-defaults", data, f"--port={port}", "--bind-address=127.0.0.1"),
         *(f"--socket={folder / 'socket'}", f"--pid-file={folder / 'pid'}"),
+        *(f"--ssl-cert={shown}", f"--ssl-key={shown}"),
         *(f"--init-file={first}", "--skip-name-resolve", "--max-connections=300"),
         # It survives the kill of its process, but no power cut.
         *("--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M"),
-        *("--innodb-log-file-size=16M", "--performance-schema=off"),
+        *("--innodb-log-file-size=16M", "--performance-schema=off", "--max-allowed-packet=2M"),
     ]
     command = [*_as_user(), _program("mariadbd"), *settings, *options]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -177,7 +177,7 @@ class MysqlStatements:
         values = ", ".join(f"{self._own(name)} = {self._written(name)}" for name in changed)
         names = list(dict.fromkeys([*identifiers, *changed]))
         result = await self._execute(
-            f"UPDATE {self._source(names, identifiers)} JOIN {self._name} AS {TABLE} "
+            f"UPDATE {self._source(names, identifiers)} STRAIGHT_JOIN {self._name} AS {TABLE} "
             f"ON {self._is_same(identifiers)} SET {values}",
             names,
             rows,
@@ -187,7 +187,7 @@ class MysqlStatements:
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
         result = await self._execute(
-            f"DELETE {TABLE} FROM {self._source(identifiers, identifiers)} JOIN {self._name} AS "
+            f"DELETE {TABLE} FROM {self._source(identifiers, identifiers)} STRAIGHT_JOIN {self._name} AS "
             f"{TABLE} ON {self._is_same(identifiers)}",
             identifiers,
             rows,

@@ -152,7 +152,7 @@ class Refusals:
             names = [_unquote(name) for name in found[1].split(", ")]
             given = dict(zip(names, found[2].split(", "), strict=False))
         elif found := _MYSQL_KEY.search(message_of(error)):
-            names, given = self._columns_of_key(found[1]), {}
+            names, given = list(self._columns_of_key(found[1])), {}
         elif found := _SQLITE_KEY.search(message_of(error)):
             prefix = f"{self._table.name}."
             names = [name.removeprefix(prefix) for name in found[1].split(f", {prefix}")]
@@ -161,7 +161,7 @@ class Refusals:
             return [], {}
         if not self._is_own(error) or not set(names) <= self._table.columns.keys():
             return [], {}
-        return list(names), {name: row.values.get(name, given.get(name)) for name in names}
+        return names, {name: row.values.get(name, given.get(name)) for name in names}
 
     def _columns_of_key(self, name: str) -> Sequence[str]:
         """The columns of an index of MySQL; none if it is one of another table."""
