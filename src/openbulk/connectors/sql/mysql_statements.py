@@ -115,7 +115,7 @@ class MysqlStatements:
         if not has_keys and table.is_numbered:
             return await self._insert_numbered(rows, names)
         columns = ", ".join(map(self._quote, names))
-        values = ", ".join(map(self._written, names))
+        values = ", ".join(map(self._value_to_write, names))
         if names:
             result = await self._execute(
                 f"INSERT INTO {self._name} ({columns}) SELECT {values} "
@@ -174,7 +174,7 @@ class MysqlStatements:
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
     ) -> set[int]:
         """Set the changed columns, and return the numbers of the rows that were updated."""
-        values = ", ".join(f"{self._own(name)} = {self._written(name)}" for name in changed)
+        values = ", ".join(f"{self._own(name)} = {self._value_to_write(name)}" for name in changed)
         names = list(dict.fromkeys([*identifiers, *changed]))
         result = await self._execute(
             f"UPDATE {self._source(names, identifiers)} STRAIGHT_JOIN {self._name} AS {TABLE} "
@@ -187,8 +187,8 @@ class MysqlStatements:
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
         result = await self._execute(
-            f"DELETE {TABLE} FROM {self._source(identifiers, identifiers)} STRAIGHT_JOIN {self._name} AS "
-            f"{TABLE} ON {self._is_same(identifiers)}",
+            f"DELETE {TABLE} FROM {self._source(identifiers, identifiers)} "
+            f"STRAIGHT_JOIN {self._name} AS {TABLE} ON {self._is_same(identifiers)}",
             identifiers,
             rows,
         )
@@ -311,7 +311,7 @@ class MysqlStatements:
         """A column of the batch in the type of the table's column."""
         return batch_value(self._table.columns[name], f"{ROWS}.{self._quote(name)}")
 
-    def _written(self, name: str) -> str:
+    def _value_to_write(self, name: str) -> str:
         """A column of the batch as it is written."""
         return written_value(self._table.columns[name], f"{ROWS}.{self._quote(name)}")
 
