@@ -217,8 +217,8 @@ async def test_a_refused_row_says_what_is_wrong_and_what_would_be_right(opened: 
     assert {one.row: one.problem.message for one in outcomes if one.problem} == {
         3: "email is 'N2@EXAMPLE.com ', which another row of people has already; use action "
         "upsert or update with identifierFieldName email to change that row, or correct the value",
-        5: "age is '-1'; the check age of people requires `age` >= 0",
-        7: "a is '100'; the check grown_up of people requires `a` < 100",
+        5: "age is '-1'; the check age of people requires age >= 0",
+        7: "a is '100'; the check grown_up of people requires a < 100",
         9: "name needs a value, and the row has none; give it one",
         11: "land is 'XX', and lands has no row with code = 'XX'; add that row first, or correct "
         "the value",

@@ -236,7 +236,7 @@ class MysqlStatements:
         # In MySQL, the name of a check is one of the database.
         of_table, table = (" AND table_name = %s", (self._table.name,)) if is_mariadb else ("", ())
         result = await self._connection.exec_driver_sql(f"{_CHECK}{of_table}", (name, *table))
-        return str(next(iter(result.scalars()), ""))
+        return str(next(iter(result.scalars()), "")).replace("`", "")
 
     async def works_without_rows(self) -> bool:
         """Whether the last statement works if it gets no rows: then an error is about its rows."""
