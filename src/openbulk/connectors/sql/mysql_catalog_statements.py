@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-_HERE = "table_schema = DATABASE() AND BINARY table_schema = BINARY DATABASE()"
+_HERE = "table_schema = DATABASE() AND CAST(table_schema AS BINARY) = CAST(DATABASE() AS BINARY)"
 """The first condition is fast, and takes `club` and `Club` for one
 database."""
 COLUMNS = sa.text(

@@ -1,5 +1,6 @@
 """Opens connections to MySQL and MariaDB: their session, TLS, and how the password is proved."""
 
+import asyncio
 import socket
 import struct
 from collections.abc import Mapping
@@ -62,7 +63,9 @@ def open_mysql(configuration: Mapping[str, str], resolve: Resolve) -> AsyncEngin
     async def connect(*_args: Any, **_more: Any) -> ThreadedConnection:
         resolved = await resolve(host, port)
         how = {**options, **_tls_parameters(tls, resolved)}
-        return await ThreadedConnection.open(partial(_connect, (resolved, port), how))
+        # A server that takes the connection may still say nothing.
+        async with asyncio.timeout(2 * CONNECT_SECONDS):
+            return await ThreadedConnection.open(partial(_connect, (resolved, port), how))
 
     return create_async_engine(
         URL,

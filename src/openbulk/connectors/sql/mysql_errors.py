@@ -13,6 +13,7 @@ from openbulk.connectors.sql.values import Column
 TOO_SLOW = frozenset({1969, 3024})
 """A statement took longer than one may: MariaDB's and MySQL's."""
 PACKET_TOO_LARGE = 1153
+NO_VALUE = 1048
 NO_TLS = "the server asks for the password itself, and speaks no TLS"
 REFUSED_METHOD = "the server asks for the password in a way that shows it"
 """The messages for servers that a password does not go to."""
@@ -23,7 +24,7 @@ _VALUES = frozenset(
     }
 )
 _INCORRECT_TEXT, _INCORRECT_MOMENT = 1366, 1292
-_MISSING = frozenset({1048, 1364})
+_MISSING = frozenset({NO_VALUE, 1364})
 _CHECKS = frozenset({1369, 3819, 4025})
 _UNIQUE = frozenset({1062, 1169, 1586})
 _REFERENCES = frozenset({1216, 1217, 1451, 1452})

@@ -16,7 +16,7 @@ from openbulk.connectors.sql.mysql_batches import (
     encode_value,
     written_value,
 )
-from openbulk.connectors.sql.mysql_errors import PACKET_TOO_LARGE, SUSPICIOUS_WARNINGS
+from openbulk.connectors.sql.mysql_errors import NO_VALUE, PACKET_TOO_LARGE, SUSPICIOUS_WARNINGS
 from openbulk.connectors.sql.mysql_tables import GEOMETRY, reader_of, selected_column
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.references import in_order_of_references
@@ -49,6 +49,13 @@ class MysqlStatements:
         self._name = preparer.format_table(table.sql)
         self._last: tuple[str, tuple[Any, ...]] = ("", ())
         """The last statement, and its parameters if it gets no rows."""
+        self._not_null = [
+            name
+            for name, column in table.columns.items()
+            if column.type_name == "timestamp" and not column.is_nullable
+        ]
+        """Columns that may take null for the moment of the statement (see
+        `explicit_defaults_for_timestamp` of the server that made the table)."""
         self._packet: int | None = None
         """How many bytes a statement may have, once it is known."""
 
@@ -93,6 +100,7 @@ class MysqlStatements:
 
         A row is inserted after those that it refers to, as each row is checked alone.
         """
+        self._require_moments(rows)
         rows = [self._without_null_number(row) for row in rows]
         if not self._table.refers_to_itself:
             return await insert_by_groups(self._table, rows, self._insert_group)
@@ -100,6 +108,12 @@ class MysqlStatements:
         ids = await insert_by_groups(self._table, ordered, self._insert_group)
         by_number = {row.number: row_id for row, row_id in zip(ordered, ids, strict=True)}
         return [by_number[row.number] for row in rows]
+
+    def _require_moments(self, rows: Sequence[Row]) -> None:
+        for name in self._not_null:
+            if any(row.values.get(name, name) is None for row in rows):
+                reason = f"Column '{name}' cannot be null"
+                raise _error("", pymysql.IntegrityError(NO_VALUE, reason))
 
     def _without_null_number(self, row: Row) -> Row:
         """A row without the key that the database makes, in place of NULL for it."""
@@ -174,6 +188,7 @@ class MysqlStatements:
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
     ) -> set[int]:
         """Set the changed columns, and return the numbers of the rows that were updated."""
+        self._require_moments(rows)
         values = ", ".join(f"{self._own(name)} = {self._value_to_write(name)}" for name in changed)
         names = list(dict.fromkeys([*identifiers, *changed]))
         result = await self._execute(
@@ -251,12 +266,20 @@ class MysqlStatements:
 
     async def column_at_fault(self, row: Row) -> str | None:
         """The column whose shape is none: MySQL's other messages name their columns."""
+        columns = self._table.columns
         for name, value in row.values.items():
-            if self._table.columns[name].type_name == GEOMETRY and value is not None:
-                shape = await self._connection.exec_driver_sql(_IS_NO_SHAPE, (value,))
-                if shape.scalar():
-                    return name
+            is_given = columns[name].type_name == GEOMETRY and value is not None
+            if is_given and not await self._is_shape(value):
+                return name
         return None
+
+    async def _is_shape(self, text: str) -> bool:
+        """Whether a text is a shape; else MariaDB makes NULL of it, and MySQL an error."""
+        try:
+            shape = await self._connection.exec_driver_sql(_IS_SHAPE, (text,))
+        except DBAPIError:
+            return False
+        return bool(shape.scalar())
 
     # --- the parts of a statement ---
 
@@ -344,7 +367,7 @@ _TRIGGERS = """
     WHERE event_object_schema = DATABASE() AND event_object_table = %s
 """
 _BEFORE = f"{_TRIGGERS} AND action_timing = 'BEFORE' ORDER BY trigger_name"
-_IS_NO_SHAPE = "SELECT ST_GeomFromText(%s) IS NULL"
+_IS_SHAPE = "SELECT ST_GeomFromText(%s) IS NOT NULL"
 _CHECK = """
     SELECT check_clause FROM information_schema.check_constraints
     WHERE constraint_schema = DATABASE() AND constraint_name = %s
