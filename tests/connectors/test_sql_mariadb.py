@@ -249,6 +249,9 @@ async def test_the_database_decides_which_keys_are_equal(opened: Open) -> None:
     assert kinds(await write(connector, "strict", Action.UPSERT, *rows)) == [created] * 7
     outcomes = await write(connector, "latin", Action.UPSERT, *rows)
     assert kinds(outcomes)[5:] == [OutcomeKind.FAILED] * 2, "no ? is in place of a letter"
+    (made,) = await write(connector, "latin", Action.CREATE, {"k": "??", "v": 1})
+    (outcome,) = await write(connector, "latin", Action.UPDATE, {"k": "漢字", "v": 2})
+    assert (made.kind, outcome.kind) == (created, OutcomeKind.FAILED), "nor in a key to look for"
     found = await write(connector, "latin", Action.UPDATE, {"k": "caf\u00c9", "v": 7})
     assert kinds(found) == [updated], problems(found)
 
@@ -413,6 +416,19 @@ async def test_null_is_not_now(opened: Open) -> None:
     assert problems(outcomes) == ["at needs a value, and the row has none; give it one", "", ""]
     (outcome,) = await write(connector, "things", Action.UPDATE, {"id": 2, "at": None})
     assert outcome.kind is OutcomeKind.FAILED
+
+
+async def test_a_row_that_an_update_finds_counts_as_updated(opened: Open) -> None:
+    """Also if a trigger has changed nothing of it in the end."""
+    connector = opened(
+        "CREATE TABLE things (id int PRIMARY KEY, v int)",
+        "INSERT INTO things VALUES (1, 1), (2, 1)",
+        "CREATE TRIGGER keep BEFORE UPDATE ON things FOR EACH ROW SET NEW.v = OLD.v",
+    )
+    rows = [{"id": 1, "v": 2}, {"id": 2, "v": 2}]
+    assert (
+        kinds(await write(connector, "things", Action.UPDATE, *rows)) == [OutcomeKind.UPDATED] * 2
+    )
 
 
 async def test_names_are_plain_texts(opened: Open) -> None:
