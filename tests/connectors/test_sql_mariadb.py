@@ -304,7 +304,8 @@ async def test_numbers_that_the_database_makes_are_the_ids(opened: Open) -> None
     """Also of rows with other columns than their neighbours; 0 is a number, and null is none."""
     connector = opened(
         "CREATE TABLE things (id int AUTO_INCREMENT PRIMARY KEY, name varchar(9) DEFAULT 'x', "
-        "place point)"
+        "place point)",
+        "CREATE TABLE `keys` (id uuid DEFAULT uuid() PRIMARY KEY, name varchar(9))",
     )
     rows: list[dict[str, Any]] = [
         {"name": "a"},
@@ -315,6 +316,9 @@ async def test_numbers_that_the_database_makes_are_the_ids(opened: Open) -> None
     ]
     outcomes = await write(connector, "things", Action.CREATE, *rows)
     assert [one.id for one in outcomes] == ["1", "2", "3", "0", "4"], problems(outcomes)
+    made = await write(connector, "keys", Action.UPSERT, {"name": "a"}, {"name": "b"})
+    found = {row["name"]: row["id"] for row in await rows_of(connector, Query("keys"))}
+    assert [one.id for one in made] == [found["a"], found["b"]]
 
 
 async def test_rows_of_one_table_refer_to_one_another(opened: Open) -> None:

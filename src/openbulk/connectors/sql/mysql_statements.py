@@ -47,6 +47,7 @@ class MysqlStatements:
         preparer = connection.dialect.identifier_preparer
         self._quote = preparer.quote_identifier
         self._name = preparer.format_table(table.sql)
+        self._is_mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
         self._last: tuple[str, tuple[Any, ...]] = ("", ())
         """The last statement, and its parameters if it gets no rows."""
         self._not_null = [
@@ -101,7 +102,8 @@ class MysqlStatements:
         A row is inserted after those that it refers to, as each row is checked alone.
         """
         self._require_moments(rows)
-        rows = [self._without_null_number(row) for row in rows]
+        if any(self._table.columns[name].has_default for name in self._table.key):
+            rows = [self._without_null_key(row) for row in rows]
         if not self._table.refers_to_itself:
             return await insert_by_groups(self._table, rows, self._insert_group)
         ordered = in_order_of_references(self._table, rows)
@@ -115,7 +117,7 @@ class MysqlStatements:
                 reason = f"Column '{name}' cannot be null"
                 raise _error("", pymysql.IntegrityError(NO_VALUE, reason))
 
-    def _without_null_number(self, row: Row) -> Row:
+    def _without_null_key(self, row: Row) -> Row:
         """A row without the key that the database makes, in place of NULL for it."""
         missing = [name for name in self._table.key if row.values.get(name, name) is None]
         if not missing:
@@ -130,18 +132,24 @@ class MysqlStatements:
             return await self._insert_numbered(rows, names)
         columns = ", ".join(map(self._quote, names))
         values = ", ".join(map(self._value_to_write, names))
+        # MySQL does not return what it has inserted.
+        has_ids = has_keys or not (table.key and self._is_mariadb)
+        returning = "" if has_ids else f" RETURNING {', '.join(map(self._quote, table.key))}"
         if names:
             result = await self._execute(
                 f"INSERT INTO {self._name} ({columns}) SELECT {values} "
-                f"FROM {self._source(names)} ORDER BY {NUMBER}",
+                f"FROM {self._source(names)} ORDER BY {NUMBER}{returning}",
                 names,
                 rows,
             )
         else:
             defaults = ", ".join(["()"] * len(rows))
-            result = await self._run(f"INSERT INTO {self._name} () VALUES {defaults}", ())
+            statement = f"INSERT INTO {self._name} () VALUES {defaults}{returning}"
+            result = await self._run(statement, ())
         if result.rowcount != len(rows):
             raise WrittenElsewhere
+        if returning:
+            return list(map(id_text, result))
         return table.ids_of([row.values for row in rows]) if has_keys else [None] * len(rows)
 
     async def _insert_numbered(
@@ -247,10 +255,12 @@ class MysqlStatements:
 
     async def check_of(self, name: str) -> str:
         """The expression of a check constraint."""
-        is_mariadb = getattr(self._connection.dialect, "is_mariadb", False)
-        # In MySQL, the name of a check is one of the database.
-        of_table, table = (" AND table_name = %s", (self._table.name,)) if is_mariadb else ("", ())
-        result = await self._connection.exec_driver_sql(f"{_CHECK}{of_table}", (name, *table))
+        parameters = [name]
+        statement = _CHECK
+        if self._is_mariadb:  # in MySQL, the name of a check is one of the database
+            statement += " AND table_name = %s"
+            parameters.append(self._table.name)
+        result = await self._connection.exec_driver_sql(statement, tuple(parameters))
         return str(next(iter(result.scalars()), "")).replace("`", "")
 
     async def works_without_rows(self) -> bool:
