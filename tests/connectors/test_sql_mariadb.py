@@ -395,7 +395,12 @@ async def test_rows_are_found_by_a_column_of_any_type(opened: Open) -> None:
     }
     other_ways = {"exact": "1.50", "at": "2026-05-30T08:00:00.5Z", "c": "AB  ", "v": "Ä"}
     assert kinds(await write(connector, "things", Action.CREATE, row)) == [OutcomeKind.CREATED]
+    await write(connector, "things", Action.CREATE, {"id": 2})
     for name, value in row.items():
+        query = Query("things", ("id",), Comparison(name, "=", (other_ways.get(name, value),)))
+        assert await rows_of(connector, query) == [{"id": 1}], name
+        query = Query("things", ("id",), order=(Order(name),))
+        assert await rows_of(connector, query, 1) == [{"id": 1}, {"id": 2}], name
         known = {name: other_ways.get(name, value)}
         target = {"identifier_field": name}
         (same,) = await write(connector, "things", Action.UPSERT, {**row, **known}, **target)
