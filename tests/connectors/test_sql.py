@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -587,10 +587,8 @@ class TestPostgresql(SqlTests):
 
 class TestMariadb(SqlTests):
     @pytest.fixture
-    def database(self, mariadb: Mariadb) -> Iterator[str]:
-        name = mariadb.new_database(*map(_in_mysql, statements("int AUTO_INCREMENT PRIMARY KEY")))
-        yield name
-        mariadb.drop_database(name)
+    def database(self, mariadb: Mariadb) -> str:
+        return mariadb.new_database(*map(_in_mysql, statements("int AUTO_INCREMENT PRIMARY KEY")))
 
     @pytest.fixture
     async def connect(self, mariadb: Mariadb, database: str, http: aiohttp.ClientSession) -> Any:

@@ -241,11 +241,13 @@ def _parse_decimal(value: Any, column: Column, _conversion: Conversion) -> Decim
     return number
 
 
-def _parse_boolean(value: Any, _column: Column, _conversion: Conversion) -> bool:
+def _parse_boolean(value: Any, column: Column, conversion: Conversion) -> bool | int:
     text = str(value).strip().lower()
-    if text not in _TRUE | _FALSE:
+    if text in _TRUE | _FALSE:
+        return text in _TRUE
+    if not conversion.is_mysql:
         raise ValueError
-    return text in _TRUE
+    return _parse_integer(value, column, conversion)  # it is a small integer there
 
 
 def _parse_date(value: Any, _column: Column, conversion: Conversion) -> date | str:
