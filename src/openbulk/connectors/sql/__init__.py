@@ -368,6 +368,7 @@ class MysqlProvider:
     name = "MySQL"
     hub = "db"
     event_objects = frozenset[str]()
+    makes_calls = False
     settings: Sequence[Setting] = (
         Setting("db.host", "Host name or address of the server.", receives_secrets=True),
         Setting("db.port", "Its port; default: 3306.", receives_secrets=True),
