@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+ROOT := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 # Without compiled modules, every process of the tests compiles them again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,8 +23,8 @@ $(READY): requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-install-mariadb:  ## Install MariaDB's server for the tests (Debian and Ubuntu; as root)
-	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mariadb-server; }
+install-mariadb:  ## Install MariaDB's server for the tests (Debian, Ubuntu)
+	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || { $(ROOT) apt-get update -q && $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mariadb-server; }
 
 demo: install  ## Run the two flows against the sandboxes and show every request and answer
 	@$(BIN)/python examples/demo.py

@@ -248,6 +248,12 @@ async def test_the_database_decides_which_keys_are_equal(opened: Open) -> None:
         *(created, updated, updated, created, updated, created, created)
     ]
     assert kinds(await write(connector, "strict", Action.UPSERT, *rows)) == [created] * 7
+    objects = await connector.objects()
+    for name, may_be_any in (("loose", True), ("strict", False)):
+        keys_of = objects[name].ordering
+        assert keys_of is not None
+        found_keys = keys_of(Target(name, Action.UPSERT))(record(1, rows[0]))
+        assert (found_keys is None) is may_be_any, "its batch may have to wait for any other"
     outcomes = await write(connector, "latin", Action.UPSERT, *rows)
     assert kinds(outcomes)[5:] == [OutcomeKind.FAILED] * 2, "no ? is in place of a letter"
     (made,) = await write(connector, "latin", Action.CREATE, {"k": "??", "v": 1})

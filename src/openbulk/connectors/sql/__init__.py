@@ -1,4 +1,4 @@
-"""Databases: the tables of PostgreSQL and SQLite databases are objects, their rows records."""
+"""Databases: tables of PostgreSQL, MySQL, MariaDB and SQLite are objects, their rows records."""
 
 import asyncio
 import time
