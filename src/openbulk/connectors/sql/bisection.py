@@ -52,6 +52,7 @@ class RowWriter:
         self._connection = connection
         self._statements = statements
         self._is_sqlite = mapper.conversion.is_sqlite
+        self._is_mysql = mapper.conversion.is_mysql
         self._table = mapper.table
         self._action = mapper.target.action
         self._refusals = Refusals(connection, mapper.table, mapper.target, statements)
@@ -173,6 +174,9 @@ class RowWriter:
 
         https://sqlite.org/lang_createtrigger.html
         """
+        if self._is_mysql and self._refused is not None and is_of_rows(self._refused) is False:
+            # A deadlock has ended the transaction: `error` is that of a savepoint that is gone.
+            raise self._refused
         if not self._is_sqlite:
             return
         raw = await self._connection.get_raw_connection()

@@ -27,10 +27,10 @@ Fold = Callable[[Any], Hashable]
 any other value."""
 
 
-def ordering_keys_of(table: Table, target: Target) -> OrderingKeys:
+def ordering_keys_of(table: Table, target: Target, *, is_mysql: bool = False) -> OrderingKeys:
     """What makes the keys of the records of a job."""
     try:
-        mapper = RowMapper.of(table, target, is_sqlite=False)
+        mapper = RowMapper.of(table, target, is_sqlite=False, is_mysql=is_mysql)
     except FieldError:
         return _refused_record  # each of them is
     keys = [UniqueKey(mapper.identifiers)] if mapper.identifiers else []

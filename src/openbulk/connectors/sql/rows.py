@@ -83,11 +83,13 @@ class RowMapper:
     """By column, the first row whose time was taken for one in UTC."""
 
     @classmethod
-    def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
+    def of(
+        cls, table: Table, target: Target, *, is_sqlite: bool, is_mysql: bool = False
+    ) -> "RowMapper":
         """The mapper for a target. Raises FieldError if the target fits no record at all."""
         name = target.options.get("timeZone")
         zone = zone_of(name) if name else None
-        conversion = Conversion(zone, is_sqlite, target.is_typed)
+        conversion = Conversion(zone, is_sqlite, target.is_typed, is_mysql=is_mysql)
         return cls(table, target, _identifiers_of(table, target), conversion)
 
     def rows(self, batch: Sequence[Record]) -> tuple[list[Row], list[Outcome]]:

@@ -15,6 +15,13 @@ from sqlalchemy.types import NullType
 
 from openbulk.connectors.base import Features
 from openbulk.connectors.fields import FieldError, did_you_mean
+from openbulk.connectors.sql.mysql_tables import (
+    keep_mysql_types,
+    mysql_column,
+    mysql_types,
+    mysql_unique_keys,
+    reflect_mysql,
+)
 from openbulk.connectors.sql.numbers import NO_LIMITS, NumberLimits
 from openbulk.connectors.sql.type_names import TypeName, TypeNames, sqlite_types, type_names
 from openbulk.connectors.sql.unique_keys import (
@@ -102,6 +109,8 @@ class Table:
     referring: Sequence[str] = ()
     """The tables that refer to it, each with the columns that do: `orders (customer_id)`."""
     unique_keys: Sequence[UniqueKey] = ()
+    unwritable: str = ""
+    """Why no batch can be written into it; empty if batches can."""
 
     @property
     def name(self) -> str:
@@ -235,6 +244,7 @@ def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
             references=references[table],
             referring=_tables_referring_to(table, references),
             unique_keys=keys.get(table.name, ()),
+            unwritable=table.info.get("unwritable", ""),
         )
         for table in tables
     }
@@ -529,6 +539,9 @@ _DIALECTS: Mapping[str, _Dialect] = {
     "postgresql": _Dialect(_reflect_postgresql, type_names, unique_keys, _column, _loosen_types),
     "sqlite": _Dialect(
         _reflect_sqlite, sqlite_types, no_unique_keys, _sqlite_column, _loosen_sqlite_types
+    ),
+    "mysql": _Dialect(
+        reflect_mysql, mysql_types, mysql_unique_keys, mysql_column, keep_mysql_types
     ),
 }
 

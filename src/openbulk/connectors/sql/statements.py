@@ -1,4 +1,4 @@
-"""The statements of a batch: one for all of its rows, as PostgreSQL or SQLite has it.
+"""The statements of a batch: one for all of its rows, as each database has it.
 
 Which of its rows a key means is for the database to say. Keys are compared in the statement, with
 the type and the collation of the column: `citext`, `char(n)` and `COLLATE NOCASE` have their own

@@ -16,6 +16,8 @@ from openbulk.connectors.sql.rows import Row
 
 _VALUES = re.compile(r'[^()",„“”«»]+')
 """The parts of a message, in any language of the server."""
+_QUOTED = re.compile("'(.*)' for ")
+"""The value in a message of MySQL: `Duplicate entry 'ann@example.com' for key 'email'`."""
 
 
 def cut_at_suspect(rows: Sequence[Row], error: DBAPIError) -> list[Sequence[Row]]:
@@ -25,7 +27,7 @@ def cut_at_suspect(rows: Sequence[Row], error: DBAPIError) -> list[Sequence[Row]
     error speaks of no row more than of the others.
     """
     text = f"{message_of(error)} {detail_of(error) or ''}"
-    said = {part.strip() for part in _VALUES.findall(text)}
+    said = {part.strip() for part in [*_VALUES.findall(text), *_QUOTED.findall(text)]}
     scores = [len(said.intersection(map(str, row.values.values()))) for row in rows]
     highest = max(scores)
     if not highest or scores.count(highest) > 2:
