@@ -172,8 +172,8 @@ class LaneQueue:
         self._begun_in_lanes: dict[int, float] = {}
         """The lanes with a slice that has begun here without the queue, and since when."""
         self._heard_of_work_at = 0.0
-        self._busy_until: dict[int, float] = {}
-        """Until when a lane is taken as busy, by `time.monotonic`."""
+        self._found_busy_at: dict[int, float] = {}
+        """When a lane was last found busy, by `time.monotonic`."""
         self._beginnings: set[asyncio.Task[Any]] = set()
         self._is_shared = database.dialect.name == "postgresql"
         table = f"{_SCHEMA}.workflow_status" if self._is_shared else "workflow_status"
@@ -289,7 +289,8 @@ class LaneQueue:
         """
         if lane is not None:
             began_at = self._begun_in_lanes.pop(lane, 0.0)
-            if lane not in self._busy_until and self._heard_of_work_at < began_at:
+            heard_at = max(self._heard_of_work_at, self._found_busy_at.get(lane, 0.0))
+            if heard_at < began_at:
                 return
         wake = partial(self.polling.wake, LANES)
         asyncio.get_running_loop().call_later(_LANE_IS_FREE_SECONDS, wake)
@@ -456,20 +457,20 @@ class LaneQueue:
             self._note_busy(lane)
         # The slice that enqueues the next one of its job has not left the lane yet.
         is_in_slice = DBOS.workflow_id is not None
-        is_busy = time.monotonic() < self._busy_until.get(lane, 0.0)
+        found_at = self._found_busy_at.get(lane)
+        is_busy = found_at is not None and time.monotonic() - found_at < _LANE_IS_BUSY_SECONDS
         has_room = len(self._begun_in_lanes) < _BEGUN_IN_LANES_AT_ONCE
         return has_room and not is_busy and not is_in_slice
 
     def _note_busy(self, lane: int) -> None:
         now = time.monotonic()
-        busy = self._busy_until.items()
-        self._busy_until = {
-            one: until
-            for one, until in busy
+        self._found_busy_at = {
+            one: found_at
+            for one, found_at in self._found_busy_at.items()
             # What waits for a slice that runs here is begun at its end.
-            if until > now or one in self._begun_in_lanes
+            if now - found_at < _LANE_IS_BUSY_SECONDS or one in self._begun_in_lanes
         }
-        self._busy_until[lane] = now + _LANE_IS_BUSY_SECONDS
+        self._found_busy_at[lane] = now
 
     async def enqueue_attempt(self, due: NextAttempt) -> None:
         """Enqueue an attempt. No-op if it is running or was made."""
