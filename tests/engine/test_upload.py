@@ -332,11 +332,11 @@ class Unlucky(SliceLedger):
             raise OSError("the database is locked")
         await super()._record(*args)
 
-    async def is_cancelled(self) -> bool:
+    async def is_stopped(self) -> bool:
         if self._luck.read_fails:
             self._luck.read_fails = False
             raise OSError("the pool is exhausted")
-        return await super().is_cancelled()
+        return await super().is_stopped()
 
 
 async def test_no_cursor_passes_over_outcomes_that_could_not_be_recorded(
@@ -390,7 +390,7 @@ class Dependent(Scripted):
         outcomes = await super().write(target, batch)
         if [outcome.row for outcome in outcomes] != [1] or self.needed in self.sent:
             return outcomes
-        return [replace(Outcome.failure(1, "its series is missing"), is_early=True)]
+        return [Outcome.failure(1, "its series is missing")._replace(is_early=True)]
 
 
 @pytest.mark.parametrize("features", [KEYED, UNKEYED])
@@ -419,7 +419,7 @@ class Orphans(Scripted):
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         await super().write(target, batch)
         return [
-            replace(Outcome.failure(record.row, "its series is missing"), is_early=True)
+            Outcome.failure(record.row, "its series is missing")._replace(is_early=True)
             for record in batch
         ]
 
@@ -476,7 +476,7 @@ class Linked(Scripted):
         if self.needs.get(outcome.row, outcome.row) in {*self.taken, outcome.row}:
             self.taken.add(outcome.row)
             return outcome
-        return replace(Outcome.failure(outcome.row, "its series is missing"), is_early=True)
+        return Outcome.failure(outcome.row, "its series is missing")._replace(is_early=True)
 
 
 async def test_records_are_sent_again_as_long_as_one_of_them_is_taken(bench: Bench) -> None:

@@ -28,7 +28,7 @@ from openbulk.domain.job import (
     Upload,
 )
 from openbulk.domain.query import Bookmark, Order, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.download_ledger import DownloadLedger
@@ -522,6 +522,61 @@ class LedgerTests:
         assert (await self.begin(ledger, job)).jobs_in_lane == 3
         assert small.calls_its_service
 
+    async def test_a_paused_job_has_no_slice_that_is_due(self, ledger: Ledger) -> None:
+        """Its running slice ends, and the sweep does not find it, until it is resumed."""
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        assert not await begun.is_stopped()
+        assert (await ledger.pause(job.id)) == await self.now(ledger, job.id)
+        assert await begun.is_stopped()
+        assert not await begun.is_cancelled()
+        ended = await begun.end(wait_until=NOW + timedelta(hours=1), wait_for="busy")
+        assert (ended.is_paused, ended.slice) == (True, 1)
+        assert [one.id async for one in ledger.active_jobs()] == []
+        resumed = await ledger.resume(job.id)
+        assert resumed is not None
+        # Another slice than the one that was due: the queue may consider that one finished.
+        assert (resumed.is_paused, resumed.slice, resumed.waiting_until) == (False, 2, None)
+        assert [one.id async for one in ledger.active_jobs()] == [job.id]
+        assert await ledger.resume(job.id) is None
+
+    async def test_a_job_that_is_resumed_while_its_slice_still_runs_goes_on_with_it(
+        self, ledger: Ledger
+    ) -> None:
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        await ledger.pause(job.id)
+        resumed = await ledger.resume(job.id)
+        assert resumed is not None
+        assert resumed.slice == 0
+        ended = await begun.end()
+        assert (ended.is_paused, ended.slice) == (False, 1)
+
+    async def test_a_paused_job_takes_no_share_and_can_be_cancelled(self, ledger: Ledger) -> None:
+        job, paused = await self.job(ledger, "a"), await self.job(ledger, "b")
+        await ledger.pause(paused.id)
+        assert (await self.begin(ledger, job)).jobs_in_lane == 1
+        assert not await slice_ledger(ledger, job).another_job_is_ready(NOW)
+        cancelled = await ledger.cancel(paused.id, NOW)
+        assert cancelled is not None
+        assert cancelled.status is Status.CANCELLED
+        assert await ledger.pause(paused.id) is None
+
+    async def test_a_job_gives_way_to_one_of_a_higher_priority(self, ledger: Ledger) -> None:
+        """Unless that one waits; and its share is that of the jobs of its own priority."""
+        low, high = await self.job(ledger, "a"), await self.job(ledger, "b")
+        changed = await ledger.change_controls(high.id, {"priority": 5, "calls_per_minute": 9})
+        assert changed is not None
+        assert (changed.priority, changed.calls_per_minute) == (5, 9)
+        begun = await self.begin(ledger, low)
+        assert (begun.gives_way, begun.jobs_in_lane) == (True, 1)
+        assert await begun.another_job_is_ready(NOW)
+        begun = await self.begin(ledger, changed)
+        assert (begun.gives_way, begun.jobs_in_lane) == (False, 1)
+        assert not await begun.another_job_is_ready(NOW)
+        await begun.end(wait_until=NOW + timedelta(minutes=1), wait_for="busy")
+        assert not (await self.begin(ledger, low)).gives_way
+
     async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: Ledger) -> None:
         """Over any number of slices."""
         job = await self.job(ledger)
@@ -744,6 +799,30 @@ class LedgerTests:
         await begun.record_outcomes(results, cursor=0, lines={})
         assert [error.row for error in await ledger.errors(job.id, after=1, limit=2)] == [3, 7]
         assert (await begun.rows_to_send())[1] == [(1, 1), (3, 4), (7, 7), (9, 9)]
+
+    async def test_errors_are_grouped_by_their_cause(self, ledger: Ledger) -> None:
+        """The largest group first, and each with its first record in the file."""
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        results = [
+            Outcome(1, OutcomeKind.CREATED),
+            *(Outcome.failure(row, f"'d{row}' is not a date", field="start") for row in (5, 2, 4)),
+            Outcome.failure(3, "no title"),
+            Outcome.failure(6, "no title"),
+            Outcome.failure(7, "'d7' is not a date", field="end"),
+            Outcome(8, OutcomeKind.UNKNOWN, problem=Problem("no title")),
+        ]
+        await begun.record_outcomes(results, cursor=0, lines={})
+        groups = await ledger.error_groups(job.id, limit=9)
+        assert [(group.count, group.first.row, group.has_one_text) for group in groups] == [
+            (3, 2, False),
+            (2, 3, True),
+            (1, 7, True),
+            (1, 8, True),
+        ]
+        assert await ledger.error_groups(job.id, limit=1, skip=1) == groups[1:2]
+        of_group = await ledger.errors(job.id, after=2, limit=9, cause=groups[0].id)
+        assert [error.row for error in of_group] == [4, 5]
 
     async def test_a_finished_job_is_to_notify_until_it_has_a_notification(
         self, ledger: Ledger, deliveries: Deliveries

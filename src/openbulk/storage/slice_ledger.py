@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -23,7 +25,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     update,
 )
@@ -34,7 +35,7 @@ from openbulk.domain.errors import Fenced
 from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark, Status
 from openbulk.domain.records import Outcome, OutcomeKind, Problem
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, remarks_value
+from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, is_ready, job_of, remarks_value
 from openbulk.storage.outcome_blocks import (
     AlreadyRecorded,
     Range,
@@ -55,6 +56,7 @@ _KINDS_THAT_LEAVE_A_RECORD = (
     OutcomeKind.UPSERTED,
     OutcomeKind.UNCHANGED,
 )
+_CANCELLED = frozenset({Status.CANCELLATION_PENDING.value, Status.CANCELLED.value})
 _NEVER_LOOKED_UP = (
     "it is unknown whether the service stored this record "
     "(the job ended before it could be looked up); check there before you send it again"
@@ -122,6 +124,7 @@ class SliceLedger:
         ticket: Ticket | None = None,
         jobs_in_lane: int = 1,
         instance_version: int | None = None,
+        gives_way: bool = False,
         lease: Lease | None = None,
         draining: asyncio.Event | None = None,
     ) -> None:
@@ -132,9 +135,12 @@ class SliceLedger:
         """Consecutive slices that ended in a wait without progress."""
         self.ticket = ticket
         self.jobs_in_lane = jobs_in_lane
-        """Jobs of the instance that had records to send when the slice began, now or later."""
+        """Jobs of the instance and of this priority that had records to send, now or later, when
+        the slice began."""
         self.instance_version = instance_version
         """The version of the instance when the slice began; None if it was deleted."""
+        self.gives_way = gives_way
+        """Whether a job of the instance with a higher priority was ready when the slice began."""
         self.lease = lease or PermanentLease()
         self._engine = engine
         self._reading = reading
@@ -226,15 +232,22 @@ class SliceLedger:
         """Whether a caller has cancelled the job."""
         question = select(jobs.c.status).where(jobs.c.id == self.job.id)
         status = await self.read(lambda connection: connection.scalar(question))
-        return status in {Status.CANCELLATION_PENDING.value, Status.CANCELLED.value}
+        return status in _CANCELLED
+
+    async def is_stopped(self) -> bool:
+        """Whether a caller has cancelled or paused the job."""
+        question = select(jobs.c.status, jobs.c.paused).where(jobs.c.id == self.job.id)
+        row = (await self.read(lambda connection: connection.execute(question))).first()
+        return row is not None and (row.paused or row.status in _CANCELLED)
 
     async def another_job_is_ready(self, now: datetime) -> bool:
-        """Whether another job of the same instance could use the lane now."""
+        """Whether another job of the instance, of this priority or a higher one, could work now."""
         question = select(jobs.c.id).where(
             jobs.c.instance_id == self.job.instance_id,
             HAS_WORK_IN_LANE,
             jobs.c.id != self.job.id,
-            or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now),
+            jobs.c.priority >= self.job.priority,
+            is_ready(now),
         )
         found = await self.read(lambda connection: connection.scalar(question.limit(1)))
         return found is not None
@@ -578,8 +591,10 @@ async def close_intents(connection: AsyncConnection, job: Job) -> Job:
 
 def _additions(results: Sequence[Outcome]) -> dict[str, Any]:
     """The new counts in the job's row, with these outcomes added."""
-    tally = Counter(outcome.kind.value for outcome in results)
-    tally["mailed_outside"] = sum(outcome.mails_outside for outcome in results)
+    tally = Counter[str]()
+    for kind, run in groupby(results, attrgetter("kind")):
+        tally[kind.value] += len(list(run))
+    tally["mailed_outside"] = sum(map(attrgetter("mails_outside"), results))
     return {name: jobs.c[name] + count for name, count in tally.items() if count}
 
 

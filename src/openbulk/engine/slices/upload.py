@@ -6,11 +6,12 @@ However it ends, calls in flight are finished and their outcomes are recorded.
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 
 from openbulk.connectors.base import Connector, Features, OrderingKeys
 from openbulk.connectors.columns import Columns
@@ -50,6 +51,7 @@ RECORD_OUTCOMES = 1_000
 RECORD_POLL_SECONDS = 0.05
 DEADLINE_POLL_SECONDS = 0.25
 """How often a slice looks whether outcomes are due, and whether it is over."""
+_IS_EARLY, _KIND = attrgetter("is_early"), attrgetter("kind")
 
 
 class UploadSlice:
@@ -276,7 +278,7 @@ class UploadSlice:
                 await self._ledger.record_intents(rows)
             written = await self._write(batch, features)
             outcomes = complete_outcomes(batch, written, self._target.transformation)
-            if any(outcome.is_early for outcome in outcomes):
+            if any(map(_IS_EARLY, outcomes)):
                 outcomes = await self._set_aside(outcomes, features)
             self._progress.add(outcomes)
         except (RetryLater, DiskFull) as error:
@@ -390,6 +392,6 @@ class UploadSlice:
                 ticket_done=ticket_done,
                 is_last=is_last,
             )
-            for kind, count in Counter(outcome.kind for outcome in results).items():
-                metrics.RECORDS.labels(kind).inc(count)
+            for kind, run in groupby(results, _KIND):
+                metrics.RECORDS.labels(kind).inc(len(list(run)))
         self._recorded_at = asyncio.get_running_loop().time()
