@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Outcome, OutcomeKind
+from openbulk.storage.problems import add_problems
 from openbulk.storage.tables import outcome_blocks as blocks
-from openbulk.storage.tables import problems
 
 T = TypeVar("T")
 _ROW, _KIND, _PROBLEM = attrgetter("row"), attrgetter("kind"), attrgetter("problem")
@@ -48,25 +48,36 @@ class RecordedOutcome:
 
 
 async def add_outcomes(
-    connection: AsyncConnection, job_id: int, results: Sequence[Outcome], lines: Lines
+    connection: AsyncConnection,
+    job_id: int,
+    results: Sequence[Outcome],
+    lines: Lines,
+    *,
+    are_first: bool = False,
 ) -> None:
     """Write a block, and its problems. Raises AlreadyRecorded.
 
     The transaction holds the lock of the job's row: nobody else adds outcomes meanwhile.
+    `are_first`: the job has no outcomes yet, so there are none to compare with.
     """
     if not results:
         return
     ordered = sorted(results, key=_ROW)
-    first, last = ordered[0].row, ordered[-1].row
-    if done := await recorded_ranges(connection, job_id, first, last):
-        again = (outcome.row for outcome in ordered if _is_in(done, outcome.row))
-        if (row := next(again, None)) is not None:
-            raise AlreadyRecorded(row)
+    if not are_first:
+        await _require_unrecorded(connection, job_id, ordered)
     await connection.execute(insert(blocks).values(_block_values(job_id, ordered, lines)))
-    failed = compress(ordered, map(_PROBLEM, ordered))
-    of_problems = [_problem_values(job_id, outcome, lines) for outcome in failed]
-    if of_problems:
-        await connection.execute(insert(problems), of_problems)
+    failed = list(compress(ordered, map(_PROBLEM, ordered)))
+    if failed:
+        await add_problems(connection, job_id, failed, lines)
+
+
+async def _require_unrecorded(
+    connection: AsyncConnection, job_id: int, ordered: Sequence[Outcome]
+) -> None:
+    done = await recorded_ranges(connection, job_id, ordered[0].row, ordered[-1].row)
+    again = (outcome.row for outcome in ordered if done and _is_in(done, outcome.row))
+    if (row := next(again, None)) is not None:
+        raise AlreadyRecorded(row)
 
 
 async def recorded_ranges(
@@ -136,20 +147,6 @@ def _block_values(job_id: int, ordered: Sequence[Outcome], lines: Lines) -> dict
         "last_row": rows[-1],
         "ranges": ranges if len(ranges) > 1 else None,
         "content": zlib.compress(json.dumps(content, separators=(",", ":")).encode()),
-    }
-
-
-def _problem_values(job_id: int, outcome: Outcome, lines: Lines) -> dict[str, Any]:
-    problem = outcome.problem
-    assert problem is not None
-    return {
-        "job_id": job_id,
-        "row": outcome.row,
-        "line": lines.get(outcome.row),
-        "kind": outcome.kind.value,
-        "problem": problem.message,
-        "field": problem.field,
-        "provider_message": problem.provider_message,
     }
 
 

@@ -229,6 +229,7 @@ class MemoryProvider:
     name = "Memory"
     hub = "general"
     event_objects = frozenset[str]()
+    makes_calls = False
     settings: Sequence[Setting] = (
         Setting("space", "Instances with the same space share their records; default: one space."),
         Setting(

@@ -124,7 +124,7 @@ class UploadSlice:
                 await self._refuse_all(reader, refusal)
             else:
                 await self._send_all(reader, is_ahead=bool(done))
-            await self._record()
+            await self._record(is_last=True)
             if self._fields is not None and self._fields.left_out:
                 await self._ledger.add_left_out(self._fields.left_out)
             if self._read_failure is not None:
@@ -382,11 +382,15 @@ class UploadSlice:
         if count >= RECORD_OUTCOMES or (count and seconds > RECORD_SECONDS):
             await self._record()
 
-    async def _record(self, *, ticket_done: bool = False) -> None:
+    async def _record(self, *, ticket_done: bool = False, is_last: bool = False) -> None:
         results, lines = self._progress.take()
         if results or ticket_done:
             await self._ledger.record_outcomes(
-                results, cursor=self._progress.cursor, lines=lines, ticket_done=ticket_done
+                results,
+                cursor=self._progress.cursor,
+                lines=lines,
+                ticket_done=ticket_done,
+                is_last=is_last,
             )
             for kind, run in groupby(results, _KIND):
                 metrics.RECORDS.labels(kind).inc(len(list(run)))
