@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from obstore.store import LocalStore
 
@@ -60,6 +60,7 @@ CELLS = st.sampled_from(["", "", None, "31/05/2026", "05/31/2026", "x", "2026-05
 @given(
     st.lists(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=4), max_size=4)
 )
+@example([[["", "31/05/2026", ""], ["31/05/2026", "", ""]]])
 def test_rows_in_batches_show_what_they_show_one_by_one(tables: list[list[list[str]]]) -> None:
     together, alone, number = DateColumns(), DateColumns(), 1
     with pytest.MonkeyPatch.context() as patch:

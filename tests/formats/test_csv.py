@@ -561,7 +561,21 @@ def test_a_line_without_quotes_is_what_the_csv_module_writes(rows: list[list[obj
 
 PIECES = (
     *(b"a", b"1", b",", b",", b"\n", b"\n", b"1,2,3\n", b"1,2,3\n", b",,\n", b"NULL", b"\xc3\xa9"),
-    *(b'"', b'""', b' "', b'"x"', b'"x\ny"', b'\\"', b" ", b"\r", b"\r\n", b"\x00", b"\xff", b";"),
+    *(
+        b'"',
+        b'""',
+        b' "',
+        b'"x"',
+        b'"x\ny"',
+        b'1,"x\n2",3\n',
+        b'\\"',
+        b" ",
+        b"\r",
+        b"\r\n",
+        b"\x00",
+        b"\xff",
+        b";",
+    ),
     "\u2028".encode(),
 )
 
