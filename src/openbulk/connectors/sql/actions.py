@@ -9,7 +9,7 @@ from typing import Any
 
 from openbulk.connectors.sql.comparison import is_same
 from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
-from openbulk.connectors.sql.statements import Found, Statements, WrittenElsewhere
+from openbulk.connectors.sql.statements import Found, Statements, WrittenElsewhere, columns_of
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem
 
 Match = Mapping[str, Any]
@@ -67,7 +67,7 @@ class RowActions:
         outcomes: list[Outcome] = []
         while rows:
             found = await self._find(rows, self._compared_columns(rows))
-            later = [row for row in rows if not _is_first(row, found)]
+            later = [row for row in rows if not _is_first(row, found)] if found else []
             first = [row for row in rows if _is_first(row, found)] if later else rows
             outcomes += await self._write_different(first, found)
             rows = later
@@ -84,8 +84,9 @@ class RowActions:
     def _compared_columns(self, rows: Sequence[Row]) -> Sequence[str]:
         if self._action is Action.DELETE:
             return self._table.key
-        names = set(self._table.key).union(*(row.values for row in rows))
-        names = names.union(*(row.computed for row in rows))
+        names = {*self._table.key, *columns_of(self._table, rows)}
+        if self._table.computed_columns:
+            names = names.union(*(row.computed for row in rows))
         return sorted(names - (set(self._mapper.identifiers) - set(self._table.key)))
 
     async def _write_different(

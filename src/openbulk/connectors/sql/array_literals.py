@@ -12,16 +12,13 @@ from typing import Any
 
 import orjson
 
-from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.values import Column, Kind
 
 EMPTY = "{}"
 
 
-def array_literal(column: Column, rows: Sequence[Row]) -> str:
-    """A column's values in these rows; NULL where a row has none."""
-    name = column.name
-    values = [row.values.get(name) for row in rows]
+def array_literal(column: Column, values: Sequence[Any]) -> str:
+    """A column's values; NULL for None."""
     write = _WRITERS.get(column.kind, str)
     if NoneType in set(map(type, values)):
         elements = ["NULL" if value is None else quote_text(write(value)) for value in values]

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.sql.array_literals import EMPTY, array_literal, encode_document
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
-from openbulk.connectors.sql.rows import Row
+from openbulk.connectors.sql.rows import Row, values_by_column
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
     KEPT,
@@ -64,6 +64,8 @@ class PostgresqlStatements:
         self._last = ("", dict[str, Any]())
         """The last statement, and its parameters if it gets no rows."""
         self._encoded_rows: Sequence[Row] = ()
+        self._values: Mapping[str, Sequence[Any]] = {}
+        """The values of these rows by column."""
         self._encoded = dict[str, str]()
         """The columns of these rows, as the last statement had them."""
 
@@ -263,9 +265,11 @@ class PostgresqlStatements:
     def _parameters(self, names: Iterable[str], rows: Sequence[Row]) -> dict[str, Any]:
         if rows is not self._encoded_rows:
             self._encoded_rows, self._encoded = rows, {}
+            self._values = values_by_column([row.values for row in rows])
         for name in names:
             if name not in self._encoded:
-                self._encoded[name] = array_literal(self._table.columns[name], rows)
+                values = self._values.get(name) or [None] * len(rows)
+                self._encoded[name] = array_literal(self._table.columns[name], values)
         arrays = {
             f"column{place}": self._encoded[name] for place, name in enumerate(dict.fromkeys(names))
         }

@@ -152,7 +152,10 @@ class Table:
         if len(self.key) != 1:
             return list(map(self.id_of, rows))
         (name,) = self.key
-        return [id_text((values[name],)) for values in rows]
+        keys = [values[name] for values in rows]
+        if set(map(type, keys)) <= {str, int}:
+            return list(map(str, keys))
+        return [id_text((key,)) for key in keys]
 
     @property
     def _identity(self) -> dict[Action, tuple[str, ...]]:

@@ -8,7 +8,7 @@ idea of what is equal.
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Protocol
 
 from openbulk.connectors.sql.rows import Row
@@ -149,8 +149,8 @@ async def insert_by_groups(
 
 def have_gaps(rows: Sequence[Row]) -> bool:
     """Whether a row lacks a column that another one has."""
-    names = set().union(*(row.values for row in rows))
-    return any(len(row.values) < len(names) for row in rows)
+    shapes = set(map(tuple, _values_of(rows)))
+    return len(shapes) > 1 and len(set(map(frozenset, shapes))) > 1
 
 
 def _insert_groups(table: Table, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -179,7 +179,9 @@ def _insert_groups(table: Table, rows: Sequence[Row]) -> Iterator[Sequence[Row]]
 
 def columns_of(table: Table, rows: Sequence[Row]) -> list[str]:
     """The columns for which any of the rows has a value, in the order of the table."""
-    used: set[str] = set()
-    for row in rows:
-        used |= row.values.keys()
+    used = set(chain.from_iterable(set(map(tuple, _values_of(rows)))))
     return [name for name in table.columns if name in used]
+
+
+def _values_of(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
+    return [row.values for row in rows]
