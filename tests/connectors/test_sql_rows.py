@@ -426,6 +426,47 @@ async def test_a_policy_that_hides_rows_from_updates_is_told(
     assert "a policy of t" in message(outcomes[1])
 
 
+async def test_an_upsert_of_rows_that_exist_needs_no_right_to_insert(
+    postgres: Postgres, postgresql: Open
+) -> None:
+    role = f"u{postgres.new_database()[5:]}"
+    database = await postgresql(
+        f"CREATE USER {role}",
+        f"GRANT CREATE ON SCHEMA public TO {role}",
+        "CREATE TABLE t (id int PRIMARY KEY, note text)",
+        f"GRANT SELECT, UPDATE ON t TO {role}",
+        "INSERT INTO t VALUES (1, 'x'), (2, 'x')",
+        username=role,
+        password="p",
+    )
+    rows = [{"id": 1, "note": "x"}, {"id": 2, "note": "y"}]
+    assert await database.write("t", rows, "upsert") == [UNCHANGED, UPDATED]
+
+
+async def test_an_upsert_into_a_table_with_a_rule_is_two_statements(postgresql: Open) -> None:
+    """PostgreSQL takes no INSERT with such a rule inside of another statement."""
+    database = await postgresql(
+        "CREATE TABLE t (id int PRIMARY KEY, note text)",
+        "CREATE TABLE seen (id int)",
+        "CREATE RULE seen AS ON INSERT TO t DO ALSO INSERT INTO seen VALUES (NEW.id)",
+    )
+    rows = [{"id": 1, "note": "x"}, {"id": 2, "note": "y"}]
+    assert await database.write("t", rows, "upsert") == [CREATED] * 2
+    assert database.execute("SELECT id FROM seen ORDER BY id") == [(1,), (2,)]
+
+
+async def test_a_key_of_many_columns_takes_smaller_batches(either: Open) -> None:
+    """One statement of SQLite takes 32,766 values."""
+    names = [f"c{place}" for place in range(20)]
+    columns = ", ".join(f"{name} int" for name in names)
+    database = await either(f"CREATE TABLE t ({columns}, PRIMARY KEY ({', '.join(names)}))")
+    size = (await database.connector.objects())["t"].max_batch
+    assert size == 1_500
+    rows = [dict.fromkeys(names, n) for n in range(size)]
+    assert set(await database.write("t", rows, "upsert")) == {CREATED}
+    assert database.execute("SELECT count(*) FROM t") == [(size,)]
+
+
 # --- columns of the database's own ---
 
 

@@ -119,6 +119,10 @@ class RowWriter:
             return {}, pieces
         except DBAPIError as refused:
             error = refused
+        if self.actions.inserts_at_once and is_of_rows(error) is None:
+            # The table may have a rule, or its user may only update.
+            self.actions.inserts_at_once = False
+            return {}, (rows,)
         if len(rows) == 1 or not is_too_slow(error):
             await self._require_about_rows(error)
         if len(rows) == 1:

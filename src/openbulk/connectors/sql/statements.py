@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table
@@ -100,6 +100,23 @@ class Statements(Protocol):
 
     async def column_at_fault(self, row: Row) -> str | None:
         """The column whose type does not take its value; None if it is none alone."""
+
+
+@runtime_checkable
+class InsertingStatements(Statements, Protocol):
+    """Statements that find rows and insert the new ones at once: a batch is sent, and read, once.
+
+    A dialect need not have it.
+    """
+
+    async def find_and_insert(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        """What `find` returns. The rows without an entry are inserted.
+
+        Each row has a value for the primary key, and for the same columns. Raises WrittenElsewhere
+        if the database does not say of each new row that it was inserted.
+        """
 
 
 def found_by_number(
