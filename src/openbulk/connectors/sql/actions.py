@@ -123,7 +123,7 @@ class RowActions:
 
         `is_inserted`: the others are inserted already.
         """
-        insert = self._inserted if is_inserted else self._insert
+        insert = self._outcomes_of_new if is_inserted else self._insert
         if not found and self._action is Action.UPSERT and not self._table.computed_columns:
             return await insert(rows)
         outcomes: list[Outcome] = []
@@ -196,7 +196,7 @@ class RowActions:
         """The outcome of a row whose identity is in the way."""
         return Outcome.failure(row.number, message, field=self._mapper.identifiers[0])
 
-    async def _inserted(self, rows: Sequence[Row]) -> list[Outcome]:
+    async def _outcomes_of_new(self, rows: Sequence[Row]) -> list[Outcome]:
         return _new_row_outcomes(rows, self._table.ids_of([row.values for row in rows]))
 
     async def _insert(self, rows: Sequence[Row]) -> list[Outcome]:
