@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import event
 
 from openbulk.connectors.base import ConnectionContext, Connector
-from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider, databases
+from openbulk.connectors.sql import PostgresqlProvider, Sql, SqliteProvider, databases
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
 from openbulk.domain.query import Order, PageRequest, Query
@@ -424,6 +425,30 @@ async def test_a_policy_that_hides_rows_from_updates_is_told(
     outcomes = await database.outcomes("t", rows, "update")
     assert [one.kind for one in outcomes] == [UPDATED, FAILED]
     assert "a policy of t" in message(outcomes[1])
+
+
+@pytest.mark.parametrize("action", ["create", "upsert"])
+async def test_one_bad_row_of_sqlite_is_found_with_few_statements(
+    sqlite: Open, action: str
+) -> None:
+    """Its messages have no values: how many rows it has written before says which one it is."""
+    database = await sqlite(
+        "CREATE TABLE t (id text PRIMARY KEY, age int CHECK (age >= 0), note text)"
+    )
+    assert isinstance(database.connector, Sql)
+    inserts: list[str] = []
+
+    @event.listens_for(database.connector._engine.sync_engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        inserts.extend([statement] if 'INTO "t"' in statement else [])
+
+    rows = [{"id": f"n{n}", "age": 7, "note": "x"} for n in range(1, 1001)]
+    rows[700]["age"] = rows[900]["age"] = -1
+    outcomes = await database.outcomes("t", rows, action)
+    assert [one.row for one in outcomes if one.kind is not CREATED] == [701, 901]
+    # The batch, the rows before each bad one, each bad one, the rows behind each.
+    assert len(inserts) == 7
+    assert database.execute("SELECT count(*) FROM t") == [(998,)]
 
 
 async def test_an_upsert_of_rows_that_exist_needs_no_right_to_insert(

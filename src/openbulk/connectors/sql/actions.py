@@ -174,9 +174,12 @@ class RowActions:
     def _is_unchanged(self, row: Row, found: Found) -> bool:
         if not found.is_same:
             return False
-        match = found.matches[0]
-        known = {*self._mapper.identifiers, *found.compared}
-        return all(is_same(match[name], row.values[name]) for name in row.values.keys() - known)
+        match, compared, identifiers = found.matches[0], found.compared, self._mapper.identifiers
+        return all(
+            is_same(match[name], value)
+            for name, value in row.values.items()
+            if name not in compared and name not in identifiers
+        )
 
     def _changed_columns(self, row: Row) -> list[str]:
         return [name for name in row.columns if name not in self._mapper.identifiers]

@@ -119,6 +119,14 @@ class InsertingStatements(Statements, Protocol):
         """
 
 
+@runtime_checkable
+class PointingStatements(Protocol):
+    """Statements that can say where the last one stopped. A dialect need not have it."""
+
+    def suspect(self) -> int | None:
+        """The number of the row at which the last insert probably stopped; None if not known."""
+
+
 def found_by_number(
     rows: Sequence[Row],
     result: Iterable[Sequence[Any]],

@@ -29,8 +29,11 @@ def cut_at_suspect(rows: Sequence[Row], error: DBAPIError) -> list[Sequence[Row]
     place = _suspect(said, rows, _places_of_keys(said, rows), at_least=2)
     if place is None:
         place = _suspect(said, rows, range(len(rows)), at_least=1)
-    if place is None:
-        return []
+    return [] if place is None else cut_at(rows, place)
+
+
+def cut_at(rows: Sequence[Row], place: int) -> list[Sequence[Row]]:
+    """The rows before a place, the one there, and the rows behind it."""
     pieces = (rows[:place], rows[place : place + 1], rows[place + 1 :])
     return [piece for piece in pieces if piece]
 
