@@ -50,12 +50,17 @@ class DateFields:
         FieldError for a day that does not exist.
         """
         changed: dict[str, Any] = {}
-        for name, value in values.items():
-            kind = self._kinds.get(name)
-            if isinstance(kind, DateFields) and isinstance(value, Mapping):
-                changed[name] = kind.with_iso_dates(value, order, f"{path}{name}.")
-            elif isinstance(kind, str) and isinstance(value, str):
-                changed[name] = _iso_text(value, kind, order, f"{path}{name}")
+        for name, kind in self._kinds.items():
+            if (value := values.get(name)) is None:
+                continue
+            found = value
+            if isinstance(kind, str):
+                if isinstance(value, str):
+                    found = _iso_text(value, kind, order, f"{path}{name}")
+            elif isinstance(value, Mapping):
+                found = kind.with_iso_dates(value, order, f"{path}{name}.")
+            if found is not value:
+                changed[name] = found
         return {**values, **changed} if changed else values
 
 
