@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from obstore.store import LocalStore
 
 from openbulk.connectors.base import Features
@@ -16,10 +18,11 @@ from openbulk.connectors.eloqua.fields import Field, Fields
 from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.schema import event_schema
+from openbulk.domain import date_signs
 from openbulk.domain.date_order import DateOrderUnknown
 from openbulk.domain.date_signs import LOOKED_AT, MAX_COLUMNS, DateColumns
 from openbulk.domain.dates import DateOrder
-from openbulk.domain.records import Action, Row, Target
+from openbulk.domain.records import Action, Row, RowBatch, Target
 from openbulk.engine.file_date_order import order_of, signs_of
 from openbulk.engine.slices.parts import RowsInThread, cut
 from openbulk.security import Sealer
@@ -49,6 +52,25 @@ def columns_of(*records: Mapping[str, Any]) -> DateColumns:
     for number, values in enumerate(records, 1):
         columns.add(Row(number, values))
     return columns
+
+
+CELLS = st.sampled_from(["", "", None, "31/05/2026", "05/31/2026", "x", "2026-05-30", "7 pm", "7"])
+
+
+@given(
+    st.lists(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=4), max_size=4)
+)
+def test_rows_in_batches_show_what_they_show_one_by_one(tables: list[list[list[str]]]) -> None:
+    together, alone, number = DateColumns(), DateColumns(), 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(date_signs, "LOOKED_AT", 3)
+        for cells in tables:
+            batch = RowBatch(number, ("a", "b", "c"), cells, number + 1)
+            together.add_batch(batch)
+            for row in batch.rows():
+                alone.add(row)
+            number += len(cells)
+    assert list(together.signs().items()) == list(alone.signs().items())
 
 
 Values = Mapping[str, Any]
@@ -100,6 +122,24 @@ def test_values_of_each_kind_come_out_in_iso_8601() -> None:
     plain = {"Born": "2026-05-30", "start": {"dateTime": "2026-05-30T08:15:00Z"}, "at": "24:00"}
     assert reader_of()(plain) == plain
     assert reader_of()({"Born": None, "at": 8}) == {"Born": None, "at": 8}
+
+
+@pytest.mark.parametrize("kind", ["date", "date-time", "time"])
+def test_columns_of_plain_iso_8601_are_those_that_stay_as_they_are(kind: str) -> None:
+    fields = DateFields({"properties": {"when": {"format": kind}, "note": {}}})
+    names = ("note", "when")
+    texts = (
+        "2026-05-30|2026-02-30|2026-05-30T10:00|2026-05-30T10:00:00+02:00|2026-05-30T24:00:00|"
+        "2026-05-30T00:00|2026-05-30 00:00|10:00|10:00:30|24:00|9:00|30.5.2026|2026-5-30|never|"
+        "2026-05-30\n|2026-05-30\n2026-05-31|20260530|12026-01-01|٢٠٢٦-05-30|2026-05-30Z"
+    ).split("|")
+    plain = [text for text in texts if fields.are_iso(names, [("x", text), ("", ""), (None, None)])]
+    assert plain, "the usual ones"
+    for text in plain:
+        assert fields.with_iso_dates({"when": text}, DateOrder()) == {"when": text}
+    assert not any("\n" in text for text in plain)
+    assert not fields.are_iso(names, [("x", plain[0]), ("x", "30.5.2026")])
+    assert fields.are_iso(("note",), [("never",)])
 
 
 def test_a_day_that_does_not_exist_names_its_field() -> None:

@@ -1,6 +1,8 @@
 """The fields of an object that hold dates and times, and their values in ISO 8601."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
@@ -41,6 +43,23 @@ class DateFields:
             return bool(rest) and kind.has_date(tuple(rest))
         return kind in _HAS_DATE and not rest
 
+    def are_iso(self, names: Sequence[str], cells: Sequence[Sequence[str | None]]) -> bool:
+        """Whether these columns of a table have plain ISO 8601 alone, so that nothing is to be read.
+
+        One look at a column takes a tenth of the time of one at each value.
+        """
+        for place, name in enumerate(names):
+            kind = self._kinds.get(name)
+            if kind is None:
+                continue
+            texts = list(filter(None, map(itemgetter(place), cells)))
+            lines = "\n".join([*texts, ""])
+            if not isinstance(kind, str) or not _PLAIN[kind].fullmatch(lines):
+                return False
+            if lines.count("\n") > len(texts):
+                return False  # two in one cell
+        return True
+
     def with_iso_dates(
         self, values: Mapping[str, Any], order: DateOrder, path: str = ""
     ) -> Mapping[str, Any]:
@@ -62,6 +81,17 @@ class DateFields:
             if found is not value:
                 changed[name] = found
         return {**values, **changed} if changed else values
+
+
+_DAY = r"\d{4}-\d\d-\d\d"
+_CLOCK = r"(?:[01]\d|2[0-3]):\d\d(?::\d\d)?"
+_OFFSET = r"(?:Z|[+-]\d\d:\d\d)?"
+_PLAIN = {
+    DATE: re.compile(rf"(?:{_DAY}\n)*", re.ASCII),
+    MOMENT: re.compile(rf"(?:{_DAY}T{_CLOCK}{_OFFSET}\n)*", re.ASCII),
+    TIME: re.compile(rf"(?:{_CLOCK}\n)*", re.ASCII),
+}
+"""Values, one a line, that `with_iso_dates` leaves as they are."""
 
 
 def _kind_of(field: Mapping[str, Any]) -> str | DateFields | None:

@@ -5,6 +5,7 @@ An attempt may fail as a whole: `bisection.py` then finds the row that is to bla
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from openbulk.connectors.sql.comparison import is_same
@@ -270,10 +271,8 @@ class RowActions:
 
 
 def _new_row_outcomes(rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
-    return [
-        Outcome(row.number, OutcomeKind.CREATED, row_id)
-        for row, row_id in zip(rows, ids, strict=True)
-    ]
+    numbers = [row.number for row in rows]
+    return list(map(Outcome, numbers, repeat(OutcomeKind.CREATED), ids))
 
 
 def _number(row: Row) -> int:
