@@ -9,9 +9,16 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import event
 
 from openbulk.connectors.base import ConnectionContext, Connector
-from openbulk.connectors.sql import MysqlProvider, PostgresqlProvider, SqliteProvider, databases
+from openbulk.connectors.sql import (
+    MysqlProvider,
+    PostgresqlProvider,
+    Sql,
+    SqliteProvider,
+    databases,
+)
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
 from openbulk.domain.query import Order, PageRequest, Query
@@ -464,6 +471,71 @@ async def test_a_policy_that_hides_rows_from_updates_is_told(
     outcomes = await database.outcomes("t", rows, "update")
     assert [one.kind for one in outcomes] == [UPDATED, FAILED]
     assert "a policy of t" in message(outcomes[1])
+
+
+@pytest.mark.parametrize("action", ["create", "upsert"])
+async def test_one_bad_row_of_sqlite_is_found_with_few_statements(
+    sqlite: Open, action: str
+) -> None:
+    """Its messages have no values: how many rows it has written before says which one it is."""
+    database = await sqlite(
+        "CREATE TABLE t (id text PRIMARY KEY, age int CHECK (age >= 0), note text)"
+    )
+    assert isinstance(database.connector, Sql)
+    inserts: list[str] = []
+
+    @event.listens_for(database.connector._engine.sync_engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        inserts.extend([statement] if 'INTO "t"' in statement else [])
+
+    rows = [{"id": f"n{n}", "age": 7, "note": "x"} for n in range(1, 1001)]
+    rows[700]["age"] = rows[900]["age"] = -1
+    outcomes = await database.outcomes("t", rows, action)
+    assert [one.row for one in outcomes if one.kind is not CREATED] == [701, 901]
+    # The batch, the rows before each bad one, each bad one, the rows behind each.
+    assert len(inserts) == 7
+    assert database.execute("SELECT count(*) FROM t") == [(998,)]
+
+
+async def test_an_upsert_of_rows_that_exist_needs_no_right_to_insert(
+    postgres: Postgres, postgresql: Open
+) -> None:
+    role = f"u{postgres.new_database()[5:]}"
+    database = await postgresql(
+        f"CREATE USER {role}",
+        f"GRANT CREATE ON SCHEMA public TO {role}",
+        "CREATE TABLE t (id int PRIMARY KEY, note text)",
+        f"GRANT SELECT, UPDATE ON t TO {role}",
+        "INSERT INTO t VALUES (1, 'x'), (2, 'x')",
+        username=role,
+        password="p",
+    )
+    rows = [{"id": 1, "note": "x"}, {"id": 2, "note": "y"}]
+    assert await database.write("t", rows, "upsert") == [UNCHANGED, UPDATED]
+
+
+async def test_an_upsert_into_a_table_with_a_rule_is_two_statements(postgresql: Open) -> None:
+    """PostgreSQL takes no INSERT with such a rule inside of another statement."""
+    database = await postgresql(
+        "CREATE TABLE t (id int PRIMARY KEY, note text)",
+        "CREATE TABLE seen (id int)",
+        "CREATE RULE seen AS ON INSERT TO t DO ALSO INSERT INTO seen VALUES (NEW.id)",
+    )
+    rows = [{"id": 1, "note": "x"}, {"id": 2, "note": "y"}]
+    assert await database.write("t", rows, "upsert") == [CREATED] * 2
+    assert database.execute("SELECT id FROM seen ORDER BY id") == [(1,), (2,)]
+
+
+async def test_a_key_of_many_columns_takes_smaller_batches(either: Open) -> None:
+    """One statement of SQLite takes 32,766 values."""
+    names = [f"c{place}" for place in range(20)]
+    columns = ", ".join(f"{name} int" for name in names)
+    database = await either(f"CREATE TABLE t ({columns}, PRIMARY KEY ({', '.join(names)}))")
+    size = (await database.connector.objects())["t"].max_batch
+    assert size == 1_500
+    rows = [dict.fromkeys(names, n) for n in range(size)]
+    assert set(await database.write("t", rows, "upsert")) == {CREATED}
+    assert database.execute("SELECT count(*) FROM t") == [(size,)]
 
 
 # --- columns of the database's own ---

@@ -38,10 +38,13 @@ _T = TypeVar("_T")
 
 WRITES = "openbulk_writes"
 """openbulk's own table: the log of the batches that it has written. It is not an object."""
-RECORDS_PER_BATCH = 1_000
+RECORDS_PER_BATCH = 2_000
 RELATED_RECORDS_PER_BATCH = 5_000
 """If rows of a table refer to one another: a row and the row that it refers to are then more often
 in the same batch."""
+_KEY_VALUES_PER_BATCH = 30_000
+"""One statement of SQLite has all keys of a batch, and takes 32,766 values
+(https://sqlite.org/limits.html)."""
 _KINDS: Sequence[tuple[type[Any], Kind]] = (
     (sa.Boolean, Kind.BOOLEAN),
     (sa.Integer, Kind.INTEGER),
@@ -161,7 +164,10 @@ class Table:
         if len(self.key) != 1:
             return list(map(self.id_of, rows))
         (name,) = self.key
-        return [id_text((values[name],)) for values in rows]
+        keys = [values[name] for values in rows]
+        if set(map(type, keys)) <= {str, int}:
+            return list(map(str, keys))
+        return [id_text((key,)) for key in keys]
 
     @property
     def _identity(self) -> dict[Action, tuple[str, ...]]:
@@ -178,9 +184,10 @@ class Table:
         # Batches that are written at the same time would not find one another's rows, and take
         # turns at numbers.
         is_ordered = is_related or self.is_numbered
+        max_batch = RELATED_RECORDS_PER_BATCH if is_related else RECORDS_PER_BATCH
         return Features(
             frozenset(Action),
-            max_batch=RELATED_RECORDS_PER_BATCH if is_related else RECORDS_PER_BATCH,
+            max_batch=min(max_batch, _KEY_VALUES_PER_BATCH // max(len(self.key), 1)),
             concurrency=1 if is_ordered else concurrency,
             idempotent_writes=True,
             identifiers=one_column,

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from openbulk.domain.errors import OpenbulkError
+
 LANES = "lanes"
 """The name of the queue. Databases store it: do not change it."""
 _LOCKS = 0x6F62756C
@@ -30,7 +32,7 @@ WHERE workflow_uuid = :id AND status = 'PENDING' AND queue_name IS NULL AND NOT 
 """
 
 
-class LaneIsBusy(Exception):
+class LaneIsBusy(OpenbulkError):
     """A slice runs in the lane or waits for it, or the slice that was to begin is known already."""
 
 
@@ -81,7 +83,7 @@ def enter(connection: Connection, table: str) -> None:
             text(_TAKE.format(table=table)), {"lane": str(entry.lane), "id": entry.begins}
         )
         if not taken.rowcount:
-            raise LaneIsBusy
+            raise LaneIsBusy("the lane has another slice")
 
 
 def _lock(connection: Connection, entry: Entry) -> None:
