@@ -21,7 +21,6 @@ OpenbulkError
 ├── ServerBusy                 the memory for such requests is taken: try again in a moment
 ├── DiskFull                   the server's disk is full: make room, and try again; nothing was done
 ├── SliceStopped               the job is cancelled, or the process stops: end the slice
-├── LaneIsBusy                 the slice of a lane waits in the queue (engine/queue/lanes.py)
 ├── Fenced                     another process took the slice over: stop, and write nothing more
 ├── FileTruncated              a stored file is damaged: its job ends
 ├── SealBroken                 sealed bytes were changed, or are another's: do not use them

@@ -47,7 +47,15 @@ from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.domain.job import NextSlice
 from openbulk.engine.queue.alarm import Alarm
 from openbulk.engine.queue.json_serializer import JsonSerializer, refuse_code_in_pickles
-from openbulk.engine.queue.lanes import LANES, Entry, LaneIsBusy, begun_in_lane, enter, entering
+from openbulk.engine.queue.lanes import (
+    LANES,
+    Beginning,
+    Entry,
+    beginning,
+    begun_in_lane,
+    enter,
+    entering,
+)
 from openbulk.engine.queue.polling import Pace, Polling
 from openbulk.storage.database import DATABASE_UNAVAILABLE, wait_while_unavailable
 from openbulk.storage.notices import WORK, notify
@@ -430,17 +438,16 @@ class LaneQueue:
         if not self._may_begin_in(due.lane):
             return False
         self._begun_in_lanes[due.lane] = time.monotonic()
-        has_begun = False
+        attempt = Beginning()
         try:
-            with SetWorkflowID(slice_id(due)), entering(Entry(due.lane, slice_id(due))):
+            with SetWorkflowID(slice_id(due)), beginning(due.lane, slice_id(due)) as attempt:
                 await self._begin(due)
-            has_begun = True
-        except LaneIsBusy:
-            self._note_busy(due.lane)
         finally:
-            if not has_begun:
+            if not attempt.has_begun:
                 self._begun_in_lanes.pop(due.lane, None)
-        return has_begun
+        if not attempt.has_begun:
+            self._note_busy(due.lane)
+        return attempt.has_begun
 
     async def _begin(self, due: NextSlice) -> None:
         async with self._beginning():
