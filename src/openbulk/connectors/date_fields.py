@@ -1,6 +1,5 @@
 """The fields of an object that hold dates and times, and their values in ISO 8601."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -35,6 +34,16 @@ class DateFields:
         """Whether there is one."""
         return bool(self._kinds)
 
+    def are_iso(self, names: Sequence[str], cells: Sequence[Sequence[str | None]]) -> bool:
+        """Whether `with_iso_dates` changes nothing in rows with these cells in these fields."""
+        for place, name in enumerate(names):
+            kind = self._kinds.get(name)
+            if isinstance(kind, str):
+                texts = filter(None, map(itemgetter(place), cells))
+                if not all(_stays(text, kind) for text in texts):
+                    return False
+        return True
+
     def has_date(self, path: Path) -> bool:
         """Whether the field at a path holds a date."""
         name, *rest = path
@@ -42,23 +51,6 @@ class DateFields:
         if isinstance(kind, DateFields):
             return bool(rest) and kind.has_date(tuple(rest))
         return kind in _HAS_DATE and not rest
-
-    def are_iso(self, names: Sequence[str], cells: Sequence[Sequence[str | None]]) -> bool:
-        """Whether these columns of a table have plain ISO 8601 alone: nothing is to be converted.
-
-        One look at a column takes a tenth of the time of one at each value.
-        """
-        for place, name in enumerate(names):
-            kind = self._kinds.get(name)
-            if kind is None:
-                continue
-            texts = list(filter(None, map(itemgetter(place), cells)))
-            lines = "\n".join([*texts, ""])
-            if not isinstance(kind, str) or not _PLAIN[kind].fullmatch(lines):
-                return False
-            if lines.count("\n") > len(texts):
-                return False  # two in one cell
-        return True
 
     def with_iso_dates(
         self, values: Mapping[str, Any], order: DateOrder, path: str = ""
@@ -69,29 +61,13 @@ class DateFields:
         FieldError for a day that does not exist.
         """
         changed: dict[str, Any] = {}
-        for name, kind in self._kinds.items():
-            if (value := values.get(name)) is None:
-                continue
-            found = value
-            if isinstance(kind, str):
-                if isinstance(value, str):
-                    found = _iso_text(value, kind, order, f"{path}{name}")
-            elif isinstance(value, Mapping):
-                found = kind.with_iso_dates(value, order, f"{path}{name}.")
-            if found is not value:
-                changed[name] = found
+        for name, value in values.items():
+            kind = self._kinds.get(name)
+            if isinstance(kind, DateFields) and isinstance(value, Mapping):
+                changed[name] = kind.with_iso_dates(value, order, f"{path}{name}.")
+            elif isinstance(kind, str) and isinstance(value, str):
+                changed[name] = _iso_text(value, kind, order, f"{path}{name}")
         return {**values, **changed} if changed else values
-
-
-_DAY = r"\d{4}-\d\d-\d\d"
-_CLOCK = r"(?:[01]\d|2[0-3]):\d\d(?::\d\d)?"
-_OFFSET = r"(?:Z|[+-]\d\d:\d\d)?"
-_PLAIN = {
-    DATE: re.compile(rf"(?:{_DAY}\n)*", re.ASCII),
-    MOMENT: re.compile(rf"(?:{_DAY}T{_CLOCK}{_OFFSET}\n)*", re.ASCII),
-    TIME: re.compile(rf"(?:{_CLOCK}\n)*", re.ASCII),
-}
-"""Values, one a line, that `with_iso_dates` leaves as they are."""
 
 
 def _kind_of(field: Mapping[str, Any]) -> str | DateFields | None:
@@ -102,12 +78,16 @@ def _kind_of(field: Mapping[str, Any]) -> str | DateFields | None:
 
 
 def _iso_text(text: str, kind: str, order: DateOrder, path: str) -> str:
-    if is_iso(text) and not (kind == DATE and is_iso_midnight(text)):
+    if _stays(text, kind):
         return text
     try:
         return _CONVERTERS[kind](text, order) or text
     except ValueError as error:
         raise FieldError(path, f"{path} {error}") from error
+
+
+def _stays(text: str, kind: str) -> bool:
+    return is_iso(text) and not (kind == DATE and is_iso_midnight(text))
 
 
 def _iso_time(text: str, _order: DateOrder) -> str | None:
