@@ -69,7 +69,7 @@ def test_the_whole_file_is_described_once_it_is_read(shared_memory: Server) -> N
     assert (file["complete"], file["rows"]) == (False, 1_000)
     file = read_whole(shared_memory, file["id"])
     assert file["rows"] == 30_000
-    assert 27_000 < file["columns"][0]["distinct"] < 33_000
+    assert 20_000 < file["columns"][0]["distinct"] < 40_000
     assert file["columns"][1]["distinct"] == 28
     last = shared_memory.call("GET", f"/files/{file['id']}/rows?from=30000").json
     assert [row["values"]["id"] for row in last] == ["30000"]

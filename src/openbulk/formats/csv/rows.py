@@ -27,6 +27,11 @@ def read_header(lines: LineReader, dialect: Dialect) -> list[str]:
         except csv.Error as error:
             lines.return_lines(keep=1)
             raise _unreadable_header(first_line, _describe_quoting(lines, error)) from error
+        if cells is None and dialect.header_line is not None:
+            raise BadInput(
+                f"metaData.headerRow is {dialect.header_line}, and the file has {lines.number} "
+                "lines; name the line with the names of the columns"
+            )
         if cells is None:
             return []
         rows_above -= 1
