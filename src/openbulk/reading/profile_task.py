@@ -98,11 +98,10 @@ class Profile:
                     self._profiler.look()  # no more rows are held than those of a part
                 self._profiler.add(sendable)
                 if part:
-                    return _join(part)
+                    return part
         except OpenQuestion as error:
             self._note(error)
-        rest = self._lines.take()
-        return _join(rest) if rest else None
+        return self._lines.take()
 
     def to_json(self) -> dict[str, Any]:
         """What the rows have shown."""
@@ -123,7 +122,3 @@ class Profile:
             "has_more_columns": profiler.has_more_columns,
             "questions": [question.to_json() for question in questions],
         }
-
-
-def _join(lines: list[bytes]) -> Packed:
-    return Packed(len(lines), b"\n".join(lines))
