@@ -629,8 +629,8 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
     ("GET", f"{BASE_PATH}{HUB}/bulk/{{job_id}}/status/events"): {204},
     **{("POST", f"{BASE_PATH}{path}"): {409} for path in TOO_MANY},
 }
-"""In test_services.py, tests/engine/test_file_profiles.py, test_job_events.py, and test_doors.py for more instances or schedules than
-the limit."""
+"""In test_services.py, tests/engine/test_file_profiles.py, test_job_events.py, and test_doors.py for
+more instances or schedules than the limit."""
 
 
 def in_hub(path: str) -> bool:
