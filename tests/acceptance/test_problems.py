@@ -629,7 +629,7 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
     ("GET", f"{BASE_PATH}{HUB}/bulk/{{job_id}}/status/events"): {204},
     **{("POST", f"{BASE_PATH}{path}"): {409} for path in TOO_MANY},
 }
-"""In test_services.py, tests/engine/test_file_profiles.py, test_job_events.py, and test_doors.py for
+"""In test_services.py, engine/test_file_profiles.py, test_job_events.py, and test_doors.py for
 more instances or schedules than the limit."""
 
 
