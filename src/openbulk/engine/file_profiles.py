@@ -51,7 +51,7 @@ class Profile:
     @property
     def records(self) -> int | None:
         """Rows of the file; None if not all of them were read."""
-        return self.values["rows"] if self.is_complete and self.problem is None else None
+        return int(self.values["rows"]) if self.is_complete and self.problem is None else None
 
     @property
     def problem(self) -> str | None:

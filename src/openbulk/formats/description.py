@@ -36,6 +36,8 @@ class FileDescription:
     """The names of a workbook's sheets, each with its visibility."""
     notes: Sequence[str] = ()
     """Sentences on what is left out."""
+    header: Sequence[str] = ()
+    """The names of a table's columns, also of those without a value."""
 
 
 def describe_file(
@@ -66,6 +68,7 @@ def _describe_csv(file: BinaryIO, options: Mapping[str, Any]) -> FileDescription
         table.delimiter,
         table.header_line,
         notes=_notes_of(titles, table.header_line),
+        header=table.header,
     )
 
 
@@ -81,6 +84,7 @@ def _describe_workbook(
         sheet=sheet.name,
         sheets=[(one.name, one.visibility) for one in package.sheets[:MAX_SHEETS]],
         notes=_notes_of(titles, reader.header_line),
+        header=reader.header,
     )
 
 

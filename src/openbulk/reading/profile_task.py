@@ -1,7 +1,7 @@
 """Reads a file to describe it: how it is read, what is in its columns, and what it leaves open."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -32,7 +32,7 @@ class Profile:
         """Raises BadInput if the file cannot be read; what it leaves open is in `to_json`."""
         self._options: Mapping[str, Any] = request["options"]
         self._limit: int | None = request["first_rows"]
-        self._profiler = FileProfiler()
+        self._profiler = FileProfiler((), is_nested=True)
         self._lines = PartLines(ROWS_PER_PART)
         self._questions: Sequence[Question] = ()
         self._problem: str | None = None
@@ -61,9 +61,12 @@ class Profile:
         if self._limit is None:
             readable, is_whole = file, True
         readable.seek(0)
-        self._description = describe_file(self._format, readable, self._options)
-        rows = self._format.read(readable, self._options)
         self._is_whole = is_whole
+        self._description = describe_file(self._format, readable, self._options)
+        is_table = beginning.format.names_are_paths
+        header = self._description.header if is_table else ()
+        self._profiler = FileProfiler(header, is_nested=not is_table)
+        rows = self._format.read(readable, self._options)
         self._rows = rows if self._limit is None else self._first(rows, self._limit)
 
     def _first(self, rows: Iterator[Row], count: int) -> Iterator[Row]:
@@ -110,7 +113,7 @@ class Profile:
             questions = profiler.questions(self._options)
         return {
             "format": "" if self._format is None else self._format.name,
-            **asdict(self._description),
+            **asdict(replace(self._description, header=())),
             "problem": self._problem,
             "rows": profiler.rows,
             "broken": profiler.broken,

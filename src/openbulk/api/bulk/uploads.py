@@ -114,7 +114,7 @@ _REQUEST = {
     "/bulk/{object:path}",
     summary="Upload a file",
     openapi_extra=_REQUEST,
-    responses=answers(JobCreated, 400, 409, 413, 507),
+    responses=answers(JobCreated, 400, 404, 409, 413, 507),
 )
 async def upload(
     request: Request,

@@ -47,7 +47,7 @@ class FileColumn(TypedDict):
     name: Annotated[str, doc("Name of the column, as a job would call it.", "Datum")]
     filled: Annotated[float, doc("Share of the readable rows that have a value.", 1.0)]
     distinct: Annotated[
-        int, doc("Number of different values: exact up to 1,024, within 10 % beyond.", 2)
+        int, doc("Number of different values: exact up to 1,024, about 4 % off beyond.", 2)
     ]
     samples: Annotated[
         list[str], doc("Up to three values, cut to 100 characters.", ["07.09.2026", "08.09.2026"])

@@ -25,12 +25,9 @@ def read_header(lines: LineReader, dialect: Dialect) -> list[str]:
     while True:
         lines.begin_record()
         first_line = lines.number + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            lines.return_lines(keep=1)
-            raise _unreadable_header(first_line, _describe_quoting(lines, error)) from error
+        cells = _read_cells(reader, lines)
         if cells is None:
+            _require_no_header_in(dialect.header_line, lines.number)
             return []
         rows_above -= 1
         if dialect.header_line is not None:
@@ -42,6 +39,25 @@ def read_header(lines: LineReader, dialect: Dialect) -> list[str]:
         if lines.damage:
             raise _unreadable_header(first_line, lines.damage)
         return cells
+
+
+def _read_cells(reader: Iterator[list[str]], lines: LineReader) -> list[str] | None:
+    """The next row; None after the last one. Raises BadInput."""
+    first_line = lines.number + 1
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        lines.return_lines(keep=1)
+        raise _unreadable_header(first_line, _describe_quoting(lines, error)) from error
+
+
+def _require_no_header_in(line: int | None, last_line: int) -> None:
+    """Raise BadInput if the file ends above the stated line of the header."""
+    if line is not None:
+        raise BadInput(
+            f"metaData.headerRow is {line}, and the file has {last_line} lines; name the line with "
+            "the names of the columns"
+        )
 
 
 def _require_header_in(line: int, first_line: int, cells: Sequence[str]) -> None:

@@ -37,6 +37,8 @@ class SheetReader:
             rows = dropwhile(lambda row: row[0] < stated, rows)
         first_rows = list(islice(rows, SAMPLE_ROWS))
         try:
+            if not first_rows and stated is not None:
+                raise BadInput(f"metaData.headerRow is {stated}, and the sheet ends above it")
             if not first_rows:
                 raise BadInput(f"the sheet is empty; {looks_like}")
             header, line = _read_header(first_rows, looks_like, stated)
