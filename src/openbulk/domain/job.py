@@ -84,6 +84,9 @@ class Upload:
     callback_url: str | None = None
     records_of: int | None = None
     """Id of the download whose records are sent; None if they come from an uploaded file."""
+    uploaded_file: str | None = None
+    """Name in the file store of the file of `POST /files` that the job reads, as others may; None
+    if its file came with its request."""
     retry: Retry | None = None
     """None if it sends all rows of its file."""
 
@@ -91,6 +94,11 @@ class Upload:
     def first_file(self) -> str:
         """The file that its rows come from, whatever was mended in them since."""
         return self.file if self.retry is None else self.retry.files[0]
+
+    @property
+    def file_to_read(self) -> str:
+        """The file that is cut into parts, by its name in the file store. `file` keeps them."""
+        return self.uploaded_file or self.file
 
     @property
     def is_small(self) -> bool:

@@ -90,7 +90,7 @@ def work_of_retry(job: Job, file: str, rows: RetriedRows, callback_url: str | No
     upload = job.upload
     earlier = () if upload.retry is None else upload.retry.files
     retry = Retry(job.id, (*earlier, upload.file), len(rows.choice))
-    return replace(upload, file=file, callback_url=callback_url, retry=retry)
+    return replace(upload, file=file, uploaded_file=None, callback_url=callback_url, retry=retry)
 
 
 def _require_finished(job: Job) -> None:

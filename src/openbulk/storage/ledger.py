@@ -49,6 +49,7 @@ from openbulk.storage.retries import (
 )
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, instances, jobs
+from openbulk.storage.uploaded_files import use_file
 
 _READ_AT_ONCE = 100
 """Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
@@ -123,10 +124,11 @@ class Ledger:
         idempotency_key: IdempotencyKey | None = None,
         retried: RetriedRows | None = None,
     ) -> Job:
-        """Add a job, and return it: from now on it will be done. Raises IdempotencyKeyTaken.
+        """Add a job, and return it: from now on it will be done.
 
         `retried` are the rows of a retry: raises Conflict if another job retries one of them.
-        A file has one job: if it has one already, return that one.
+        A file has one job: if it has one already, return that one. Raises IdempotencyKeyTaken, and
+        NotFound if the file of `POST /files` that it is to use is gone.
         """
         new = {
             "organization_id": organization_id,
@@ -136,11 +138,14 @@ class Ledger:
             "status": Status.CREATED.value,
             "created_at": now,
         }
+        uploaded_file = work.uploaded_file if isinstance(work, Upload) else None
         # One statement is a transaction of its own.
-        is_single = idempotency_key is None and retried is None
-        engine = self._reading if is_single else self._engine
+        is_one = idempotency_key is None and uploaded_file is None and retried is None
+        engine = self._reading if is_one else self._engine
         try:
             async with engine.begin() as connection:
+                if uploaded_file is not None:
+                    await use_file(connection, uploaded_file, now)
                 job = job_of((await connection.execute(_ADD, new)).one())
                 # First: a repeated request finds its job, and no rows that are left to retry.
                 if idempotency_key is not None:
