@@ -34,6 +34,7 @@ from openbulk.api.platform import (
     element_instances,
     instance_configuration,
     instances,
+    mappings,
     transformations,
 )
 from openbulk.api.platform.catalogue import HubKey
@@ -80,6 +81,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /organizations/objects[/{name}]/definitions                 POST, PUT, DELETE
     GET     /instances/{id}/objects/{name}/definitions                  POST, PUT, DELETE
     GET     /instances/{id}/transformations/{name}                      POST, PUT, DELETE
+    GET     /mappings                       /mappings/{id}              POST saves, DELETE deletes
     GET     /bulkloader                     /jobs                       /jobs/executions
     GET     /jobs/{id}                      /jobs/{id}/history          POST makes, DELETE deletes
     PUT     /jobs/{id}/enable               /jobs/{id}/disable          PATCH /jobs/{id}/reschedule
@@ -133,6 +135,7 @@ def _add_routes(api: FastAPI) -> None:
     api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
     api.include_router(custom_elements.router, prefix=BASE_PATH)
+    api.include_router(mappings.router, prefix=BASE_PATH)
     api.include_router(workflows.history, prefix=BASE_PATH)
     api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)

@@ -126,11 +126,15 @@ class Columns:
 
     def path_of(self, name: str) -> Path | None:
         """The path of the field that a column means; None if it means none, or several."""
+        path = self.own_path_of(name)
+        return path if path is None or self._sent is None else self._sent.path_of(path)
+
+    def own_path_of(self, name: str) -> Path | None:
+        """As `path_of`, in the caller's names if a transformation renames the object's."""
         try:
-            path = self._root.column(name).path
+            return self._root.column(name).path
         except FieldError:
             return None
-        return path if self._sent is None else self._sent.path_of(path)
 
     def is_within(self, name: str, field: str) -> bool:
         """Whether a column means this field, or one inside it."""

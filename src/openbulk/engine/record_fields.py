@@ -3,16 +3,20 @@
 Uploads, single calls and transfers make them in the same way.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.domain.date_order import DateSigns
+from openbulk.domain.field_paths import path_text
+from openbulk.domain.file_mapping import FileMapping
 from openbulk.engine.file_date_order import order_of
-from openbulk.engine.renamed_messages import renaming_errors
+from openbulk.engine.mapped_rows import MappedRows
+from openbulk.engine.renamed_messages import Step, naming_columns, renaming_errors
 
 Values = Mapping[str, Any]
 
@@ -29,28 +33,58 @@ class RecordFields:
         options: Mapping[str, Any],
         *,
         is_table: bool = False,
+        mapping: FileMapping | None = None,
     ) -> None:
         """`schema` is the object's, `dates` are its fields of dates, `signs` are those of the file.
 
-        A table has empty texts where other formats have no value. Raises BadInput if the file does
-        not show the order of its dates.
+        A table has empty texts where other formats have no value. The fields of `mapping` are those
+        of `mapping_to_fields`. Raises BadInput if the file does not show the order of its dates.
         """
+        self._columns = columns
         self._empty_texts = EmptyTexts(columns, schema) if is_table else None
         # Only the steps that change anything: a row passes through each.
-        self._steps: list[Callable[[Values], Values]] = [columns.fields_of]
+        self._steps: list[Step] = [columns.fields_of]
         if dates:
-            order = order_of(signs, columns, dates, options)
-            read: Callable[[Values], Values] = partial(dates.with_iso_dates, order=order)
+            order = order_of(signs, columns, dates, options, mapping)
+            read: Step = partial(dates.with_iso_dates, order=order)
             names = columns.transformation
             self._steps.append(read if names is None else renaming_errors(read, names))
+        self._mapping = mapping
+        self._mapped: MappedRows | None = None
+        if mapping is not None:
+            self._mapped = MappedRows(mapping, is_table=is_table)
+            self._steps = [naming_columns(step, mapping) for step in self._steps]
 
-        self.left_out = columns.left_out
-        """Columns that were left out of records so far: the service fills them itself."""
+    @property
+    def left_out(self) -> Collection[str]:
+        """Columns that were left out of records so far.
+
+        The service fills them itself, or the mapping does not take them.
+        """
+        if self._mapping is None or self._mapped is None:
+            return self._columns.left_out
+        behind = self._mapping.columns_behind
+        of_service = chain.from_iterable(behind(one) or [one] for one in self._columns.left_out)
+        return [*of_service, *self._mapped.not_taken]
 
     def of(self, values: Values) -> Values:
         """The fields of a record. Raises FieldError."""
+        if self._mapped is not None:
+            values = self._mapped.of(values)
         if self._empty_texts is not None and "" in values.values():
             values = self._empty_texts.leave_out(values)
         for step in self._steps:
             values = step(values)
         return values
+
+
+def mapping_to_fields(mapping: FileMapping | None, columns: Columns) -> FileMapping | None:
+    """A mapping with the exact names of its fields; a name that is none stays as it is."""
+    if mapping is None:
+        return None
+
+    def exact(name: str) -> str:
+        path = columns.own_path_of(name)
+        return name if path is None else path_text(path)
+
+    return mapping.with_fields(exact)

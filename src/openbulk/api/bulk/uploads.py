@@ -18,8 +18,10 @@ from openbulk.api.bulk.job_requests import (
     require_room,
     submit,
 )
+from openbulk.api.bulk.mapping_option import with_mapping
 from openbulk.api.bulk.metadata import (
     describe_upload_options,
+    has_mapping,
     is_for_one_object,
     parse_target,
     read_upload_options,
@@ -129,7 +131,7 @@ async def upload(
         # A repeated request gets its job, whatever has become of the object. The live service has
         # a job for every upload, with an error for each row.
         is_repeated = await has_earlier_answer(services, instance, idempotency_key)
-        if services.live_compatible and not is_repeated:
+        if services.live_compatible and work.target.mapping is None and not is_repeated:
             await services.intake.require_permission(instance.id, work.target)
         elif not is_repeated:
             await services.intake.require_possible(instance.id, work.target, inspection)
@@ -161,16 +163,21 @@ async def _read_form(
         options.get("format"),
         options,
         CHECKED_ROWS,
-        # An object may be named by a path: calendars/primary/events.
-        takes_events=vendor_object.rpartition("/")[2] in provider.event_objects,
+        # An object may be named by a path: calendars/primary/events. A mapping names the columns
+        # of the file, and not those that Google's format makes of them.
+        takes_events=vendor_object.rpartition("/")[2] in provider.event_objects
+        and not has_mapping(options),
         owner=instance.id,
     )
     resolved = None
     if is_for_one_object(options, provider):
         resolved = await _resolve(services, instance, vendor_object)
     used = use_upload_options(options, provider, inspection.format, resolved)
+    target = replace(parse_target(object, used, query), transformation=names)
+    if has_mapping(used.values):
+        target = await with_mapping(services, instance, target, inspection)
     work = Upload(
-        target=replace(parse_target(object, used, query), transformation=names),
+        target=target,
         file=name,
         file_size=form.size,
         file_format=inspection.format.name,

@@ -1,0 +1,348 @@
+"""A mapping says how the columns of a file make the fields of its records."""
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import xlsxwriter
+
+from support.harness import Process, Server
+
+TIMETABLE = (
+    "Titel;Datum;Beginn;Ende;Entfällt;Notiz;Klasse\n"
+    "Chorprobe;07.09.2026;19:00;21:00;;Noten;5a\n"
+    "Elternabend;08.09.2026;18:30;20:00;ja;;6b\n"
+).encode()
+EVENTS: dict[str, Any] = {
+    "summary": "Titel",
+    "start.dateTime": {"columns": ["Datum", "Beginn"], "format": "DD.MM.YYYY HH:mm"},
+    "end.dateTime": {"columns": ["Datum", "Ende"], "format": "DD.MM.YYYY HH:mm"},
+    "status": {"column": "Entfällt", "values": {"ja": "cancelled", "": "confirmed"}},
+    "location": {"value": "Aula"},
+    "description": {"template": "{Titel} ({Klasse})"},
+}
+
+
+@pytest.fixture
+def google(shared_server: Server, shared_google: Process) -> Server:
+    """An instance of the shared Google sandbox, in Berlin's time."""
+    return shared_server.google(shared_google)
+
+
+def written(server: Server, object: str, file: bytes, **metadata: Any) -> Mapping[str, Any]:
+    """The status of a job all of whose records were taken."""
+    status: Mapping[str, Any] = server.done(object, file, metadata)
+    assert (status["status"], server.errors(str(status["id"]))) == ("COMPLETE", [])
+    return status
+
+
+def refusal(server: Server, object: str, file: bytes, mapping: Any, **metadata: Any) -> str:
+    """The message with which an upload is refused."""
+    reply = server.upload(object, file, {"mapping": mapping, **metadata})
+    assert reply.status == 400, reply.body
+    message: str = reply.json["message"]
+    return message
+
+
+def records(server: Server, fields: str) -> list[dict[str, Any]]:
+    """The records of a Memory instance, as they were sent."""
+    found: list[dict[str, Any]] = server.call("GET", "/records").json
+    names = fields.split(",")
+    return [{name: one[name] for name in names if name in one} for one in found]
+
+
+# --- records ---
+
+
+def test_each_way_to_make_a_field_of_columns(google: Server) -> None:
+    status = written(google, "events", TIMETABLE, mapping=EVENTS, timeZone="Europe/Berlin")
+    assert status["infoMessage"] == (
+        "the column 'Notiz' was left out: the mapping does not take it"
+    )
+    events = google.call("GET", "/events").json
+    shown = [
+        (one["summary"], one["start"]["dateTime"], one["end"]["dateTime"], one["description"])
+        for one in events
+    ]
+    assert shown == [
+        (
+            "Chorprobe",
+            "2026-09-07T19:00:00+02:00",
+            "2026-09-07T21:00:00+02:00",
+            "Chorprobe (5a)",
+        )
+    ]  # the other one is cancelled
+    assert {one["location"] for one in events} == {"Aula"}
+
+
+def test_a_row_that_a_mapping_cannot_take_names_its_column_and_costs_no_other(
+    shared_memory: Server,
+) -> None:
+    file = (
+        "Name;Tag;Art\nAnn;31.09.2026;a\nBob;07.09.2026;c\nCid;07.09.2026;A\nDan;morgen;b\n"
+    ).encode()
+    mapping = {
+        "name": "Name",
+        "day": {"column": "Tag", "format": "DD.MM.YYYY"},
+        "kind": {"column": "Art", "values": {"a": 1, "b": 2}},
+    }
+    status = shared_memory.done("records", file, {"mapping": mapping})
+    errors = shared_memory.errors(str(status["id"]))
+    assert [(one["rowNum"], one["field"], one["error"]) for one in errors] == [
+        (1, "Tag", "the column 'Tag' has '31.09.2026', which is a day that does not exist"),
+        (
+            2,
+            "Art",
+            "the column 'Art' has 'c', for which the mapping has no value; "
+            "it has values for a, b; add it, or a default",
+        ),
+        (4, "Tag", "the column 'Tag' has 'morgen', which is not like DD.MM.YYYY"),
+    ]
+    assert records(shared_memory, "name,day,kind") == [
+        {"name": "Cid", "day": "2026-09-07", "kind": 1}
+    ]
+
+
+def test_an_error_of_the_service_names_the_column_of_the_file(google: Server) -> None:
+    file = b"Was;Wann;Bis\nA;2026-09-07;2026-09-08\nB;gestern;2026-09-08\n"
+    mapping = {"Subject": "Was", "start.date": "Wann", "end.date": "Bis"}
+    status = google.done("events", file, {"mapping": mapping})
+    (error,) = google.errors(str(status["id"]))
+    assert (error["rowNum"], error["field"]) == (2, "Wann")
+    assert error["error"].startswith("column 'Wann': start.date ")
+
+
+def test_empty_cells_skip_clear_or_have_a_default(shared_memory: Server) -> None:
+    file = b'A,B,C,D\n1,x,x,x\n2,,,\n3,"","",""\n'
+    mapping = {
+        "id": "A",
+        "skipped": "B",
+        "cleared": {"column": "C", "empty": "clear"},
+        "filled": {"column": "D", "default": "none"},
+    }
+    written(shared_memory, "records", file, mapping=mapping)
+    assert records(shared_memory, "id,skipped,cleared,filled") == [
+        {"id": "1", "skipped": "x", "cleared": "x", "filled": "x"},
+        {"id": "2", "cleared": None, "filled": "none"},
+        {"id": "3", "cleared": None, "filled": "none"},
+    ]
+
+
+def test_nested_fields_of_json_are_columns_by_their_paths(shared_memory: Server) -> None:
+    file = json.dumps([{"who": {"name": "Ann", "tags": ["a", "b"]}, "n": 3, "x": 1}]).encode()
+    mapping = {"person.name": "who.name", "first": "who.tags[0]", "count": "n"}
+    status = written(shared_memory, "records", file, mapping=mapping)
+    assert records(shared_memory, "person,first,count") == [
+        {"person": {"name": "Ann"}, "first": "a", "count": 3}
+    ]
+    assert "'x'" in status["infoMessage"]
+
+
+def test_dates_of_a_workbook_fit_a_format_whatever_they_look_like(shared_memory: Server) -> None:
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["Datum", "Zeit", "Text"])
+        sheet.write_number(1, 0, 46272, book.add_format({"num_format": "dd.mm.yyyy"}))
+        sheet.write_number(1, 1, 0.75, book.add_format({"num_format": "hh:mm"}))
+        sheet.write_string(1, 2, "07.09.2026 18:00")
+    mapping = {
+        "both": {"columns": ["Datum", "Zeit"], "format": "DD.MM.YYYY HH:mm"},
+        "text": {"column": "Text", "format": "DD.MM.YYYY HH:mm"},
+    }
+    written(shared_memory, "records", content.getvalue(), mapping=mapping)
+    (record,) = records(shared_memory, "both,text")
+    assert record["text"] == "2026-09-07T18:00:00"
+    assert record["both"].replace(" ", "T") == "2026-09-07T18:00:00"
+
+
+def test_the_identifier_may_be_the_column_of_the_file(shared_memory: Server) -> None:
+    file = b"Nummer;Name\n7;Ann\n"
+    mapping = {"key": "Nummer", "name": "Name"}
+    for name in ("Nummer", "key"):
+        done = {"mapping": mapping, "action": "upsert", "identifierFieldName": name}
+        written(shared_memory, "records", file, **done)
+    assert len(records(shared_memory, "key")) == 1
+
+
+def test_the_order_of_dates_is_that_of_the_columns_that_the_mapping_reads(
+    google: Server,
+) -> None:
+    file = b"What;Day;Other\nA;05/30/2026;30/05/2026\nB;05/06/2026;\n"
+    mapping: dict[str, Any] = {"summary": "What", "start.date": "Day"}
+    written(google, "events", file, mapping=mapping)
+    starts = {one["summary"]: one["start"]["date"] for one in google.call("GET", "/events").json}
+    assert starts == {"A": "2026-05-30", "B": "2026-05-06"}
+    # With a format, the file need not show it.
+    formatted = {"column": "Day", "format": "DD/MM/YYYY"}
+    mapping = {"summary": "What", "start.date": formatted}
+    written(google, "events", b"What;Day\nC;05/06/2026\n", mapping=mapping)
+    starts = {one["summary"]: one["start"]["date"] for one in google.call("GET", "/events").json}
+    assert starts["C"] == "2026-06-05"
+    message = refusal(
+        google, "events", b"What;Day\nC;05/06/2026\n", {**mapping, "start.date": "Day"}
+    )
+    assert "set metaData.dateOrder" in message
+
+
+# --- what is refused at the door ---
+
+_IS = "metaData.mapping"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        (
+            {"summary": "Titl", "start.date": "Datum"},
+            f"{_IS} names the column 'Titl', which the file does not have; "
+            "did you mean 'Titel'?",
+        ),
+        (
+            {"sumary": "Titel"},
+            f"{_IS}: 'sumary' is not a field of events; did you mean 'summary'?",
+        ),
+        (
+            {"summary": "Titel", "Subject": "Notiz"},
+            f"{_IS} has 'summary' and 'Subject', which are one field; keep one of them",
+        ),
+        (
+            {"start": "Datum", "start.date": "Datum"},
+            f"{_IS} has 'start.date', which is inside 'start'; keep one of the two",
+        ),
+        (
+            {"location": {"value": "Aula"}},
+            f"{_IS} names no column, so all records would be the same; a mapping looks like "
+            '{"summary": "Title", "location": {"value": "Hall"}}',
+        ),
+        (
+            {"start.date": {"column": "Datum", "format": "TT.MM.JJJJ"}},
+            f"{_IS}.start.date.format 'TT.MM.JJJJ' has 'TT', which stands for nothing; formats "
+            "look like DD.MM.YYYY, MM/DD/YYYY hh:mm A or HH:mm, with other words in [brackets]",
+        ),
+        (
+            {"summary": {"colum": "Titel"}},
+            f"{_IS}.summary takes no key 'colum'; did you mean 'column'?",
+        ),
+        (
+            {"summary": {"column": "Titel", "value": "x"}},
+            f"{_IS}.summary has column and value; write one of column, columns, value, template",
+        ),
+        (
+            {"summary": {"template": "{Titel"}},
+            f"{_IS}.summary.template '{{Titel' has a single '{{'; a template looks like "
+            "{Subject}: {Topic}, and {{ is a brace",
+        ),
+        (
+            {"summary": {"column": "Titel", "empty": "keep"}},
+            f"{_IS}.summary.empty 'keep' is not known; it can be clear, which clears the field, "
+            "or skip, which leaves it as it is",
+        ),
+        ({}, f'{_IS} names no field; a mapping looks like {{"summary": "Title", "location": '
+             '{"value": "Hall"}}'),
+        (["Titel"], f'{_IS} is not a JSON object; a mapping looks like {{"summary": "Title", '
+                    '"location": {"value": "Hall"}}'),
+        (
+            {"summary": 3},
+            f"{_IS}.summary is '3'; it is the name of a column, or an object such as "
+            '{"column": "Title"} or {"value": "Hall"}',
+        ),
+        (
+            {"name": "x", "version": 2},
+            f"{_IS} 'x' is no saved mapping; it can be auto",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mapping_that_cannot_work_is_refused_with_what_would_be_right(
+    google: Server, mapping: Any, message: str
+) -> None:
+    found = refusal(google, "events", TIMETABLE, mapping)
+    if "is no saved mapping" in message:  # other tests save some
+        assert found.startswith(message.partition(";")[0])
+    else:
+        assert found == message
+
+
+def test_a_field_that_is_there_twice_is_refused(shared_memory: Server) -> None:
+    metadata = '{"mapping": {"name": "A", "name": "B"}}'
+    reply = shared_memory.upload("records", b"A,B\n1,2\n", metadata)
+    assert (reply.status, reply.json["message"]) == (
+        400,
+        "metaData has the key 'name' twice; leave one of them out",
+    )
+    assert refusal(shared_memory, "records", b"A,B\n1,2\n", {"a": {"column": "A"}, "b.c": "B",
+                   "b": "A"}) == (
+        "metaData.mapping has 'b.c', which is inside 'b'; keep one of the two"
+    )  # fmt: skip
+
+
+def test_all_rows_that_a_mapping_cannot_take_are_one_refusal(shared_memory: Server) -> None:
+    mapping = {"day": {"column": "Tag", "format": "DD.MM.YYYY"}}
+    assert refusal(shared_memory, "records", b"Tag\n1/2/2026\n3/4/2026\n", mapping) == (
+        "the column 'Tag' has '1/2/2026', which is not like DD.MM.YYYY"
+    )
+
+
+def test_a_column_with_empty_cells_alone_is_one(shared_memory: Server) -> None:
+    status = written(shared_memory, "records", b"A,B\n1,\n", mapping={"a": "A", "b": "B"})
+    assert "infoMessage" not in status
+
+
+def test_a_transfer_takes_no_mapping(shared_memory: Server, shared_server: Server) -> None:
+    target = {
+        "token": shared_memory.element_token,
+        "objectName": "records",
+        "metaData": {"mapping": {"a": "b"}},
+    }
+    body = [{"query": "select * from records", "targetConfiguration": target}]
+    reply = shared_memory.call("POST", "/bulk/workflows", json_body=body)
+    assert (reply.status, reply.json["message"]) == (
+        400,
+        "metaData.mapping is for files; the fields of a transfer are renamed by a transformation: "
+        "POST /instances/{id}/transformations/{name}",
+    )
+
+
+# --- saved mappings ---
+
+
+def test_a_mapping_is_saved_used_by_its_name_and_deleted(shared_memory: Server) -> None:
+    server, file = shared_memory, b"Name,Alter\nAnn,3\n"
+    name = f"People {shared_memory.element_token}"[:60]
+    body = {"name": name, "object": "records", "mapping": {"title": "Name"}}
+    first = server.call("POST", "/mappings", json_body=body)
+    assert first.status == 200, first.body
+    created = first.json.pop("createdDate")
+    assert first.json == {
+        "id": first.json["id"], "name": name, "version": 1, "elementKey": "memory",
+        "object": "records", "header": ["Name"], "mapping": {"title": "Name"},
+        "createdDate": first.json["createdDate"],
+    }  # fmt: skip
+    assert created > 0
+    second = server.call(
+        "POST",
+        "/mappings",
+        json_body={**body, "header": ["Name", "Alter"], "mapping": {"title": "Alter"}},
+    ).json
+    assert second["version"] == 2
+    one = server.call("GET", f"/mappings/{second['id']}").json
+    assert one == second
+    listed = [row["id"] for row in server.call("GET", "/mappings").json if row["name"] == name]
+    assert listed == [second["id"], first.json["id"]]
+    written(server, "records", file, mapping=name)
+    written(server, "records", file, mapping={"name": name, "version": 1})
+    assert [row["title"] for row in records(server, "title")] == ["3", "Ann"]
+    assert refusal(server, "records", file, {"name": name, "version": 3}) == (
+        f"metaData.mapping: {name!r} has no version 3; its latest one is 2"
+    )
+    assert refusal(server, "log", file, name).startswith(
+        f"metaData.mapping {name!r} is for 'records' of memory, and these records are 'log'"
+    )
+    for row in (first.json, second):
+        assert server.call("DELETE", f"/mappings/{row['id']}").status == 200
+        assert server.call("GET", f"/mappings/{row['id']}").status == 404
+    assert refusal(server, "records", file, name).startswith(
+        f"metaData.mapping {name!r} is no saved mapping"
+    )
