@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import xlsxwriter
+import xlsxwriter  # type: ignore[import-untyped]
 
 from support.harness import Process, Server
 
@@ -80,9 +80,7 @@ def test_each_way_to_make_a_field_of_columns(google: Server) -> None:
 def test_a_row_that_a_mapping_cannot_take_names_its_column_and_costs_no_other(
     shared_memory: Server,
 ) -> None:
-    file = (
-        "Name;Tag;Art\nAnn;31.09.2026;a\nBob;07.09.2026;c\nCid;07.09.2026;A\nDan;morgen;b\n"
-    ).encode()
+    file = b"Name;Tag;Art\nAnn;31.09.2026;a\nBob;07.09.2026;c\nCid;07.09.2026;A\nDan;morgen;b\n"
     mapping = {
         "name": "Name",
         "day": {"column": "Tag", "format": "DD.MM.YYYY"},
