@@ -172,9 +172,9 @@ class _ValueMap:
             return self._folded[folded]
         if self._default is not None:
             return self._default
-        raise self._unknown(text)
+        raise self._no_value_for(text)
 
-    def _unknown(self, text: str) -> FieldError:
+    def _no_value_for(self, text: str) -> FieldError:
         known = [one for one in self._values if one]
         more = f" and {len(known) - MAX_LISTED} more" * (len(known) > MAX_LISTED)
         return FieldError(

@@ -56,7 +56,7 @@ class RecordFields:
             self._steps = [naming_columns(step, mapping) for step in self._steps]
 
     @property
-    def left_out(self) -> Collection[str]:
+    def columns_left_out(self) -> Collection[str]:
         """Columns that were left out of records so far.
 
         The service fills them itself, or the mapping does not take them.

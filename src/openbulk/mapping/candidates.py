@@ -39,9 +39,14 @@ class Candidate:
 
 
 def named_candidates(
-    columns: Sequence[ColumnProfile], fields: Sequence[TargetField]
+    columns: Sequence[ColumnProfile],
+    fields: Sequence[TargetField],
+    meanings: Mapping[str, Meaning],
 ) -> Iterator[Candidate]:
-    """Columns with the name, the title or the comment of a field."""
+    """Columns with the name, the title or the comment of a field.
+
+    A `Title` beside a `Job Title` means another field than the title that it has.
+    """
     ways: tuple[tuple[Reason, float, str], ...] = (
         ("name", _FOLDED_NAME, "the column has the name of the field"),
         ("title", _TITLE, "the column has the title of the field"),
@@ -55,8 +60,17 @@ def named_candidates(
             for column in columns:
                 if column.name == name and reason == "name":
                     yield _candidate(field, column, reason, why, _SAME_NAME)
-                elif key and field.is_for_people and key_of(column.name) == key:
+                elif (
+                    key
+                    and field.is_for_people
+                    and key_of(column.name) == key
+                    and _may_be(meanings.get(column.name), field.meaning)
+                ):
                     yield _candidate(field, column, reason, why, confidence)
+
+
+def _may_be(column: Meaning | None, field: Meaning | None) -> bool:
+    return column is None or field is None or column.concept == field.concept
 
 
 def synonym_candidates(
@@ -68,6 +82,8 @@ def synonym_candidates(
     for column in columns:
         meaning = meanings.get(column.name)
         for field in fields:
+            if field.asks_for_mail_address and not field.takes(column):
+                continue  # Outlook's attendees are names
             share = _agreement(meaning, field.meaning)
             if meaning is not None and share:
                 why = f"{column.name!r} is a word for {field.title or field.path}"

@@ -135,7 +135,7 @@ def _candidates(
     alone = [
         one
         for one in (
-            *named_candidates(columns, fields),
+            *named_candidates(columns, fields, meanings),
             *synonym_candidates(columns, fields, meanings),
         )
         if one.columns[0] not in in_joined or one.confidence == 1.0

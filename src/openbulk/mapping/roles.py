@@ -34,10 +34,10 @@ def resolve(meanings: Mapping[str, Meaning], *, kind: str) -> Mapping[str, Meani
     if kind != "contact":
         return meanings
     there = {one.concept for one in meanings.values()}
-    return {name: _resolved(one, there) for name, one in meanings.items()}
+    return {name: _decide(one, there) for name, one in meanings.items()}
 
 
-def _resolved(meaning: Meaning, there: set[str]) -> Meaning:
+def _decide(meaning: Meaning, there: set[str]) -> Meaning:
     for other, concept in _AMBIGUOUS.get(meaning.concept, ()):
         if not other or other in there:
             return replace(meaning, concept=concept)
@@ -124,10 +124,10 @@ def _join(
     has_part = any(part in fields for part in parts if part != concept)
     if field is None or has_part or not all(part in best for part in parts):
         return None
-    return _joined(field, [best[part] for part in parts], meanings)
+    return _join_columns(field, [best[part] for part in parts], meanings)
 
 
-def _joined(
+def _join_columns(
     field: TargetField, columns: Sequence[ColumnProfile], meanings: Mapping[str, Meaning]
 ) -> Candidate:
     names = " and ".join(repr(one.name) for one in columns)
@@ -159,7 +159,7 @@ def _moment(
         return None
     time = best.get(f"{moment}Time")
     if time is not None and f"{moment}Time" not in fields:
-        return _joined(field, [day, time], meanings)
+        return _join_columns(field, [day, time], meanings)
     alone = fields.get(f"{moment}Date", field)
     has_own_day = moment == "start" or "endDate" in best
     if time is not None or not has_own_day or "date" in fields or _is_timed(best):

@@ -73,6 +73,11 @@ class TargetField:
         """`date`, `date-time`, `time`, another format, or the type of its values."""
         return str(self.schema.get("format") or self.schema.get("type") or "")
 
+    @property
+    def asks_for_mail_address(self) -> bool:
+        """Whether a name is no value of it, though people call a list of names so."""
+        return self.meaning is not None and self.meaning.concept == "attendees"
+
     def takes(self, column: ColumnProfile) -> bool | None:
         """Whether the cells of a column look like values of the field; None if nothing shows it."""
         types = {one.type for one in column.types if one.share >= MIN_SHARE}

@@ -96,10 +96,10 @@ class Mappings:
         """A version of a mapping by its number; None if there is none."""
         return await self._first(organization_id, mappings.c.id == id_)
 
-    async def named(
+    async def latest(
         self, organization_id: int, name: str, version: int | None = None
     ) -> SavedMapping | None:
-        """A mapping by its name: that version, or the latest one; None if there is none."""
+        """The latest version of a mapping, or the stated one; None if there is none."""
         chosen = mappings.c.name == name
         if version is not None:
             chosen &= mappings.c.version == version

@@ -62,9 +62,9 @@ async def _saved_mapping(
     version: int | None = None,
 ) -> SavedMapping:
     organization_id = instance.organization_id
-    found = await services.mappings.named(organization_id, name, version)
+    found = await services.mappings.latest(organization_id, name, version)
     if found is None and version is not None:
-        latest = await services.mappings.named(organization_id, name)
+        latest = await services.mappings.latest(organization_id, name)
         if latest is not None:
             raise BadInput(
                 f"{PLACE}: {name!r} has no version {version}; its latest one is {latest.version}"

@@ -12,7 +12,7 @@ from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.platform.own_object_routes import body_like
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.ids import parse_id
-from openbulk.api.wire.mappings import EXAMPLE_MAPPING, ShownMapping, present_mapping
+from openbulk.api.wire.mappings import EXAMPLE_MAPPING, ListedMapping, ShownMapping, present_mapping
 from openbulk.api.wire.schema import Nothing
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.fields import FieldError, did_you_mean
@@ -70,7 +70,7 @@ async def save_mapping(
     return present_mapping(saved)
 
 
-@router.get("/mappings", summary="List the saved mappings", responses=answers(list[ShownMapping]))
+@router.get("/mappings", summary="List the saved mappings", responses=answers(list[ListedMapping]))
 async def mappings(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, Any]]:
     """The mappings of your organization in all their versions, newest first."""
     found = await services.mappings.all_of(user.organization_id)

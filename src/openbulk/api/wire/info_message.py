@@ -91,14 +91,14 @@ def _remark_sentences(remarks: Remarks, target: Target | None) -> Iterator[str]:
         why = f"the service sets {it} itself"
         if target is not None and target.transformation is not None:
             why += f", or the transformation does not send {it}"
-        yield _left_out(by_service, why)
+        yield _sentence_of_columns(by_service, why)
     by_mapping = [name for name in remarks.columns if name not in by_service]
     if by_mapping:
         it = _words_for(len(by_mapping)).it
-        yield _left_out(by_mapping, f"the mapping does not take {it}")
+        yield _sentence_of_columns(by_mapping, f"the mapping does not take {it}")
 
 
-def _left_out(columns: Sequence[str], why: str) -> str:
+def _sentence_of_columns(columns: Sequence[str], why: str) -> str:
     words, shown = _words_for(len(columns)), columns[:SHOWN_COLUMNS]
     more = f" and {len(columns) - len(shown)} more" * (len(columns) > len(shown))
     return f"the {words.column} {', '.join(map(repr, shown))}{more} {words.was} left out: {why}"

@@ -1,6 +1,6 @@
 """Saved mappings on the wire."""
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any
 
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
@@ -15,8 +15,8 @@ EXAMPLE_MAPPING: dict[str, Any] = {
 
 
 @with_config(EXACT)
-class ShownMapping(TypedDict):
-    """A version of a saved mapping."""
+class ListedMapping(TypedDict):
+    """A version of a saved mapping, in a list."""
 
     id: Annotated[int, doc("Number of this version.", 1)]
     name: Annotated[str, doc("Name of the mapping.", "Timetable")]
@@ -26,14 +26,16 @@ class ShownMapping(TypedDict):
     createdDate: Annotated[
         EpochMs, doc("When it was saved, in milliseconds since 1970 (UTC).", EXAMPLE_TIME)
     ]
-    header: NotRequired[
-        Annotated[
-            list[str], doc("Columns of the files that it is for.", ["Titel", "Datum", "Beginn"])
-        ]
+
+
+@with_config(EXACT)
+class ShownMapping(ListedMapping):
+    """A version of a saved mapping."""
+
+    header: Annotated[
+        list[str], doc("Columns of the files that it is for.", ["Titel", "Datum", "Beginn"])
     ]
-    mapping: NotRequired[
-        Annotated[dict[str, Any], doc("How the columns make the fields.", EXAMPLE_MAPPING)]
-    ]
+    mapping: Annotated[dict[str, Any], doc("How the columns make the fields.", EXAMPLE_MAPPING)]
 
 
 def present_mapping(one: SavedMapping, *, is_whole: bool = True) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class UploadSlice:
             else:
                 await self._send_all(reader, is_ahead=bool(done))
             await self._record()
-            if self._fields is not None and (left_out := self._fields.left_out):
+            if self._fields is not None and (left_out := self._fields.columns_left_out):
                 await self._ledger.add_left_out(left_out)
             if self._read_failure is not None:
                 raise self._read_failure
