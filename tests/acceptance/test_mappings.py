@@ -338,7 +338,10 @@ def test_a_mapping_is_saved_used_by_its_name_and_deleted(shared_memory: Server) 
     assert refusal(server, "log", file, name).startswith(
         f"metaData.mapping {name!r} is for 'records' of memory, and these records are 'log'"
     )
-    for row in (first.json, second):
+    assert server.call("DELETE", f"/mappings/{second['id']}").status == 200
+    third = server.call("POST", "/mappings", json_body=body).json
+    assert third["version"] == 3, "nobody who has asked for version 2 gets another one"
+    for row in (first.json, third):
         assert server.call("DELETE", f"/mappings/{row['id']}").status == 200
         assert server.call("GET", f"/mappings/{row['id']}").status == 404
     assert refusal(server, "records", file, name).startswith(

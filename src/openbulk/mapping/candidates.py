@@ -24,6 +24,8 @@ _SIMILAR, _LIKENESS = 0.8, 86.0
 _COMPOUND = 0.7
 MIN_CHARACTERS = 5
 """Shorter words are like too many others."""
+MAX_CHARACTERS = 60
+"""A longer name is no word for a field, and takes long to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +49,30 @@ def named_candidates(
 
     A `Title` beside a `Job Title` means another field than the title that it has.
     """
-    ways: tuple[tuple[Reason, float, str], ...] = (
-        ("name", _FOLDED_NAME, "the column has the name of the field"),
-        ("title", _TITLE, "the column has the title of the field"),
-        ("comment", _COMMENT, "the column has the description of the field"),
-    )
+    by_key: dict[str, list[ColumnProfile]] = {}
+    for column in columns:
+        by_key.setdefault(key_of(column.name), []).append(column)
     for field in fields:
-        for (reason, confidence, why), name in zip(
-            ways, (field.path, field.title, field.comment), strict=True
-        ):
-            key = key_of(name)
-            for column in columns:
-                if column.name == name and reason == "name":
-                    yield _candidate(field, column, reason, why, _SAME_NAME)
-                elif (
-                    key
-                    and field.is_for_people
-                    and key_of(column.name) == key
-                    and _may_be(meanings.get(column.name), field.meaning)
-                ):
-                    yield _candidate(field, column, reason, why, confidence)
+        ways: Sequence[tuple[Reason, float, str]] = (
+            ("name", _FOLDED_NAME, field.path),
+            ("title", _TITLE, field.title),
+            ("comment", _COMMENT, field.comment),
+        )
+        for reason, confidence, name in ways:
+            for column in by_key.get(key_of(name), ()) if name else ():
+                is_exact = reason == "name" and column.name == name
+                may_be = field.is_for_people and _may_be(meanings.get(column.name), field.meaning)
+                if is_exact or may_be:
+                    yield _candidate(
+                        field, column, reason, _WHY[reason], _SAME_NAME if is_exact else confidence
+                    )
+
+
+_WHY: Mapping[Reason, str] = {
+    "name": "the column has the name of the field",
+    "title": "the column has the title of the field",
+    "comment": "the column has the description of the field",
+}
 
 
 def _may_be(column: Meaning | None, field: Meaning | None) -> bool:
@@ -79,9 +85,13 @@ def synonym_candidates(
     meanings: Mapping[str, Meaning],
 ) -> Iterator[Candidate]:
     """Columns whose name means the same as a field's."""
+    by_concept: dict[str, list[TargetField]] = {}
+    for field in fields:
+        if field.meaning is not None:
+            by_concept.setdefault(field.meaning.concept, []).append(field)
     for column in columns:
         meaning = meanings.get(column.name)
-        for field in fields:
+        for field in by_concept.get(meaning.concept, ()) if meaning is not None else ():
             if field.asks_for_mail_address and not field.takes(column):
                 continue  # Outlook's attendees are names
             share = _agreement(meaning, field.meaning)
@@ -113,7 +123,7 @@ def similar_candidates(
     words = _words_for(fields, vocabulary)
     for column in columns:
         key = key_of(column.name)
-        if len(key) < MIN_CHARACTERS:
+        if not MIN_CHARACTERS <= len(key) <= MAX_CHARACTERS:
             continue
         found = process.extractOne(key, words.keys(), scorer=fuzz.ratio, score_cutoff=_LIKENESS)
         if found is not None:

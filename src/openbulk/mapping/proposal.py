@@ -20,6 +20,8 @@ from openbulk.mapping.vocabulary import Vocabulary
 MIN_CONFIDENCE = 0.4
 """What is less sure is not proposed."""
 MAX_ALTERNATIVES = 3
+MAX_COLUMNS = 1_000
+"""Columns that are looked at; further ones make no field."""
 _AS_SURE = 0.03
 """Two columns whose confidences differ by less are as sure as each other."""
 
@@ -87,9 +89,10 @@ def propose(
     vocabulary = kind_of(object, fields)
     fields = with_meanings(fields, vocabulary)
     fields = _resolve_fields(fields, vocabulary)
-    candidates = _candidates(columns, fields, vocabulary)
+    looked_at = columns[:MAX_COLUMNS]
+    candidates = _candidates(looked_at, fields, vocabulary)
     chosen = _choose(candidates)
-    chosen |= _choose(_similar(columns, fields, vocabulary, chosen), chosen)
+    chosen |= _choose(_similar(looked_at, fields, vocabulary, chosen), chosen)
     order = {field.path: number for number, field in enumerate(fields)}
     proposed = [
         _proposed_field(one, candidates, chosen)

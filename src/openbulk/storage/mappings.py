@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select
+from sqlalchemy import ColumnElement, Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -16,6 +16,9 @@ from openbulk.storage.tables import mappings
 
 MAX_MAPPINGS = 1_000
 """Versions of mappings of an organization."""
+
+
+_IS_THERE = mappings.c.deleted_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,12 @@ class Mappings:
     ) -> SavedMapping:
         """Save a mapping; under a name that is there, as its next version.
 
+        The number of a deleted version is never given again.
+
         Raises Conflict if there are too many, or if the name is one of another object's mapping.
         """
         of_organization = mappings.c.organization_id == organization_id
-        count = select(func.count()).select_from(mappings).where(of_organization)
+        count = select(func.count()).select_from(mappings).where(of_organization, _IS_THERE)
         latest = select(mappings).where(of_organization, mappings.c.name == new.name)
         latest = latest.order_by(mappings.c.version.desc()).limit(1)
         values = {
@@ -108,7 +113,8 @@ class Mappings:
     async def _first(
         self, organization_id: int, chosen: ColumnElement[bool]
     ) -> SavedMapping | None:
-        query = select(mappings).where(mappings.c.organization_id == organization_id, chosen)
+        of_organization = mappings.c.organization_id == organization_id
+        query = select(mappings).where(of_organization, _IS_THERE, chosen)
         query = query.order_by(mappings.c.version.desc()).limit(1)
         async with self._reading.connect() as connection:
             row = (await connection.execute(query)).first()
@@ -118,7 +124,8 @@ class Mappings:
         self, organization_id: int, *, element: str | None = None, object: str | None = None
     ) -> Sequence[SavedMapping]:
         """All versions, the newest first; those of an element and an object if they are given."""
-        query = select(mappings).where(mappings.c.organization_id == organization_id)
+        of_organization = mappings.c.organization_id == organization_id
+        query = select(mappings).where(of_organization, _IS_THERE)
         if element is not None:
             query = query.where(mappings.c.element == element)
         if object is not None:
@@ -129,19 +136,26 @@ class Mappings:
 
     async def names_of(self, organization_id: int) -> Sequence[str]:
         """The names of an organization's mappings."""
-        query = select(mappings.c.name).where(mappings.c.organization_id == organization_id)
+        of_organization = mappings.c.organization_id == organization_id
+        query = select(mappings.c.name).where(of_organization, _IS_THERE)
         async with self._reading.connect() as connection:
             return list((await connection.execute(query.distinct())).scalars())
 
-    async def delete(self, organization_id: int, id_: int) -> bool:
+    async def delete(self, organization_id: int, id_: int, now: datetime) -> bool:
         """Delete a version of a mapping; return whether there was one."""
-        chosen = (mappings.c.organization_id == organization_id) & (mappings.c.id == id_)
+        of_organization = mappings.c.organization_id == organization_id
+        change = update(mappings).where(of_organization, _IS_THERE, mappings.c.id == id_)
         async with self._engine.begin() as connection:
-            return (await connection.execute(delete(mappings).where(chosen))).rowcount > 0
+            done = await connection.execute(change.values(deleted_at=now, mapping={}, header=[]))
+        return done.rowcount > 0
 
 
 def _require_same_object(before: Row[Any] | None, new: NewMapping) -> None:
-    if before is not None and (before.element, before.object) != (new.element, new.object):
+    if (
+        before is not None
+        and before.deleted_at is None
+        and (before.element, before.object) != (new.element, new.object)
+    ):
         raise Conflict(
             f"there is a mapping {new.name!r} for {before.object!r} of {before.element}; "
             "choose another name, or delete that one"

@@ -152,10 +152,12 @@ mappings = Table(
     Column("header", JSON, nullable=False),
     Column("mapping", JSON, nullable=False),
     Column("created_at", Timestamp, nullable=False),
+    # A deleted version keeps its row, so that no other one gets its number.
+    Column("deleted_at", Timestamp),
     UniqueConstraint("organization_id", "name", "version"),
     sqlite_autoincrement=True,  # callers keep the numbers of mappings
 )
-"""How the columns of files make fields, saved under names. Rows are never changed."""
+"""How the columns of files make fields, saved under names. A version is never changed."""
 
 custom_elements = Table(
     "custom_elements",

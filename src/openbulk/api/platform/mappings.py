@@ -65,8 +65,7 @@ async def save_mapping(
     body = parse_json_object(await read_body(request), _EXAMPLE)
     new = _parse_body(body, instance)
     await _require_fields(new.mapping, new.object, services, instance)
-    now = cut_to_millisecond(datetime.now(UTC))
-    saved = await services.mappings.add(instance.organization_id, caller.user.id, new, now)
+    saved = await services.mappings.add(instance.organization_id, caller.user.id, new, _now())
     return present_mapping(saved)
 
 
@@ -97,9 +96,14 @@ async def delete_mapping(
 ) -> dict[str, Any]:
     """Delete a version of a mapping. Jobs that were made with it keep it."""
     number = parse_id(id_)
-    if number is None or not await services.mappings.delete(user.organization_id, number):
+    if number is None or not await services.mappings.delete(user.organization_id, number, _now()):
         raise _no_mapping(id_)
     return {}
+
+
+def _now() -> datetime:
+    """The time, as exact as it is stored."""
+    return cut_to_millisecond(datetime.now(UTC))
 
 
 def _no_mapping(id_: str) -> NotFound:
