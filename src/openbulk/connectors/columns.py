@@ -190,13 +190,19 @@ class Columns:
 def _root_level(
     target: Target, features: Features, schema: Schema, names_are_paths: bool
 ) -> SchemaLevel:
+    names = target.transformation
+    object_name = target.object if names is None else names.name
+    return SchemaLevel(schema_for_files(target, features, schema), object_name, names_are_paths)
+
+
+def schema_for_files(target: Target, features: Features, schema: Schema) -> dict[str, Any]:
+    """The schema of the records that a file may have, in the caller's names."""
     known = _known_fields(target, features, schema)
     # A schema that names no field allows any (JSON Schema, core, section 10.3.2).
     whole = {"additionalProperties": "properties" not in schema, **schema, "properties": known}
     if target.transformation is None:
-        return SchemaLevel(whole, target.object, names_are_paths)
-    renamed = schema_to_service(target.transformation, whole)
-    return SchemaLevel(renamed, target.transformation.name, names_are_paths)
+        return whole
+    return schema_to_service(target.transformation, whole)
 
 
 def _known_fields(target: Target, features: Features, schema: Schema) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from openbulk.domain.records import steps_of
 
 MAX_NAMES = 10_000
 """Names of columns that are remembered: each record of a JSON file may have names of its own."""
+MAX_NOT_TAKEN, MAX_CHARACTERS = 1_000, 100
+"""Columns that a job remembers as not taken, and how much of their names."""
 MAX_LISTED = 10
 """Values that a message lists."""
 Values = Mapping[str, Any]
@@ -59,8 +61,9 @@ class MappedRows:
     def _note_others(self, values: Values) -> None:
         if len(self._known) < MAX_NAMES:
             others = [name for name in values if name not in self._known]
-            self.not_taken.update(dict.fromkeys(others))
             self._known.update(others)
+            room = MAX_NOT_TAKEN - len(self.not_taken)
+            self.not_taken.update(dict.fromkeys(name[:MAX_CHARACTERS] for name in others[:room]))
 
 
 def _reader_of(source: FieldSource, *, is_table: bool) -> ReadCell:

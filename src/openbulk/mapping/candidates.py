@@ -11,7 +11,7 @@ from openbulk.mapping.targets import TargetField
 from openbulk.mapping.vocabulary import Meaning, Vocabulary
 from openbulk.mapping.words import key_of
 
-Reason = Literal["saved", "name", "title", "comment", "synonym", "joined", "similar"]
+Reason = Literal["saved", "name", "title", "comment", "synonym", "joined", "similar", "any"]
 
 SURE = 0.85
 """Above this confidence, a field is filled without asking."""

@@ -34,6 +34,13 @@ class Saved:
     header: frozenset[str]
     mapping: FileMapping
 
+    def fits(self, names: frozenset[str]) -> bool:
+        """Whether a file with these columns is one of those that it was saved for.
+
+        Columns that are empty in this file may be missing among `names`, unless they are read.
+        """
+        return names <= self.header and names.issuperset(self.mapping.columns)
+
 
 @dataclass(frozen=True, slots=True)
 class ProposedField:
@@ -78,12 +85,12 @@ def propose(
 ) -> Proposal:
     """A proposal for a file with these columns.
 
-    The first of `saved` that has the same columns is used as it is. Each field is made at most
+    The first of `saved` that fits these columns is used as it is. Each field is made at most
     once, and each column makes at most one field, except days that belong to several times.
     """
     names = frozenset(column.name for column in columns)
     for one in saved:
-        if one.header == names:
+        if one.fits(names):
             return _as_saved(columns, one)
     fields = fields_of(schema)
     vocabulary = kind_of(object, fields)
@@ -93,10 +100,12 @@ def propose(
     candidates = _candidates(looked_at, fields, vocabulary)
     chosen = _choose(candidates)
     chosen |= _choose(_similar(looked_at, fields, vocabulary, chosen), chosen)
+    if schema.get("additionalProperties", False) is not False:
+        chosen |= _as_they_are(looked_at, chosen)
     order = {field.path: number for number, field in enumerate(fields)}
     proposed = [
         _proposed_field(one, candidates, chosen)
-        for one in sorted(chosen.values(), key=lambda one: order[one.field])
+        for one in sorted(chosen.values(), key=lambda one: order.get(one.field, len(order)))
     ]
     return _with_rest(columns, proposed)
 
@@ -108,6 +117,19 @@ def _as_saved(columns: Sequence[ColumnProfile], one: Saved) -> Proposal:
         for field, source in one.mapping.sources.items()
     ]
     return _with_rest(columns, fields)
+
+
+def _as_they_are(
+    columns: Sequence[ColumnProfile], chosen: dict[str, Candidate]
+) -> dict[str, Candidate]:
+    """Candidates for the columns that are left, in an object that takes any field."""
+    taken = {name for one in chosen.values() for name in one.columns}
+    why = "the object takes a field of any name"
+    return {
+        column.name: Candidate(column.name, (column.name,), "any", why, 1.0)
+        for column in columns
+        if column.name not in taken and column.name not in chosen
+    }
 
 
 def _with_rest(columns: Sequence[ColumnProfile], fields: Sequence[ProposedField]) -> Proposal:
