@@ -423,6 +423,7 @@ def _services(
         engine=engine,
         intake=engine.intake,
         completion=engine.completion,
+        job_controls=engine.job_controls,
         job_deletion=engine.job_deletion,
         workflows=engine.workflows,
         connections=connections,

@@ -3,7 +3,7 @@
 Uploads, single calls and transfers make them in the same way.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -14,6 +14,7 @@ from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.domain.date_order import DateSigns
 from openbulk.domain.field_paths import path_text
 from openbulk.domain.file_mapping import FileMapping
+from openbulk.domain.records import RowBatch, values_of_cells
 from openbulk.engine.file_date_order import order_of
 from openbulk.engine.mapped_rows import MappedRows
 from openbulk.engine.renamed_messages import Step, naming_columns, renaming_errors
@@ -41,19 +42,22 @@ class RecordFields:
         of `mapping_to_fields`. Raises BadInput if the file does not show the order of its dates.
         """
         self._columns = columns
+        self._dates = dates
         self._empty_texts = EmptyTexts(columns, schema) if is_table else None
-        # Only the steps that change anything: a row passes through each.
-        self._steps: list[Step] = [columns.fields_of]
+        self._name_fields: Step = columns.fields_of
+        self._read_dates: Step | None = None
+        """None if the object has no dates: a row passes through each step."""
         if dates:
             order = order_of(signs, columns, dates, options, mapping)
             read: Step = partial(dates.with_iso_dates, order=order)
             names = columns.transformation
-            self._steps.append(read if names is None else renaming_errors(read, names))
+            self._read_dates = read if names is None else renaming_errors(read, names)
         self._mapping = mapping
         self._mapped: MappedRows | None = None
         if mapping is not None:
             self._mapped = MappedRows(mapping, is_table=is_table)
-            self._steps = [naming_columns(step, mapping) for step in self._steps]
+            self._name_fields = naming_columns(self._name_fields, mapping)
+            self._read_dates = self._read_dates and naming_columns(self._read_dates, mapping)
 
     @property
     def columns_left_out(self) -> Collection[str]:
@@ -73,9 +77,18 @@ class RecordFields:
             values = self._mapped.of(values)
         if self._empty_texts is not None and "" in values.values():
             values = self._empty_texts.leave_out(values)
-        for step in self._steps:
-            values = step(values)
-        return values
+        values = self._name_fields(values)
+        return values if self._read_dates is None else self._read_dates(values)
+
+    def of_batch(self, batch: RowBatch) -> Sequence[Values]:
+        """The fields of the rows of a table. Raises FieldError if there are none of one row."""
+        names = None if self._mapped else self._columns.flat_names(tuple(batch.columns))
+        if names is None:
+            return [self.of(values) for values in values_of_cells(batch.columns, batch.cells)]
+        fields = values_of_cells(names, batch.cells)
+        if self._read_dates is None or not self._dates.has_any(names):
+            return fields
+        return [self._read_dates(values) for values in fields]
 
 
 def mapping_to_fields(mapping: FileMapping | None, columns: Columns) -> FileMapping | None:

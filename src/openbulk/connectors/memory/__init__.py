@@ -9,7 +9,6 @@ To connect a service over HTTP, copy `examples/connector/`, which has the same o
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
@@ -87,12 +86,13 @@ class Memory:
         records = self._records(target.object)
         by_key, by_id = _act_of(target), _ACTIONS_BY_ID[target.action]
         takes_id = target.object == "records" and target.identifier_field in (None, "id")
+        needed = None if target.action is Action.CREATE else target.identifier_field
         outcomes: list[Outcome] = []
         for record in batch:
-            has_id = takes_id and record.values.get("id") not in _EMPTY
-            act = by_id if has_id else by_key
-            named = _with_own_id(record) if has_id else record
-            outcomes.append(_problem_of(record, target) or act(named, records, self._keep))
+            outcome = _problem_of(record, needed)
+            if outcome is None and takes_id and record.values.get("id") not in _EMPTY:
+                outcome = by_id(_with_own_id(record), records, self._keep)
+            outcomes.append(outcome or by_key(record, records, self._keep))
         return outcomes
 
     async def close(self) -> None:
@@ -104,24 +104,24 @@ class Memory:
         return self._space.setdefault(object, Records(self._room))
 
 
-def _problem_of(record: Record, target: Target) -> Outcome | None:
+def _problem_of(record: Record, needed: str | None) -> Outcome | None:
+    """Why a record is refused. `needed` is the field that identifies records."""
     if reason := record.values.get("fail"):
         return Outcome.failure(record.row, str(reason), field="fail")
-    name = target.identifier_field
-    if not name or target.action is Action.CREATE or value_at(record.values, name) not in _EMPTY:
+    if not needed or value_at(record.values, needed) not in _EMPTY:
         return None
     return Outcome.failure(
         record.row,
-        f"{name} is empty, but it identifies the record (metaData.identifierFieldName); give it a "
-        "value",
-        field=name,
+        f"{needed} is empty, but it identifies the record (metaData.identifierFieldName); "
+        "give it a value",
+        field=needed,
     )
 
 
 def _with_own_id(record: Record) -> Record:
     """The record under the id that it has: a record that was read comes back with one."""
     values = {name: value for name, value in record.values.items() if name != "id"}
-    return replace(record, key=str(record.values["id"]), values=values)
+    return record._replace(key=str(record.values["id"]), values=values)
 
 
 def _put(record: Record, records: Records, keep: bool, kind: OutcomeKind) -> Outcome:
@@ -161,11 +161,11 @@ def _upsert(record: Record, records: Records, keep: bool) -> Outcome:
     """A field that the record lacks stays as it is."""
     known = records.get(record.key)
     if known is None:
-        return _create(record, records, keep)
+        return _put(record, records, keep, OutcomeKind.CREATED)
     merged = {**known, **record.values}
     if merged == known:
         return Outcome(record.row, OutcomeKind.UNCHANGED, record.key)
-    return _put(replace(record, values=merged), records, keep, OutcomeKind.UPDATED)
+    return _put(record._replace(values=merged), records, keep, OutcomeKind.UPDATED)
 
 
 def _update(record: Record, records: Records, keep: bool) -> Outcome:
@@ -229,6 +229,7 @@ class MemoryProvider:
     name = "Memory"
     hub = "general"
     event_objects = frozenset[str]()
+    makes_calls = False
     settings: Sequence[Setting] = (
         Setting("space", "Instances with the same space share their records; default: one space."),
         Setting(

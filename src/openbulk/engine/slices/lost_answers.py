@@ -64,6 +64,8 @@ def complete_outcomes(
         outcomes = [renamed_outcome(outcome, target.transformation) for outcome in outcomes]
     if target is not None and target.mapping is not None:
         outcomes = [outcome_of_columns(outcome, target.mapping) for outcome in outcomes]
+    if [outcome.row for outcome in outcomes] == [record.row for record in batch]:
+        return list(outcomes)
     by_row = {outcome.row: outcome for outcome in outcomes}
     return [by_row.get(record.row) or _unsaid_outcome(record.row) for record in batch]
 
