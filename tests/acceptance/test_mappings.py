@@ -347,3 +347,56 @@ def test_a_mapping_is_saved_used_by_its_name_and_deleted(shared_memory: Server) 
     assert refusal(server, "records", file, name).startswith(
         f"metaData.mapping {name!r} is no saved mapping"
     )
+
+
+# --- proposals ---
+
+
+def test_auto_takes_what_is_sure_and_shows_the_proposal_otherwise(google: Server) -> None:
+    written(google, "events", TIMETABLE, mapping="auto", timeZone="UTC")
+    assert len(google.call("GET", "/events").json) == 2
+    rooms = b"Titel;Ort;Raum;Beginn\nA;Bern;R1;2026-09-07 10:00\n"
+    message = refusal(google, "events", rooms, "auto")
+    start, _, proposal = message.partition(" Correct this proposal")
+    assert start == (
+        "metaData.mapping is auto, and not every field is sure: location ('Ort' is a word for "
+        "location; 'Raum' may be it as well)."
+    )
+    assert json.loads(proposal.partition(": ")[2]) == {
+        "location": "Ort",
+        "start.dateTime": "Beginn",
+        "summary": "Titel",
+    }
+    assert refusal(google, "events", b"xq,zz\n1,2\n", "auto") == (
+        "metaData.mapping is auto, and no column is like a field of the object (they are xq, zz); "
+        "write the mapping"
+    )
+
+
+def test_a_mapping_may_name_the_fields_of_a_transformation(shared_memory: Server) -> None:
+    fields = [{"path": "who.name", "vendorPath": "title"}]
+    body = {"vendorName": "records", "fields": fields}
+    path = "/instances/transformations/people"
+    assert shared_memory.call("POST", path, json_body=body).status == 200
+    mapping = {"who.name": "Name", "fail": "Fehler"}
+    status = shared_memory.done("people", b"Name;Fehler\nAnn;\nBob;kaputt\n", {"mapping": mapping})
+    (error,) = shared_memory.errors(str(status["id"]))
+    assert (error["rowNum"], error["field"]) == (2, "Fehler")
+    assert error["error"] == "column 'Fehler': kaputt"
+    assert records(shared_memory, "title") == [{"title": "Ann"}]
+
+
+def test_a_repeated_request_gets_its_job_whatever_became_of_the_mapping(
+    shared_memory: Server,
+) -> None:
+    name = f"Gone {shared_memory.instance_id}"
+    body = {"name": name, "object": "records", "mapping": {"title": "A"}}
+    saved = shared_memory.call("POST", "/mappings", json_body=body).json
+    metadata = {"mapping": name, "identifierFieldName": "A"}
+    key = {"Idempotency-Key": name}
+    first = shared_memory.upload("records", b"A\n1\n", metadata, headers=key)
+    assert first.status == 200, first.body
+    shared_memory.call("DELETE", f"/mappings/{saved['id']}")
+    again = shared_memory.upload("records", b"A\n1\n", metadata, headers=key)
+    assert (again.status, again.json["id"]) == (200, first.json["id"])
+    assert again.headers["idempotent-replayed"] == "true"

@@ -1,6 +1,6 @@
 """`metaData.mapping`: the mapping of an upload, out of the request or saved before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,10 @@ from openbulk.domain.instance import CallingInstance
 from openbulk.domain.records import Target
 from openbulk.domain.spelling import suggestion
 from openbulk.engine.mapping_check import PLACE, mapping_for_file
+from openbulk.engine.mapping_proposals import profiles_of, propose_mapping, require_sure
 from openbulk.formats.recognition import Inspection
+from openbulk.mapping.proposal import Saved
+from openbulk.storage.accounts import Caller
 from openbulk.storage.mappings import SavedMapping
 
 AUTO = "auto"
@@ -19,17 +22,48 @@ _REFERENCE_KEYS = {"name", "version"}
 
 
 async def with_mapping(
-    services: Services, instance: CallingInstance, target: Target, file: Inspection
+    services: Services, caller: Caller, target: Target, file: Inspection
 ) -> Target:
     """The target of an upload with its mapping, whose columns the file has. Raises BadInput."""
+    instance = caller.instance
+    assert instance is not None
     given = target.options["mapping"]
-    mapping = await _mapping_of(services, instance, target, given)
-    mapping = mapping_for_file(mapping, file)
+    if isinstance(given, str) and given.lower() == AUTO:
+        mapping = await _propose(services, instance, caller.user.id, target, file)
+    else:
+        mapping = mapping_for_file(await _mapping_of(services, instance, target, given), file)
     return replace(
         target,
         mapping=mapping,
         identifier_field=_field_of_identifier(target.identifier_field, mapping),
     )
+
+
+async def _propose(
+    services: Services, instance: CallingInstance, user_id: int, target: Target, file: Inspection
+) -> FileMapping:
+    """The mapping that openbulk proposes. Raises BadInput if it is not sure."""
+    connector = (await services.connections.to(instance.id)).connector
+    saved = await saved_mappings(services, instance, target.object, user_id)
+    columns = profiles_of(file)
+    return require_sure(await propose_mapping(columns, target, connector, saved), columns)
+
+
+async def saved_mappings(
+    services: Services, instance: CallingInstance, object: str, user_id: int
+) -> Sequence[Saved]:
+    """The mappings that were saved for an object: the user's own first, newest first."""
+    found = await services.mappings.all_of(instance.organization_id, element=instance.element)
+    fitting = [one for one in found if _last_step(one.saved.object) == _last_step(object)]
+    fitting.sort(key=lambda one: one.user_id != user_id)
+    return [
+        Saved(one.saved.name, frozenset(one.saved.header), one.saved.mapping) for one in fitting
+    ]
+
+
+def _last_step(object: str) -> str:
+    """The name of an object; a path may be around it: calendars/primary/events."""
+    return object.rpartition("/")[2]
 
 
 async def _mapping_of(
@@ -74,9 +108,8 @@ async def _saved_mapping(
         raise BadInput(
             f"{PLACE} {name[:80]!r} is no saved mapping; {suggestion(name, [*names, AUTO])}"
         )
-    # An object may be named by a path: calendars/primary/events.
-    objects = (found.saved.object.rpartition("/")[2], target.object.rpartition("/")[2])
-    if found.saved.element != instance.element or objects[0] != objects[1]:
+    is_for_object = _last_step(found.saved.object) == _last_step(target.object)
+    if found.saved.element != instance.element or not is_for_object:
         raise BadInput(
             f"{PLACE} {name[:80]!r} is for {found.saved.object!r} of {found.saved.element}, and "
             f"these records are {target.object!r} of {instance.element}; save one for them with "

@@ -27,7 +27,7 @@ from openbulk.api.bulk.metadata import (
     read_upload_options,
     use_upload_options,
 )
-from openbulk.api.http.callers import SignedInInstance
+from openbulk.api.http.callers import SignedInCaller, SignedInInstance
 from openbulk.api.http.multipart import ReceivedForm, receive_upload
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.parameters import ObjectInPath
@@ -40,6 +40,7 @@ from openbulk.domain.job import Upload
 from openbulk.engine.upload_check import CHECKED_ROWS
 from openbulk.formats.recognition import Inspection
 from openbulk.reading.reader import StoredFile
+from openbulk.storage.accounts import Caller
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
@@ -104,6 +105,7 @@ async def upload(
     response: Response,
     object: ObjectInPath,
     services: ServicesOfApp,
+    caller: SignedInCaller,
     instance: SignedInInstance,
 ) -> dict[str, Any]:
     """Create a job that sends the records of a file to the service.
@@ -131,10 +133,8 @@ async def upload(
         # A repeated request gets its job, whatever has become of the object. The live service has
         # a job for every upload, with an error for each row.
         is_repeated = await has_earlier_answer(services, instance, idempotency_key)
-        if services.live_compatible and work.target.mapping is None and not is_repeated:
-            await services.intake.require_permission(instance, work.target)
-        elif not is_repeated:
-            await services.intake.require_possible(instance, work.target, inspection)
+        if not is_repeated:
+            work = await _make_workable(services, caller, work, inspection)
     except BaseException:
         # No job owns the file yet, so nobody else would delete it. `shield`, because a stopping
         # server cancels its requests.
@@ -174,8 +174,6 @@ async def _read_form(
         resolved = await _resolve(services, instance, vendor_object)
     used = use_upload_options(options, provider, inspection.format, resolved)
     target = replace(parse_target(object, used, query), transformation=names)
-    if has_mapping(used.values):
-        target = await with_mapping(services, instance, target, inspection)
     work = Upload(
         target=target,
         file=name,
@@ -184,6 +182,22 @@ async def _read_form(
         callback_url=callback_url,
     )
     return work, inspection
+
+
+async def _make_workable(
+    services: Services, caller: Caller, work: Upload, inspection: Inspection
+) -> Upload:
+    """The upload with its mapping. Raises BadInput if no record of it can work."""
+    instance = caller.instance
+    assert instance is not None
+    target = work.target
+    if has_mapping(target.options):
+        target = await with_mapping(services, caller, target, inspection)
+    if services.live_compatible and target.mapping is None:
+        await services.intake.require_permission(instance, target)
+    else:
+        await services.intake.require_possible(instance, target, inspection)
+    return replace(work, target=target)
 
 
 async def _resolve(
