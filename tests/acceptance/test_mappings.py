@@ -128,6 +128,19 @@ def test_empty_cells_skip_clear_or_have_a_default(shared_memory: Server) -> None
     ]
 
 
+def test_a_row_without_a_value_for_the_mapping_is_no_record_of_constants(
+    shared_memory: Server,
+) -> None:
+    mapping = {"a": "A", "place": {"value": "Hall"}}
+    status = shared_memory.done("records", b"A,B\n1,\n,total\n", {"mapping": mapping})
+    (error,) = shared_memory.errors(str(status["id"]))
+    assert (error["rowNum"], error["error"]) == (
+        2,
+        "the row has no value in the columns of the mapping: 'A'",
+    )
+    assert records(shared_memory, "a,place") == [{"a": "1", "place": "Hall"}]
+
+
 def test_nested_fields_of_json_are_columns_by_their_paths(shared_memory: Server) -> None:
     file = json.dumps([{"who": {"name": "Ann", "tags": ["a", "b"]}, "n": 3, "x": 1}]).encode()
     mapping = {"person.name": "who.name", "first": "who.tags[0]", "count": "n"}

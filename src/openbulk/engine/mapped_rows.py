@@ -40,10 +40,12 @@ class MappedRows:
             (field, _reader_of(source, is_table=is_table))
             for field, source in mapping.sources.items()
         ]
+        self._read = frozenset(mapping.columns)
         self._known = set(mapping.columns)
         # A JSON record has a path's first step as its key.
         if not is_table:
-            self._known |= {str(steps_of(name)[0]) for name in mapping.columns}
+            self._read |= {str(steps_of(name)[0]) for name in mapping.columns}
+            self._known |= self._read
         self.not_taken: dict[str, None] = {}
         """Columns with values that the mapping does not take."""
 
@@ -51,6 +53,10 @@ class MappedRows:
         """The values of a row by the names of fields. Raises FieldError."""
         if not self._known.issuperset(values):
             self._note_others(values)
+        if self._read.isdisjoint(values):
+            # Otherwise a line below the table would be a record of constants.
+            columns = ", ".join(map(repr, sorted(self._read)[:MAX_LISTED]))
+            raise FieldError(None, f"the row has no value in the columns of the mapping: {columns}")
         made: dict[str, Any] = {}
         for field, read in self._fields:
             value = read(values)
