@@ -5,10 +5,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
 
 from support.harness import Process, Server
+from support.postgres import Postgres
 
 TIMETABLE = (
     "Titel;Datum;Beginn;Ende;Entfällt;Notiz;Klasse\n"
@@ -364,6 +366,39 @@ def test_a_mapping_is_saved_used_by_its_name_and_deleted(shared_memory: Server) 
 
 # --- proposals ---
 
+GOOGLES = (
+    b"Subject,Start Date,Start Time,End Date,End Time\nChoir,09/30/2026,19:00,09/30/2026,21:00\n"
+)
+
+
+def proposed(server: Server, file: bytes, object: str) -> Mapping[str, Any]:
+    """The proposal for a file that is sent without a job."""
+    sent = server.call("POST", "/files", body=file, headers={"Content-Type": "text/csv"})
+    assert sent.status == 200, sent.body
+    reply = server.call("GET", f"/files/{sent.json['id']}/mapping?object={object}")
+    assert reply.status == 200, reply.body
+    return {**reply.json, "fileId": sent.json["id"]}
+
+
+def test_a_proposal_says_why_and_can_be_sent_as_it_is(google: Server) -> None:
+    found = proposed(google, TIMETABLE, "events")
+    assert found["mapping"] == {
+        "summary": "Titel",
+        "description": "Notiz",
+        "start.dateTime": {"columns": ["Datum", "Beginn"]},
+        "end.dateTime": {"columns": ["Datum", "Ende"]},
+    }
+    assert (found["sure"], set(found["notTaken"])) == (True, {"Entfällt", "Klasse"})
+    (start,) = [one for one in found["fields"] if one["field"] == "start.dateTime"]
+    assert (start["reason"], start["why"]) == ("joined", "'Datum' and 'Beginn' make it together")
+    metadata = {"fileId": found["fileId"], "mapping": found["mapping"], "timeZone": "UTC"}
+    reply = google.call("POST", "/bulk/events", json_body={"metaData": metadata})
+    assert reply.status == 200, reply.body
+    job = str(reply.json["id"])
+    assert (google.finished(job)["status"], google.errors(job)) == ("COMPLETE", [])
+    starts = {one["start"]["dateTime"] for one in google.call("GET", "/events").json}
+    assert starts == {"2026-09-07T19:00:00+00:00", "2026-09-08T18:30:00+00:00"}
+
 
 def test_auto_takes_what_is_sure_and_shows_the_proposal_otherwise(google: Server) -> None:
     written(google, "events", TIMETABLE, mapping="auto", timeZone="UTC")
@@ -384,6 +419,61 @@ def test_auto_takes_what_is_sure_and_shows_the_proposal_otherwise(google: Server
         "metaData.mapping is auto, and no column is like a field of the object (they are xq, zz); "
         "write the mapping"
     )
+
+
+def test_a_saved_mapping_is_proposed_for_its_columns(shared_memory: Server) -> None:
+    name = f"Saved {shared_memory.instance_id}"
+    body = {"name": name, "object": "records", "header": ["Q1", "Q2"], "mapping": {"title": "Q2"}}
+    saved = shared_memory.call("POST", "/mappings", json_body=body).json
+    try:
+        found = proposed(shared_memory, b"Q2,Q1\na,b\n", "records")
+        assert (found["mapping"], found["notTaken"]) == ({"title": "Q2"}, ["Q1"])
+        assert found["fields"][0]["reason"] == "saved"
+        written(shared_memory, "records", b"Q2,Q1\na,b\n", mapping="auto")
+        assert records(shared_memory, "title") == [{"title": "a"}]
+    finally:
+        shared_memory.call("DELETE", f"/mappings/{saved['id']}")
+    # An object that takes any field has its columns as they are.
+    assert proposed(shared_memory, b"Q2,Q1\na,b\n", "records")["mapping"] == {
+        "Q2": "Q2",
+        "Q1": "Q1",
+    }
+
+
+def test_tables_are_mapped_by_the_names_and_comments_of_their_columns(
+    shared_server: Server, postgres: Postgres
+) -> None:
+    name = postgres.new_database()
+    with psycopg.connect(postgres.url(name)) as connection:
+        connection.execute(
+            "CREATE TABLE kunden (id serial PRIMARY KEY, vorname text, feld_7 text, geboren date)"
+        )
+        connection.execute("COMMENT ON COLUMN kunden.feld_7 IS 'E-Mail-Adresse'")
+    server = shared_server.instance("postgresql", postgres.configuration(name))
+    file = b"First name,Email,Date of birth\nAnn,ann@example.com,2001-02-03\n"
+    found = proposed(server, file, "kunden")
+    assert found["mapping"] == {
+        "vorname": "First name",
+        "feld_7": "Email",
+        "geboren": "Date of birth",
+    }
+    assert found["sure"]
+
+
+def test_a_file_of_googles_own_csv_has_the_columns_that_it_is_shown_with(google: Server) -> None:
+    found = proposed(google, GOOGLES, "events")
+    metadata = {"fileId": found["fileId"], "mapping": found["mapping"]}
+    reply = google.call("POST", "/bulk/events", json_body={"metaData": metadata})
+    assert reply.status == 200, reply.body
+    assert google.finished(str(reply.json["id"]))["status"] == "COMPLETE"
+    # Sent with the job, the columns of the file itself are named.
+    mapping = {
+        "summary": "Subject",
+        "start.dateTime": {"columns": ["Start Date", "Start Time"]},
+        "end.dateTime": {"columns": ["End Date", "End Time"]},
+    }
+    written(google, "events", GOOGLES, mapping=mapping)
+    assert [one["summary"] for one in google.call("GET", "/events").json] == ["Choir", "Choir"]
 
 
 def test_a_mapping_may_name_the_fields_of_a_transformation(shared_memory: Server) -> None:

@@ -14,6 +14,7 @@ from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
+from openbulk.engine.file_profiles import FileProfiles
 from openbulk.engine.intake import Intake
 from openbulk.engine.job_controls import JobControls
 from openbulk.engine.job_deletion import JobDeletion
@@ -31,6 +32,7 @@ from openbulk.storage.mappings import Mappings
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.transformations import Transformations
+from openbulk.storage.uploaded_files import UploadedFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Services:
     transformations: Transformations
     mappings: Mappings
     files: FileStore
+    uploaded_files: UploadedFiles
+    file_profiles: FileProfiles
     inspectors: Readers
     """The processes that look into uploaded files."""
     engine: Engine

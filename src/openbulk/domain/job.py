@@ -72,6 +72,14 @@ class Upload:
     callback_url: str | None = None
     records_of: int | None = None
     """Id of the download whose records are sent; None if they come from an uploaded file."""
+    uploaded_file: str | None = None
+    """Name in the file store of the file of `POST /files` that the job reads, as others may; None
+    if its file came with its request."""
+
+    @property
+    def file_to_read(self) -> str:
+        """The file that is cut into parts, by its name in the file store. `file` keeps them."""
+        return self.uploaded_file or self.file
 
     @property
     def is_small(self) -> bool:
