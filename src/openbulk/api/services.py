@@ -28,6 +28,7 @@ from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.mappings import Mappings
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.transformations import Transformations
@@ -45,6 +46,7 @@ class Services:
     runs: Runs
     schedules: Schedules
     transformations: Transformations
+    mappings: Mappings
     files: FileStore
     uploaded_files: UploadedFiles
     file_profiles: FileProfiles
