@@ -24,6 +24,7 @@ import growth  # noqa: E402
 import idle  # noqa: E402
 import ingest  # noqa: E402
 import jobs  # noqa: E402
+import mapping  # noqa: E402
 import nightly  # noqa: E402
 import peers  # noqa: E402
 import quota  # noqa: E402
@@ -48,6 +49,7 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
     "idle": idle.measure,
     "databases": databases.measure,
     "worst": worst.measure,
+    "mapping": mapping.measure,
 }
 
 

@@ -70,6 +70,7 @@ from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
 from openbulk.storage.key_check import MasterKeyCheck
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.mappings import Mappings
 from openbulk.storage.mends import Mends
 from openbulk.storage.outlook import Outlooks, OwnOutlooks, SharedOutlooks
 from openbulk.storage.runs import Runs
@@ -430,6 +431,7 @@ def _services(
         runs=runs,
         schedules=schedules,
         transformations=Transformations(database),
+        mappings=Mappings(database),
         mends=mends,
         files=files,
         uploaded_files=uploaded_files,

@@ -174,7 +174,7 @@ def test_every_example_is_what_its_schema_says(document: Any) -> None:
 
 # --- the examples, sent to a server ---
 
-SENT = ("q", "apiKey", "callbackUrl")
+SENT = ("object", "q", "apiKey", "callbackUrl")
 """Optional parameters that an operation needs all the same; the others only narrow the answer."""
 ORDER = ("POST", "PATCH", "PUT", "GET", "DELETE")
 

@@ -231,6 +231,25 @@ def cases_of_own_names() -> Iterator[Case]:
             yield Case(f"POST {every}", 400, "the body names no object", body={})
             yield Case(f"POST {every}", 409, "PUT", body={"band": fields})
     yield from cases_of_transformations()
+    yield from cases_of_mappings()
+
+
+def cases_of_mappings() -> Iterator[Case]:
+    """Saved mappings; one for the object `records` is called `band`."""
+    given: Any = {"name": "flute", "object": "things", "mapping": {"name": "Name"}}
+    other = {**given, "name": "band", "object": "log"}
+    yield Case("POST /mappings", 400, "name is missing", body={})
+    yield Case("POST /mappings", 409, "there is a mapping 'band' for 'records'", body=other)
+    for who, status, says in (("dropped", 403, DROPPED), ("down", 502, DOWN)):
+        yield Case("POST /mappings", status, says, who=who, body=given)
+    for method in ("GET", "DELETE"):
+        missing = "there is no mapping '99'"
+        yield Case(f"{method} /mappings/{{id}}", 404, missing, "/mappings/99")
+    one = "GET /files/{file_id}/mapping"
+    yield Case(one, 400, "object is missing", "/files/{own_file}/mapping")
+    yield Case(one, 404, "there is no file '99'", "/files/99/mapping?object=records")
+    for who, status, says in (("dropped", 403, DROPPED), ("down", 502, DOWN)):
+        yield Case(one, status, says, "/files/{own_file}/mapping?object=things", who)
 
 
 def cases_of_transformations() -> Iterator[Case]:
@@ -603,6 +622,11 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
         fields = {"vendorName": "records", "fields": [{"path": "title", "vendorPath": "name"}]}
         path = "/instances/transformations/band"
         assert memory.call("POST", path, json_body=fields).status == 200
+        mapping = {"name": "band", "object": "records", "mapping": {"name": "Name"}}
+        assert memory.call("POST", "/mappings", json_body=mapping).status == 200
+        sent = {"Content-Type": "text/csv"}
+        # Of the organization: each of its instances may use it.
+        own_file = server.call("POST", "/files", body=b"name\nBand\n", headers=sent).json["id"]
         noon = {
             "uri": "/bulk/query",
             "query": {"q": "select * from records"},
@@ -621,6 +645,7 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
             time.sleep(0.1)
         places = {name: str(number) for number, name in enumerate(made, 1)}
         places |= {
+            "own_file": own_file,
             "ann": ann,
             "schedule": schedule,
             "over": over,

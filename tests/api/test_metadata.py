@@ -70,7 +70,7 @@ def test_keys_that_differ_in_case_only_are_taken() -> None:
         ({"callbackPayload": 1}, "did you mean 'callback-payload'?"),
         ({"zzz": 1}, "metaData takes no key 'zzz'; it can be action, bulkUploadRecordSize, "),
         ({"headerRow": 2}, "metaData takes no key 'headerRow'"),
-        ({"mapping": {}}, "metaData takes no key 'mapping'"),
+        ({"mappings": {}}, "metaData takes no key 'mappings'; did you mean 'mapping'?"),
         ({"fileId": 2}, "metaData takes no key 'fileId'"),
         ({"plan": True}, "metaData takes no key 'plan'"),
         ({"sendUpdates": True}, "metaData.sendUpdates 'true' is not known; it can be none, all"),

@@ -69,4 +69,4 @@ def test_rows_have_the_same_fields_together_and_one_by_one(
     assert [list(one.items()) for one in together.of_batch(batch)] == [
         list(one.items()) for one in expected
     ]
-    assert together.left_out == alone.left_out
+    assert together.columns_left_out == alone.columns_left_out

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from openbulk.api.bulk import (
     downloaded_records,
     downloads,
+    file_mapping,
     files,
     job_controls,
     job_events,
@@ -45,6 +46,7 @@ from openbulk.api.platform import (
     element_instances,
     instance_configuration,
     instances,
+    mappings,
     transformations,
 )
 from openbulk.api.platform.catalogue import HubKey
@@ -96,6 +98,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /organizations/objects[/{name}]/definitions                 POST, PUT, DELETE
     GET     /instances/{id}/objects/{name}/definitions                  POST, PUT, DELETE
     GET     /instances/{id}/transformations/{name}                      POST, PUT, DELETE
+    GET     /mappings                       /mappings/{id}              POST saves, DELETE deletes
     GET     /bulkloader                     /jobs                       /jobs/executions
     GET     /jobs/{id}                      /jobs/{id}/history          POST makes, DELETE deletes
     PUT     /jobs/{id}/enable               /jobs/{id}/disable          PATCH /jobs/{id}/reschedule
@@ -129,6 +132,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
 def _add_routes(api: FastAPI) -> None:
     # Without a hub's prefix: there, `files` may be an object of the service.
     api.include_router(files.router, prefix=BASE_PATH)
+    api.include_router(file_mapping.router, prefix=BASE_PATH)
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)
@@ -157,6 +161,7 @@ def _add_routes(api: FastAPI) -> None:
     api.include_router(authorization.router, prefix=BASE_PATH)
     api.include_router(catalogue.router, prefix=BASE_PATH)
     api.include_router(custom_elements.router, prefix=BASE_PATH)
+    api.include_router(mappings.router, prefix=BASE_PATH)
     api.include_router(workflows.history, prefix=BASE_PATH)
     api.include_router(schedules.router, prefix=BASE_PATH)
     api.include_router(health.router)

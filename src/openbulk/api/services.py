@@ -30,6 +30,7 @@ from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.mappings import Mappings
 from openbulk.storage.mends import Mends
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
@@ -48,6 +49,7 @@ class Services:
     runs: Runs
     schedules: Schedules
     transformations: Transformations
+    mappings: Mappings
     mends: Mends
     files: FileStore
     uploaded_files: UploadedFiles

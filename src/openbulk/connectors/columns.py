@@ -142,11 +142,15 @@ class Columns:
 
     def path_of(self, name: str) -> Path | None:
         """The path of the field that a column means; None if it means none, or several."""
+        path = self.own_path_of(name)
+        return path if path is None or self._sent is None else self._sent.path_of(path)
+
+    def own_path_of(self, name: str) -> Path | None:
+        """As `path_of`, in the caller's names if a transformation renames the object's."""
         try:
-            path = self._root.column(name).path
+            return self._root.column(name).path
         except FieldError:
             return None
-        return path if self._sent is None else self._sent.path_of(path)
 
     def is_within(self, name: str, field: str) -> bool:
         """Whether a column means this field, or one inside it."""
@@ -202,13 +206,19 @@ class Columns:
 def _root_level(
     target: Target, features: Features, schema: Schema, names_are_paths: bool
 ) -> SchemaLevel:
+    names = target.transformation
+    object_name = target.object if names is None else names.name
+    return SchemaLevel(schema_for_files(target, features, schema), object_name, names_are_paths)
+
+
+def schema_for_files(target: Target, features: Features, schema: Schema) -> dict[str, Any]:
+    """The schema of the records that a file may have, in the caller's names."""
     known = _known_fields(target, features, schema)
     # A schema that names no field allows any (JSON Schema, core, section 10.3.2).
     whole = {"additionalProperties": "properties" not in schema, **schema, "properties": known}
     if target.transformation is None:
-        return SchemaLevel(whole, target.object, names_are_paths)
-    renamed = schema_to_service(target.transformation, whole)
-    return SchemaLevel(renamed, target.transformation.name, names_are_paths)
+        return whole
+    return schema_to_service(target.transformation, whole)
 
 
 def _known_fields(target: Target, features: Features, schema: Schema) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class FieldNames:
 
     def find(self, name: str) -> str | None:
         """The field that is called so. Raises FieldError if several are."""
-        folded = _fold(name)
+        folded = fold_name(name)
         fields = self._by_name.get(folded) or self._by_title.get(folded, ())
         if len(fields) > 1:
             could = " or ".join(map(self.full, fields))
@@ -45,7 +45,7 @@ class FieldNames:
 
     def nearest(self, name: str) -> str | None:
         """The full name of the field whose name or title is most similar; None if none is."""
-        near = get_close_matches(_fold(name), self._by_text, 1)
+        near = get_close_matches(fold_name(name), self._by_text, 1)
         return self._by_text[near[0]] if near else None
 
     def listing(self, *, innermost: bool) -> str:
@@ -65,12 +65,12 @@ class FieldNames:
 
     @cached_property
     def _by_name(self) -> Mapping[str, Sequence[str]]:
-        return _group((_fold(name), name) for name in self._properties)
+        return _group((fold_name(name), name) for name in self._properties)
 
     @cached_property
     def _by_title(self) -> Mapping[str, Sequence[str]]:
         titles = ((field.get("title"), name) for name, field in self._properties.items())
-        return _group((_fold(title), name) for title, name in titles if title)
+        return _group((fold_name(title), name) for title, name in titles if title)
 
     @cached_property
     def _by_text(self) -> Mapping[str, str]:
@@ -78,11 +78,11 @@ class FieldNames:
         known: dict[str, str] = {}
         for path, title in _paths(self._properties):
             for text in filter(None, (path, title)):
-                known.setdefault(_fold(text), self.full(path))
+                known.setdefault(fold_name(text), self.full(path))
         return known
 
 
-def _fold(name: str) -> str:
+def fold_name(name: str) -> str:
     """A name without what people do not see or mean: case, blanks, composition, byte order marks.
 
     Canonical caseless matching (Unicode 16, section 3.13.5, D145).

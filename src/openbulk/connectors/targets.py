@@ -16,6 +16,7 @@ OF_THE_PLATFORM = (
     "hubs",
     "instances",
     "jobs",
+    "mappings",
     "metrics",
     "objects",
     "organizations",

@@ -136,7 +136,7 @@ class WrittenDate:
         numbers = dict(zip(self._order_in(order), self.numbers, strict=True))
         if len(numbers["Y"]) not in {_SHORT_YEAR, _LONG_YEAR}:
             raise self._not_a_date("the year has neither two digits nor four")
-        year, month, day = _full_year(numbers["Y"]), int(numbers["M"]), int(numbers["D"])
+        year, month, day = full_year(numbers["Y"]), int(numbers["M"]), int(numbers["D"])
         if not 1 <= month <= _MONTHS:
             raise self._no_month(month, order)
         if year in _WRONG_YEARS:
@@ -251,7 +251,8 @@ def _is_day_and_month(day: str, month: str) -> bool:
     return 1 <= int(day) <= _DAYS and 1 <= int(month) <= _MONTHS
 
 
-def _full_year(digits: str) -> int:
+def full_year(digits: str) -> int:
+    """The year that two or four digits mean."""
     year = int(digits)
     if len(digits) == _LONG_YEAR:
         return year

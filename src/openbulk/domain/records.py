@@ -9,6 +9,7 @@ from operator import contains
 from typing import Any, NamedTuple, Protocol
 
 from openbulk.domain.field_paths import MAX_STEPS, Path, path_text
+from openbulk.domain.file_mapping import FileMapping
 from openbulk.domain.transformation import Transformation
 
 _LIST_ITEM = re.compile(r"(?P<name>[^\[\]]+)\[(?P<index>\d{1,4})\]")
@@ -119,6 +120,8 @@ class Target:
     records pays."""
     transformation: Transformation | None = None
     """The caller's names of the object and of its fields, if they are not the service's."""
+    mapping: FileMapping | None = None
+    """How the file's columns make the fields; None if they are named as the fields."""
     job_records: JobRecords | None = field(default=None, compare=False, repr=False)
     """The records of the job, with those that another process has sent; None for a single call."""
 

@@ -4,7 +4,7 @@ The cells that show it are collected while the file is cut into parts, and kept 
 every slice of the job, and every restart, decides by the same cells.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.domain.date_order import HALF_DAY, NOTHING_SHOWN, DateSigns, decide_order
 from openbulk.domain.dates import DateOrder
+from openbulk.domain.file_mapping import FileMapping
 from openbulk.storage.files import FileStore
 
 
@@ -21,19 +22,28 @@ def order_of(
     columns: Columns,
     fields: DateFields,
     options: Mapping[str, Any],
+    mapping: FileMapping | None = None,
 ) -> DateOrder:
     """The order of the dates in a job's records.
 
-    `signs` are those of its file, `fields` the object's fields of dates. Raises BadInput if the
-    file does not show the order.
+    `signs` are those of its file, `fields` the object's fields of dates. Dates whose mapping has a
+    format show nothing: they are read by it. Raises BadInput if the file does not show the order.
     """
     if not signs and options.get("dateOrder") in (None, ""):
         return NOTHING_SHOWN
-    paths = {column: columns.path_of(column) for column in signs}
-    dates = [signs[column] for column, path in paths.items() if path and fields.has_date(path)]
+    dates = [
+        signs[column]
+        for column in signs
+        if _has_date(mapping.fields_of(column) if mapping else [column], columns, fields)
+    ]
     times = [one.seen[HALF_DAY] for one in signs.values() if HALF_DAY in one.seen]
     half_days = [DateSigns({HALF_DAY: sighting}) for sighting in times]
     return decide_order([*dates, *half_days], options)
+
+
+def _has_date(names: Sequence[str], columns: Columns, fields: DateFields) -> bool:
+    paths = map(columns.path_of, names)
+    return any(path is not None and fields.has_date(path) for path in paths)
 
 
 async def keep_signs(files: FileStore, file: str, columns: Mapping[str, DateSigns]) -> None:

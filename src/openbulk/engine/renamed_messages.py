@@ -1,13 +1,14 @@
-"""Messages about fields in the caller's names, where a transformation renames them.
+"""Messages about fields in the caller's names, where a transformation or a mapping has them.
 
 Connectors know the service's names alone, and their messages begin with the field at fault.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
+from openbulk.domain.file_mapping import FileMapping
 from openbulk.domain.query import Query
 from openbulk.domain.records import Outcome, Problem
 from openbulk.domain.transformation import Transformation
@@ -52,6 +53,38 @@ def message_shown(message: str, query: Query) -> str:
     if query.view is None:
         return message
     return renamed_message(message, None, query.view.transformation)
+
+
+def outcome_of_columns(outcome: Outcome, mapping: FileMapping) -> Outcome:
+    """An outcome whose problem names the columns of the file, as a mapping has them."""
+    problem = outcome.problem
+    columns = mapping.columns_behind(problem.field) if problem and problem.field else ()
+    if problem is None or not columns:
+        return outcome
+    message = _message_of_columns(problem.message, columns)
+    named = Problem(message, ", ".join(columns), problem.provider_message)
+    return outcome._replace(problem=named)
+
+
+def _message_of_columns(message: str, columns: Sequence[str]) -> str:
+    word = "column" if len(columns) == 1 else "columns"
+    return f"{word} {', '.join(map(repr, columns))}: {message}"
+
+
+def naming_columns(step: Step, mapping: FileMapping) -> Step:
+    """A step of making a record's fields, whose errors name the columns of the file."""
+
+    def named_step(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return step(values)
+        except FieldError as error:
+            columns = mapping.columns_behind(error.field) if error.field else ()
+            if not columns:
+                raise
+            message = _message_of_columns(error.message, columns)
+            raise FieldError(", ".join(columns), message) from error
+
+    return named_step
 
 
 def renaming_errors(step: Step, transformation: Transformation) -> Step:

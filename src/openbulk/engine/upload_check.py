@@ -22,6 +22,7 @@ from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.records import Action, Target, value_at
 from openbulk.engine.file_date_order import order_of
+from openbulk.engine.mapping_check import map_inspection
 from openbulk.formats.recognition import Inspection
 from openbulk.threads import Threads
 
@@ -79,11 +80,13 @@ def _require_workable(described: _Object, file: Inspection) -> None:
             described.target,
             described.features,
             described.schema,
-            names_are_paths=file.format.names_are_paths,
+            names_are_paths=file.format.names_are_paths or described.target.mapping is not None,
         )
     except FieldError as error:
         raise BadInput(error.message) from error
-    problem = _Check(described, columns, file).problem()
+    mapping = described.target.mapping
+    mapped = file if mapping is None else map_inspection(file, mapping, columns)
+    problem = _Check(described, columns, mapped).problem()
     if problem:
         raise BadInput(f"{problem}{file.source}")
     if file.is_whole:
@@ -95,8 +98,8 @@ def _require_date_order(file: Inspection, columns: Columns, described: _Object) 
     shown = DateColumns()
     for row in file.rows:
         shown.add(row)
-    fields = DateFields(described.schema)
-    order_of(shown.signs(), columns, fields, described.target.options)
+    fields, target = DateFields(described.schema), described.target
+    order_of(shown.signs(), columns, fields, target.options, target.mapping)
 
 
 async def _describe(target: Target, connector: Connector) -> _Object:
@@ -122,7 +125,8 @@ class _Check:
         """Whether the first rows show which names the file has."""
         self._rows = [row.values for row in file.rows if row.values is not None]
         self._names = list(dict.fromkeys(chain.from_iterable(self._rows)))
-        self._header = file.header
+        # There are more rows, which may have what the first ones leave empty.
+        self._header = () if file.is_whole else file.header
         self._records: list[Mapping[str, Any]] = []
         """The rows that can be sent, by the names of fields."""
 

@@ -79,7 +79,7 @@ class Inspection:
     source: str = ""
     """Where the rows are, as the end of a message about them: in which of a workbook's sheets."""
     header: Sequence[str] = ()
-    """The columns of a table of which there are more rows: the first ones may leave cells empty."""
+    """The columns of a table; its first rows may leave cells empty."""
 
 
 def inspect(
@@ -152,7 +152,7 @@ def _inspect(
         raise BadInput(f"the file holds no record; {recognized.looks_like}")
     source = describe_sheet(file, options) if recognized.is_binary else ""
     is_whole = beginning.is_whole and len(rows) < count
-    header = () if is_whole else read_header(recognized, readable, options)
+    header = read_header(recognized, readable, options)
     return Inspection(recognized, rows, is_whole, source, header)
 
 

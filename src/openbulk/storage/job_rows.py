@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, exists, func, or_
 
 from openbulk.domain.conditions import condition_of
+from openbulk.domain.file_mapping import parse_mapping
 from openbulk.domain.job import (
     FINAL,
     NO_REMARKS,
@@ -117,6 +118,7 @@ def work_of(row: Any) -> Upload | Download:
             row.options,
             unused_options=tuple(row.unused_options or ()),
             transformation=row.transformation and transformation_of(row.transformation),
+            mapping=row.mapping and parse_mapping(row.mapping),
         ),
         file=row.file,
         file_size=row.file_size,
@@ -142,6 +144,7 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
         "options": dict(upload.target.options),
         "unused_options": list(upload.target.unused_options) or None,
         "transformation": upload.target.transformation and upload.target.transformation.as_json(),
+        "mapping": upload.target.mapping and upload.target.mapping.as_json(),
         "file": upload.file,
         "file_size": upload.file_size,
         "file_format": upload.file_format,

@@ -139,6 +139,26 @@ transformations = Table(
 )
 """The fields of services that the fields of callers' own objects stand for."""
 
+mappings = Table(
+    "mappings",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("name", SafeText, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("element", SafeText, nullable=False),
+    Column("object", SafeText, nullable=False),
+    Column("header", JSON, nullable=False),
+    Column("mapping", JSON, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    # A deleted version keeps its row, so that no other one gets its number.
+    Column("deleted_at", Timestamp),
+    UniqueConstraint("organization_id", "name", "version"),
+    sqlite_autoincrement=True,  # callers keep the numbers of mappings
+)
+"""How the columns of files make fields, saved under names. A version is never changed."""
+
 custom_elements = Table(
     "custom_elements",
     metadata,
@@ -167,6 +187,8 @@ jobs = Table(
     Column("unused_options", JSON(none_as_null=True)),
     # Uploads only: the caller's names of the object and its fields. NULL if they are the service's.
     Column("transformation", JSON(none_as_null=True)),
+    # Uploads only: how the file's columns make fields. NULL if they are named as the fields.
+    Column("mapping", JSON(none_as_null=True)),
     Column("file", Text, nullable=False, unique=True),
     Column("file_size", BigInteger, nullable=False),
     Column("file_format", Text, nullable=False),

@@ -25,6 +25,12 @@ from openbulk.formats.options import DATE_ORDER
 _EXAMPLE = '{"action": "create"}'
 PREFIX = "metaData."
 CALLBACK_PAYLOAD = Option("callback-payload", "any JSON; the callback returns it", is_text=False)
+MAPPING = Option(
+    "mapping",
+    "how the columns make the fields, as JSON, or the name of a saved mapping, or `auto`; default: "
+    "the columns have the names of fields",
+    is_text=False,
+)
 FILE_FORMAT = Option("format", f"format of the file: {', '.join(FORMATS)}")
 FILE_ID = Option("fileId", "id of a file that was sent with POST /files; the form has no file then")
 UPLOAD_OPTIONS = (
@@ -33,6 +39,7 @@ UPLOAD_OPTIONS = (
     Option("primaryKeyName", "another name of `identifierFieldName`"),
     FILE_FORMAT,
     DATE_ORDER,
+    MAPPING,
     FILE_ID,
     CALLBACK_PAYLOAD,
 )
@@ -211,9 +218,19 @@ def use_upload_options(
         if name not in _WITHOUT_HARM:
             raise BadInput(_not_for_here(name, provider, resolved))
     values = check_values(options, read)
+    if file_format is None and has_mapping(values):
+        raise BadInput(
+            f"{PREFIX}mapping is for files; the fields of a transfer are renamed by a "
+            "transformation: POST /instances/{id}/transformations/{name}"
+        )
     if resolved is not None:
         _check_path(values, resolved)
     return UsedOptions(values, tuple(f"{PREFIX}{name}" for name in others))
+
+
+def has_mapping(options: Mapping[str, Any]) -> bool:
+    """Whether the options name a mapping, or have one."""
+    return options.get(MAPPING.name) not in (None, "")
 
 
 _WITHOUT_HARM = frozenset(

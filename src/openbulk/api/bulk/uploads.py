@@ -19,8 +19,10 @@ from openbulk.api.bulk.job_requests import (
     require_room,
     submit,
 )
+from openbulk.api.bulk.mapping_option import with_mapping
 from openbulk.api.bulk.metadata import (
     describe_upload_options,
+    has_mapping,
     is_for_one_object,
     parse_target,
     read_upload_options,
@@ -33,6 +35,7 @@ from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.parameters import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
+from openbulk.connectors.base import Provider
 from openbulk.connectors.targets import ResolvedObject, resolve_object
 from openbulk.domain.errors import BadInput, ServiceError
 from openbulk.domain.instance import CallingInstance
@@ -151,10 +154,8 @@ async def upload(
         # A repeated request gets its job, whatever has become of the object. The live service has
         # a job for every upload, with an error for each row.
         is_repeated = await has_earlier_answer(services, instance, idempotency_key)
-        if services.live_compatible and not is_repeated:
-            await services.intake.require_permission(instance, work.target)
-        elif not is_repeated:
-            await services.intake.require_possible(instance, work.target, inspection)
+        if not is_repeated:
+            work = await _make_workable(services, caller, work, inspection)
     except BaseException:
         # No job owns the file yet, so nobody else would delete it. `shield`, because a stopping
         # server cancels its requests.
@@ -194,6 +195,8 @@ class _File:
     """How it is read, as far as the job does not say otherwise."""
     uploaded_as: str | None = None
     """Its name in the file store if it was sent before."""
+    takes_events: bool = False
+    """Whether a file that was sent before was recognized as one of events."""
 
 
 async def _find_uploaded(
@@ -209,7 +212,7 @@ async def _find_uploaded(
             "metaData.fileId names a file, and the form has one, too; leave one of them out"
         )
     file = await find_file(services, caller, option_text(file_id))
-    return _File(file.size, file.digest, file.options, file.file)
+    return _File(file.size, file.digest, file.options, file.file, file.takes_events)
 
 
 async def _read_form(
@@ -232,16 +235,16 @@ async def _read_form(
         options.get("format"),
         options,
         CHECKED_ROWS,
-        # An object may be named by a path: calendars/primary/events.
-        takes_events=vendor_object.rpartition("/")[2] in provider.event_objects,
+        takes_events=_takes_events(provider, vendor_object, file, options),
         owner=instance.id,
     )
     resolved = None
     if is_for_one_object(options, provider):
         resolved = await _resolve(services, instance, vendor_object)
     used = use_upload_options(options, provider, inspection.format, resolved)
+    target = replace(parse_target(object, used, query), transformation=names)
     work = Upload(
-        target=replace(parse_target(object, used, query), transformation=names),
+        target=target,
         file=name,
         file_size=file.size,
         file_format=inspection.format.name,
@@ -249,6 +252,32 @@ async def _read_form(
         uploaded_file=file.uploaded_as,
     )
     return work, inspection
+
+
+async def _make_workable(
+    services: Services, caller: Caller, work: Upload, inspection: Inspection
+) -> Upload:
+    """The upload with its mapping. Raises BadInput if no record of it can work."""
+    instance = caller.instance
+    assert instance is not None
+    target = work.target
+    if has_mapping(target.options):
+        target = await with_mapping(services, caller, target, inspection)
+    if services.live_compatible and target.mapping is None:
+        await services.intake.require_permission(instance, target)
+    else:
+        await services.intake.require_possible(instance, target, inspection)
+    return replace(work, target=target)
+
+
+def _takes_events(provider: Provider, object: str, file: _File, options: Mapping[str, Any]) -> bool:
+    """Whether Google Calendar's CSV is recognized.
+
+    A mapping names the columns as `GET /files/{id}` shows them, or else as they stand in the file.
+    """
+    # An object may be named by a path: calendars/primary/events.
+    is_for_events = object.rpartition("/")[2] in provider.event_objects
+    return is_for_events and (file.takes_events or not has_mapping(options))
 
 
 async def _resolve(

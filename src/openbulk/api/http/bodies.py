@@ -204,14 +204,18 @@ def _require_object(value: Any, body: bytes, example: str) -> dict[str, Any]:
 
 
 def require_distinct_keys(text: str, owner: str) -> None:
-    """Raise BadInput if a JSON object within bounds has a key twice. `owner` begins the message.
+    """Raise BadInput if a JSON object within bounds, or one inside it, has a key twice.
 
-    JSON leaves open which of the two counts (RFC 8259, section 4), and parsers take the last.
+    `owner` begins the message. JSON leaves open which of the two counts (RFC 8259, section 4), and
+    parsers take the last.
     """
-    pairs = json.loads(text, object_pairs_hook=list, parse_int=str)
-    for key, count in Counter(key for key, _ in pairs).items():
-        if count > 1:
-            raise BadInput(f"{owner} has the key {key[:80]!r} twice; leave one of them out")
+
+    def require(pairs: list[tuple[str, Any]]) -> None:
+        for key, count in Counter(key for key, _ in pairs).items():
+            if count > 1:
+                raise BadInput(f"{owner} has the key {key[:80]!r} twice; leave one of them out")
+
+    json.loads(text, object_pairs_hook=require, parse_int=str)
 
 
 class ContractBody(BaseModel):

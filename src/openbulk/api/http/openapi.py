@@ -26,6 +26,7 @@ _TAGS = {
     "Authentication": "Signing in to openbulk with a password, for clients that begin with one.",
     "Instances": "Accounts of services that openbulk works with.",
     "Transformations": "Objects and fields under names of your own.",
+    "Mappings": "How the columns of files make fields, saved under names.",
     "Objects": "Objects of an instance and their fields.",
     "Bulk": "Jobs that upload files and download records.",
     "Files": "Files that are looked at before there is a job for them.",

@@ -191,7 +191,7 @@ def present_file(file: UploadedFile, profile: Profile) -> dict[str, Any]:
             "brokenRows": values["broken"],
             "columns": [_present_column(column) for column in profile.columns],
             "moreColumns": values["has_more_columns"],
-            "questions": [_present_question(question) for question in profile.questions],
+            "questions": [present_question(question) for question in profile.questions],
         }
     )
 
@@ -207,7 +207,8 @@ def _present_column(column: ColumnProfile) -> dict[str, Any]:
     }
 
 
-def _present_question(question: Question) -> dict[str, Any]:
+def present_question(question: Question) -> dict[str, Any]:
+    """What a file leaves open."""
     example = question.example
     shown = example and {"row": example.row, "column": example.column, "text": example.text}
     return without_none(

@@ -1,12 +1,15 @@
 """`infoMessage`: what a person should know of a job, in sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from openbulk.domain.job import Job, Remarks, RowRemark, Status
+from openbulk.domain.records import Target
 
 SHOWN_REMARKS = 3
 """Rows whose remarks `infoMessage` shows; the others are counted."""
+SHOWN_COLUMNS = 100
+"""Columns that a sentence names: a file may have thousands that its mapping does not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def _information(job: Job) -> Iterator[str]:
     if job.unused_options:
         words = _words_for(len(job.unused_options))
         yield f"{', '.join(job.unused_options)} {words.has} no effect on this job"
-    yield from _remark_sentences(job.remarks, renames=_renames(job))
+    yield from _remark_sentences(job.remarks, _upload_target(job))
     yield from _information_on_outcomes(job)
     if job.status is Status.CANCELLED and job.records is not None and job.cursor == job.records:
         yield "the job was cancelled after its last record"
@@ -74,21 +77,33 @@ def _information_on_outcomes(job: Job) -> Iterator[str]:
         yield f"{job.not_reached} of {_records(job.own_records or 0)} {words.was} not reached"
 
 
-def _renames(job: Job) -> bool:
-    """Whether the job's columns have names of the caller's own."""
-    return not job.is_download and job.upload.target.transformation is not None
+def _upload_target(job: Job) -> Target | None:
+    return None if job.is_download else job.upload.target
 
 
-def _remark_sentences(remarks: Remarks, *, renames: bool) -> Iterator[str]:
+def _remark_sentences(remarks: Remarks, target: Target | None) -> Iterator[str]:
     """What a person should know of rows that were sent."""
     if remarks.rows:
         yield _sentence_of_rows(remarks)
-    if remarks.columns:
-        names, words = ", ".join(map(repr, remarks.columns)), _words_for(len(remarks.columns))
-        why = f"the service sets {words.it} itself"
-        if renames:
-            why += f", or the transformation does not send {words.it}"
-        yield f"the {words.column} {names} {words.was} left out: {why}"
+    mapping = None if target is None else target.mapping
+    taken = set() if mapping is None else {*mapping.columns, *mapping.sources}
+    by_service = [name for name in remarks.columns if mapping is None or name in taken]
+    if by_service:
+        it = _words_for(len(by_service)).it
+        why = f"the service sets {it} itself"
+        if target is not None and target.transformation is not None:
+            why += f", or the transformation does not send {it}"
+        yield _sentence_of_columns(by_service, why)
+    by_mapping = [name for name in remarks.columns if name not in by_service]
+    if by_mapping:
+        it = _words_for(len(by_mapping)).it
+        yield _sentence_of_columns(by_mapping, f"the mapping does not take {it}")
+
+
+def _sentence_of_columns(columns: Sequence[str], why: str) -> str:
+    words, shown = _words_for(len(columns)), columns[:SHOWN_COLUMNS]
+    more = f" and {len(columns) - len(shown)} more" * (len(columns) > len(shown))
+    return f"the {words.column} {', '.join(map(repr, shown))}{more} {words.was} left out: {why}"
 
 
 def _sentence_of_rows(remarks: Remarks) -> str:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from openbulk.connectors.base import Connector
 from openbulk.domain.errors import AnswerLost, CallWithdrawn, ServiceError
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Record, Target
-from openbulk.domain.transformation import Transformation
-from openbulk.engine.renamed_messages import renamed_outcome
+from openbulk.engine.renamed_messages import outcome_of_columns, renamed_outcome
 
 KIND_BY_ACTION = {
     Action.CREATE: OutcomeKind.CREATED,
@@ -55,14 +54,16 @@ def unknown_problem(reason: str) -> Problem:
 def complete_outcomes(
     batch: Sequence[Record],
     outcomes: Sequence[Outcome],
-    transformation: Transformation | None = None,
+    target: Target | None = None,
 ) -> list[Outcome]:
     """Exactly one outcome for each record; unknown if the connector returned none.
 
-    Problems name the caller's own fields.
+    Problems name the caller's own fields, or the file's columns if the target has a mapping.
     """
-    if transformation is not None:
-        outcomes = [renamed_outcome(outcome, transformation) for outcome in outcomes]
+    if target is not None and target.transformation is not None:
+        outcomes = [renamed_outcome(outcome, target.transformation) for outcome in outcomes]
+    if target is not None and target.mapping is not None:
+        outcomes = [outcome_of_columns(outcome, target.mapping) for outcome in outcomes]
     if [outcome.row for outcome in outcomes] == [record.row for record in batch]:
         return list(outcomes)
     by_row = {outcome.row: outcome for outcome in outcomes}

@@ -55,7 +55,7 @@ class NativeImport:
                 outcomes = await self._import(batch, until)
             if outcomes is None:
                 return
-            self._progress.add(complete_outcomes(batch, outcomes, self._target.transformation))
+            self._progress.add(complete_outcomes(batch, outcomes, self._target))
             await self._record(ticket_done=True)
 
     async def _import(self, batch: Sequence[Record], until: int) -> Sequence[Outcome] | None:

@@ -29,7 +29,7 @@ from openbulk.domain.records import Outcome, Record
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_RESENDS, wait_before_resend
 from openbulk.engine.file_date_order import signs_of
-from openbulk.engine.record_fields import RecordFields
+from openbulk.engine.record_fields import RecordFields, mapping_to_fields
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, ending_of
@@ -125,8 +125,8 @@ class UploadSlice:
             else:
                 await self._send_all(reader, is_ahead=bool(done))
             await self._record(is_last=True)
-            if self._fields is not None and self._fields.left_out:
-                await self._ledger.add_left_out(self._fields.left_out)
+            if self._fields is not None and (left_out := self._fields.columns_left_out):
+                await self._ledger.add_left_out(left_out)
             if self._read_failure is not None:
                 raise self._read_failure
         finally:
@@ -166,11 +166,15 @@ class UploadSlice:
         schema = await self._connector.metadata(self._target.object)
         try:
             columns = Columns(
-                self._target, self._features, schema, names_are_paths=self._names_are_paths
+                self._target,
+                self._features,
+                schema,
+                names_are_paths=self._names_are_paths or self._target.mapping is not None,
             )
         except FieldError as error:
             return error.message
-        self._target = replace(self._target, identifier_field=columns.identifier)
+        mapping = mapping_to_fields(self._target.mapping, columns)
+        self._target = replace(self._target, identifier_field=columns.identifier, mapping=mapping)
         self._ordering = ordering_keys_of(self._target, self._features)
         dates = DateFields(schema)
         signs = await signs_of(self._files, self._job.upload.file) if dates else {}
@@ -181,6 +185,7 @@ class UploadSlice:
             signs,
             self._target.options,
             is_table=self._names_are_paths,
+            mapping=mapping,
         )
         return None
 
@@ -287,7 +292,7 @@ class UploadSlice:
             if not features.idempotent_writes:
                 await self._ledger.record_intents(rows)
             written = await self._write(batch, features)
-            outcomes = complete_outcomes(batch, written, self._target.transformation)
+            outcomes = complete_outcomes(batch, written, self._target)
             if any(map(_IS_EARLY, outcomes)):
                 outcomes = await self._set_aside(outcomes, features)
             self._progress.add(outcomes)

@@ -1,0 +1,226 @@
+"""Makes the fields of records out of the cells of a file, as its mapping says.
+
+Compiled once for a slice; then each row costs a look-up and a call for each field.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from openbulk.connectors.fields import FieldError, short_repr
+from openbulk.domain.date_formats import parse_date_format
+from openbulk.domain.field_paths import Path
+from openbulk.domain.file_mapping import CLEAR, SKIP, FieldSource, FileMapping, template_pieces
+from openbulk.domain.options import option_text
+from openbulk.domain.records import steps_of
+
+MAX_NAMES = 10_000
+"""Names of columns that are remembered: each record of a JSON file may have names of its own."""
+MAX_NOT_TAKEN, MAX_CHARACTERS = 1_000, 100
+"""Columns that a job remembers as not taken, and how much of their names."""
+MAX_LISTED = 10
+"""Values that a message lists."""
+Values = Mapping[str, Any]
+ReadCell = Callable[[Values], Any]
+_EMPTY = (None, "")
+
+
+class _Nothing:
+    """The field is left as it is."""
+
+
+_NOTHING = _Nothing()
+
+
+class MappedRows:
+    """Maps the rows of one file."""
+
+    def __init__(self, mapping: FileMapping, *, is_table: bool) -> None:
+        """The names of a table's columns are whole; in JSON, `a.b` may be the `b` of `a`."""
+        self._fields = [
+            (field, _reader_of(source, is_table=is_table))
+            for field, source in mapping.sources.items()
+        ]
+        self._read = frozenset(mapping.columns)
+        self._known = set(mapping.columns)
+        # A JSON record has a path's first step as its key.
+        if not is_table:
+            self._read |= {str(steps_of(name)[0]) for name in mapping.columns}
+            self._known |= self._read
+        self.not_taken: dict[str, None] = {}
+        """Columns with values that the mapping does not take."""
+
+    def of(self, values: Values) -> Values:
+        """The values of a row by the names of fields. Raises FieldError."""
+        if not self._known.issuperset(values):
+            self._note_others(values)
+        if self._read.isdisjoint(values):
+            # Otherwise a line below the table would be a record of constants.
+            columns = ", ".join(map(repr, sorted(self._read)[:MAX_LISTED]))
+            raise FieldError(None, f"the row has no value in the columns of the mapping: {columns}")
+        made: dict[str, Any] = {}
+        for field, read in self._fields:
+            value = read(values)
+            if value is not _NOTHING:
+                made[field] = value
+        return made
+
+    def _note_others(self, values: Values) -> None:
+        if len(self._known) < MAX_NAMES:
+            others = [name for name in values if name not in self._known]
+            self._known.update(others)
+            room = MAX_NOT_TAKEN - len(self.not_taken)
+            self.not_taken.update(dict.fromkeys(name[:MAX_CHARACTERS] for name in others[:room]))
+
+
+def _reader_of(source: FieldSource, *, is_table: bool) -> ReadCell:
+    """What reads the value of a field out of a row."""
+    if not source.columns:
+        return lambda values: source.value
+    cells = [cell_reader(name, is_table=is_table) for name in source.columns]
+    if source.template is not None:
+        return _template_reader(source, dict(zip(source.columns, cells, strict=True)))
+    if source.is_joined:
+        return _joined_reader(source, cells)
+    if source.values is not None:
+        return _ValueMap(source, cells[0]).read
+    return _single_reader(source, cells[0])
+
+
+def cell_reader(name: str, *, is_table: bool) -> ReadCell:
+    """What reads the cell of a column out of a row; None for one that is not there."""
+    path = (name,) if is_table else steps_of(name)
+    if len(path) == 1:
+        return lambda values: values.get(name)
+    return lambda values: values[name] if name in values else _value_at(values, path)
+
+
+def _value_at(place: Any, path: Path) -> Any:
+    for step in path:
+        if isinstance(step, int):
+            place = place[step] if isinstance(place, list) and step < len(place) else None
+        else:
+            place = place.get(step) if isinstance(place, Mapping) else None
+    return place
+
+
+def _empty_value(source: FieldSource) -> Any:
+    """What the field becomes if its cells are empty."""
+    return None if source.empty == CLEAR else _NOTHING
+
+
+def _single_reader(source: FieldSource, cell: ReadCell) -> ReadCell:
+    convert = _converter(source)
+    empty = _empty_value(source)
+    if source.default is not None and source.empty is None:
+        empty = source.default
+    passes_null = source.empty != SKIP and source.default is None
+
+    def read(values: Values) -> Any:
+        value = cell(values)
+        if value is None or value == "":
+            is_null = value is None and passes_null and source.columns[0] in values
+            return None if is_null else empty
+        return value if convert is None else convert(_text_of(value))
+
+    return read
+
+
+def _joined_reader(source: FieldSource, cells: Sequence[ReadCell]) -> ReadCell:
+    convert = _converter(source)
+    empty = _empty_value(source)
+
+    def read(values: Values) -> Any:
+        found = [_text_of(value) for cell in cells if (value := cell(values)) not in _EMPTY]
+        if not found:
+            return empty
+        text = " ".join(found)
+        return text if convert is None else convert(text)
+
+    return read
+
+
+def _template_reader(source: FieldSource, cells: Mapping[str, ReadCell]) -> ReadCell:
+    assert source.template is not None
+    pieces = list(template_pieces(source.template))
+    empty = _empty_value(source)
+
+    def read(values: Values) -> Any:
+        found = {name: cell(values) for name, cell in cells.items()}
+        if all(value in _EMPTY for value in found.values()):
+            return empty
+        texts = {name: "" if value is None else _text_of(value) for name, value in found.items()}
+        return "".join(text if name is None else texts[name] for text, name in pieces)
+
+    return read
+
+
+class _ValueMap:
+    """Replaces the texts of a column by the values that the mapping has for them."""
+
+    def __init__(self, source: FieldSource, cell: ReadCell) -> None:
+        assert source.values is not None
+        self._column = source.columns[0]
+        self._cell = cell
+        self._values = source.values
+        self._folded = _values_in_any_case(source.values)
+        self._default = source.default
+        self._empty = _empty_value(source)
+        if source.default is not None and source.empty is None:
+            self._empty = source.default
+
+    def read(self, values: Values) -> Any:
+        """The value for a row. Raises FieldError if the mapping has none."""
+        cell = self._cell(values)
+        text = "" if cell is None else _text_of(cell)
+        if text in self._values:
+            return self._values[text]
+        if not text.strip():
+            return self._values.get("", self._empty)
+        folded = text.strip().casefold()
+        if folded in self._folded:
+            return self._folded[folded]
+        if self._default is not None:
+            return self._default
+        raise self._no_value_for(text)
+
+    def _no_value_for(self, text: str) -> FieldError:
+        known = [one for one in self._values if one]
+        more = f" and {len(known) - MAX_LISTED} more" * (len(known) > MAX_LISTED)
+        return FieldError(
+            self._column,
+            f"the column {self._column!r} has {short_repr(text)}, for which the mapping has no "
+            f"value; it has values for {', '.join(known[:MAX_LISTED])}{more}; add it, or a default",
+        )
+
+
+def _values_in_any_case(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values by texts in any case; those that differ in case alone are left out."""
+    folded: dict[str, list[Any]] = {}
+    for text, value in values.items():
+        folded.setdefault(text.strip().casefold(), []).append(value)
+    return {text: found[0] for text, found in folded.items() if len(found) == 1}
+
+
+def _text_of(value: Any) -> str:
+    return value if isinstance(value, str) else option_text(value)
+
+
+def _converter(source: FieldSource) -> Callable[[str], Any] | None:
+    """What reads a date out of a text. Raises FieldError for a text that is none."""
+    if source.format is None:
+        return None
+    date_format = parse_date_format(source.format)
+    columns = " and ".join(map(repr, source.columns))
+
+    def convert(text: str) -> str:
+        try:
+            return date_format.read(text)
+        except ValueError as error:
+            word = "columns" if source.is_joined and len(source.columns) > 1 else "column"
+            have = "have" if word == "columns" else "has"
+            raise FieldError(
+                ", ".join(source.columns),
+                f"the {word} {columns} {have} {short_repr(text)}, which {error}",
+            ) from error
+
+    return convert

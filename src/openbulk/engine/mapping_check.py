@@ -1,0 +1,128 @@
+"""Checks a mapping against the beginning of its file, and against the object that it is for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from openbulk.connectors.columns import Columns
+from openbulk.connectors.field_names import fold_name
+from openbulk.connectors.fields import FieldError, did_you_mean
+from openbulk.domain.errors import BadInput
+from openbulk.domain.field_paths import Path
+from openbulk.domain.file_mapping import FileMapping
+from openbulk.domain.records import Problem, Row, flatten
+from openbulk.engine.mapped_rows import MappedRows, cell_reader
+from openbulk.formats.recognition import Inspection
+
+PLACE = "metaData.mapping"
+MAX_SHOWN = 20
+"""Columns that a message lists."""
+
+
+# --- the columns of the file ---
+
+
+def columns_of_file(file: Inspection) -> Sequence[str]:
+    """The columns that a file has, as far as its beginning shows; those of JSON are paths."""
+    names = dict.fromkeys(file.header)
+    for row in file.rows:
+        values = row.values or {}
+        names |= dict.fromkeys(values if file.format.names_are_paths else _paths(values))
+    return list(names)
+
+
+def _paths(values: Mapping[str, Any]) -> Iterator[str]:
+    yield from flatten(values)
+    yield from values
+
+
+def mapping_for_file(mapping: FileMapping, file: Inspection) -> FileMapping:
+    """The mapping with its columns in the spelling of the file.
+
+    Raises BadInput for a column that the file does not have. Rows of JSON further down may have
+    names of their own.
+    """
+    known = columns_of_file(file)
+    if not known:  # none of its rows can be read
+        return mapping
+    may_have_others = not file.format.names_are_paths and not file.is_whole
+    names = {
+        one: one if _is_there(one, known, file) else _spelt(one, known, may_have_others)
+        for one in mapping.columns
+    }
+    return mapping.with_columns(names)
+
+
+def _is_there(name: str, known: Sequence[str], file: Inspection) -> bool:
+    """Whether a column is one of the file; the items of lists are no columns, and can be read."""
+    if name in known or file.format.names_are_paths:
+        return name in known
+    read = cell_reader(name, is_table=False)
+    return any(read(row.values or {}) is not None for row in file.rows)
+
+
+def _spelt(name: str, known: Sequence[str], may_have_others: bool) -> str:
+    """The name of a column as the file spells it. Raises BadInput."""
+    folded = fold_name(name)
+    alike = [one for one in known if fold_name(one) == folded]
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        could = " or ".join(map(repr, alike))
+        raise BadInput(f"{PLACE}: {name!r} can mean the column {could}; write its name exactly")
+    if may_have_others:
+        return name
+    more = f" and {len(known) - MAX_SHOWN} more" * (len(known) > MAX_SHOWN)
+    listed = f"its columns are: {', '.join(known[:MAX_SHOWN])}{more}"
+    hint = did_you_mean(name, known, listed)
+    raise BadInput(f"{PLACE} names the column {name[:80]!r}, which the file does not have; {hint}")
+
+
+# --- the fields of the object ---
+
+
+def require_fields(mapping: FileMapping, columns: Columns, place: str = PLACE) -> None:
+    """Raise BadInput for a field that the object does not have, and for one that is there twice."""
+    fields = list(mapping.sources)
+    unknown = columns.describe_unknown(fields)
+    if unknown:
+        raise BadInput(f"{place}: {'; '.join(unknown[:MAX_SHOWN])}")
+    paths: dict[Path, str] = {}
+    for field in fields:
+        path = columns.own_path_of(field)
+        assert path is not None
+        first = paths.setdefault(path, field)
+        if first != field:
+            raise BadInput(
+                f"{place} has {first!r} and {field!r}, which are one field; keep one of them"
+            )
+    for path, field in paths.items():
+        around = next((paths[path[:end]] for end in range(1, len(path)) if path[:end] in paths), "")
+        if around:
+            raise BadInput(
+                f"{place} has {field!r}, which is inside {around!r}; keep one of the two"
+            )
+    problem = columns.problem_of(fields)
+    if problem:
+        raise BadInput(f"{place}: {problem}")
+
+
+def map_inspection(file: Inspection, mapping: FileMapping, columns: Columns) -> Inspection:
+    """The beginning of a file with the names of fields. Raises BadInput if no row can be mapped."""
+    require_fields(mapping, columns)
+    mapped = MappedRows(mapping, is_table=file.format.names_are_paths)
+    rows = [_mapped_row(row, mapped) for row in file.rows]
+    readable = [new for new, row in zip(rows, file.rows, strict=True) if row.values is not None]
+    problems = [row.problem for row in readable if row.problem is not None]
+    if problems and len(problems) == len(readable):
+        raise BadInput(problems[0].message)
+    return replace(file, rows=rows, header=list(mapping.sources))
+
+
+def _mapped_row(row: Row, mapped: MappedRows) -> Row:
+    if row.values is None:
+        return row
+    try:
+        return row._replace(values=mapped.of(row.values))
+    except FieldError as error:
+        return row._replace(values=None, problem=Problem(error.message, error.field))
