@@ -13,17 +13,21 @@ from openbulk.connectors.googlecalendar.collections import (
     CalendarCollections,
 )
 from openbulk.connectors.googlecalendar.errors import read_refusal, throttle_of
+from openbulk.connectors.googlecalendar.event_calls import EventCalls
+from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.event_uploads import EventUploads
 from openbulk.connectors.googlecalendar.events import is_deleted
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.googlecalendar.listing import read_events
 from openbulk.connectors.googlecalendar.options import OPTIONS
+from openbulk.connectors.googlecalendar.planning import EventPlans
 from openbulk.connectors.googlecalendar.schema import event_schema, list_parameters
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.http import Client
 from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.options import Option
+from openbulk.domain.plan import Completeness, Planned
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -46,6 +50,7 @@ EVENT_FEATURES = Features(
     parameters=list_parameters("calendar.events.list") - {"iCalUID"},
     changed="updated",
     has_changes=True,
+    plan=Completeness.COMPLETE,
 )
 _COLLECTION_FEATURES = {name: collection.features for name, collection in COLLECTIONS.items()}
 _SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
@@ -64,8 +69,9 @@ class GoogleCalendar:
         self._collections = CalendarCollections(api)
         write_collection = CollectionUploads(api, self._collections).write
         self._writers = dict.fromkeys(COLLECTIONS, write_collection) | {
-            EVENTS: EventUploads(api).write
+            EVENTS: EventUploads(EventCalls(api), EventLookup(api)).write
         }
+        self._plans = EventPlans(api)
 
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
@@ -116,6 +122,10 @@ class GoogleCalendar:
         """Do the target's action with each record: one call each, besides look-ups."""
         write = self._writers[target.object]
         return [await write(record, target) for record in batch]
+
+    async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
+        """What `write` would do with events: it costs their look-up, and no call that writes."""
+        return await self._plans.plan(target, batch)
 
     async def close(self) -> None:
         """Nothing to close: the HTTP session belongs to the server."""
