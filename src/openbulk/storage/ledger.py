@@ -27,6 +27,7 @@ from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, job_of, work_values
+from openbulk.storage.plans import PlanLedger
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, problems
@@ -190,7 +191,8 @@ class Ledger:
         if row is None:
             return None
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
-        return SliceLedger(
+        begun = SliceLedger if row.planned_file is None else PlanLedger
+        return begun(
             self._engine,
             job_of(row),
             row.fence,
@@ -329,7 +331,11 @@ def _job_or_none(row: Row[Any] | None) -> Job | None:
 
 def _running_unless_cancelled() -> Case[str]:
     pending = Status.CANCELLATION_PENDING.value
-    return case((jobs.c.status == pending, pending), else_=Status.RUNNING.value)
+    return case(
+        (jobs.c.status == pending, pending),
+        (jobs.c.planned_file.is_not(None), Status.PLANNING.value),
+        else_=Status.RUNNING.value,
+    )
 
 
 def _attempts_of(worker: str | None) -> Case[int]:
