@@ -23,7 +23,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import aiohttp
 
-from openbulk.connectors.pace import Pace, Unpaced
+from openbulk.connectors.pace import Budget, Pace, Unpaced
 from openbulk.domain.options import Option
 from openbulk.domain.plan import Completeness, Planned
 from openbulk.domain.query import Page, PageRequest, Query
@@ -196,6 +196,13 @@ class Connector(Protocol):
 @runtime_checkable
 class PlansWrites(Protocol):
     """A connector that can say what `write` would do."""
+
+    remembers_plans: bool
+    """Whether it knows, of each job, what the earlier calls of `plan` would do. Otherwise a record
+    that depends on an earlier one is planned in one batch with it, behind it."""
+
+    def budgets(self, target: Target) -> Sequence[Budget]:
+        """The budgets that a call of `write` counts on, from the widest to the narrowest."""
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
         """What `write` would do with these records, one after another; one for each, in any order.

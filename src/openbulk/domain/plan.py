@@ -65,12 +65,19 @@ class Planned:
     """For an ambiguous row, how many records of the service it may mean."""
     version: str | None = None
     """The state of the service's record that was seen; None if it has none."""
+    calls: int = 0
+    """Calls that would write it; 0 if the service takes many records in one call."""
     mails: int = 0
     """People whom the service would mail."""
     mails_outside: int = 0
     """Those of them outside the caller's organization."""
     remark: str = ""
     """What else the row would do, or leave out, in a sentence."""
+    key: str | None = None
+    """Equal for all rows that mean this record; None if the row is a new one in any case."""
+    is_early: bool = False
+    """The row is refused because it needs one that may come later in the file: it is planned again
+    behind the others."""
 
     @property
     def is_refused(self) -> bool:

@@ -25,6 +25,7 @@ from openbulk.connectors.googlecalendar.planning import EventPlans
 from openbulk.connectors.googlecalendar.schema import event_schema, list_parameters
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.http import Client
+from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.options import Option
 from openbulk.domain.plan import Completeness, Planned
@@ -63,6 +64,7 @@ class GoogleCalendar:
     """One signed-in Google account."""
 
     native = None
+    remembers_plans = True
 
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
@@ -122,6 +124,10 @@ class GoogleCalendar:
         """Do the target's action with each record: one call each, besides look-ups."""
         write = self._writers[target.object]
         return [await write(record, target) for record in batch]
+
+    def budgets(self, target: Target) -> Sequence[Budget]:
+        """Those of a call that changes the calendar of `metaData`."""
+        return self._api.budgets(str(target.options.get("calendarId") or PRIMARY))
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
         """What `write` would do with events: it costs their look-up, and no call that writes."""

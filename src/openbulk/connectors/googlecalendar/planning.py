@@ -41,6 +41,7 @@ class RowNotes:
     events: dict[str, Event] = field(default_factory=dict)
     """The events that they would change, as they are."""
     changes: dict[str, Mapping[str, Change]] = field(default_factory=dict)
+    calls: int = 0
     mails: int = 0
     mails_outside: int = 0
 
@@ -108,6 +109,11 @@ class PlannedCalls(EventCalls):
         """What the calls for a row would have done."""
         return self._notes.pop(row, RowNotes())
 
+    def _count_call(self, row: EventRow) -> RowNotes:
+        notes = self._notes.setdefault(row.number, RowNotes())
+        notes.calls += 1
+        return notes
+
     async def insert(self, row: EventRow, event_id: str, properties: Properties) -> Event | None:
         """The new event; None if its id is taken. Raises FieldError."""
         body = insert_body(row, event_id, properties)
@@ -149,7 +155,8 @@ class PlannedCalls(EventCalls):
             return None
         body = patch_body(with_private_properties(fields, row.markers))
         after = {**_merge(event, body), _PLANNED: True}
-        notes = self._notes_of(row, event)
+        notes = self._count_call(row)
+        notes.events.setdefault(event_id, event)
         changes = {key: Change(event.get(key), after.get(key)) for key in fields}
         notes.changes[event_id] = {**notes.changes.get(event_id, {}), **changes}
         self._note_mails(row, after, name)
@@ -171,7 +178,7 @@ class PlannedCalls(EventCalls):
         if is_cancelled(event):
             return Deletion.DONE_BEFORE
         name = await self._lookup.name_of(row.calendar)
-        self._notes_of(row, event)
+        self._count_call(row).events.setdefault(event_id, event)
         self._note_mails(row, event, name)
         return Deletion.DONE
 
@@ -205,15 +212,11 @@ class PlannedCalls(EventCalls):
         name = await self._lookup.name_of(row.calendar)
         creator = {"email": name} if "@" in name else {}
         event = {"status": "confirmed", "creator": creator, _PLANNED: True, **body}
+        self._count_call(row)
         if mails:
             self._note_mails(row, event, name)
         self._lookup.cache_of(row).put(event)
         return event
-
-    def _notes_of(self, row: EventRow, event: Event) -> RowNotes:
-        notes = self._notes.setdefault(row.number, RowNotes())
-        notes.events.setdefault(str(event["id"]), event)
-        return notes
 
     def _note_mails(self, row: EventRow, event: Event, calendar: str) -> None:
         if not row.sends_mail:
@@ -221,7 +224,7 @@ class PlannedCalls(EventCalls):
         own = str(event.get("creator", {}).get("email") or calendar).lower()
         guests = {str(guest.get("email", "")).lower() for guest in event.get("attendees", ())}
         guests -= {own, ""}
-        notes = self._notes.setdefault(row.number, RowNotes())
+        notes = self._notes[row.number]
         notes.mails += len(guests)
         notes.mails_outside += sum(_domain(guest) != _domain(own) for guest in guests)
 
@@ -250,13 +253,31 @@ def _version_of(event: Event) -> str | None:
     return None if event.get(_PLANNED) else event.get("etag")
 
 
+class _NamedUploads(EventUploads):
+    """Writes events, and notes which event each row means."""
+
+    def __init__(self, calls: EventCalls, lookup: EventLookup) -> None:
+        super().__init__(calls, lookup)
+        self._names: dict[int, str] = {}
+
+    def take_name(self, row: int) -> str | None:
+        """What identifies the event of a row; None if the row cannot be read."""
+        return self._names.pop(row, None)
+
+    async def _prepare(self, record: Record, target: Target) -> EventRow:
+        row = await super()._prepare(record, target)
+        identity = f"{row.identity.field} {row.identity.alike or row.identity.value}"
+        self._names[record.row] = f"{row.calendar} {identity} {row.original_start or ''}"
+        return row
+
+
 class EventPlans:
     """Says what the records of an account's jobs would do to its calendars."""
 
     def __init__(self, api: CalendarApi) -> None:
         lookup = PlannedLookup(api)
         self._calls = PlannedCalls(api, lookup)
-        self._uploads = EventUploads(self._calls, lookup)
+        self._uploads = _NamedUploads(self._calls, lookup)
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
         """What these records would do, one after another. Raises ServiceError."""
@@ -275,7 +296,10 @@ class EventPlans:
             {} if is_refused else notes.changes.get(outcome.id or "", {}),
             problem=outcome.problem,
             version=_version_of(event) if event and not is_refused else None,
+            calls=0 if is_refused else notes.calls,
             mails=0 if is_refused else notes.mails,
             mails_outside=0 if is_refused else notes.mails_outside,
             remark=outcome.remark,
+            key=self._uploads.take_name(record.row),
+            is_early=outcome.is_early,
         )

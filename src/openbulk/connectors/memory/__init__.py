@@ -15,6 +15,7 @@ from typing import Any
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.memory.planning import PlannedRecords, changes_between
 from openbulk.connectors.memory.records import Records, Room
+from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.options import Option
 from openbulk.domain.plan import Completeness, Planned, kind_of
@@ -45,6 +46,7 @@ class Memory:
     """One instance."""
 
     native = None
+    remembers_plans = False
 
     def __init__(self, space: Space, room: Room, *, keep: bool) -> None:
         self._space = space
@@ -97,6 +99,10 @@ class Memory:
         records, write = self._records(target.object), self._writer(target)
         return [write(record, records) for record in batch]
 
+    def budgets(self, target: Target) -> Sequence[Budget]:
+        """Memory limits no calls."""
+        return ()
+
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
         """What `write` would do, beside the records and not in them."""
         records = PlannedRecords(self._records(target.object), self._room)
@@ -108,8 +114,16 @@ class Memory:
             outcome = write(record, records)
             known = None if before is None or outcome.problem else key
             changes = changes_between(before, records.get(key))
+            means = None if target.object == "log" else key
             planned.append(
-                Planned(record.row, kind_of(outcome), known, changes, problem=outcome.problem)
+                Planned(
+                    record.row,
+                    kind_of(outcome),
+                    known,
+                    changes,
+                    problem=outcome.problem,
+                    key=means,
+                )
             )
         return planned
 

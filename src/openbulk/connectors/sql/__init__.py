@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransactio
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.pace import Budget
 from openbulk.connectors.sql.bisection import RolledBack
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone
@@ -44,6 +45,7 @@ class Sql:
     """One database."""
 
     native = None
+    remembers_plans = False
 
     def __init__(self, engine: AsyncEngine, schema: str | None, concurrency: int) -> None:
         self._engine = engine
@@ -194,6 +196,10 @@ class Sql:
                 raise
             raise self._failed_commit(error, is_committing=is_committing) from error
         return outcomes
+
+    def budgets(self, target: Target) -> Sequence[Budget]:
+        """A database limits no calls."""
+        return ()
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
         """What `write` would do. The batch is written, and rolled back."""

@@ -46,6 +46,8 @@ class Notes:
     changes: dict[int, Changes] = field(default_factory=dict)
     matches: dict[int, int] = field(default_factory=dict)
     """Rows of which the table has several."""
+    keys: dict[int, str] = field(default_factory=dict)
+    """The identities of rows that have one."""
 
 
 class _PostgresqlPlan(PostgresqlStatements):
@@ -135,6 +137,7 @@ async def plan_batch(
     else:
         statements = _PostgresqlPlan(connection, table, notes)
     rows, refused = mapper.rows(batch)
+    notes.keys = {row.number: mapper.identity_text(row) for row in rows if row.identity}
     written = await RowWriter(connection, mapper, statements).write(rows, None)
     return [_planned(one, notes) for one in mapper.with_remarks([*refused, *written])]
 
@@ -161,5 +164,6 @@ def _planned(outcome: Outcome, notes: Notes) -> Planned:
         changes,
         problem=problem,
         matches=matches if kind is PlannedKind.AMBIGUOUS else 0,
+        key=notes.keys.get(outcome.row),
         remark=_WAITS if outcome.is_early else outcome.remark,
     )
