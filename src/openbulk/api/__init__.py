@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
-from openbulk.api.bulk import downloaded_records, downloads, jobs, uploads
+from openbulk.api.bulk import downloaded_records, downloads, jobs, plans, uploads
 from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
 from openbulk.api.http.error_responses import present_errors
@@ -66,6 +66,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     POST    /bulk/workflows
     GET     /bulk/jobs                      /bulk/{id}                  DELETE deletes
     GET     /bulk/{id}/status               /bulk/{id}/errors
+    GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel
     POST    /authentication                 GET /authentication/secrets
@@ -117,6 +118,7 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(workflows.router)
     of_instance.include_router(uploads.router)
     of_instance.include_router(jobs.router)
+    of_instance.include_router(plans.router)
     of_instance.include_router(downloaded_records.router)
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"

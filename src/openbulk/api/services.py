@@ -16,6 +16,7 @@ from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
 from openbulk.engine.intake import Intake
 from openbulk.engine.job_deletion import JobDeletion
+from openbulk.engine.plans import PlanReader
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.notify.networks import Networks
@@ -49,6 +50,7 @@ class Services:
     intake: Intake
     completion: Completion
     job_deletion: JobDeletion
+    plans: PlanReader
     workflows: Workflows
     connections: Connections
     elements: Elements

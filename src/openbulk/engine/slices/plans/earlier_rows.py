@@ -78,10 +78,6 @@ class EarlierRows:
         key, content = self._database.execute(find, (row,)).fetchone()
         return Record(row, unpack_line(content), key)
 
-    def close(self) -> None:
-        """Release the database."""
-        self._database.close()
-
 
 class EarlierRowsOfJobs:
     """The rows of the jobs that this process has planned last."""
@@ -93,6 +89,6 @@ class EarlierRowsOfJobs:
         """The rows of a job. Those of the job that was not planned for longest are forgotten."""
         rows = self._jobs.pop(job_id, None) or EarlierRows()
         if len(self._jobs) == MAX_JOBS:
-            self._jobs.pop(next(iter(self._jobs))).close()
+            self._jobs.pop(next(iter(self._jobs)))
         self._jobs[job_id] = rows
         return rows
