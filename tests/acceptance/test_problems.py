@@ -126,6 +126,14 @@ def cases_of_jobs() -> Iterator[Case]:
     yield Case("GET /bulk/jobs", 400, NUMBER, "/bulk/jobs?pageSize=x")
     for what in ("", "/status", "/errors"):
         yield Case(f"GET /bulk/{{job_id}}{what}", 404, job, f"/bulk/99{what}")
+    for what in ("", "/rows"):
+        yield Case(f"GET /bulk/{{job_id}}/plan{what}", 404, job, f"/bulk/99/plan{what}")
+    yield Case(
+        "GET /bulk/{job_id}/plan/rows",
+        400,
+        "it can be created, updated",
+        "/bulk/1/plan/rows?kind=x",
+    )
     yield Case("GET /bulk/{job_id}/errors", 400, NUMBER, "/bulk/1/errors?nextPage=x")
     yield Case("PUT /bulk/{job_id}/cancel", 404, job, "/bulk/99/cancel")
     yield Case("DELETE /bulk/{job_id}", 404, job, "/bulk/99")
