@@ -224,6 +224,7 @@ def keys_of(value: Any) -> Any:
     return set(value) if isinstance(value, dict) else set()
 
 
+EVENT = b"summary,start.date,end.date\nChoir,2026-06-04,2026-06-05\n"
 LATER = {
     "bulk_start_time",
     "bulk_finish_time",
@@ -253,6 +254,10 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             caller = Server(server.process)  # the instance is gone
             other = caller.call("POST", "/elements/memory/instances", json_body={}).json
             of_one = {"key": "memory", "instance_id": str(other["id"])}
+        if path.endswith(("/plan", "/plan/rows")):
+            planned = caller.upload("events", EVENT, query="?plan=true").json["id"]
+            assert caller.finished(planned)["status"] == "PLANNED"
+            of_one = {"job_id": planned}
         reply = send_example(caller, method, path, operation, {**known, **of_one})
         assert reply.status == 200, (where, reply.body)
         if path.endswith("/instances/{instance_id}/token"):

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -125,12 +126,16 @@ class PlanLedger(SliceLedger):
         job = self.job
 
         async def read(connection: AsyncConnection) -> tuple[Sequence[Part], Sequence[Range]]:
-            planned = await _plan_parts(connection, job.id, after=job.cursor)
+            planned = await _plan_parts(connection, job_id=job.id, after=job.cursor)
             ranges = sorted(one for part in planned for one in part.rows if one[1] > job.cursor)
             done = [(max(first, job.cursor + 1), last) for first, last in ranges]
             return await parts_from(connection, job.id, job.cursor + 1), done
 
         return await self.read(read)
+
+    async def plan_parts(self) -> Sequence[PlanPart]:
+        """The parts of the plan so far, in the order of their first rows."""
+        return await self.read(partial(_plan_parts, job_id=self.job.id, after=0))
 
     async def record_part(self, part: PlanPart, *, cursor: int) -> None:
         """Record that a part of the plan is in the file store, and the new cursor."""
@@ -168,10 +173,10 @@ class Plans:
     async def parts(self, job_id: int, *, after: int = 0) -> Sequence[PlanPart]:
         """The parts of a plan with rows after this one, in the order of their first rows."""
         async with self._reading.connect() as connection:
-            return await _plan_parts(connection, job_id, after=after)
+            return await _plan_parts(connection, job_id=job_id, after=after)
 
 
-async def _plan_parts(connection: AsyncConnection, job_id: int, *, after: int) -> list[PlanPart]:
+async def _plan_parts(connection: AsyncConnection, *, job_id: int, after: int) -> list[PlanPart]:
     chosen = (
         select(plan_parts)
         .where(plan_parts.c.job_id == job_id, plan_parts.c.last_row > after)

@@ -74,9 +74,9 @@ class PlannedLookup(EventLookup):
 
     async def fetch_taken(self, row: EventRow, event_id: str) -> Event:
         """The event that has an id."""
-        return self.held(row, event_id) or await super().fetch_taken(row, event_id)
+        return self.event_with_id(row, event_id) or await super().fetch_taken(row, event_id)
 
-    def held(self, row: EventRow, event_id: str) -> Event | None:
+    def event_with_id(self, row: EventRow, event_id: str) -> Event | None:
         """The event with an id, if this job has fetched or made it up."""
         return self.cache_of(row).find(Identity(ID, event_id))
 
@@ -117,7 +117,7 @@ class PlannedCalls(EventCalls):
     async def insert(self, row: EventRow, event_id: str, properties: Properties) -> Event | None:
         """The new event; None if its id is taken. Raises FieldError."""
         body = insert_body(row, event_id, properties)
-        if self._lookup.held(row, event_id) or await self._is_taken(row, event_id):
+        if self._lookup.event_with_id(row, event_id) or await self._is_taken(row, event_id):
             return None
         return await self._make_up(row, {"iCalUID": f"{event_id}@google.com", **body}, mails=True)
 
@@ -184,7 +184,7 @@ class PlannedCalls(EventCalls):
 
     async def _event(self, row: EventRow, event_id: str) -> Event | None:
         """The event with an id, or the date of a series."""
-        held = self._lookup.held(row, event_id)
+        held = self._lookup.event_with_id(row, event_id)
         if held is not None:
             return held
         if row.identity == Identity(ID, event_id):

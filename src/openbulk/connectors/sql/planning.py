@@ -129,7 +129,7 @@ async def plan_batch(
     try:
         mapper = RowMapper.of(table, target, is_sqlite=is_sqlite)
     except FieldError as error:
-        return [_planned(error.outcome(record.row), Notes()) for record in batch]
+        return [_plan_of(error.outcome(record.row), Notes()) for record in batch]
     notes = Notes()
     statements: Statements
     if is_sqlite:
@@ -139,15 +139,15 @@ async def plan_batch(
     rows, refused = mapper.rows(batch)
     notes.keys = {row.number: mapper.identity_text(row) for row in rows if row.identity}
     written = await RowWriter(connection, mapper, statements).write(rows, None)
-    return [_planned(one, notes) for one in mapper.with_remarks([*refused, *written])]
+    return [_plan_of(one, notes) for one in mapper.with_remarks([*refused, *written])]
 
 
 def refusal_of(outcome: Outcome) -> Planned:
     """The plan of a record whose error ends its transaction."""
-    return _planned(outcome, Notes())
+    return _plan_of(outcome, Notes())
 
 
-def _planned(outcome: Outcome, notes: Notes) -> Planned:
+def _plan_of(outcome: Outcome, notes: Notes) -> Planned:
     kind, problem, matches = kind_of(outcome), outcome.problem, notes.matches.get(outcome.row, 0)
     if outcome.is_early:
         kind = PlannedKind.NOT_COMPARED

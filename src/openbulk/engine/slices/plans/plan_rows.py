@@ -44,6 +44,7 @@ class PlanRow:
             "mails": planned.mails,
             "mailsOutside": planned.mails_outside,
             "remark": planned.remark,
+            "key": planned.key,
             "repeated": self.is_repeated,
         }
         return {name: value for name, value in kept.items() if value}
@@ -64,6 +65,7 @@ class PlanRow:
             mails=kept.get("mails", 0),
             mails_outside=kept.get("mailsOutside", 0),
             remark=kept.get("remark", ""),
+            key=kept.get("key"),
         )
         return cls(planned, kept.get("line"), kept.get("repeated", False))
 

@@ -13,7 +13,7 @@ from openbulk.connectors.base import PlansWrites
 from openbulk.domain.plan import Change, Completeness, Planned, PlannedKind
 from openbulk.domain.records import Action, JobRecords, Outcome, OutcomeKind, Record, value_at
 from openbulk.engine.slices.plans.earlier_rows import EarlierRows
-from openbulk.engine.slices.plans.plan_rows import PlanRow, make_part
+from openbulk.engine.slices.plans.plan_rows import PlanRow, make_part, rows_of_plan
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.storage.plans import PlanLedger
 
@@ -56,8 +56,16 @@ class PlanSlice(UploadSlice):
 
     async def _prepare(self) -> str | None:
         refusal = await super()._prepare()
-        # Nothing is sent: no row needs an intent, and none goes through a service's own import.
-        self._features = replace(self._features, native=False, idempotent_writes=True)
+        connector = self._connector
+        is_alone = isinstance(connector, PlansWrites) and not connector.remembers_plans
+        self._features = replace(
+            self._features,
+            # Nothing is sent: no row needs an intent, and none goes through a service's own import.
+            native=False,
+            idempotent_writes=True,
+            # A batch is planned behind the rows before it.
+            concurrency=1 if is_alone else self._features.concurrency,
+        )
         return refusal
 
     @property
@@ -89,6 +97,9 @@ class PlanSlice(UploadSlice):
             self._earlier.fence = records.fence
 
     async def _learn_all(self, connector: PlansWrites, records: JobRecords) -> None:
+        parts = await self._plan_ledger.plan_parts()
+        async for row in rows_of_plan(self._files, self._job.upload.file, parts):
+            self._earlier.is_repeated(row.planned.row, row.planned.key)
         batch: list[Record] = []
         async for record, _ in records.each():
             if record.row > records.last:
@@ -101,12 +112,9 @@ class PlanSlice(UploadSlice):
 
     async def _learn(self, connector: PlansWrites, batch: Sequence[Record]) -> None:
         if connector.remembers_plans:
-            known: Iterable[Planned] = await connector.plan(self._target, batch)
+            await connector.plan(self._target, batch)
         else:
             self._earlier.add(batch, self._keys_of)
-            known = ()
-        for planned in known:
-            self._earlier.is_repeated(planned.row, planned.key)
 
     def _keys_of(self, record: Record) -> Iterable[Hashable]:
         """What a record may share with another one that it depends on."""
@@ -152,11 +160,11 @@ class PlanSlice(UploadSlice):
             planned,
             problem=outcome.problem,
             remark=outcome.remark,
-            changes=self._renamed(planned.changes),
+            changes=self._rename(planned.changes),
         )
         return PlanRow(planned, line, self._earlier.is_repeated(planned.row, planned.key))
 
-    def _renamed(self, changes: Mapping[str, Change]) -> Mapping[str, Change]:
+    def _rename(self, changes: Mapping[str, Change]) -> Mapping[str, Change]:
         transformation = self._target.transformation
         if transformation is None:
             return changes
