@@ -277,6 +277,7 @@ class ContactsProvider:
     name = "Contacts"
     hub = "crm"
     event_objects = frozenset[str]()
+    makes_calls = True
     settings: Sequence[Setting] = (
         Setting("api.key", "API key of the address book.", secret=True),
         Setting(

@@ -424,6 +424,7 @@ def _services(
         engine=engine,
         intake=engine.intake,
         completion=engine.completion,
+        job_controls=engine.job_controls,
         job_deletion=engine.job_deletion,
         plans=PlanReader(
             Plans(database),

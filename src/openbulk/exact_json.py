@@ -196,3 +196,11 @@ def trim(encoded: bytes) -> bytes:
 def unpack_line(line: bytes) -> Any:
     """The value that `pack_line` packed."""
     return decode_json(line) if line.endswith(_EXACT_MARK) else orjson.loads(line)
+
+
+def unpack_lines(lines: Sequence[bytes]) -> Sequence[Any]:
+    """The values of several lines; faster than one by one."""
+    if any(line.endswith(_EXACT_MARK) for line in lines):
+        return list(map(unpack_line, lines))
+    values: list[Any] = orjson.loads(b"[%b]" % b",".join(lines))
+    return values

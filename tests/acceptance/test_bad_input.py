@@ -271,6 +271,21 @@ def test_a_broken_file_loses_only_its_broken_rows(server: Server) -> None:
     ]
 
 
+def test_failed_records_are_grouped_by_cause(server: Server) -> None:
+    lines = ["Ann,1", "Bob", "Cara,3", "Dan,4,5", '"Eve,5', "Finn,6,7,8"]
+    job_id = server.done("records", b"name,age\n" + "\n".join(lines).encode() + b"\n")["id"]
+    largest, *others = server.call("GET", f"/bulk/{job_id}/errors/groups").json
+    assert (largest["count"], largest["outcome"], largest["example"]["rowNum"]) == (2, "failed", 4)
+    assert largest["error"].startswith("the row has … cells, the header has …; a text with")
+    assert [(one["count"], one["example"]["lineNum"]) for one in others] == [(1, 3), (1, 6)]
+    reply = server.call("GET", f"/bulk/{job_id}/errors?group={largest['id']}&fields=rowNum")
+    assert reply.json == [{"rowNum": 4}, {"rowNum": 6}]
+    first = server.call("GET", f"/bulk/{job_id}/errors/groups?pageSize=1")
+    assert first.json == [largest]
+    token = first.headers["elements-next-page-token"]
+    assert server.call("GET", f"/bulk/{job_id}/errors/groups?nextPage={token}").json == others
+
+
 def test_an_object_that_does_not_exist_is_refused_before_there_is_a_job(server: Server) -> None:
     before, jobs = files_of(server), server.call("GET", "/bulk/jobs").json
     reply = server.upload("bad", b"name\n" + b"Ann\n" * 37)

@@ -254,10 +254,7 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             caller = Server(server.process)  # the instance is gone
             other = caller.call("POST", "/elements/memory/instances", json_body={}).json
             of_one = {"key": "memory", "instance_id": str(other["id"])}
-        if path.endswith(("/plan", "/plan/rows")):
-            planned = caller.upload("events", EVENT, query="?plan=true").json["id"]
-            assert caller.finished(planned)["status"] == "PLANNED"
-            of_one = {"job_id": planned}
+        of_one |= ids_of_plan(caller, path)
         reply = send_example(caller, method, path, operation, {**known, **of_one})
         assert reply.status == 200, (where, reply.body)
         if path.endswith("/instances/{instance_id}/token"):
@@ -275,6 +272,15 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             continue
         shown = [keys_of(example) - LATER for example in examples_of(content)]
         assert any(one <= keys_of(reply.json) for one in shown), (where, shown, reply.json)
+
+
+def ids_of_plan(server: Server, path: str) -> dict[str, str]:
+    """The id of a job that has a plan, for a path that is about one."""
+    if not path.endswith(("/plan", "/plan/rows")):
+        return {}
+    job_id = server.upload("events", EVENT, query="?plan=true").json["id"]
+    assert server.finished(job_id)["status"] == "PLANNED"
+    return {"job_id": job_id}
 
 
 def test_what_has_two_shapes_is_shown_in_both(server: Server, document: Any) -> None:

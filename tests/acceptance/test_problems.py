@@ -124,7 +124,7 @@ def cases_of_jobs() -> Iterator[Case]:
         )
         yield Case(operation, 502, DOWN, who="down", body=allowed)
     yield Case("GET /bulk/jobs", 400, NUMBER, "/bulk/jobs?pageSize=x")
-    for what in ("", "/status", "/errors"):
+    for what in ("", "/status", "/errors", "/errors/groups"):
         yield Case(f"GET /bulk/{{job_id}}{what}", 404, job, f"/bulk/99{what}")
     for what in ("", "/rows"):
         yield Case(f"GET /bulk/{{job_id}}/plan{what}", 404, job, f"/bulk/99/plan{what}")
@@ -134,8 +134,18 @@ def cases_of_jobs() -> Iterator[Case]:
         "it can be created, updated",
         "/bulk/1/plan/rows?kind=x",
     )
-    yield Case("GET /bulk/{job_id}/errors", 400, NUMBER, "/bulk/1/errors?nextPage=x")
+    yield Case("GET /bulk/{job_id}/status/events", 404, job, "/bulk/99/status/events")
+    for what in ("/errors", "/errors/groups"):
+        yield Case(f"GET /bulk/{{job_id}}{what}", 400, NUMBER, f"/bulk/1{what}?nextPage=x")
+    no_group = "job 1 has no errors of the group 'x'; /bulk/1/errors/groups lists the groups"
+    yield Case("GET /bulk/{job_id}/errors", 400, no_group, "/bulk/1/errors?group=x")
     yield Case("PUT /bulk/{job_id}/cancel", 404, job, "/bulk/99/cancel")
+    for what in ("pause", "resume"):
+        yield Case(f"PUT /bulk/{{job_id}}/{what}", 404, job, f"/bulk/99/{what}")
+    controls = {"priority": 1}
+    operation = "PATCH /bulk/{job_id}"
+    yield Case(operation, 400, "nothing to change; send", "/bulk/1", body={})
+    yield Case(operation, 404, job, "/bulk/99", body=controls)
     yield Case("DELETE /bulk/{job_id}", 404, job, "/bulk/99")
     yield Case("DELETE /bulk/{job_id}", 409, "cancel it first", "/bulk/3", "busy")
     for what in ("", "/data"):
@@ -590,9 +600,12 @@ TOO_MANY = (
 )
 ELSEWHERE: dict[tuple[str, str], set[int]] = {
     ("GET", "/readyz"): {503},
+    ("GET", f"{BASE_PATH}/bulk/{{job_id}}/status/events"): {204},
+    ("GET", f"{BASE_PATH}{HUB}/bulk/{{job_id}}/status/events"): {204},
     **{("POST", f"{BASE_PATH}{path}"): {409} for path in TOO_MANY},
 }
-"""In test_services.py, and test_doors.py for more instances or schedules than the limit."""
+"""In test_services.py, test_job_events.py, and test_doors.py for more instances or schedules than
+the limit."""
 
 
 def in_hub(path: str) -> bool:

@@ -164,12 +164,17 @@ def scenario_of(seed: int) -> Scenario:
         works += _uploads(chance, story, f"up{number}")
     for number in range(chance.choice((0, 1, 1, 2))):
         works.append(_download(chance, f"down{number + 1}", kept))
+    blows = _blows(chance, works, workers, is_shared=is_shared)
+    # By chances of their own: the rest of a seed's run is as it was without them.
+    small = _small_uploads(random.Random(f"{seed} small"))
+    if small:
+        blows.append(_blow_between_transactions(random.Random(f"{seed} blow"), small))
     plans, struck = _plans(random.Random(f"plans of {seed}"))
     return Scenario(
         seed=seed,
         is_shared=is_shared,
-        works=[*works, *plans],
-        blows=[*_blows(chance, works, workers, is_shared=is_shared), *struck],
+        works=[*works, *small, *plans],
+        blows=[*blows, *struck],
         faults=_faults(chance),
         latency_ms=chance.choice((20, 60, 120, 240)),
         kept=kept,
@@ -229,6 +234,29 @@ def _plans(chance: random.Random) -> tuple[list[Upload], list[Blow]]:
         return [first, plan], []
     when = Moment(chance.uniform(0, 0.3), "running plan1b")
     return [first, plan], [Blow("kill", "server", when, chance.choice((0.0, 1.0)))]
+
+
+def _small_uploads(chance: random.Random) -> list[Upload]:
+    """Files of a few rows, at nearly the same time, several for a lane; none in half of the runs.
+
+    The first of a lane begins without the queue, in the process that has taken it in.
+    """
+    if chance.random() < 0.5:
+        return []
+    begins = chance.uniform(0, 3)
+    return [
+        Upload(
+            f"small{number}",
+            chance.choice(("ann", "bob")),
+            chance.choice(("events", "events", "calendars")),
+            "create",
+            chance.randint(1, 10),
+            f"small{number}",
+            begins=begins + chance.uniform(0, 0.5),
+            refusals=chance.choice(REFUSALS),
+        )
+        for number in range(1, chance.randint(2, 6))
+    ]
 
 
 def _broken_rows(chance: random.Random, rows: int) -> frozenset[int]:
@@ -309,6 +337,17 @@ def _blow(chance: random.Random, target: str, works: Sequence[Work]) -> Blow:
     else:
         seconds = chance.choice((0.0, chance.uniform(0, 2)))
     return Blow(kind, target, _moment(chance, works), seconds)
+
+
+def _blow_between_transactions(chance: random.Random, small: Sequence[Upload]) -> Blow:
+    """The server dies between two transactions of a small job, of which it makes all.
+
+    They are: the job, its slice in the lane, the slice's beginning, its end with all outcomes, and
+    the end of its place in the lane.
+    """
+    sign = chance.choice(("posting", "answered", "answered", "running", "running", "finished"))
+    delay = chance.uniform(0, 0.04)
+    return Blow("kill", "server", Moment(delay, f"{sign} {chance.choice(small).name}"), 0.0)
 
 
 SIGNS = (*["calls"] * 4, "running", "running", "posting", "answered", "end", "clock")

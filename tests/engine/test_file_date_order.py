@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from obstore.store import LocalStore
 
 from openbulk.connectors.base import Features
@@ -16,10 +18,11 @@ from openbulk.connectors.eloqua.fields import Field, Fields
 from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.schema import event_schema
+from openbulk.domain import date_signs
 from openbulk.domain.date_order import DateOrderUnknown
 from openbulk.domain.date_signs import LOOKED_AT, MAX_COLUMNS, DateColumns
 from openbulk.domain.dates import DateOrder
-from openbulk.domain.records import Action, Row, Target
+from openbulk.domain.records import Action, Row, RowBatch, Target
 from openbulk.engine.file_date_order import order_of, signs_of
 from openbulk.engine.slices.parts import RowsInThread, cut
 from openbulk.security import Sealer
@@ -49,6 +52,25 @@ def columns_of(*records: Mapping[str, Any]) -> DateColumns:
     for number, values in enumerate(records, 1):
         columns.add(Row(number, values))
     return columns
+
+
+CELLS = st.sampled_from(["", "", None, "31/05/2026", "05/31/2026", "x", "2026-05-30", "7 pm", "7"])
+
+
+@given(
+    st.lists(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=4), max_size=4)
+)
+def test_rows_in_batches_show_what_they_show_one_by_one(tables: list[list[list[str]]]) -> None:
+    together, alone, number = DateColumns(), DateColumns(), 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(date_signs, "LOOKED_AT", 3)
+        for cells in tables:
+            batch = RowBatch(number, ("a", "b", "c"), cells, number + 1)
+            together.add_batch(batch)
+            for row in batch.rows():
+                alone.add(row)
+            number += len(cells)
+    assert list(together.signs().items()) == list(alone.signs().items())
 
 
 Values = Mapping[str, Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from openbulk.connectors.pace import Budget, Throttle
+from openbulk.connectors.pace import OF_JOB, Budget, Throttle
 from openbulk.domain.errors import CallWithdrawn, RetryLater
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor, InstancePace
@@ -163,6 +163,20 @@ async def test_a_slice_takes_its_share(budgets: Budgets) -> None:
         assert await permits_of(pace, 80) == 50
     pace.begin_slice(2)
     assert await permits_of(pace, 1) == 0
+
+
+async def test_a_job_makes_no_more_calls_than_its_caller_lets_it(budgets: Budgets) -> None:
+    """Whatever the service takes, and also of a service without a limit."""
+    governor = Governor(budgets, Clock())
+    pace = InstancePace(governor)
+    own = Budget("job/7", OF_JOB, 30, 60.0, "the caller lets this job make 30 calls a minute")
+    pace.begin_slice(2, own)
+    assert await permits_of(pace, 80) == 30
+    with pytest.raises(RetryLater, match="lets this job make 30 calls a minute"):
+        await pace.take([])
+    # The calls count for the service, too: the slice of the other job has the rest.
+    pace.begin_slice(1)
+    assert await permits_of(pace, 80) == 70
 
 
 async def test_a_slice_that_was_taken_over_gets_no_permit(budgets: Budgets) -> None:

@@ -20,9 +20,10 @@ from openbulk.domain.job import (
     Upload,
 )
 from openbulk.domain.records import Action, Problem, Row, Target
-from openbulk.engine.slices.parts import Cut, RowsInThread, cut, rows_of
+from openbulk.engine.slices.parts import Cut, RowsInThread, cut, each_row, rows_of
 from openbulk.engine.slices.row_states import RowState, RowStates
 from openbulk.formats import FORMATS
+from openbulk.formats.base import read_batches
 from openbulk.reading.packing import BYTES_PER_PART
 from openbulk.security import Sealer
 from openbulk.storage.files import FileStore, FileWriter, Part
@@ -43,7 +44,7 @@ async def parts_of(files: FileStore, content: bytes, name: str = "csv") -> tuple
     await writer.close()
     upload = Upload(Target("things", Action.CREATE), "f00d", len(content), name)
     job = Job(1, 1, 1, upload, Status.RUNNING, datetime.now(UTC))
-    rows = FORMATS[name].read(io.BytesIO(content), {})
+    rows = read_batches(FORMATS[name], io.BytesIO(content), {})
     done = await cut(files, upload.file, RowsInThread(rows), never)
     assert done is not None
     return job, done
@@ -54,7 +55,7 @@ async def rows_after(
 ) -> list[Row]:
     states = RowStates(records, cursor)
     rows = rows_of(files, job, [Part(row) for row in parts], states, RowState.UNSENT)
-    return [row._replace(size=0) async for row in rows]
+    return [row._replace(size=0) async for found in rows for row in each_row(found)]
 
 
 async def test_every_row_is_read_again_from_wherever_a_slice_begins(files: FileStore) -> None:
@@ -79,7 +80,7 @@ async def test_only_the_parts_with_rows_in_a_state_are_read(
     for part in (parts[0], parts[2]):
         (tmp_path / part.path("f00d")).unlink()
     rows = rows_of(files, job, parts, states, RowState.WAITING)
-    assert [row.number async for row in rows] == [1_999, 3_400]
+    assert [row.number async for found in rows for row in each_row(found)] == [1_999, 3_400]
 
 
 async def test_parts_of_large_records_stay_small(files: FileStore) -> None:

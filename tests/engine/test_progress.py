@@ -13,7 +13,7 @@ from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices.lost_answers import complete_outcomes
 from openbulk.engine.slices.ordering import ordering_keys_of
 from openbulk.engine.slices.progress import Progress
-from openbulk.engine.slices.record_reader import key_of
+from openbulk.engine.slices.record_reader import keys_of
 from openbulk.engine.slices.row_states import RowState
 
 
@@ -57,10 +57,10 @@ def test_an_outcome_that_a_connector_forgot_is_unknown() -> None:
 def test_the_key_of_a_created_record_is_its_file_and_row_also_with_an_identifier() -> None:
     created = Target("events", Action.CREATE, "ref", run="f00d")
     upserted = replace(created, action=Action.UPSERT)
-    assert key_of(created, 7, {"ref": "a"}) == "f00d:7"
-    assert key_of(upserted, 7, {"ref": "a"}) == "ref=a"
-    assert key_of(upserted, 8, {}) == "f00d:8"
-    assert key_of(replace(upserted, identifier_field="a.b"), 9, {"a": {"b": 1}}) == "a.b=1"
+    assert list(keys_of(created, 7, [{"ref": "a"}, {}])) == ["f00d:7", "f00d:8"]
+    assert list(keys_of(upserted, 7, [{"ref": "a"}, {}])) == ["ref=a", "f00d:8"]
+    nested = replace(upserted, identifier_field="a.b")
+    assert list(keys_of(nested, 9, [{"a": {"b": 1}}])) == ["a.b=1"]
 
 
 def test_records_of_one_thing_share_an_ordering_key() -> None:

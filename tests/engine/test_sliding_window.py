@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbulk.connectors.pace import Budget, Permit, Throttle
+from openbulk.connectors.pace import OF_JOB, Budget, Permit, Throttle
 from openbulk.engine.quota.sliding_window import (
     NEARLY_FULL_REFUSALS_TO_LEARN,
     PROBE_AGAIN_SECONDS,
@@ -101,6 +101,10 @@ def test_a_refusal_is_blamed_on_the_budget_that_is_nearly_used_up() -> None:
         budget_at_fault(Permit(budgets), Throttle("too much", label="user", after=1.0), few, 1, NOW)
         == USER
     )
+    own = Budget("job/7", OF_JOB, 10, 60.0, "the caller lets this job make 10 calls a minute")
+    full = [spend(own, Spending(), 10, NOW), Spending()]
+    assert budget_at_fault(Permit([own, USER]), throttle, full, REFUSALS_TO_LEARN, NOW) == USER
+    assert budget_at_fault(Permit([own]), throttle, full[:1], REFUSALS_TO_LEARN, NOW) is None
     assert budget_at_fault(Permit(budgets, probes=("project",)), throttle, many, 1, NOW) is None
     assert (
         budget_at_fault(

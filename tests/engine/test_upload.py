@@ -44,6 +44,7 @@ from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore, FileWriter
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
+from support.ledger_suite import record_parts
 from support.work import calls_of_this_thread
 
 NOW = datetime.now(UTC)
@@ -115,12 +116,13 @@ class Bench:
             begun = Unlucky(self.ledger._engine, begun.job, begun.fence, luck=self.luck)
         draining = draining or asyncio.Event()
         deadline = SliceDeadline(begun, draining, lambda: datetime.now(UTC))
-        async with SliceMemory().share("things") as memory:
-            ending = await UploadSlice(
-                begun, connector=connector, files=self.files, deadline=deadline, memory=memory
-            ).run()
-        await begun.end()
-        return ending
+        try:
+            async with SliceMemory().share("things") as memory:
+                return await UploadSlice(
+                    begun, connector=connector, files=self.files, deadline=deadline, memory=memory
+                ).run()
+        finally:
+            await begun.end()
 
     async def now(self) -> Job:
         job = await self.ledger.job(self.job.id)
@@ -155,9 +157,8 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     rows = FORMATS["csv"].read(io.BytesIO(content), {})
     done = await cut(files, upload.file, RowsInThread(rows), never)
     assert done is not None
-    await SliceLedger(engine, job, 0, reading=engine).set_parts(
-        done.records, done.first_rows, done.remarks
-    )
+    cutting = SliceLedger(engine, job, 0, reading=engine)
+    await record_parts(cutting, done.records, done.first_rows, done.remarks)
     return Bench(ledger, files, job)
 
 
@@ -324,18 +325,18 @@ class Unlucky(SliceLedger):
         super().__init__(engine, job, fence, reading=engine)
         self._luck = luck
 
-    async def _record_outcomes(self, *args: Any) -> None:
+    async def _record(self, *args: Any) -> None:
         if self._luck.record_fails:
             self._luck.record_fails = False
             await asyncio.sleep(0.3)
             raise OSError("the database is locked")
-        await super()._record_outcomes(*args)
+        await super()._record(*args)
 
-    async def is_cancelled(self) -> bool:
+    async def is_stopped(self) -> bool:
         if self._luck.read_fails:
             self._luck.read_fails = False
             raise OSError("the pool is exhausted")
-        return await super().is_cancelled()
+        return await super().is_stopped()
 
 
 async def test_no_cursor_passes_over_outcomes_that_could_not_be_recorded(
@@ -389,7 +390,7 @@ class Dependent(Scripted):
         outcomes = await super().write(target, batch)
         if [outcome.row for outcome in outcomes] != [1] or self.needed in self.sent:
             return outcomes
-        return [replace(Outcome.failure(1, "its series is missing"), is_early=True)]
+        return [Outcome.failure(1, "its series is missing")._replace(is_early=True)]
 
 
 @pytest.mark.parametrize("features", [KEYED, UNKEYED])
@@ -418,7 +419,7 @@ class Orphans(Scripted):
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         await super().write(target, batch)
         return [
-            replace(Outcome.failure(record.row, "its series is missing"), is_early=True)
+            Outcome.failure(record.row, "its series is missing")._replace(is_early=True)
             for record in batch
         ]
 
@@ -475,7 +476,7 @@ class Linked(Scripted):
         if self.needs.get(outcome.row, outcome.row) in {*self.taken, outcome.row}:
             self.taken.add(outcome.row)
             return outcome
-        return replace(Outcome.failure(outcome.row, "its series is missing"), is_early=True)
+        return Outcome.failure(outcome.row, "its series is missing")._replace(is_early=True)
 
 
 async def test_records_are_sent_again_as_long_as_one_of_them_is_taken(bench: Bench) -> None:

@@ -5,6 +5,7 @@ import io
 import random
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbulk.domain.errors import BadInput
-from openbulk.domain.records import flatten
+from openbulk.domain.records import Row, RowBatch, flatten
+from openbulk.engine.slices.parts import each_row
 from openbulk.formats import FORMATS
+from openbulk.formats.csv import Csv, writing
+from openbulk.formats.csv import rows as rows_module
 from openbulk.testing.formats import RECORDS, FormatTests
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
@@ -531,3 +535,70 @@ def test_any_records_of_texts_are_read_as_they_were(records: list[dict[str, Any]
         for flat in map(flatten, records)
         if any(flat.values())  # else a blank line
     ], content
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from([None, "", "a", " a", "1,2", '"', "\r", "\n", "\r\n", "é"])
+            | st.sampled_from([True, 1, 0.5, Decimal("1.50")])
+        ),
+        max_size=5,
+    )
+)
+def test_a_line_without_quotes_is_what_the_csv_module_writes(rows: list[list[object]]) -> None:
+    written = b"".join(writing.encode_rows(["a"], rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "_plain_line", lambda cells: None)
+        assert b"".join(writing.encode_rows(["a"], rows)) == written
+
+
+# --- lines that are read together ---
+
+PIECES = (
+    *(b"a", b"1", b",", b",", b"\n", b"\n", b"1,2,3\n", b"1,2,3\n", b",,\n", b"NULL", b"\xc3\xa9"),
+    *(b'"', b'""', b' "', b'"x"', b'"x\ny"', b'\\"', b" ", b"\r", b"\r\n", b"\x00", b"\xff", b";"),
+    "\u2028".encode(),
+)
+
+
+def rows_one_by_one(content: bytes, options: Mapping[str, Any]) -> list[Row]:
+    """The rows of a file of which no lines are read together."""
+    reader = Csv().open(io.BytesIO(content), "utf-8", options)
+    reader._next_batch = lambda: None  # type: ignore[method-assign]
+    return list(reader.rows())
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=50).map(b"".join),
+    st.sampled_from([{}, {"nullValue": "NULL"}, {"delimiter": "semicolon"}]),
+    st.sampled_from([b"", b'1, "x",3\n']),
+)
+def test_lines_that_are_read_together_are_the_rows_that_they_are_one_by_one(
+    rest: bytes, options: Mapping[str, Any], above: bytes
+) -> None:
+    """Their values, problems, numbers and lines, whatever is in the lines beside them."""
+    content = b"a,b,c\n" + above + b"1,2,3\n" * 29 + rest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows_module, "BATCH_ROWS", 2)
+        together = list(Csv().open(io.BytesIO(content), "utf-8", options).rows())
+    assert together == rows_one_by_one(content, options)
+
+
+@pytest.mark.parametrize("line", [b"1,2\n", b"1,2\r\n", b'"1",2\n', b"1,\n", b'1,"x ""y"" z"\n'])
+def test_lines_without_anything_unusual_are_read_together(line: bytes) -> None:
+    content = b"a,b\n" + line * 1_000
+    found = list(Csv().read_batches(io.BytesIO(content), {}))
+    batches = [one for one in found if isinstance(one, RowBatch)]
+    is_usual = b'""' not in line
+    assert (sum(len(one.cells) for one in batches) > 900) == is_usual
+    assert [one for found_one in found for one in each_row(found_one)] == rows_one_by_one(
+        content, {}
+    )
+
+
+def test_a_wide_table_is_read_in_small_batches() -> None:
+    """Whoever holds a batch holds a bounded number of cells."""
+    wide = b",".join(b"c%d" % n for n in range(1_000)) + b"\n"
+    found = list(Csv().read_batches(io.BytesIO(wide * 200), {}))
+    assert {len(one.cells) for one in found if isinstance(one, RowBatch)} == {10}

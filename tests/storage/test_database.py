@@ -2,12 +2,15 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -18,7 +21,7 @@ from openbulk.domain.errors import Unavailable
 from openbulk.security import Sealer
 from openbulk.storage import database as database_module
 from openbulk.storage.accounts import Accounts
-from openbulk.storage.database import migrate, open_ledger_engine
+from openbulk.storage.database import migrate, open_ledger_engine, open_shared_lane_engine
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.tables import metadata
 
@@ -147,6 +150,65 @@ async def test_writers_queue_instead_of_failing(engine: AsyncEngine) -> None:
     await asyncio.gather(*(add(number) for number in range(12)))
     async with engine.connect() as connection:
         assert await connection.scalar(text("SELECT count(*) FROM users")) == 12
+
+
+async def number_of_pings(database: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often a connection that was used a moment ago is pinged before its next use."""
+    opened = open_ledger_engine(database)
+    dialect = opened.sync_engine.dialect
+    pings = []
+    ping = dialect.do_ping
+
+    def note_ping(connection: Any) -> bool:
+        pings.append(connection)
+        return ping(connection)
+
+    monkeypatch.setattr(dialect, "do_ping", note_ping)
+    for _ in range(3):
+        async with opened.connect() as connection:
+            assert await connection.scalar(text("SELECT 1")) == 1
+    await opened.dispose()
+    return len(pings)
+
+
+async def test_a_connection_in_use_is_not_pinged(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ping is a transaction: it would double those of a small job."""
+    monkeypatch.setattr(database_module, "_PING_AFTER_SECONDS", 3_600.0)
+    assert await number_of_pings(database, monkeypatch) == 0
+
+
+async def test_a_connection_that_has_been_idle_is_pinged(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_PING_AFTER_SECONDS", 0.0)
+    assert await number_of_pings(database, monkeypatch) == 3
+
+
+def end_connections(database: str) -> None:
+    """End all other connections to a database, as its restart does, and wait until they are."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with psycopg.connect(database, autocommit=True) as administrator:
+        administrator.execute(f"SELECT pg_terminate_backend(pid) {others}".encode())
+        while administrator.execute(f"SELECT 1 {others}".encode()).fetchone():
+            time.sleep(0.01)
+
+
+async def test_nobody_notices_a_restart_between_two_uses_of_a_connection(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_PING_AFTER_SECONDS", 3_600.0)
+    ledger, lanes = open_ledger_engine(database), open_shared_lane_engine(database)
+    for _ in range(2):
+        async with ledger.connect() as one, ledger.connect() as another:
+            assert await one.scalar(text("SELECT 1")) == 1
+            assert await another.scalar(text("SELECT 1")) == 1
+        with lanes.connect() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+        await asyncio.to_thread(end_connections, database)
+    await ledger.dispose()
+    lanes.dispose()
 
 
 def test_an_address_of_another_kind_of_database_is_refused() -> None:

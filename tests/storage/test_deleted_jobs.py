@@ -43,7 +43,7 @@ async def job(ledger: Ledger, file: str, *, callback: str | None = None, rows: i
     )
     begun = await ledger.begin_slice(made.id, 0, NOW)
     assert begun is not None
-    await begun.set_parts(rows + 1, [1])
+    begun.set_parts(rows + 1, [1])
     results = [Outcome(row, OutcomeKind.CREATED, f"{file}{row}") for row in range(2, rows + 1)]
     results.append(Outcome.failure(1, "no"))
     await begun.record_outcomes(results, cursor=rows, lines={})

@@ -172,7 +172,9 @@ async def test_numbers_of_deleted_instances_are_not_given_again(
         assert numbers.scalar_one() == 8
 
 
-async def test_outcomes_of_before_0015_are_read_from_blocks(empty_engine: AsyncEngine) -> None:
+async def test_outcomes_of_before_0015_are_read_from_blocks_and_grouped(
+    empty_engine: AsyncEngine,
+) -> None:
     """Also where rows are missing, and where a row that was sent has its outcome."""
     engine = empty_engine
     failed: dict[str, Any] = {
@@ -205,6 +207,8 @@ async def test_outcomes_of_before_0015_are_read_from_blocks(empty_engine: AsyncE
         (1, None, "no title", None),
         (4, 6, "no date", "f"),
     ]
+    groups = await ledger.error_groups(5, limit=10)
+    assert [(group.count, group.first.row) for group in groups] == [(1, 1), (1, 4)]
 
 
 async def _insert(connection: AsyncConnection, *rows: tuple[str, dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ class TestLedgerOnSqlite(LedgerTests):
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from openbulk.domain.conditions import All, Comparison, Not
 from openbulk.domain.errors import Fenced, IdempotencyKeyTaken
 from openbulk.domain.job import (
+    NO_REMARKS,
     SMALL_FILE,
     Download,
     IdempotencyKey,
@@ -27,10 +28,11 @@ from openbulk.domain.job import (
     Upload,
 )
 from openbulk.domain.query import Bookmark, Order, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem, Target
 from openbulk.storage.bookmarks import feed_of
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.download_ledger import DownloadLedger
+from openbulk.storage.files import Part
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger, Ticket
 
@@ -40,6 +42,17 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def slice_ledger(ledger: Ledger, job: Job, fence: int = 0) -> SliceLedger:
     """The ledger of a slice with this fence; 0 is the fence before the first slice."""
     return SliceLedger(ledger._engine, job, fence, reading=ledger._reading)
+
+
+async def record_parts(
+    slice_ledger: SliceLedger,
+    records: int,
+    first_rows: Sequence[int],
+    remarks: Remarks = NO_REMARKS,
+) -> None:
+    """Record at once that a file has been cut."""
+    slice_ledger.set_parts(records, first_rows, remarks)
+    await slice_ledger.write(slice_ledger.change_job)
 
 
 class LedgerTests:
@@ -77,7 +90,7 @@ class LedgerTests:
         )
         if records is not None:
             begun = slice_ledger(ledger, made)
-            await begun.set_parts(records, list(range(1, records + 1, 4)))
+            await record_parts(begun, records, list(range(1, records + 1, 4)))
         return await self.now(ledger, made.id)
 
     async def download(self, ledger: Ledger) -> Job:
@@ -285,7 +298,7 @@ class LedgerTests:
         job = await self.now(ledger, made.id)
         assert replace(job.download, begin=asked.begin) == asked
         assert (job.position, job.records, job.columns) == (Position("p2", 3), None, ())
-        assert await slice_ledger(ledger, job).jobs_in_lane() == 1
+        assert (await self.begin(ledger, job)).jobs_in_lane == 1
 
     async def test_a_part_and_the_position_behind_it_are_written_together(
         self, ledger: Ledger
@@ -503,11 +516,66 @@ class LedgerTests:
         await (await self.begin(ledger, waiting)).end(wait_until=later, wait_for="busy")
         assert not await slice_ledger(ledger, job).another_job_is_ready(NOW)
         assert await slice_ledger(ledger, job).another_job_is_ready(later)
-        assert await slice_ledger(ledger, job).jobs_in_lane() == 2
+        assert (await self.begin(ledger, job)).jobs_in_lane == 2
         small = await self.job(ledger, "e", records=None, size=SMALL_FILE)
         assert await slice_ledger(ledger, job).another_job_is_ready(NOW)
-        assert await slice_ledger(ledger, job).jobs_in_lane() == 3
+        assert (await self.begin(ledger, job)).jobs_in_lane == 3
         assert small.calls_its_service
+
+    async def test_a_paused_job_has_no_slice_that_is_due(self, ledger: Ledger) -> None:
+        """Its running slice ends, and the sweep does not find it, until it is resumed."""
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        assert not await begun.is_stopped()
+        assert (await ledger.pause(job.id)) == await self.now(ledger, job.id)
+        assert await begun.is_stopped()
+        assert not await begun.is_cancelled()
+        ended = await begun.end(wait_until=NOW + timedelta(hours=1), wait_for="busy")
+        assert (ended.is_paused, ended.slice) == (True, 1)
+        assert [one.id async for one in ledger.active_jobs()] == []
+        resumed = await ledger.resume(job.id)
+        assert resumed is not None
+        # Another slice than the one that was due: the queue may consider that one finished.
+        assert (resumed.is_paused, resumed.slice, resumed.waiting_until) == (False, 2, None)
+        assert [one.id async for one in ledger.active_jobs()] == [job.id]
+        assert await ledger.resume(job.id) is None
+
+    async def test_a_job_that_is_resumed_while_its_slice_still_runs_goes_on_with_it(
+        self, ledger: Ledger
+    ) -> None:
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        await ledger.pause(job.id)
+        resumed = await ledger.resume(job.id)
+        assert resumed is not None
+        assert resumed.slice == 0
+        ended = await begun.end()
+        assert (ended.is_paused, ended.slice) == (False, 1)
+
+    async def test_a_paused_job_takes_no_share_and_can_be_cancelled(self, ledger: Ledger) -> None:
+        job, paused = await self.job(ledger, "a"), await self.job(ledger, "b")
+        await ledger.pause(paused.id)
+        assert (await self.begin(ledger, job)).jobs_in_lane == 1
+        assert not await slice_ledger(ledger, job).another_job_is_ready(NOW)
+        cancelled = await ledger.cancel(paused.id, NOW)
+        assert cancelled is not None
+        assert cancelled.status is Status.CANCELLED
+        assert await ledger.pause(paused.id) is None
+
+    async def test_a_job_gives_way_to_one_of_a_higher_priority(self, ledger: Ledger) -> None:
+        """Unless that one waits; and its share is that of the jobs of its own priority."""
+        low, high = await self.job(ledger, "a"), await self.job(ledger, "b")
+        changed = await ledger.change_controls(high.id, {"priority": 5, "calls_per_minute": 9})
+        assert changed is not None
+        assert (changed.priority, changed.calls_per_minute) == (5, 9)
+        begun = await self.begin(ledger, low)
+        assert (begun.gives_way, begun.jobs_in_lane) == (True, 1)
+        assert await begun.another_job_is_ready(NOW)
+        begun = await self.begin(ledger, changed)
+        assert (begun.gives_way, begun.jobs_in_lane) == (False, 1)
+        assert not await begun.another_job_is_ready(NOW)
+        await begun.end(wait_until=NOW + timedelta(minutes=1), wait_for="busy")
+        assert not (await self.begin(ledger, low)).gives_way
 
     async def test_a_ticket_is_kept_until_its_batch_is_done(self, ledger: Ledger) -> None:
         """Over any number of slices."""
@@ -576,9 +644,9 @@ class LedgerTests:
     async def test_a_file_that_is_cut_again_has_the_newer_parts(self, ledger: Ledger) -> None:
         """Also where it has no record, and no part."""
         job = await self.job(ledger)
-        await slice_ledger(ledger, job).set_parts(3, [1, 3])
+        await record_parts(slice_ledger(ledger, job), 3, [1, 3])
         assert await self.first_rows(ledger, job.id, 1) == [1, 3]
-        await slice_ledger(ledger, job).set_parts(0, [])
+        await record_parts(slice_ledger(ledger, job), 0, [])
         assert await self.first_rows(ledger, job.id, 1) == []
         assert (await self.now(ledger, job.id)).not_reached == 0
 
@@ -591,10 +659,10 @@ class LedgerTests:
         )
         cutting = slice_ledger(ledger, job)
         for _ in range(2):
-            await cutting.set_parts(10, [1], remarks)
+            await record_parts(cutting, 10, [1], remarks)
             assert cutting.job.remarks == remarks
             assert (await self.now(ledger, job.id)).remarks == remarks
-        await cutting.set_parts(10, [1])
+        await record_parts(cutting, 10, [1])
         assert (await self.now(ledger, job.id)).remarks == Remarks()
 
     async def test_remarks_behind_the_fence_are_not_kept(self, ledger: Ledger) -> None:
@@ -602,7 +670,9 @@ class LedgerTests:
         job = await self.job(ledger)
         await self.begin(ledger, job)
         with pytest.raises(Fenced):
-            await slice_ledger(ledger, job).set_parts(3, [1], Remarks(1, (RowRemark(1, 1, "x"),)))
+            await record_parts(
+                slice_ledger(ledger, job), 3, [1], Remarks(1, (RowRemark(1, 1, "x"),))
+            )
         assert (await self.now(ledger, job.id)).remarks == Remarks()
         assert await self.first_rows(ledger, job.id, 1) == [1, 5, 9]
 
@@ -617,6 +687,79 @@ class LedgerTests:
         parts, with_outcome = await (await self.begin(ledger, job)).rows_to_send()
         assert [part.first_row for part in parts] == [5, 9]
         assert with_outcome == [(8, 8)]
+
+    async def test_a_small_job_is_recorded_with_its_end(self, ledger: Ledger) -> None:
+        """Parts, remarks, outcomes, counts and status: in one transaction, and once."""
+        job = await self.job(ledger, records=None)
+        begun = await self.begin(ledger, job)
+        begun.set_parts(3, [1], Remarks(1, (RowRemark(2, 3, "no guest"),)))
+        assert await begun.rows_to_send() == ([Part(1)], [])
+        results = [
+            Outcome(1, OutcomeKind.CREATED, remark="no alarm"),
+            Outcome(2, OutcomeKind.CREATED, "i2"),
+            Outcome.failure(3, "no"),
+        ]
+        await begun.record_outcomes(results, cursor=3, lines={1: 2, 2: 3, 3: 4}, is_last=True)
+        before = await self.now(ledger, job.id)
+        assert (before.records, before.cursor, before.counts.total) == (None, 0, 0)
+        ended = await begun.finish(Status.COMPLETE, now=NOW)
+        assert ended == await self.now(ledger, job.id)
+        assert (ended.records, ended.cursor, ended.status) == (3, 3, Status.COMPLETE)
+        assert (ended.counts.created, ended.counts.failed) == (2, 1)
+        rows = (RowRemark(1, 2, "no alarm"), RowRemark(2, 3, "no guest"))
+        assert ended.remarks == Remarks(2, rows)
+        assert await self.first_rows(ledger, job.id, 1) == [1]
+        assert await begun.ids_written(1, 3) == {2: "i2"}
+        assert [error.row for error in await ledger.errors(job.id, after=0, limit=9)] == [3]
+        # The answer was lost, and the end is recorded again.
+        await begun.record_outcomes(results, cursor=3, lines={}, is_last=True)
+        assert await begun.finish(Status.COMPLETE, now=NOW) == ended
+
+    async def test_what_a_superseded_slice_has_not_recorded_is_never_recorded(
+        self, ledger: Ledger
+    ) -> None:
+        job = await self.job(ledger, records=None)
+        begun = await self.begin(ledger, job)
+        begun.set_parts(3, [1])
+        results = [Outcome(1, OutcomeKind.CREATED)]
+        await begun.record_outcomes(results, cursor=1, lines={}, is_last=True)
+        newer = await self.begin(ledger, job)
+        with pytest.raises(Fenced):
+            await begun.finish(Status.COMPLETE, now=NOW)
+        assert await self.first_rows(ledger, job.id, 1) == []
+        assert (await newer.rows_to_send())[1] == []
+
+    @pytest.mark.parametrize("crashed", [True, False])
+    async def test_a_slice_that_ends_with_outcomes_has_made_progress(
+        self, ledger: Ledger, crashed: bool
+    ) -> None:
+        """Its attempts and waits count from its end."""
+        job = await self.job(ledger)
+        await (await self.begin(ledger, job)).end(crashed=True, wait_for="it failed")
+        begun = await self.begin(ledger, job)
+        assert (begun.job.slice_attempts, begun.waits) == (2, 1)
+        results = [Outcome(1, OutcomeKind.CREATED)]
+        await begun.record_outcomes(results, cursor=1, lines={}, is_last=True)
+        await begun.end(crashed=crashed, wait_for="busy")
+        begun = await self.begin(ledger, job)
+        assert (begun.job.cursor, begun.job.slice_attempts, begun.waits) == (1, 1, 1)
+
+    async def test_first_writes_at_the_same_time_record_the_parts_once(
+        self, ledger: Ledger
+    ) -> None:
+        """A second time would take back the remarks that were added in between."""
+        job = await self.job(ledger, records=None)
+        begun = await self.begin(ledger, job)
+        begun.set_parts(3, [1], Remarks(1, (RowRemark(2, 3, "no guest"),)))
+        first = Outcome(1, OutcomeKind.CREATED, remark="no alarm")
+        await asyncio.gather(
+            begun.record_intents([2]),
+            begun.record_outcomes([first], cursor=1, lines={}),
+            begun.record_intents([3]),
+        )
+        assert (await self.now(ledger, job.id)).remarks.rows == 2
+        assert await self.first_rows(ledger, job.id, 1) == [1]
+        assert await begun.open_intents() == {2, 3}
 
     async def test_rows_that_are_recorded_in_any_order_are_found_with_their_ids(
         self, ledger: Ledger
@@ -656,6 +799,30 @@ class LedgerTests:
         await begun.record_outcomes(results, cursor=0, lines={})
         assert [error.row for error in await ledger.errors(job.id, after=1, limit=2)] == [3, 7]
         assert (await begun.rows_to_send())[1] == [(1, 1), (3, 4), (7, 7), (9, 9)]
+
+    async def test_errors_are_grouped_by_their_cause(self, ledger: Ledger) -> None:
+        """The largest group first, and each with its first record in the file."""
+        job = await self.job(ledger)
+        begun = await self.begin(ledger, job)
+        results = [
+            Outcome(1, OutcomeKind.CREATED),
+            *(Outcome.failure(row, f"'d{row}' is not a date", field="start") for row in (5, 2, 4)),
+            Outcome.failure(3, "no title"),
+            Outcome.failure(6, "no title"),
+            Outcome.failure(7, "'d7' is not a date", field="end"),
+            Outcome(8, OutcomeKind.UNKNOWN, problem=Problem("no title")),
+        ]
+        await begun.record_outcomes(results, cursor=0, lines={})
+        groups = await ledger.error_groups(job.id, limit=9)
+        assert [(group.count, group.first.row, group.has_one_text) for group in groups] == [
+            (3, 2, False),
+            (2, 3, True),
+            (1, 7, True),
+            (1, 8, True),
+        ]
+        assert await ledger.error_groups(job.id, limit=1, skip=1) == groups[1:2]
+        of_group = await ledger.errors(job.id, after=2, limit=9, cause=groups[0].id)
+        assert [error.row for error in of_group] == [4, 5]
 
     async def test_a_finished_job_is_to_notify_until_it_has_a_notification(
         self, ledger: Ledger, deliveries: Deliveries

@@ -7,7 +7,15 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
-from openbulk.api.bulk import downloaded_records, downloads, jobs, plans, uploads
+from openbulk.api.bulk import (
+    downloaded_records,
+    downloads,
+    job_controls,
+    job_events,
+    jobs,
+    plans,
+    uploads,
+)
 from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
 from openbulk.api.http.error_responses import present_errors
@@ -68,7 +76,8 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/{id}/status               /bulk/{id}/errors
     GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
-    PUT     /bulk/{id}/cancel
+    PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
+    PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
     POST    /authentication                 GET /authentication/secrets
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
@@ -117,6 +126,8 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(downloads.router)
     of_instance.include_router(workflows.router)
     of_instance.include_router(uploads.router)
+    of_instance.include_router(job_controls.router)
+    of_instance.include_router(job_events.router)
     of_instance.include_router(jobs.router)
     of_instance.include_router(plans.router)
     of_instance.include_router(downloaded_records.router)

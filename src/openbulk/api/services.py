@@ -15,6 +15,7 @@ from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
 from openbulk.engine.intake import Intake
+from openbulk.engine.job_controls import JobControls
 from openbulk.engine.job_deletion import JobDeletion
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.workflows.runner import Workflows
@@ -49,6 +50,7 @@ class Services:
     engine: Engine
     intake: Intake
     completion: Completion
+    job_controls: JobControls
     job_deletion: JobDeletion
     plans: PlanReader
     workflows: Workflows

@@ -310,6 +310,9 @@ class Provider(Protocol):
     event_objects: frozenset[str]
     """The objects whose records are events as Google's Calendar API has them. Only for these, a
     table with the columns of Google Calendar's CSV is taken for one."""
+    makes_calls: bool
+    """Whether its connectors take a permit of their pace for each call, so that a job can be slowed
+    down; False where records are written without calls of a service."""
     settings: Sequence[Setting]
     """The configuration entries that it reads. Others are refused."""
     options: Sequence[Option]

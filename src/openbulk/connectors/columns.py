@@ -112,6 +112,22 @@ class Columns:
         self.left_out.update(route.left_out)
         return route.take(values)
 
+    def flat_names(self, columns: tuple[str, ...]) -> Sequence[str] | None:
+        """The fields that columns of texts mean, in their order, if no row needs a second look.
+
+        None if one of them means no field, one inside another, one that is left out, or that of
+        another column: then `fields_of` decides, row by row.
+        """
+        try:
+            if self._sent is None:
+                return self._root.flat_names(columns)
+            route = self._route(self._sent, columns)
+        except FieldError:
+            return None
+        if route is None or route.left_out or not route.is_flat:
+            return None
+        return [str(path[0]) for path in route.fields.values()]
+
     def _route(self, sent: RenamedColumns, names: tuple[str, ...]) -> Route | None:
         """Where the values of these columns go. Raises FieldError."""
         with suppress(KeyError):  # asked once: another thread may forget it meanwhile

@@ -1,6 +1,6 @@
 """The fields of an object that hold dates and times, and their values in ISO 8601."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
@@ -32,6 +32,10 @@ class DateFields:
     def __bool__(self) -> bool:
         """Whether there is one."""
         return bool(self._kinds)
+
+    def has_any(self, names: Iterable[str]) -> bool:
+        """Whether one of these fields holds a date or a time."""
+        return not self._kinds.keys().isdisjoint(names)
 
     def has_date(self, path: Path) -> bool:
         """Whether the field at a path holds a date."""

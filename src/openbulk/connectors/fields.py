@@ -1,7 +1,6 @@
 """Checks the values of a record before a call is spent on it."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -35,7 +34,7 @@ class RecordTooEarly(FieldError):
 
     def outcome(self, row: int) -> Outcome:
         """The outcome of the record in this row, unless the other record is written first."""
-        return replace(super().outcome(row), is_early=True)
+        return super().outcome(row)._replace(is_early=True)
 
 
 def parse_boolean(field: str, value: Any) -> bool:

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from openbulk.domain.errors import RetryLater
 
+OF_JOB = "job"
+"""The label of the budget that a caller gives a job: no service refuses a call because of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

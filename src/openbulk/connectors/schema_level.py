@@ -151,8 +151,7 @@ class SchemaLevel:
         """A record's values by the names of fields. Raises FieldError."""
         if self._plain.issuperset(values):
             return values
-        names = tuple(values)
-        resolution = self._resolutions.get(names) or self._resolve_names(names)
+        resolution = self._resolution(tuple(values))
         left_out.update(resolution.left_out)
         if resolution.is_flat:
             return {str(path[0]): values[name] for name, path, _ in resolution.steps}
@@ -164,8 +163,21 @@ class SchemaLevel:
         except ValueError as error:
             raise FieldError(None, f"{error}; keep one of the columns") from error
 
-    def _resolve_names(self, names: tuple[str, ...]) -> _Resolution:
+    def flat_names(self, names: tuple[str, ...]) -> Sequence[str] | None:
+        """The fields of names, in their order, if none is left out or inside another; else None.
+
+        Raises FieldError.
+        """
+        resolution = self._resolution(names)
+        if resolution.left_out or not resolution.is_flat:
+            return None
+        return [str(path[0]) for _, path, _ in resolution.steps]
+
+    def _resolution(self, names: tuple[str, ...]) -> _Resolution:
         """How records with these names are resolved. Raises FieldError."""
+        return self._resolutions.get(names) or self._resolve_names(names)
+
+    def _resolve_names(self, names: tuple[str, ...]) -> _Resolution:
         columns = {name: self.column(name) for name in names}
         left_out = {name: None for name, column in columns.items() if column.is_left_out}
         kept = {name: columns[name] for name in columns if name not in left_out}

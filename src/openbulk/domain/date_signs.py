@@ -1,12 +1,14 @@
 """Collects the cells of a file that show how its dates are written."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
+from operator import contains
 from typing import Any
 
 from openbulk.domain.date_order import DateSigns
-from openbulk.domain.records import Row
+from openbulk.domain.records import Row, RowBatch
 
 LOOKED_AT = 1_000
 """A column whose first cells, this many, have no date is not looked at any more."""
@@ -51,20 +53,50 @@ class DateColumns:
         """Note what a row shows."""
         self._add(row.values or {}, row.number)
 
+    def add_batch(self, batch: RowBatch) -> None:
+        """Note what rows show, as `add` does of each of them."""
+        if self._known.issuperset(batch.columns) and self._watched.keys().isdisjoint(batch.columns):
+            return
+        if any(map(contains, batch.cells, repeat(None))):
+            for row in batch.rows():
+                self.add(row)
+            return
+        columns = dict(zip(batch.columns, zip(*batch.cells, strict=True), strict=True))
+        self._watch([name for name, cells in columns.items() if any(c != "" for c in cells)])
+        places = {
+            name: next(
+                (place for place, cell in enumerate(columns[name]) if cell), len(batch.cells)
+            )
+            for name in self._watched
+            if name in columns
+        }
+        for name in sorted(places, key=places.__getitem__):
+            self._add_column(name, columns[name], batch.first)
+
+    def _add_column(self, name: str, cells: Sequence[str | None], first: int) -> None:
+        for row, cell in enumerate(cells, first):
+            if cell and not self._look(name, cell, row):
+                del self._watched[name]
+                return
+
     def add_record(self, values: Mapping[str, Any]) -> None:
         """Note what a single record shows, which is no row of a file."""
         self._add(values, None)
 
     def _add(self, values: Mapping[str, Any], row: int | None) -> None:
-        if not self._known.issuperset(values) and len(self._known) < MAX_COLUMNS:
-            self._watched |= dict.fromkeys(name for name in values if name not in self._known)
-            self._known |= values.keys()
+        self._watch(values)
         # Each record of a file may have names of its own: those of the others cost it nothing.
         names: Iterable[str] = self._watched
         if len(self._watched) > len(values):
             names = [name for name in values if name in self._watched]
         for name in [name for name in names if not self._look(name, values.get(name), row)]:
             del self._watched[name]
+
+    def _watch(self, names: Collection[str]) -> None:
+        """Look at the columns of these names from now on, unless they are known."""
+        if not self._known.issuperset(names) and len(self._known) < MAX_COLUMNS:
+            self._watched |= dict.fromkeys(name for name in names if name not in self._known)
+            self._known.update(names)
 
     def _look(self, path: str, value: Any, row: int | None) -> bool:
         """Note what a cell shows; False if its column need not be looked at any more."""

@@ -13,6 +13,8 @@ class CallingInstance:
     organization_id: int
     element: str
     """Key of its connector, such as `googlecalendar`."""
+    version: int | None = field(default=None, compare=False)
+    """The version that it had when the request came; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,12 @@ class Job:
     waiting_until: datetime | None = None
     waiting_for: str | None = None
     """Why the job waits, in a sentence; None while it does not."""
+    is_paused: bool = False
+    """Whether its caller has paused it: no slice of it is due until it is resumed."""
+    priority: int = 0
+    """Of the jobs of an instance, those with a higher one go first."""
+    calls_per_minute: int | None = None
+    """How many calls its caller lets it make; None for as many as the service takes."""
     error: str | None = None
     """Why the job stopped before its end, in a sentence."""
     position: Position = Position()

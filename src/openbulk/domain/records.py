@@ -1,9 +1,11 @@
 """Records on their way into a service or out of it, and their outcomes."""
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count, repeat
+from operator import contains
 from typing import Any, NamedTuple, Protocol
 
 from openbulk.domain.field_paths import MAX_STEPS, Path, path_text
@@ -50,9 +52,12 @@ class Problem:
     """The service's own message, word for word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record on its way into a service."""
+class Record(NamedTuple):
+    """One record on its way into a service.
+
+    A tuple, like `Row` and `Outcome`: a job makes one of each for every record, and making a frozen
+    dataclass takes three times as long.
+    """
 
     row: int
     """Its number in the file, from 1; the header of a CSV does not count."""
@@ -69,7 +74,7 @@ class Record:
 class JobRecords(Protocol):
     """All records of a job's file, for a connector to which one of them means another.
 
-    Reading them takes about 30 µs a record. They are the same for every process that works on the
+    Reading them takes some µs a record. They are the same for every process that works on the
     job, however often it was killed.
     """
 
@@ -116,11 +121,7 @@ class Target:
 
 
 class Row(NamedTuple):
-    """One row of a file: a record's values, or the problem that makes them unreadable.
-
-    A tuple, as each row of a file is one, twice: making a frozen dataclass takes three times as
-    long.
-    """
+    """One row of a file: a record's values, or the problem that makes them unreadable."""
 
     number: int
     """From 1; the header of a CSV does not count."""
@@ -135,8 +136,53 @@ class Row(NamedTuple):
     """About how many bytes of memory it takes, once it was packed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class RowBatch(NamedTuple):
+    """Rows of a table that follow one another: their columns once, and the cells of each.
+
+    None of them has a problem, and each has a value.
+    """
+
+    first: int
+    """The number of the first row."""
+    columns: Sequence[str]
+    cells: Sequence[Sequence[str | None]]
+    """Of each row, a cell for each column: "" if it has no value, None if it clears the field."""
+    line: int
+    """The line of the first row; each of the others is in the line behind the one before."""
+    size: int = 0
+    """About how many bytes of memory one of them takes, once they were packed."""
+
+    @property
+    def last(self) -> int:
+        """The number of the last row."""
+        return self.first + len(self.cells) - 1
+
+    def split(self, count: int) -> Iterator["RowBatch"]:
+        """The first `count` rows, and the others."""
+        yield self._replace(cells=self.cells[:count])
+        if others := self.cells[count:]:
+            yield self._replace(first=self.first + count, line=self.line + count, cells=others)
+
+    def rows(self) -> Iterator[Row]:
+        """The rows, one by one."""
+        values = values_of_cells(self.columns, self.cells)
+        lines = count(self.line)
+        return map(
+            Row, count(self.first), values, repeat(None), lines, repeat(()), repeat(self.size)
+        )
+
+
+def values_of_cells(
+    columns: Sequence[str], cells: Sequence[Sequence[str | None]]
+) -> list[dict[str, Any]]:
+    """The values of rows by the names of columns. A cell "" is no value."""
+    values = list(map(dict, map(zip, repeat(columns), cells)))
+    if any(map(contains, cells, repeat(""))):
+        return [{name: cell for name, cell in one.items() if cell != ""} for one in values]
+    return values
+
+
+class Outcome(NamedTuple):
     """What became of one record."""
 
     row: int

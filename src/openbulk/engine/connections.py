@@ -53,8 +53,18 @@ class Connections:
 
         Raises NotFound if the instance was deleted, InstanceDisabled if it is disabled.
         """
+        version = None
+        if instance_id in self._open:
+            version = await self._accounts.version_of(instance_id)
+        return await self.to_version(instance_id, version)
+
+    async def to_version(self, instance_id: int, version: int | None) -> Connection:
+        """The connection of an instance that had this version a moment ago. Raises as `to`.
+
+        `version` is None for one that was deleted.
+        """
         if (connection := self._open.get(instance_id)) is not None:
-            if connection.version == await self._accounts.version_of(instance_id):
+            if version is not None and connection.version >= version:
                 return connection
             await self.forget(instance_id)
         connection = await self._connect(instance_id)

@@ -13,6 +13,7 @@ from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.housekeeping import Housekeeping
 from openbulk.engine.intake import Intake
+from openbulk.engine.job_controls import JobControls
 from openbulk.engine.job_deletion import PAUSE_SECONDS, JobDeletion
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock, seconds_since_boot
@@ -90,6 +91,7 @@ class Engine:
         self._notifications = Notifications(
             deliveries, accounts, queue, http, present, clock.now, draining
         )
+        self.job_controls = JobControls(ledger, queue, clock)
         self.completion = Completion(ledger, self._notifications, self.workflows, clock)
         self.job_deletion = JobDeletion(deleted_jobs, runs, files, clock, keep_jobs=keep_jobs)
         self._runner = SliceRunner(
@@ -170,6 +172,11 @@ class Engine:
             self._drained_by = seconds_since_boot() + DRAIN_SECONDS
             self._draining.set()
             self._queue.drain()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether this process stops."""
+        return self._draining.is_set()
 
     async def stop(self) -> None:
         """Drain, and stop. Slices that are due wait in the queue for another process."""

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from openbulk.domain.errors import BadInput, NotFound, SignInAgain
+from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
 from openbulk.domain.records import Target
 from openbulk.engine.connections import Connections
@@ -31,27 +32,29 @@ class Intake:
         self._connections = connections
         self._now = clock.now
 
-    async def require_possible(self, instance_id: int, target: Target, file: Inspection) -> None:
+    async def require_possible(
+        self, instance: CallingInstance, target: Target, file: Inspection
+    ) -> None:
         """Raise BadInput if no record of a file can work, with what would be right.
 
         Returns if the instance cannot be connected: the job will say why it waits, or ends.
         """
         try:
-            connection = await self._connections.to(instance_id)
+            connection = await self._connections.to_version(instance.id, instance.version)
         except (BadInput, NotFound, SignInAgain):
             return
         try:
             await require_possible(target, file, connection.connector)
         except BadInput:
             # Connectors remember what an object is like, and it may have changed since.
-            async with self._connections.another(instance_id) as connector:
+            async with self._connections.another(instance.id) as connector:
                 await require_possible(target, file, connector)
-            await self._connections.forget(instance_id)
+            await self._connections.forget(instance.id)
 
-    async def require_permission(self, instance_id: int, target: Target) -> None:
+    async def require_permission(self, instance: CallingInstance, target: Target) -> None:
         """Raise BadInput if an object takes no files, whatever is in them. Else as above."""
         try:
-            connection = await self._connections.to(instance_id)
+            connection = await self._connections.to_version(instance.id, instance.version)
         except (BadInput, NotFound, SignInAgain):
             return
         await require_permission(target, connection.connector)

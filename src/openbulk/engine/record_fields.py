@@ -3,7 +3,7 @@
 Uploads, single calls and transfers make them in the same way.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.empty_texts import EmptyTexts
 from openbulk.domain.date_order import DateSigns
+from openbulk.domain.records import RowBatch, values_of_cells
 from openbulk.engine.file_date_order import order_of
 from openbulk.engine.renamed_messages import renaming_errors
 
@@ -35,14 +36,16 @@ class RecordFields:
         A table has empty texts where other formats have no value. Raises BadInput if the file does
         not show the order of its dates.
         """
+        self._columns = columns
+        self._dates = dates
         self._empty_texts = EmptyTexts(columns, schema) if is_table else None
-        # Only the steps that change anything: a row passes through each.
-        self._steps: list[Callable[[Values], Values]] = [columns.fields_of]
+        self._read_dates: Callable[[Values], Values] | None = None
+        """None if the object has no dates: a row passes through each step."""
         if dates:
             order = order_of(signs, columns, dates, options)
             read: Callable[[Values], Values] = partial(dates.with_iso_dates, order=order)
             names = columns.transformation
-            self._steps.append(read if names is None else renaming_errors(read, names))
+            self._read_dates = read if names is None else renaming_errors(read, names)
 
         self.left_out = columns.left_out
         """Columns that were left out of records so far: the service fills them itself."""
@@ -51,6 +54,15 @@ class RecordFields:
         """The fields of a record. Raises FieldError."""
         if self._empty_texts is not None and "" in values.values():
             values = self._empty_texts.leave_out(values)
-        for step in self._steps:
-            values = step(values)
-        return values
+        values = self._columns.fields_of(values)
+        return values if self._read_dates is None else self._read_dates(values)
+
+    def of_batch(self, batch: RowBatch) -> Sequence[Values]:
+        """The fields of the rows of a table. Raises FieldError if there are none of one row."""
+        names = self._columns.flat_names(tuple(batch.columns))
+        if names is None:
+            return [self.of(values) for values in values_of_cells(batch.columns, batch.cells)]
+        fields = values_of_cells(names, batch.cells)
+        if self._read_dates is None or not self._dates.has_any(names):
+            return fields
+        return [self._read_dates(values) for values in fields]

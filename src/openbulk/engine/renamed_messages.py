@@ -5,7 +5,6 @@ Connectors know the service's names alone, and their messages begin with the fie
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
@@ -22,13 +21,13 @@ Step = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 def renamed_outcome(outcome: Outcome, transformation: Transformation) -> Outcome:
     """An outcome whose problem names the caller's own field."""
     if outcome.remark:
-        outcome = replace(outcome, remark=renamed_message(outcome.remark, None, transformation))
+        outcome = outcome._replace(remark=renamed_message(outcome.remark, None, transformation))
     problem = outcome.problem
     if problem is None:
         return outcome
     field = problem.field and transformation.name_of(problem.field)
     message = renamed_message(problem.message, problem.field, transformation)
-    return replace(outcome, problem=Problem(message, field, problem.provider_message))
+    return outcome._replace(problem=Problem(message, field, problem.provider_message))
 
 
 def renamed_message(message: str, field: str | None, transformation: Transformation) -> str:

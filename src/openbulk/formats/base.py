@@ -1,10 +1,10 @@
 """The interface through which every file format is read and written."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from openbulk.domain.options import Option
-from openbulk.domain.records import Row
+from openbulk.domain.records import Row, RowBatch
 
 
 class Format(Protocol):
@@ -56,3 +56,23 @@ class Format(Protocol):
         it has one for each field that a record has. Formats without columns write what a record
         has. Raises BadInput before the first piece if a record cannot be written.
         """
+
+
+@runtime_checkable
+class ReadsBatches(Protocol):
+    """A format that reads rows in batches: a table, whose rows have the same columns."""
+
+    def read_batches(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row | RowBatch]:
+        """The rows that `Format.read` reads. Those that need a second look are rows of their own.
+
+        Raises BadInput, as `Format.read` does.
+        """
+
+
+def read_batches(
+    file_format: Format, file: BinaryIO, options: Mapping[str, Any]
+) -> Iterator[Row | RowBatch]:
+    """The rows of a file, in batches if its format can."""
+    if isinstance(file_format, ReadsBatches):
+        return file_format.read_batches(file, options)
+    return file_format.read(file, options)

@@ -14,6 +14,8 @@ from openbulk.exact_json import encode_json
 from openbulk.formats.write_checks import require_reiterable
 
 Cell = str | int | float | Decimal | bool | None
+_SINGLE = frozenset({str, int, float, Decimal, bool, type(None)})
+"""Types of values that have no fields inside."""
 
 
 class Table:
@@ -27,6 +29,8 @@ class Table:
 
     def cells(self, record: Mapping[str, Any]) -> list[Cell]:
         """A record's cell in each column; None if it has no value."""
+        if _SINGLE.issuperset(map(type, record.values())):
+            return list(map(record.get, self.columns))
         flat = flatten(record)
         for name in self._object_columns - flat.keys():
             flat[name] = value_at(record, name)

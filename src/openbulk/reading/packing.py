@@ -1,13 +1,19 @@
-"""Packs rows in the form that parts keep, and collects what their job has to know of them."""
+"""Packs rows in the form that parts keep, and collects what their job has to know of them.
+
+A part has lines. A line is a list, and one row: its line in the file, its values, its problem. Or
+it is an object, and many rows of a table: their columns once, and the cells of each (`RowBatch`).
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import orjson
+
 from openbulk.domain.date_order import DateSigns
 from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.job import KEPT_REMARKS, NO_REMARKS, Remarks, RowRemark, shorten_remark
-from openbulk.domain.records import Problem, Row
+from openbulk.domain.records import Problem, Row, RowBatch
 from openbulk.exact_json import MAX_VALUES, has_few_values, pack_line, unpack_line
 
 RECORDS_PER_PART = 1_000
@@ -19,6 +25,7 @@ MAX_ROW_BYTES = 8 * 1024 * 1024
 _VALUE_BYTES = 64
 """Memory that a value takes beside its bytes, with its name and its place."""
 _LARGE_ROW_BYTES = 64 * 1024
+_OBJECT = ord("{")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +58,45 @@ class Summary:
 
 
 class PartLines:
-    """Lines on their way into parts of `RECORDS_PER_PART` lines and `BYTES_PER_PART` bytes."""
+    """Lines on their way into parts of `RECORDS_PER_PART` records and `BYTES_PER_PART` bytes."""
 
     def __init__(self, records: int = RECORDS_PER_PART) -> None:
-        self._records = records
+        self._max_records = records
         self._lines: list[bytes] = []
         self._size = 0
+        self.records = 0
+        """Those of the part that has begun."""
 
-    def add(self, line: bytes) -> list[bytes]:
-        """Add a line; return the part before it, if that ends here."""
-        part: list[bytes] = []
-        is_full = self._size + len(line) > BYTES_PER_PART or len(self._lines) == self._records
-        if is_full and self._lines:
+    @property
+    def room(self) -> int:
+        """Records that the next line may have, so that parts are full."""
+        return self._max_records - self.records or self._max_records
+
+    def add(self, line: bytes, records: int = 1) -> Packed | None:
+        """Add a line with some records; return the part before it, if that ends here."""
+        part: Packed | None = None
+        is_large = self._size + len(line) > BYTES_PER_PART
+        if self._lines and (is_large or self.records + records > self._max_records):
             part = self.take()
         self._lines.append(line)
         self._size += len(line)
+        self.records += records
         return part
 
-    def take(self) -> list[bytes]:
-        """The lines of the last part, which ends here."""
-        part, self._lines, self._size = self._lines, [], 0
+    def take(self) -> Packed | None:
+        """The last part, which ends here; None if it has no line."""
+        if not self._lines:
+            return None
+        part = Packed(self.records, b"\n".join(self._lines))
+        self._lines, self._size, self.records = [], 0, 0
         return part
 
 
 class Packer:
     """Packs the rows of a file, part by part."""
 
-    def __init__(self, rows: Iterator[Row]) -> None:
-        self._rows = rows
+    def __init__(self, rows: Iterator[Row | RowBatch]) -> None:
+        self._parts = self._pack_all(rows)
         self._remarks = _RemarkCollector()
         self._dates = DateColumns()
         self._lines = PartLines()
@@ -87,30 +105,53 @@ class Packer:
 
     def next_part(self) -> Packed | None:
         """The next part; None after the last one. Raises what reading raises."""
-        for row in self._rows:
-            self.read = row.number
-            self._dates.add(row)
-            part = self._lines.add(self._pack(row))
-            if part:
-                return _join(part)
-        rest = self._lines.take()
-        return _join(rest) if rest else None
+        return next(self._parts, None)
 
     def summary(self) -> Summary:
         """What the rows have shown so far."""
         remarks = Remarks(self._remarks.rows, tuple(self._remarks.first))
         return Summary(remarks, self._dates.signs())
 
-    def _pack(self, row: Row) -> bytes:
-        """A packed row. The remarks of a row that can be sent are collected."""
+    def _pack_all(self, rows: Iterator[Row | RowBatch]) -> Iterator[Packed]:
+        for found in rows:
+            if isinstance(found, RowBatch):
+                yield from self._pack_batch(found)
+            else:
+                yield from self._pack_row(found)
+        yield from _present(self._lines.take())
+
+    def _pack_row(self, row: Row) -> Iterator[Packed]:
+        """The part that ends before a row. The remarks of a row that can be sent are collected."""
+        self.read = row.number
+        self._dates.add(row)
         sendable, packed = pack_row(row)
         if sendable.remarks and sendable.problem is None:
             self._remarks.add(sendable)
-        return packed
+        yield from _present(self._lines.add(packed))
+
+    def _pack_batch(self, batch: RowBatch) -> Iterator[Packed]:
+        for fitting in batch.split(self._lines.room):
+            yield from self._pack_fitting(fitting)
+
+    def _pack_fitting(self, batch: RowBatch) -> Iterator[Packed]:
+        packed = pack_batch(batch)
+        if len(packed) > BYTES_PER_PART:  # of escapes of control characters
+            for row in batch.rows():
+                yield from self._pack_row(row)
+            return
+        self.read = batch.last
+        self._dates.add_batch(batch)
+        yield from _present(self._lines.add(packed, len(batch.cells)))
 
 
-def _join(lines: list[bytes]) -> Packed:
-    return Packed(len(lines), b"\n".join(lines))
+def _present(part: Packed | None) -> Iterator[Packed]:
+    if part is not None:
+        yield part
+
+
+def pack_batch(batch: RowBatch) -> bytes:
+    """Rows of a table, packed in one line."""
+    return orjson.dumps({"line": batch.line, "columns": batch.columns, "cells": batch.cells})
 
 
 def pack_row(row: Row) -> tuple[Row, bytes]:
@@ -133,6 +174,19 @@ def pack_row(row: Row) -> tuple[Row, bytes]:
             row, f"the record has more than {MAX_VALUES:,} values; send less in one record"
         )
     return row, packed
+
+
+def is_batch(packed: bytes) -> bool:
+    """Whether a line of a part is one of `pack_batch`, and not of `pack_row`."""
+    return packed[0] == _OBJECT
+
+
+def unpack_batch(number: int, packed: bytes) -> RowBatch:
+    """The rows that `pack_batch` packed; `number` is that of the first."""
+    table = orjson.loads(packed)
+    columns, cells = tuple(table["columns"]), table["cells"]
+    size = len(packed) // len(cells) + _VALUE_BYTES * len(columns)
+    return RowBatch(number, columns, cells, table["line"], size)
 
 
 def unpack_row(number: int, packed: bytes) -> Row:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 
 from openbulk.domain.errors import BadInput
 from openbulk.formats import FORMATS
+from openbulk.formats.base import read_batches
 from openbulk.formats.packed import unpack
 from openbulk.formats.recognition import INSPECTED_BYTES, inspect_rows
 from openbulk.reading.limits import MemoryLimit, limited_time
@@ -44,7 +45,8 @@ class _Reading:
     def read(self) -> Any:
         """Send all rows of the file; return what its job has to know of them."""
         file_format = FORMATS[self.request["format"]]
-        self.packer = Packer(file_format.read(unpack(self.file), self.request["options"]))
+        rows = read_batches(file_format, unpack(self.file), self.request["options"])
+        self.packer = Packer(rows)
         while part := self.packer.next_part():
             self.channel.send(Kind.ROWS, *encode_rows(part.records, part.content))
         return self.packer.summary().to_json()

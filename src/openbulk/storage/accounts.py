@@ -77,6 +77,7 @@ _CALLER = (
         ),
         instances.c.id.label("instance_id"),
         instances.c.element,
+        instances.c.version,
     )
     .join_from(users, organizations)
     .outerjoin(
@@ -170,7 +171,9 @@ class Accounts:
             return None
         instance = None
         if row.instance_id is not None:
-            instance = CallingInstance(row.instance_id, row.organization_id, row.element)
+            instance = CallingInstance(
+                row.instance_id, row.organization_id, row.element, row.version
+            )
         user = User(row.id, row.organization_id, row.email)
         return Caller(user, bool(row.knows_organization), instance)
 

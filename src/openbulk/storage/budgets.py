@@ -35,6 +35,11 @@ class Spending:
 Change = Callable[[Sequence[Spending]], tuple[Sequence[Spending], T]]
 
 
+def job_scope(job_id: int) -> str:
+    """The scope of the calls of one job."""
+    return f"job/{job_id}"
+
+
 class Budgets:
     """Remembers spending by scope."""
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from select import POLLIN, poll
 from typing import Any
 
 import psycopg
@@ -23,7 +24,9 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from openbulk import sqlite_connections
 from openbulk.bounded_json import load_json, store_json
@@ -40,6 +43,8 @@ _POOL_SIZE = 10
 _MAX_POOL_SIZE = 40
 """Connections to PostgreSQL that a process keeps for its ledger, and the maximum it opens."""
 LANE_POOL_SIZE = 10
+_PING_AFTER_SECONDS = 5.0
+"""Firewalls and proxies between here and the database may forget a connection that is idle."""
 _CONNECT_PAUSE_SECONDS = 0.5
 _IDLE_IN_TRANSACTION_MS = 3_000
 """A process that is frozen inside a transaction holds its locks no longer than this."""
@@ -116,10 +121,10 @@ def _open_postgresql(url: URL) -> AsyncEngine:
         url.set(drivername="postgresql+psycopg"),
         pool_size=_POOL_SIZE,
         max_overflow=_MAX_POOL_SIZE - _POOL_SIZE,
-        pool_pre_ping=True,  # a connection may have died with the server since its last use
         connect_args=_connect_arguments(url),
         **_JSON,
     )
+    _replace_dead_connections(engine.sync_engine)
     event.listen(engine.sync_engine, "handle_error", _translate_unavailable)
     event.listen(engine.sync_engine, "handle_error", _translate_full)
     return engine
@@ -156,9 +161,8 @@ def connection_parameters(url: URL) -> dict[str, Any]:
 def _translate_unavailable(context: ExceptionContext) -> Exception | None:
     """Translate the errors of an unavailable PostgreSQL."""
     error = context.original_exception
-    # After a failed ping the pool opens another connection. A cancelled task loses its connection,
-    # too, but not with a psycopg.Error.
-    if context.is_pre_ping or not isinstance(error, psycopg.Error):
+    # A cancelled task loses its connection, too, but not with a psycopg.Error.
+    if not isinstance(error, psycopg.Error):
         return None
     cannot_connect = context.connection is None and isinstance(error, psycopg.OperationalError)
     if context.is_disconnect or cannot_connect or error.sqlstate in _UNAVAILABLE:
@@ -200,13 +204,47 @@ def open_shared_lane_engine(url: str) -> Engine:
     """The synchronous engine of lanes that several machines share, on PostgreSQL."""
     # A full disk is not translated: DBOS tries again by itself (SQLSTATE class 53).
     parsed = make_url(url)
-    return create_engine(
+    engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=LANE_POOL_SIZE,
         max_overflow=LANE_POOL_SIZE,
-        pool_pre_ping=True,
         connect_args=_connect_arguments(parsed),
     )
+    _replace_dead_connections(engine)
+    return engine
+
+
+def _replace_dead_connections(engine: Engine) -> None:
+    """Replace connections that have died with the server since their last use.
+
+    One that was used a moment ago, and from which there is nothing to read, is taken as alive: a
+    ping before each use would be a transaction for each (SQLAlchemy's `pool_pre_ping`).
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def check(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        # One that is new has no entry.
+        idle_since = record.info.get("idle_since", time.monotonic())
+        if time.monotonic() - idle_since < _PING_AFTER_SECONDS and _is_silent(record):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
+
+
+def _is_silent(record: ConnectionPoolEntry) -> bool:
+    """Whether the server has sent nothing on an idle connection: neither words nor its end."""
+    connection: Any = record.driver_connection
+    if connection.closed:
+        return False
+    watch = poll()
+    watch.register(connection.fileno(), POLLIN)
+    return not watch.poll(0)
 
 
 def wait_while_unavailable(engine: Engine, waits: Callable[[], bool]) -> None:

@@ -23,9 +23,11 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.workflow import RunStatus
+from openbulk.storage.budgets import job_scope
 from openbulk.storage.database import DELETING, for_reading, give_space_back, keep_others_out
 from openbulk.storage.job_rows import ACTIVE
 from openbulk.storage.tables import (
+    budgets,
     deleted_jobs,
     deliveries,
     idempotency_keys,
@@ -136,5 +138,6 @@ async def _delete_jobs(connection: AsyncConnection, found: Sequence[DeletedJob])
     for table in (idempotency_keys, deliveries):
         await connection.execute(delete(table).where(table.c.job_id.in_(ids)))
     await connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
+    await connection.execute(delete(budgets).where(budgets.c.scope.in_(map(job_scope, ids))))
     left = [{"job_id": job.id, "file": job.file} for job in found]
     await connection.execute(insert(deleted_jobs), left)

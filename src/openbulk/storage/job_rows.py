@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, or_
+from sqlalchemy import ColumnElement, Row, and_, or_
 
 from openbulk.domain.conditions import condition_of
 from openbulk.domain.job import (
@@ -30,9 +30,15 @@ ACTIVE = tuple(status.value for status in Status if status not in FINAL)
 _IS_SMALL = and_(jobs.c.records_of.is_(None), jobs.c.file_size <= SMALL_FILE)
 HAS_WORK_IN_LANE = and_(
     jobs.c.status.in_(ACTIVE),
+    jobs.c.paused.is_(False),
     or_(jobs.c.records.is_not(None), jobs.c.query.is_not(None), _IS_SMALL),
 )
-"""Jobs that are not finished and, as `Job.calls_its_service` says, need the lane."""
+"""Jobs that are neither finished nor paused and, as `Job.calls_its_service` says, need the lane."""
+
+
+def is_ready(now: datetime | ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a job waits for nothing."""
+    return or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now)
 
 
 def job_of(row: Row[Any]) -> Job:
@@ -58,6 +64,9 @@ def job_of(row: Row[Any]) -> Job:
         slice_attempts=row.slice_attempts,
         waiting_until=row.waiting_until,
         waiting_for=row.waiting_for,
+        is_paused=row.paused,
+        priority=row.priority,
+        calls_per_minute=row.calls_per_minute,
         error=row.error,
     )
 

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     Case,
+    ColumnElement,
     Row,
     and_,
+    bindparam,
     case,
+    exists,
     func,
     insert,
     literal,
@@ -23,29 +26,70 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.errors import IdempotencyKeyTaken
 from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
-from openbulk.domain.records import OutcomeKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, job_of, work_values
+from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, is_ready, job_of, work_values
 from openbulk.storage.plans import PlanLedger
+from openbulk.storage.problems import ErrorGroup, RecordError, error_groups_of, errors_of
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
-from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, problems
+from openbulk.storage.tables import Timestamp, idempotency_keys, instances, jobs
 
 _READ_AT_ONCE = 100
 """Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordError:
-    """A record that failed, or whose outcome is unknown."""
-
-    row: int
-    line: int | None
-    kind: OutcomeKind
-    problem: str
-    field: str | None
-    provider_message: str | None
+_ADD = insert(jobs).returning(jobs)
+_IS_CANCELLED = jobs.c.status == Status.CANCELLATION_PENDING.value
+# A worker that begins a slice again had lost the database: that spends no attempt.
+_IS_BEGUN_AGAIN = and_(jobs.c.slice_running, jobs.c.worker == bindparam("by"))
+_BEGIN = (
+    update(jobs)
+    .where(
+        jobs.c.id == bindparam("job"),
+        jobs.c.slice == bindparam("number"),
+        jobs.c.status.in_(ACTIVE),
+    )
+    .values(
+        status=case(
+            (_IS_CANCELLED, jobs.c.status),
+            (jobs.c.planned_file.is_not(None), Status.PLANNING.value),
+            else_=Status.RUNNING.value,
+        ),
+        slice_running=True,
+        slice_attempts=case(
+            (_IS_BEGUN_AGAIN, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1
+        ),
+        fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
+        worker=bindparam("by"),
+        started_at=func.coalesce(jobs.c.started_at, bindparam("now", type_=Timestamp)),
+        waiting_until=None,
+    )
+    .returning(jobs)
+)
+"""Begins a slice. Statements of each job are made once: making one takes longer than sending it."""
+_COUNT_ACTIVE = select(func.count()).where(
+    jobs.c.status.in_(ACTIVE), jobs.c.organization_id == bindparam("organization")
+)
+_IN_LANE = and_(jobs.c.instance_id == bindparam("id"), HAS_WORK_IN_LANE)
+_SURROUNDINGS = select(
+    select(func.count())
+    .where(_IN_LANE, jobs.c.priority == bindparam("priority"))
+    .scalar_subquery()
+    .label("jobs_in_lane"),
+    select(instances.c.version)
+    .where(instances.c.id == bindparam("id"))
+    .scalar_subquery()
+    .label("instance_version"),
+    exists()
+    .where(
+        _IN_LANE,
+        jobs.c.priority > bindparam("priority"),
+        is_ready(bindparam("now", type_=Timestamp)),
+    )
+    .label("gives_way"),
+)
+"""What a slice has to know of its instance, and of the other jobs there."""
 
 
 class Ledger:
@@ -71,17 +115,19 @@ class Ledger:
 
         A file has one job: if it has one already, return that one.
         """
-        new = insert(jobs).values(
-            organization_id=organization_id,
-            instance_id=instance_id,
-            request_id=request_id,
+        new = {
+            "organization_id": organization_id,
+            "instance_id": instance_id,
+            "request_id": request_id,
             **work_values(work),
-            status=Status.CREATED.value,
-            created_at=now,
-        )
+            "status": Status.CREATED.value,
+            "created_at": now,
+        }
+        # One statement is a transaction of its own.
+        engine = self._reading if idempotency_key is None else self._engine
         try:
-            async with self._engine.begin() as connection:
-                job = job_of((await connection.execute(new.returning(jobs))).one())
+            async with engine.begin() as connection:
+                job = job_of((await connection.execute(_ADD, new)).one())
                 if idempotency_key is not None:
                     key = {"instance_id": instance_id, "job_id": job.id, **asdict(idempotency_key)}
                     await connection.execute(insert(idempotency_keys).values(key))
@@ -135,14 +181,13 @@ class Ledger:
 
     async def count_active_jobs(self, organization_id: int) -> int:
         """The number of an organization's jobs that are not finished."""
-        of_organization = jobs.c.organization_id == organization_id
-        counted = select(func.count()).where(jobs.c.status.in_(ACTIVE), of_organization)
+        of_organization = {"organization": organization_id}
         async with self._reading.connect() as connection:
-            return (await connection.execute(counted)).scalar_one()
+            return (await connection.execute(_COUNT_ACTIVE, of_organization)).scalar_one()
 
     async def active_jobs(self) -> AsyncIterator[Job]:
-        """The jobs that are not finished, oldest first. It holds few at a time."""
-        is_active = jobs.c.status.in_(ACTIVE)
+        """The jobs that are neither finished nor paused, oldest first. It holds few at a time."""
+        is_active = and_(jobs.c.status.in_(ACTIVE), jobs.c.paused.is_(False))
         async with self._reading.connect() as connection:
             found = await connection.scalars(select(jobs.c.id).where(is_active))
             ids = sorted(found)
@@ -173,23 +218,14 @@ class Ledger:
         A worker that begins a slice again spends no attempt: it had lost the database. The slice's
         own calls to the ledger wait until `draining` is set, and its writes hold `lease`.
         """
-        begin = (
-            update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.slice == number, jobs.c.status.in_(ACTIVE))
-            .values(
-                status=_running_unless_cancelled(),
-                slice_running=True,
-                slice_attempts=_attempts_of(worker),
-                fence=jobs.c.fence + 1,  # from now on an earlier runner writes nothing
-                worker=worker,
-                started_at=func.coalesce(jobs.c.started_at, literal(now, Timestamp)),
-                waiting_until=None,
-            )
-        )
-        async with self._engine.begin() as connection:
-            row = (await connection.execute(begin.returning(jobs))).first()
-        if row is None:
-            return None
+        due = {"job": job_id, "number": number, "by": worker, "now": now}
+        # One statement is a transaction of its own.
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(_BEGIN, due)).first()
+            if row is None:
+                return None
+            own = {"id": row.instance_id, "priority": row.priority, "now": now}
+            around = (await connection.execute(_SURROUNDINGS, own)).one()
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
         begun = SliceLedger if row.planned_file is None else PlanLedger
         return begun(
@@ -199,6 +235,9 @@ class Ledger:
             reading=self._reading,
             waits=row.waits,
             ticket=ticket,
+            jobs_in_lane=around.jobs_in_lane,
+            instance_version=around.instance_version,
+            gives_way=around.gives_way,
             lease=lease,
             draining=draining,
         )
@@ -259,6 +298,39 @@ class Ledger:
                 await connection.execute(runs.values(waiting_until=now))
         return _job_or_none(row)
 
+    async def pause(self, job_id: int) -> Job | None:
+        """Pause a job: its running slice ends soon, and none follows. None if it has finished."""
+        return await self._change_active(job_id, paused=True)
+
+    async def resume(self, job_id: int) -> Job | None:
+        """Resume a job: its next slice is due now. None if it is not paused, or has finished.
+
+        A new slice replaces the one that was due, which the queue may consider finished.
+        """
+        return await self._change_active(
+            job_id,
+            jobs.c.paused,
+            paused=False,
+            slice=jobs.c.slice + case((jobs.c.slice_running, 0), else_=1),
+            waiting_until=None,
+            waiting_for=None,
+        )
+
+    async def change_controls(self, job_id: int, controls: Mapping[str, Any]) -> Job | None:
+        """Change `priority` or `calls_per_minute`. None if the job has finished.
+
+        A job that waits can try at once: it may wait for its own calls a minute.
+        """
+        return await self._change_active(job_id, **controls)
+
+    async def _change_active(
+        self, job_id: int, *conditions: ColumnElement[bool], **changes: Any
+    ) -> Job | None:
+        change = update(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(ACTIVE), *conditions)
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(change.values(**changes).returning(jobs))).first()
+        return _job_or_none(row)
+
     async def skip_slice(self, job_id: int, number: int) -> Job | None:
         """Replace a slice that the queue has lost by the next one. None if it is not due."""
         async with self._engine.begin() as connection:
@@ -298,50 +370,22 @@ class Ledger:
             await connection.execute(update(jobs).where(jobs.c.file == name).values(has_file=False))
 
     async def errors(
-        self, job_id: int, *, after: int, limit: int, skip: int = 0
+        self, job_id: int, *, after: int, limit: int, skip: int = 0, cause: str | None = None
     ) -> Sequence[RecordError]:
-        """The records of a job with a problem, after the row `after`, in the order of the file.
-
-        The first `skip` of them are left out.
-        """
+        """The records of a job with a problem, as `errors_of` finds them."""
         async with self._reading.connect() as connection:
-            rows = await connection.execute(
-                select(problems)
-                .where(problems.c.job_id == job_id, problems.c.row > after)
-                .order_by(problems.c.row)
-                .offset(skip)
-                .limit(limit)
+            return await errors_of(
+                connection, job_id, after=after, limit=limit, skip=skip, cause=cause
             )
-            return [
-                RecordError(
-                    row.row,
-                    row.line,
-                    OutcomeKind(row.kind),
-                    row.problem,
-                    row.field,
-                    row.provider_message,
-                )
-                for row in rows
-            ]
+
+    async def error_groups(self, job_id: int, *, limit: int, skip: int = 0) -> Sequence[ErrorGroup]:
+        """The causes of a job's problems, those with most records first."""
+        async with self._reading.connect() as connection:
+            return await error_groups_of(connection, job_id, limit=limit, skip=skip)
 
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:
     return None if row is None else job_of(row)
-
-
-def _running_unless_cancelled() -> Case[str]:
-    pending = Status.CANCELLATION_PENDING.value
-    return case(
-        (jobs.c.status == pending, pending),
-        (jobs.c.planned_file.is_not(None), Status.PLANNING.value),
-        else_=Status.RUNNING.value,
-    )
-
-
-def _attempts_of(worker: str | None) -> Case[int]:
-    # A worker that begins a slice again had lost the database: that spends no attempt.
-    again = and_(jobs.c.slice_running, jobs.c.worker == worker)
-    return case((again, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1)
 
 
 def _cancel_status() -> Case[str]:

@@ -10,7 +10,8 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, repeat
+from itertools import chain, compress, groupby, repeat
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, insert, select
@@ -18,10 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Outcome, OutcomeKind
+from openbulk.storage.problems import add_problems
 from openbulk.storage.tables import outcome_blocks as blocks
-from openbulk.storage.tables import problems
 
 T = TypeVar("T")
+_ROW, _KIND, _PROBLEM = attrgetter("row"), attrgetter("kind"), attrgetter("problem")
 Range = tuple[int, int]
 """The first and the last row of some that follow one another."""
 Lines = Mapping[int, int | None]
@@ -46,24 +48,36 @@ class RecordedOutcome:
 
 
 async def add_outcomes(
-    connection: AsyncConnection, job_id: int, results: Sequence[Outcome], lines: Lines
+    connection: AsyncConnection,
+    job_id: int,
+    results: Sequence[Outcome],
+    lines: Lines,
+    *,
+    are_first: bool = False,
 ) -> None:
     """Write a block, and its problems. Raises AlreadyRecorded.
 
     The transaction holds the lock of the job's row: nobody else adds outcomes meanwhile.
+    `are_first`: the job has no outcomes yet, so there are none to compare with.
     """
     if not results:
         return
-    ordered = sorted(results, key=lambda outcome: outcome.row)
-    rows = [outcome.row for outcome in ordered]
-    if done := set(rows) - await rows_without_outcome(connection, job_id, rows):
-        raise AlreadyRecorded(min(done))
+    ordered = sorted(results, key=_ROW)
+    if not are_first:
+        await _require_unrecorded(connection, job_id, ordered)
     await connection.execute(insert(blocks).values(_block_values(job_id, ordered, lines)))
-    of_problems = [
-        _problem_values(job_id, outcome, lines) for outcome in ordered if outcome.problem
-    ]
-    if of_problems:
-        await connection.execute(insert(problems), of_problems)
+    failed = list(compress(ordered, map(_PROBLEM, ordered)))
+    if failed:
+        await add_problems(connection, job_id, failed, lines)
+
+
+async def _require_unrecorded(
+    connection: AsyncConnection, job_id: int, ordered: Sequence[Outcome]
+) -> None:
+    done = await recorded_ranges(connection, job_id, ordered[0].row, ordered[-1].row)
+    again = (outcome.row for outcome in ordered if done and _is_in(done, outcome.row))
+    if (row := next(again, None)) is not None:
+        raise AlreadyRecorded(row)
 
 
 async def recorded_ranges(
@@ -118,11 +132,12 @@ def _overlaps(job_id: int, first: int, last: int | None) -> Sequence[ColumnEleme
 
 def _block_values(job_id: int, ordered: Sequence[Outcome], lines: Lines) -> dict[str, Any]:
     rows = [outcome.row for outcome in ordered]
-    ranges = list(_join((row, row) for row in rows))
+    ranges = _ranges(rows)
     ids = [outcome.id for outcome in ordered]
-    distances = [_distance(row, lines.get(row)) for row in rows]
+    # A line is a number from 1, or None.
+    distances = [line and line - row for row, line in zip(rows, map(lines.get, rows), strict=True)]
     content = {
-        "kinds": _runs_of([outcome.kind.value for outcome in ordered]),
+        "kinds": [(kind.value, count) for kind, count in _runs_of(map(_KIND, ordered))],
         "line - row": _runs_of(distances),  # the same for most rows of a file
         "ids": ids if any(one is not None for one in ids) else None,
     }
@@ -135,22 +150,15 @@ def _block_values(job_id: int, ordered: Sequence[Outcome], lines: Lines) -> dict
     }
 
 
-def _problem_values(job_id: int, outcome: Outcome, lines: Lines) -> dict[str, Any]:
-    problem = outcome.problem
-    assert problem is not None
-    return {
-        "job_id": job_id,
-        "row": outcome.row,
-        "line": lines.get(outcome.row),
-        "kind": outcome.kind.value,
-        "problem": problem.message,
-        "field": problem.field,
-        "provider_message": problem.provider_message,
-    }
-
-
 def _ranges_of(block: Any) -> Sequence[Range]:
     return block.ranges or [(block.first_row, block.last_row)]
+
+
+def _ranges(rows: Sequence[int]) -> Sequence[Range]:
+    """The ranges of sorted rows, of which none is there twice."""
+    if rows[-1] - rows[0] + 1 == len(rows):
+        return [(rows[0], rows[-1])]
+    return list(_join((row, row) for row in rows))
 
 
 def _join(ranges: Iterable[Range]) -> Iterator[Range]:
@@ -169,10 +177,6 @@ def _join(ranges: Iterable[Range]) -> Iterator[Range]:
 def _is_in(ranges: Sequence[Range], row: int) -> bool:
     place = bisect_right(ranges, row, key=lambda one: one[0])
     return place > 0 and row <= ranges[place - 1][1]
-
-
-def _distance(row: int, line: int | None) -> int | None:
-    return None if line is None else line - row
 
 
 def _runs_of(values: Iterable[T]) -> list[tuple[T, int]]:

@@ -4,11 +4,14 @@ Every write checks the fence: once another runner has begun the slice, this one 
 """
 
 import asyncio
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -22,7 +25,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     update,
 )
@@ -33,7 +35,7 @@ from openbulk.domain.errors import Fenced
 from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark, Status
 from openbulk.domain.records import Outcome, OutcomeKind, Problem
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, job_of, remarks_value
+from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, is_ready, job_of, remarks_value
 from openbulk.storage.outcome_blocks import (
     AlreadyRecorded,
     Range,
@@ -54,6 +56,7 @@ _KINDS_THAT_LEAVE_A_RECORD = (
     OutcomeKind.UPSERTED,
     OutcomeKind.UNCHANGED,
 )
+_CANCELLED = frozenset({Status.CANCELLATION_PENDING.value, Status.CANCELLED.value})
 _NEVER_LOOKED_UP = (
     "it is unknown whether the service stored this record "
     "(the job ended before it could be looked up); check there before you send it again"
@@ -82,6 +85,25 @@ class Ticket:
     until: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A file that has been cut."""
+
+    records: int
+    first_rows: Sequence[int]
+    remarks: Remarks
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """Outcomes to record, and the cursor after them."""
+
+    results: Sequence[Outcome]
+    cursor: int
+    lines: Mapping[int, int | None]
+    ticket_done: bool = False
+
+
 class SliceLedger:
     """A slice that has begun, and all its reads and writes of the ledger.
 
@@ -100,6 +122,9 @@ class SliceLedger:
         reading: AsyncEngine,
         waits: int = 0,
         ticket: Ticket | None = None,
+        jobs_in_lane: int = 1,
+        instance_version: int | None = None,
+        gives_way: bool = False,
         lease: Lease | None = None,
         draining: asyncio.Event | None = None,
     ) -> None:
@@ -109,14 +134,29 @@ class SliceLedger:
         self.waits = waits
         """Consecutive slices that ended in a wait without progress."""
         self.ticket = ticket
+        self.jobs_in_lane = jobs_in_lane
+        """Jobs of the instance and of this priority that had records to send, now or later, when
+        the slice began."""
+        self.instance_version = instance_version
+        """The version of the instance when the slice began; None if it was deleted."""
+        self.gives_way = gives_way
+        """Whether a job of the instance with a higher priority was ready when the slice began."""
         self.lease = lease or PermanentLease()
         self._engine = engine
         self._reading = reading
         self._draining = draining or asyncio.Event()
         self._recording = asyncio.Lock()
+        self._recording_parts = asyncio.Lock()
         self._lost: Exception | None = None
         self._has_intents = False
         """Whether the job may have intents, which go with the outcomes of their rows."""
+        self._is_new = job.records is None and not job.is_download
+        """Whether the ledger has nothing of the job yet but its row."""
+        # A small job is one transaction, and not one for each thing that becomes known of it.
+        self._cut: _Cut | None = None
+        """The parts of the file, until the next write, which records them."""
+        self._last: _Recording | None = None
+        """The last outcomes of the slice, until its end, which records them."""
 
     # --- how it ends ---
 
@@ -131,16 +171,28 @@ class SliceLedger:
 
         Only a slice that crashed leaves its attempt counted: waiting for a service is not failing.
         """
-        changes: dict[str, Any] = {
-            "slice": jobs.c.slice + _one_if_running(),
-            "slice_running": False,
-            "slice_attempts": jobs.c.slice_attempts if crashed else 0,
-            "waits": 0 if wait_for is None else jobs.c.waits + _one_if_running(),
+        end = partial(self._end, crashed=crashed, wait_until=wait_until, wait_for=wait_for)
+        return job_of(await self.write(end))
+
+    async def _end(
+        self,
+        connection: AsyncConnection,
+        *,
+        crashed: bool,
+        wait_until: datetime | None,
+        wait_for: str | None,
+    ) -> Row[Any]:
+        known = {"waits": jobs.c.waits, "slice_attempts": jobs.c.slice_attempts, **self._due()}
+        return await self.change_job(
+            connection,
+            slice=jobs.c.slice + _one_if_running(),
+            slice_running=False,
+            slice_attempts=known["slice_attempts"] if crashed else 0,
+            waits=0 if wait_for is None else known["waits"] + _one_if_running(),
             # A job that was woken meanwhile may have seen what is over: its next slice is due now.
-            "waiting_until": func.coalesce(jobs.c.waiting_until, literal(wait_until, Timestamp)),
-            "waiting_for": wait_for,
-        }
-        return job_of(await self.write(partial(self.change_job, **changes)))
+            waiting_until=func.coalesce(jobs.c.waiting_until, literal(wait_until, Timestamp)),
+            waiting_for=wait_for,
+        )
 
     async def finish(self, status: Status, *, now: datetime, error: str | None = None) -> Job:
         """End the job for good, and return it.
@@ -153,21 +205,20 @@ class SliceLedger:
         self, connection: AsyncConnection, *, status: Status, now: datetime, error: str | None
     ) -> Job:
         is_complete = status in {Status.COMPLETE, Status.PLANNED}
-        change = (
-            update(jobs)
-            .where(self._behind_fence(), jobs.c.status.in_(ACTIVE))
-            .values(
-                status=_unless_cancelled(status) if is_complete else status.value,
-                error=error,
-                finished_at=now,
-                slice_running=False,
-                waiting_until=None,
-                waiting_for=None,
-            )
+        row = await self._change_where(
+            connection,
+            and_(self._behind_fence(), jobs.c.status.in_(ACTIVE)),
+            status=_unless_cancelled(status) if is_complete else status.value,
+            error=error,
+            finished_at=now,
+            slice_running=False,
+            waiting_until=None,
+            waiting_for=None,
         )
-        row = (await connection.execute(change.returning(jobs))).first()
         if row is not None:
-            return await close_intents(connection, job_of(row))
+            # A job that is new has those of this slice alone, and they have gone with outcomes.
+            is_new = self._is_new and not self._has_intents
+            return job_of(row) if is_new else await close_intents(connection, job_of(row))
         # The answer to an earlier call may have been lost: then the job has ended in this way.
         endings = {status.value, Status.CANCELLED.value} if is_complete else {status.value}
         same = select(jobs).where(self._behind_fence(), jobs.c.status.in_(endings))
@@ -181,43 +232,37 @@ class SliceLedger:
         """Whether a caller has cancelled the job."""
         question = select(jobs.c.status).where(jobs.c.id == self.job.id)
         status = await self.read(lambda connection: connection.scalar(question))
-        return status in {Status.CANCELLATION_PENDING.value, Status.CANCELLED.value}
+        return status in _CANCELLED
+
+    async def is_stopped(self) -> bool:
+        """Whether a caller has cancelled or paused the job."""
+        question = select(jobs.c.status, jobs.c.paused).where(jobs.c.id == self.job.id)
+        row = (await self.read(lambda connection: connection.execute(question))).first()
+        return row is not None and (row.paused or row.status in _CANCELLED)
 
     async def another_job_is_ready(self, now: datetime) -> bool:
-        """Whether another job of the same instance could use the lane now."""
+        """Whether another job of the instance, of this priority or a higher one, could work now."""
         question = select(jobs.c.id).where(
             jobs.c.instance_id == self.job.instance_id,
             HAS_WORK_IN_LANE,
             jobs.c.id != self.job.id,
-            or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now),
+            jobs.c.priority >= self.job.priority,
+            is_ready(now),
         )
         found = await self.read(lambda connection: connection.scalar(question.limit(1)))
         return found is not None
 
-    async def jobs_in_lane(self) -> int:
-        """Count the jobs of the instance that have records to send, now or after a wait."""
-        question = select(func.count()).where(
-            jobs.c.instance_id == self.job.instance_id, HAS_WORK_IN_LANE
-        )
-        return await self.read(lambda connection: connection.scalar(question)) or 0
-
     # --- an upload ---
 
-    async def set_parts(
+    def set_parts(
         self, records: int, first_rows: Sequence[int], remarks: Remarks = NO_REMARKS
     ) -> None:
-        """Record that the file is cut: its number of records, and the first row of each part.
+        """Set the file's number of records, and the first row of each part: it has been cut.
 
-        `remarks` says what was left out of its rows.
+        `remarks` says what was left out of its rows. The next write records all of it.
         """
-        changes = {"records": records, "remarks": remarks_value(remarks) if remarks.rows else None}
-
-        async def write(connection: AsyncConnection) -> Row[Any]:
-            row = await self.change_job(connection, **changes)
-            await self.write_parts(connection, first_rows)
-            return row
-
-        self.job = job_of(await self.write(write))
+        self._cut = _Cut(records, first_rows, remarks)
+        self.job = replace(self.job, records=records, remarks=remarks)
 
     async def rows_to_send(self) -> tuple[Sequence[Part], Sequence[Range]]:
         """The parts with the rows after the job's cursor, and those rows that have an outcome.
@@ -225,6 +270,8 @@ class SliceLedger:
         Rows are ranges: a million of them may have an outcome while the first one waits.
         """
         job = self.job
+        if self._cut is not None:
+            return [Part(row) for row in self._cut.first_rows], []
 
         async def read(connection: AsyncConnection) -> tuple[Sequence[Part], Sequence[Range]]:
             done = await recorded_ranges(connection, job.id, job.cursor + 1)
@@ -234,6 +281,10 @@ class SliceLedger:
 
     async def parts_after(self, row: int) -> Sequence[Part]:
         """The parts with the rows after this one, whatever the job's cursor is."""
+        if self._cut is not None:
+            first_rows = self._cut.first_rows
+            holder = bisect_right(first_rows, row + 1) - 1
+            return [Part(first) for first in first_rows[max(holder, 0) :]]
         return await self.read(lambda connection: parts_from(connection, self.job.id, row + 1))
 
     async def ids_written(self, first: int, last: int) -> Mapping[int, str]:
@@ -266,17 +317,24 @@ class SliceLedger:
         cursor: int,
         lines: Mapping[int, int | None],
         ticket_done: bool = False,
+        is_last: bool = False,
     ) -> None:
         """Write outcomes and the new cursor in one transaction. Concurrent calls are serialized.
 
-        Once a call has failed, every later one fails with the same error: the outcomes of the
-        failed call are lost to this slice, and no later cursor may pass over them.
+        Those of the last call of a slice are written with its end. Once a call has failed, every
+        later one fails with the same error: the outcomes of the failed call are lost to this slice,
+        and no later cursor may pass over them.
         """
         try:
             async with self._recording:
                 if self._lost is not None:
                     raise self._lost
-                await self._record_outcomes(results, cursor, lines, ticket_done)
+                recording = _Recording(results, cursor, lines, ticket_done)
+                self._add_remarks(recording)
+                if is_last:
+                    self._last = recording
+                else:
+                    await self._record(recording)
         except Exception as error:
             self._lost = self._lost or error
             raise
@@ -287,45 +345,50 @@ class SliceLedger:
         if ticket_done:
             self.ticket = None
 
-    async def _record_outcomes(
-        self,
-        results: Sequence[Outcome],
-        cursor: int,
-        lines: Mapping[int, int | None],
-        ticket_done: bool,
-    ) -> None:
-        changes = {
-            "cursor": cursor,
-            "slice_attempts": 0,
-            "waits": 0,
-            "waiting_for": None,
-            **_additions(results),
-        }
-        if ticket_done:
-            changes |= {"ticket": None, "ticket_until": None}
-        remarks = self.job.remarks
+    def _add_remarks(self, recording: _Recording) -> None:
         written = [
-            RowRemark(outcome.row, lines.get(outcome.row), outcome.remark)
-            for outcome in results
+            RowRemark(outcome.row, recording.lines.get(outcome.row), outcome.remark)
+            for outcome in recording.results
             if outcome.remark
         ]
         if written:
-            remarks = remarks.add(written)
-            changes["remarks"] = remarks_value(remarks)
+            self.job = replace(self.job, remarks=self.job.remarks.add(written))
 
+    async def _record(self, recording: _Recording) -> None:
         async def write(connection: AsyncConnection) -> None:
-            await self.change_job(connection, **changes)
-            await add_outcomes(connection, self.job.id, results, lines)
-            if self._has_intents:
-                await connection.execute(self._intents_of([outcome.row for outcome in results]))
+            await self.change_job(connection, **self._changes_of(recording))
+            await self._add_outcomes(connection, recording)
 
         try:
             await self.write(write)
         except AlreadyRecorded:
             # That is fine if an earlier call has written all of them, and only its answer was lost.
-            if not await self._has_recorded(results):
+            if not await self._has_recorded(recording.results):
                 raise
-        self.job = replace(self.job, remarks=remarks)
+
+    def _changes_of(self, recording: _Recording) -> dict[str, Any]:
+        """The changes of the job's row that go with outcomes."""
+        changes = {
+            "cursor": recording.cursor,
+            "slice_attempts": 0,
+            "waits": 0,
+            "waiting_for": None,
+            **_additions(recording.results),
+        }
+        if recording.ticket_done:
+            changes |= {"ticket": None, "ticket_until": None}
+        if any(outcome.remark for outcome in recording.results):
+            changes["remarks"] = remarks_value(self.job.remarks)
+        return changes
+
+    async def _add_outcomes(self, connection: AsyncConnection, recording: _Recording) -> None:
+        """Add outcomes within `write`, after `change_job`."""
+        results = recording.results
+        await add_outcomes(
+            connection, self.job.id, results, recording.lines, are_first=self._is_new
+        )
+        if self._has_intents:
+            await connection.execute(self._intents_of([outcome.row for outcome in results]))
 
     async def _has_recorded(self, results: Sequence[Outcome]) -> bool:
         kinds = {outcome.row: outcome.kind for outcome in results}
@@ -388,13 +451,39 @@ class SliceLedger:
     # --- one transaction ---
 
     async def write(self, statements: Statements[T]) -> T:
-        """Run statements in one transaction: all of them or none."""
+        """Run statements in one transaction: all of them or none.
 
+        They begin with `change_job`, which also writes what the next write is to record.
+        """
+        if self._cut is None:
+            return await self._write(statements)
+        # The parts are recorded once: a second time would take remarks back.
+        async with self._recording_parts:
+            result = await self._write(statements)
+            self._cut = None
+            return result
+
+    async def _write(self, statements: Statements[T]) -> T:
         async def transaction() -> T:
-            async with self._engine.begin() as connection:
-                return await statements(connection)
+            try:
+                async with self._engine.begin() as connection:
+                    return await statements(connection)
+            finally:
+                # Also after an error: it may be committed, and only the answer was lost.
+                self._is_new = False
 
-        return await retry_until_written(transaction, self._draining)
+        last = self._last
+        try:
+            result = await retry_until_written(transaction, self._draining)
+        except AlreadyRecorded:
+            if last is None or not await self._has_recorded(last.results):
+                raise
+            # An earlier call has written the last outcomes, and only its answer was lost.
+            self._last = None
+            return await self._write(statements)
+        if self._last is last:
+            self._last = None
+        return result
 
     async def read(self, question: Statements[T]) -> T:
         """Ask the database."""
@@ -407,14 +496,44 @@ class SliceLedger:
 
     async def change_job(self, connection: AsyncConnection, **changes: Any) -> Row[Any]:
         """Change the job's row within `write`, and return it. Raises Fenced."""
-        change = update(jobs).where(self._behind_fence()).values(**changes).returning(jobs)
-        row: Row[Any] | None = (await connection.execute(change)).first()
+        row = await self._change_where(connection, self._behind_fence(), **changes)
         if row is None:
             raise Fenced
         return row
 
+    async def _change_where(
+        self, connection: AsyncConnection, condition: ColumnElement[bool], **changes: Any
+    ) -> Row[Any] | None:
+        """Change the job's row if a condition holds, and write what the next write is to record."""
+        values = {**self._due(), **changes}
+        change = update(jobs).where(condition).values(**values).returning(jobs)
+        row: Row[Any] | None = (await connection.execute(change)).first()
+        if row is None:
+            return None
+        if self._cut is not None:
+            write_parts = self._insert_parts if self._is_new else self.write_parts
+            await write_parts(connection, self._cut.first_rows)
+        if self._last is not None:
+            await self._add_outcomes(connection, self._last)
+        return row
+
+    def _due(self) -> dict[str, Any]:
+        """The changes of the job's row that the next write is to record."""
+        changes: dict[str, Any] = {}
+        if self._cut is not None:
+            changes["records"] = self._cut.records
+            changes["remarks"] = (
+                remarks_value(self._cut.remarks) if self._cut.remarks.rows else None
+            )
+        if self._last is not None:
+            changes |= self._changes_of(self._last)
+        return changes
+
     async def _hold_fence(self, connection: AsyncConnection) -> None:
         """Keep every other runner from beginning the slice until the transaction ends."""
+        if self._due():
+            await self.change_job(connection)
+            return
         # A shared lock: writes of one slice do not wait for each other, and `begin_slice` does.
         held = select(jobs.c.id).where(self._behind_fence()).with_for_update(read=True)
         if (await connection.execute(held)).first() is None:
@@ -423,6 +542,9 @@ class SliceLedger:
     async def write_parts(self, connection: AsyncConnection, first_rows: Sequence[int]) -> None:
         """Replace the parts of the job's file within `write`, after `change_job`."""
         await connection.execute(delete(parts).where(parts.c.job_id == self.job.id))
+        await self._insert_parts(connection, first_rows)
+
+    async def _insert_parts(self, connection: AsyncConnection, first_rows: Sequence[int]) -> None:
         if first_rows:
             rows = [{"job_id": self.job.id, "first_row": row} for row in first_rows]
             await connection.execute(insert(parts), rows)
@@ -453,9 +575,9 @@ async def open_intents(connection: AsyncConnection, job_id: int) -> frozenset[in
 async def close_intents(connection: AsyncConnection, job: Job) -> Job:
     """Close the intents of a job that has just ended: their records are unknown. Return the job."""
     rows = await open_intents(connection, job.id)
-    await connection.execute(delete(intents).where(intents.c.job_id == job.id))
     if not rows:
         return job
+    await connection.execute(delete(intents).where(intents.c.job_id == job.id))
     results = [Outcome(row, OutcomeKind.UNKNOWN, problem=Problem(_NEVER_LOOKED_UP)) for row in rows]
     await add_outcomes(connection, job.id, results, {})
     row = await connection.execute(
@@ -469,8 +591,10 @@ async def close_intents(connection: AsyncConnection, job: Job) -> Job:
 
 def _additions(results: Sequence[Outcome]) -> dict[str, Any]:
     """The new counts in the job's row, with these outcomes added."""
-    tally = Counter(outcome.kind.value for outcome in results)
-    tally["mailed_outside"] = sum(outcome.mails_outside for outcome in results)
+    tally = Counter[str]()
+    for kind, run in groupby(results, attrgetter("kind")):
+        tally[kind.value] += len(list(run))
+    tally["mailed_outside"] = sum(map(attrgetter("mails_outside"), results))
     return {name: jobs.c[name] + count for name, count in tally.items() if count}
 
 

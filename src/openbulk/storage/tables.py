@@ -207,6 +207,10 @@ jobs = Table(
     Column("waits", Integer, nullable=False, server_default="0"),
     Column("waiting_until", Timestamp),
     Column("waiting_for", SafeText),
+    # What its caller wants of a job that has begun.
+    Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("calls_per_minute", Integer),
     # The batch that a native bulk import is working on: rows cursor + 1 to ticket_until.
     Column("ticket", SafeText),
     Column("ticket_until", BigInteger),
@@ -246,6 +250,8 @@ problems = Table(
     Column("problem", SafeText, nullable=False),
     Column("field", SafeText),
     Column("provider_message", SafeText),
+    Column("cause", String(16), nullable=False, server_default=""),
+    Index("problems_by_cause", "job_id", "cause", "row"),
     sqlite_with_rowid=False,
 )
 """What was wrong with records that failed, or whose outcome is unknown."""

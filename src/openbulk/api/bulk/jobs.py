@@ -24,8 +24,10 @@ from openbulk.api.wire.jobs import (
     JobItem,
     JobStatus,
     RecordError,
+    RecordErrorGroup,
     UploadDetails,
     present_details,
+    present_error_group,
     present_job,
     present_job_item,
     present_record_error,
@@ -127,6 +129,13 @@ async def errors(
             examples=["1"],
         ),
     ] = "",
+    group: Annotated[
+        str,
+        Query(
+            description="Id of a group of `/bulk/{job_id}/errors/groups`: only its records.",
+            examples=[""],
+        ),
+    ] = "",
     fields: Fields = "",
 ) -> list[dict[str, Any]]:
     """The failed records of a job in the order of its file, page by page."""
@@ -137,10 +146,41 @@ async def errors(
         after=parse_whole_number(next_page or "0", "nextPage", minimum=0),
         skip=0 if next_page else parse_offset(page_number, limit),
         limit=limit + 1,
+        cause=group or None,
     )
+    if group and not found and not next_page:
+        raise BadInput(
+            f"job {job.id} has no errors of the group {group[:40]!r}; "
+            f"/bulk/{job.id}/errors/groups lists the groups"
+        )
     names = field_list(fields)
     page = take_page(response, found, limit, lambda error: error.row)
     return select_fields([present_record_error(error) for error in page], names)
+
+
+@router.get(
+    "/bulk/{job_id}/errors/groups",
+    summary="List the causes of failed records",
+    responses=answers(list[RecordErrorGroup], 400, 404),
+)
+async def error_groups(
+    response: Response,
+    job_id: JobId,
+    services: ServicesOfApp,
+    caller: SignedInCaller,
+    page_size: PageSize = "",
+    next_page: NextPage = "",
+) -> list[dict[str, Any]]:
+    """The failed records of a job, grouped by their cause: the largest group first.
+
+    Records have one cause if they have the same error but for the values that it names.
+    """
+    job = await find_job(services, caller, job_id)
+    limit = parse_page_size(page_size)
+    skip = parse_whole_number(next_page or "0", "nextPage", minimum=0)
+    found = await services.ledger.error_groups(job.id, limit=limit + 1, skip=skip)
+    page = take_page(response, found, limit, lambda _: skip + limit)
+    return [present_error_group(group) for group in page]
 
 
 @router.delete(

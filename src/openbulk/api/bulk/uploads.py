@@ -139,9 +139,9 @@ async def upload(
         # a job for every upload, with an error for each row.
         is_repeated = await has_earlier_answer(services, instance, idempotency_key)
         if services.live_compatible and not is_repeated:
-            await services.intake.require_permission(instance.id, work.target)
+            await services.intake.require_permission(instance, work.target)
         elif not is_repeated:
-            await services.intake.require_possible(instance.id, work.target, inspection)
+            await services.intake.require_possible(instance, work.target, inspection)
     except BaseException:
         # No job owns the file yet, so nobody else would delete it. `shield`, because a stopping
         # server cancels its requests.

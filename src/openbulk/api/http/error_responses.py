@@ -84,7 +84,9 @@ async def _answer_invalid_request(request: Request, error: Exception) -> JSONRes
 
 _EXPECTED = {
     "missing": "is missing",
+    "extra_forbidden": "is not known",
     "string_type": "must be a string",
+    "int_type": "must be a whole number",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "dict_type": "must be a JSON object",

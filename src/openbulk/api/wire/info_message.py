@@ -37,6 +37,8 @@ def info_message(job: Job) -> str | None:
 
 
 def _information(job: Job) -> Iterator[str]:
+    if job.is_paused and not job.is_finished:
+        yield f"the job is paused; PUT /bulk/{job.id}/resume continues it"
     if job.waiting_for is not None:
         yield job.waiting_for
         if job.waiting_until:

@@ -9,8 +9,10 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 from openbulk.api.wire.info_message import info_message
 from openbulk.api.wire.masking import mask_callbacks, mask_url
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
+from openbulk.domain.causes import cause_text
 from openbulk.domain.job import Download, Job, Status
-from openbulk.storage import ledger
+from openbulk.storage import problems
+from openbulk.storage.problems import ErrorGroup
 
 JobState = Literal[
     "CREATED",
@@ -114,10 +116,25 @@ class Outcomes(TypedDict):
 
 
 @with_config(EXACT)
+class PaceOfJob(TypedDict):
+    """How fast a job may be."""
+
+    callsPerMinute: Annotated[int, doc("Maximum calls of the service a minute.", 300)]
+
+
+@with_config(EXACT)
 class UploadDetails(JobStatus):
-    """An upload, with the outcomes of its records."""
+    """An upload: the outcomes of its records, and what its caller wants of it."""
 
     outcomes: Outcomes
+    recordsTotal: NotRequired[
+        Annotated[int, doc("Records in the file. Absent until it has been read to its end.", 2)]
+    ]
+    paused: Annotated[bool, doc("Whether the job is paused.", False)]
+    priority: Annotated[
+        int, doc("Of the jobs of an instance, those with a higher priority go first.", 0)
+    ]
+    pace: NotRequired[Annotated[PaceOfJob, doc("Absent if the job is as fast as it can.")]]
 
 
 @with_config(EXACT)
@@ -232,6 +249,31 @@ class RecordError(TypedDict, total=False):
     response: Annotated[str, doc("Error message of the service.")]
 
 
+@with_config(EXACT)
+class RecordErrorGroup(TypedDict):
+    """Records that failed, or are unknown, for one cause."""
+
+    id: Annotated[
+        str,
+        doc(
+            "Id of the cause. `/bulk/{job_id}/errors?group=` lists its records.", "3f6c0b8e12d94a7c"
+        ),
+    ]
+    count: Annotated[int, doc("Number of its records.", 2)]
+    outcome: Annotated[Literal["failed", "unknown"], doc("What became of all of them.", "failed")]
+    error: Annotated[
+        str,
+        doc(
+            "What is wrong, and what would be right. … stands for values that differ.",
+            "start.date … is not a date; dates look like …",
+        ),
+    ]
+    field: NotRequired[
+        Annotated[str, doc("Field with the wrong value; … is for an index.", "start.date")]
+    ]
+    example: Annotated[RecordError, doc("The first of its records in the file.")]
+
+
 # --- jobs as shapes ---
 
 
@@ -251,7 +293,38 @@ def present_job(job: Job, completed_status: str) -> dict[str, Any]:
 def present_details(job: Job, completed_status: str) -> dict[str, Any]:
     """The status of a job; of an upload, with the outcomes of its records."""
     shape = present_job(job, completed_status)
-    return shape if job.is_download else {**shape, "outcomes": _outcomes(job)}
+    if job.is_download:
+        return shape
+    calls = job.calls_per_minute
+    more = {
+        "outcomes": _outcomes(job),
+        "recordsTotal": job.records,
+        "paused": job.is_paused,
+        "priority": job.priority,
+        "pace": calls and {"callsPerMinute": calls},
+    }
+    return without_none({**shape, **more})
+
+
+def present_job_event(job: Job, completed_status: str) -> dict[str, Any]:
+    """A job as its events have it: what may change."""
+    of_upload = {
+        "outcomes": None if job.is_download else _outcomes(job),
+        "recordsTotal": job.records,
+    }
+    return without_none(
+        {
+            "id": str(job.id),
+            "status": status_word(job, completed_status),
+            "recordsCount": _record_count(job),
+            **({} if job.is_download else of_upload),
+            "paused": job.is_paused,
+            "waitingFor": job.waiting_for,
+            "waitingUntil": epoch_ms(job.waiting_until),
+            "infoMessage": info_message(job),
+            "error": job.error,
+        }
+    )
 
 
 def _outcomes(job: Job) -> dict[str, int]:
@@ -344,7 +417,7 @@ def present_job_item(job: Job, completed_status: str) -> dict[str, Any]:
     )
 
 
-def present_record_error(error: ledger.RecordError) -> dict[str, Any]:
+def present_record_error(error: problems.RecordError) -> dict[str, Any]:
     """A record that failed."""
     return without_none(
         {
@@ -355,6 +428,21 @@ def present_record_error(error: ledger.RecordError) -> dict[str, Any]:
             "error": error.problem,
             "field": error.field,
             "response": error.provider_message,
+        }
+    )
+
+
+def present_error_group(group: ErrorGroup) -> dict[str, Any]:
+    """The records that failed for one cause."""
+    first = group.first
+    return without_none(
+        {
+            "id": group.id,
+            "count": group.count,
+            "outcome": first.kind.value,
+            "error": first.problem if group.has_one_text else cause_text(first.problem),
+            "field": first.field and cause_text(first.field),
+            "example": present_record_error(first),
         }
     )
 

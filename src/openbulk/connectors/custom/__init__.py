@@ -28,6 +28,7 @@ class CustomProvider:
     """Makes connectors to a service that an export describes."""
 
     event_objects = frozenset[str]()
+    makes_calls = True
 
     def __init__(self, description: Description) -> None:
         self.description = description

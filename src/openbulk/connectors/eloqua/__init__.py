@@ -186,6 +186,7 @@ class EloquaProvider:
     name = "Oracle Eloqua"
     hub = "marketing"
     event_objects = frozenset[str]()
+    makes_calls = True
     settings: Sequence[Setting] = (
         Setting("username", "Company\\user."),
         Setting("password", "Password of that user.", secret=True),

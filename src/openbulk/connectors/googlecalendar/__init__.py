@@ -152,6 +152,7 @@ class GoogleCalendarProvider:
     name = "Google Calendar"
     hub = "scheduling"
     event_objects = frozenset({"events"})
+    makes_calls = True
     settings: Sequence[Setting] = (
         Setting("oauth.api.key", "Client id of the Google Cloud project."),
         Setting("oauth.api.secret", "Client secret of the Google Cloud project.", secret=True),

@@ -111,7 +111,7 @@ class EventUploads:
             return outcome
         if await self._is_new_part(row):
             # A change of the series, as with THISANDFUTURE, though Google has another event for it.
-            return replace(await self._import(row), kind=OutcomeKind.UPDATED)
+            return (await self._import(row))._replace(kind=OutcomeKind.UPDATED)
         raise FieldError(
             row.identity.field,
             f"calendar {row.calendar!r} has no event with {row.identity}; "
@@ -280,4 +280,4 @@ def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:
     elif exceptions.beside:
         shown = list_some(exceptions.beside)
         remarks.append(f"EXDATE has dates that the series does not have: {shown}")
-    return replace(outcome, remark="; ".join(filter(None, remarks)))
+    return outcome._replace(remark="; ".join(filter(None, remarks)))

@@ -7,7 +7,6 @@ Such a date would happen twice: where the series now has it, and where it was be
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
@@ -48,7 +47,7 @@ class SeriesExceptions:
         series = await self._lookup.find(row) or before
         remarks += await self._settle_dates(row, series)
         remarks += await self._parts.settle(row, before, series)
-        return replace(outcome, remark="; ".join(remarks))
+        return outcome._replace(remark="; ".join(remarks))
 
     async def settle_created(self, row: EventRow, outcome: Outcome) -> Outcome:
         """Remove later parts of a series that was created again; return the outcome with a remark.
@@ -61,14 +60,14 @@ class SeriesExceptions:
         if series is None:
             return outcome
         remarks = await self._parts.settle(row, series, series)
-        return replace(outcome, remark="; ".join(remarks))
+        return outcome._replace(remark="; ".join(remarks))
 
     async def settle_removed(self, row: EventRow, before: Event, outcome: Outcome) -> Outcome:
         """Remove later parts of a series that was called off; return the outcome with a remark."""
         if not before.get("recurrence") or outcome.kind is not OutcomeKind.DELETED:
             return outcome
         remarks = await self._parts.settle(row, before, None)
-        return replace(outcome, remark="; ".join(remarks))
+        return outcome._replace(remark="; ".join(remarks))
 
     async def _settle_dates(self, row: EventRow, series: Event) -> Sequence[str]:
         """Remove changed dates that a series has no more; return remarks."""

@@ -9,7 +9,6 @@ To connect a service over HTTP, copy `examples/connector/`, which has the same o
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
@@ -134,11 +133,13 @@ class Memory:
             _takes_ids(target),
         )
 
+        needed = None if target.action is Action.CREATE else target.identifier_field
+
         def write(record: Record, records: Records) -> Outcome:
-            has_id = takes_ids and _has_id(record)
-            act = by_id if has_id else by_key
-            named = _with_own_id(record) if has_id else record
-            return _problem_of(record, target) or act(named, records, self._keep)
+            outcome = _problem_of(record, needed)
+            if outcome is None and takes_ids and _has_id(record):
+                outcome = by_id(_with_own_id(record), records, self._keep)
+            return outcome or by_key(record, records, self._keep)
 
         return write
 
@@ -151,17 +152,17 @@ class Memory:
         return self._space.setdefault(object, Records(self._room))
 
 
-def _problem_of(record: Record, target: Target) -> Outcome | None:
+def _problem_of(record: Record, needed: str | None) -> Outcome | None:
+    """Why a record is refused. `needed` is the field that identifies records."""
     if reason := record.values.get("fail"):
         return Outcome.failure(record.row, str(reason), field="fail")
-    name = target.identifier_field
-    if not name or target.action is Action.CREATE or value_at(record.values, name) not in _EMPTY:
+    if not needed or value_at(record.values, needed) not in _EMPTY:
         return None
     return Outcome.failure(
         record.row,
-        f"{name} is empty, but it identifies the record (metaData.identifierFieldName); give it a "
-        "value",
-        field=name,
+        f"{needed} is empty, but it identifies the record (metaData.identifierFieldName); "
+        "give it a value",
+        field=needed,
     )
 
 
@@ -176,7 +177,7 @@ def _has_id(record: Record) -> bool:
 def _with_own_id(record: Record) -> Record:
     """The record under the id that it has: a record that was read comes back with one."""
     values = {name: value for name, value in record.values.items() if name != "id"}
-    return replace(record, key=str(record.values["id"]), values=values)
+    return record._replace(key=str(record.values["id"]), values=values)
 
 
 def _put(record: Record, records: Records, keep: bool, kind: OutcomeKind) -> Outcome:
@@ -216,11 +217,11 @@ def _upsert(record: Record, records: Records, keep: bool) -> Outcome:
     """A field that the record lacks stays as it is."""
     known = records.get(record.key)
     if known is None:
-        return _create(record, records, keep)
+        return _put(record, records, keep, OutcomeKind.CREATED)
     merged = {**known, **record.values}
     if merged == known:
         return Outcome(record.row, OutcomeKind.UNCHANGED, record.key)
-    return _put(replace(record, values=merged), records, keep, OutcomeKind.UPDATED)
+    return _put(record._replace(values=merged), records, keep, OutcomeKind.UPDATED)
 
 
 def _update(record: Record, records: Records, keep: bool) -> Outcome:
@@ -284,6 +285,7 @@ class MemoryProvider:
     name = "Memory"
     hub = "general"
     event_objects = frozenset[str]()
+    makes_calls = False
     settings: Sequence[Setting] = (
         Setting("space", "Instances with the same space share their records; default: one space."),
         Setting(

@@ -373,6 +373,7 @@ class PostgresqlProvider:
     name = "PostgreSQL"
     hub = "db"
     event_objects = frozenset[str]()
+    makes_calls = False
     settings: Sequence[Setting] = (
         Setting("db.host", "Host name or address of the server.", receives_secrets=True),
         Setting("db.port", "Its port; default: 5432.", receives_secrets=True),
@@ -416,6 +417,7 @@ class SqliteProvider:
     name = "SQLite"
     hub = "db"
     event_objects = frozenset[str]()
+    makes_calls = False
     settings: Sequence[Setting] = (
         Setting(
             "db.file", "Name of the database file, in the folder that OPENBULK_SQLITE_FOLDER names."

@@ -7,7 +7,6 @@ are: it may have referred to one of them.
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -240,4 +239,4 @@ class RowWriter:
             self._may_get_better.discard(row.number)
             return outcome
         self._may_get_better.add(row.number)
-        return replace(outcome, is_early=has_plain_key(row))
+        return outcome._replace(is_early=has_plain_key(row))

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from itertools import chain
 from types import MappingProxyType
@@ -213,7 +213,7 @@ class RowMapper:
         for column, row in self._first_in_utc.items():
             names[row].append(column)
         return [
-            replace(outcome, remark=_remark_of_utc(names[outcome.row]))
+            outcome._replace(remark=_remark_of_utc(names[outcome.row]))
             if outcome.row in names
             else outcome
             for outcome in outcomes

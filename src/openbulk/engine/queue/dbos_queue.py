@@ -47,6 +47,7 @@ from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.domain.job import NextSlice
 from openbulk.engine.queue.alarm import Alarm
 from openbulk.engine.queue.json_serializer import JsonSerializer, refuse_code_in_pickles
+from openbulk.engine.queue.lanes import LANES, Entry, LaneIsBusy, begun_in_lane, enter, entering
 from openbulk.engine.queue.polling import Pace, Polling
 from openbulk.storage.database import DATABASE_UNAVAILABLE, wait_while_unavailable
 from openbulk.storage.notices import WORK, notify
@@ -58,7 +59,6 @@ APPLICATION_VERSION = "1"
 
 # Databases store these names: do not change them.
 _NAME = "openbulk"
-_LANES = "lanes"
 _OUTSIDE_LANES = "beside"
 _CALLBACKS = "callbacks"
 _SCHEMA = "openbulk_lanes"
@@ -69,6 +69,10 @@ _SCHEMA = "openbulk_lanes"
 _LANES_POLL_SECONDS = 0.15
 _OUTSIDE_POLL_SECONDS = 1.0
 _OUTSIDE_AT_ONCE = 16
+_BEGUN_IN_LANES_AT_ONCE = 8
+"""Slices that begin here without the queue. Others wait in it for any process that has time."""
+_LANE_IS_BUSY_SECONDS = 1.0
+"""For so long after a lane was found busy, its slices go to the queue without another look."""
 _CALLBACKS_AT_ONCE = 64
 _CALLBACKS_TO_ONE_RECEIVER = 8
 """Attempts of the queue at the same time; as many again may begin without it, as soon as a job is
@@ -123,8 +127,8 @@ UNION ALL
 SELECT 'delayed', CAST(NULL AS text), min(delay_until_epoch_ms)
 FROM {table} WHERE status = 'DELAYED'
 """
-_WAITING_HERE = _WAITING.format(table="workflow_status", lanes=_LANES)
-WAITING = _WAITING.format(table=f"{_SCHEMA}.workflow_status", lanes=_LANES)
+_WAITING_HERE = _WAITING.format(table="workflow_status", lanes=LANES)
+WAITING = _WAITING.format(table=f"{_SCHEMA}.workflow_status", lanes=LANES)
 """The SQL of what waits in the queues, on PostgreSQL: rows of an `Outlook`."""
 _makes_work: ContextVar[bool] = ContextVar("openbulk_makes_work", default=False)
 """Whether the commits of this code are to wake other processes."""
@@ -165,8 +169,15 @@ class LaneQueue:
         self._delays = Alarm(time.time)
         self._may_work = asyncio.Event()
         self._may_work.set()
-        event.listen(database, "commit", self._note_poll)
+        self._begun_in_lanes: set[int] = set()
+        """The lanes with a slice that has begun here without the queue."""
+        self._busy_until: dict[int, float] = {}
+        """Until when a lane is taken as busy, by `time.monotonic`."""
+        self._beginnings: set[asyncio.Task[Any]] = set()
         self._is_shared = database.dialect.name == "postgresql"
+        table = f"{_SCHEMA}.workflow_status" if self._is_shared else "workflow_status"
+        event.listen(database, "commit", partial(enter, table=table))
+        event.listen(database, "commit", self._note_poll)
         if self._is_shared:
             event.listen(database, "commit", self._wake_others)
         event.listen(database, "handle_error", self._note_loss)
@@ -182,7 +193,7 @@ class LaneQueue:
         # With a limit, DBOS would drop a workflow for good. The ledger counts attempts itself.
         @DBOS.workflow(name="slice", max_recovery_attempts=None)
         async def slice_workflow(job_id: int, number: int) -> None:
-            with self._track():
+            with self._track(begun_in_lane()):
                 if (following := await run_slice(job_id, number)) is not None:
                     await self.enqueue_slice(following)
 
@@ -237,7 +248,7 @@ class LaneQueue:
         client._sys_db.run_migrations()
         queues = [
             client.register_queue(
-                _LANES, partition_concurrency=1, polling_interval_sec=_LANES_POLL_SECONDS
+                LANES, partition_concurrency=1, polling_interval_sec=_LANES_POLL_SECONDS
             ),
             client.register_queue(
                 _OUTSIDE_LANES,
@@ -255,8 +266,11 @@ class LaneQueue:
         return queues
 
     @contextmanager
-    def _track(self) -> Iterator[None]:
-        """Remember that the current workflow runs in this process."""
+    def _track(self, lane: int | None = None) -> Iterator[None]:
+        """Remember that the current workflow runs in this process.
+
+        `lane` is the one in which it has begun without the queue.
+        """
         workflow_id = DBOS.workflow_id
         assert workflow_id is not None
         self._running[workflow_id] += 1
@@ -265,9 +279,12 @@ class LaneQueue:
                 yield
         finally:
             self._running -= Counter([workflow_id])
-            # The next slice of the lane begins soon, and not with the next poll.
-            wake = partial(self.polling.wake, _LANES)
-            asyncio.get_running_loop().call_later(_LANE_IS_FREE_SECONDS, wake)
+            if lane is not None:
+                self._begun_in_lanes.discard(lane)
+            if lane is None or lane in self._busy_until:
+                # The next slice of the lane begins soon, and not with the next poll.
+                wake = partial(self.polling.wake, LANES)
+                asyncio.get_running_loop().call_later(_LANE_IS_FREE_SECONDS, wake)
 
     # --- rest ---
 
@@ -332,9 +349,9 @@ class LaneQueue:
     async def enqueue_delayed(self) -> None:
         """Enqueue the delayed work that is due. DBOS's own thread would look every second."""
         if self._is_open:
-            with _waking_others():
+            with _waking_others(), entering(Entry(None)):
                 await asyncio.to_thread(self._dbos._sys_db.transition_delayed_workflows)
-            self.polling.wake(_LANES, _OUTSIDE_LANES, _CALLBACKS)
+            self.polling.wake(LANES, _OUTSIDE_LANES, _CALLBACKS)
 
     def _wake_others(self, connection: Connection) -> None:
         # In the same transaction: whoever hears of the work finds it.
@@ -358,7 +375,7 @@ class LaneQueue:
 
     def _note_poll(self, _connection: Connection) -> None:
         # DBOS names the thread that polls a queue like this, and ends each poll with a commit.
-        if threading.current_thread().name == f"queue-worker-{_LANES}":
+        if threading.current_thread().name == f"queue-worker-{LANES}":
             self._polled_at = time.monotonic()
 
     def _note_loss(self, context: ExceptionContext) -> None:
@@ -381,16 +398,63 @@ class LaneQueue:
     # --- work that comes in ---
 
     async def enqueue_slice(self, due: NextSlice) -> None:
-        """Enqueue a slice. No-op if it is queued or has run."""
-        with SetWorkflowID(slice_id(due)):
-            if due.lane is None and self._begins_now(due.delay):
-                async with self._beginning():
-                    await DBOS.start_workflow_async(self._slice_workflow, due.job_id, due.number)
-                return
-            queue = _OUTSIDE_LANES if due.lane is None else _LANES
-            lane = None if due.lane is None else str(due.lane)
-            numbers = (due.job_id, due.number)
+        """Begin a slice at once if nobody has to wait for that, else enqueue it.
+
+        No-op if it is queued or has run.
+        """
+        if self._begins_now(due.delay) and await self._begin_slice(due):
+            return
+        queue = _OUTSIDE_LANES if due.lane is None else LANES
+        lane = None if due.lane is None else str(due.lane)
+        numbers = (due.job_id, due.number)
+        entry = None if due.lane is None or due.delay else Entry(due.lane)
+        with SetWorkflowID(slice_id(due)), entering(entry):
             await self._enqueue(queue, lane, due.delay, self._slice_workflow, numbers)
+
+    async def _begin_slice(self, due: NextSlice) -> bool:
+        """Begin a slice outside the lanes, or one whose lane is free; return whether it has."""
+        if due.lane is None:
+            with SetWorkflowID(slice_id(due)):
+                await self._begin(due)
+            return True
+        if not self._may_begin_in(due.lane):
+            return False
+        self._begun_in_lanes.add(due.lane)
+        has_begun = False
+        try:
+            with SetWorkflowID(slice_id(due)), entering(Entry(due.lane, slice_id(due))):
+                await self._begin(due)
+            has_begun = True
+        except LaneIsBusy:
+            self._note_busy(due.lane)
+        finally:
+            if not has_begun:
+                self._begun_in_lanes.discard(due.lane)
+        return has_begun
+
+    async def _begin(self, due: NextSlice) -> None:
+        async with self._beginning():
+            start = DBOS.start_workflow_async(self._slice_workflow, due.job_id, due.number)
+            beginning = asyncio.create_task(start)
+            self._beginnings.add(beginning)
+            beginning.add_done_callback(self._beginnings.discard)
+            # A caller who waits no longer must not leave a slice that is recorded and never runs.
+            await asyncio.shield(beginning)
+
+    def _may_begin_in(self, lane: int) -> bool:
+        """Whether to look if a lane is free."""
+        if lane in self._begun_in_lanes:
+            self._note_busy(lane)
+        # The slice that enqueues the next one of its job has not left the lane yet.
+        is_in_slice = DBOS.workflow_id is not None
+        is_busy = time.monotonic() < self._busy_until.get(lane, 0.0)
+        has_room = len(self._begun_in_lanes) < _BEGUN_IN_LANES_AT_ONCE
+        return has_room and not is_busy and not is_in_slice
+
+    def _note_busy(self, lane: int) -> None:
+        now = time.monotonic()
+        self._busy_until = {one: until for one, until in self._busy_until.items() if until > now}
+        self._busy_until[lane] = now + _LANE_IS_BUSY_SECONDS
 
     async def enqueue_attempt(self, due: NextAttempt) -> None:
         """Enqueue an attempt. No-op if it is running or was made."""

@@ -12,8 +12,9 @@ from contextlib import suppress
 
 import structlog
 
-from openbulk.connectors.pace import Budget, Permit, Throttle
+from openbulk.connectors.pace import OF_JOB, Budget, Permit, Throttle
 from openbulk.domain.errors import CallWithdrawn, DiskFull, Fenced, RetryLater
+from openbulk.domain.job import Job
 from openbulk.engine import metrics
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.reservations import Reservations
@@ -25,7 +26,7 @@ from openbulk.engine.quota.sliding_window import (
     learn_less,
     learn_more,
 )
-from openbulk.storage.budgets import Budgets, Spending
+from openbulk.storage.budgets import Budgets, Spending, job_scope
 
 log = structlog.get_logger()
 
@@ -166,17 +167,31 @@ class Governor:
             probe.set()
 
 
+def job_budget(job: Job) -> Budget | None:
+    """The calls a minute that a job's caller lets it make; None without such a limit."""
+    calls = job.calls_per_minute
+    if calls is None:
+        return None
+    text = f"the caller lets this job make {calls:,} call{'s' * (calls != 1)} a minute"
+    return Budget(job_scope(job.id), OF_JOB, calls, 60.0, text)
+
+
 class InstancePace:
     """The governor for one instance: each slice gets its job's share of every budget."""
 
     def __init__(self, governor: Governor) -> None:
         self._governor = governor
         self._jobs = 1
+        self._own: tuple[Budget, ...] = ()
         self._taken: Counter[str] = Counter()
 
-    def begin_slice(self, jobs: int) -> None:
-        """Begin a slice of a job. `jobs` jobs share the budgets, this one included."""
+    def begin_slice(self, jobs: int, own: Budget | None = None) -> None:
+        """Begin a slice of a job. `jobs` jobs share the budgets, this one included.
+
+        `own` is a budget of the job alone.
+        """
         self._jobs = jobs
+        self._own = () if own is None else (own,)
         self._taken.clear()
 
     async def take(self, budgets: Sequence[Budget]) -> Permit:
@@ -187,7 +202,7 @@ class InstancePace:
         """
         self._take_from_share(budgets)
         try:
-            permit = await self._governor.take(budgets)
+            permit = await self._governor.take((*self._own, *budgets))
         except BaseException:
             self._taken.subtract(budget.scope for budget in budgets)
             raise

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from openbulk.connectors.pace import Budget, Permit, Throttle
+from openbulk.connectors.pace import OF_JOB, Budget, Permit, Throttle
 from openbulk.storage.budgets import Spending
 
 BUCKETS = 240
@@ -161,7 +161,9 @@ def budget_at_fault(
 
     None if the refusal may be transient. `refusals` counts the consecutive ones.
     """
-    pairs = list(zip(permit.budgets, spent, strict=True))
+    pairs = [pair for pair in zip(permit.budgets, spent, strict=True) if pair[0].label != OF_JOB]
+    if not pairs:
+        return None
     suspects = [pair for pair in pairs if _is_suspect(pair[0], permit, throttle)] or pairs
     nearly_full = [
         (budget, spending)

@@ -15,7 +15,8 @@ class SliceDeadline:
     """Decides when a slice ends.
 
     That is after about two seconds if another job waits for the lane or for the seat that the slice
-    has, else after half a minute; at once if the job is cancelled or the process is draining.
+    has, else after half a minute; at once if the job is cancelled or paused, or the process is
+    draining.
     """
 
     def __init__(
@@ -34,8 +35,8 @@ class SliceDeadline:
         self._began_at = self._clock()
 
     async def must_stop(self) -> bool:
-        """Whether the job is cancelled, or the process is draining."""
-        return self._draining.is_set() or await self._ledger.is_cancelled()
+        """Whether the job is cancelled or paused, or the process is draining."""
+        return self._draining.is_set() or await self._ledger.is_stopped()
 
     async def is_over(self) -> bool:
         """Whether the slice must end now."""

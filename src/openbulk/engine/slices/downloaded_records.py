@@ -1,6 +1,7 @@
 """Reads the records of a download from its parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from openbulk.domain.errors import NotFound
@@ -8,9 +9,12 @@ from openbulk.domain.job import Job
 from openbulk.domain.records import Row
 from openbulk.engine.slices.external_sort import sorted_file
 from openbulk.engine.slices.parts import PartReader
-from openbulk.exact_json import unpack_line
+from openbulk.exact_json import unpack_lines
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.ledger import Ledger
+
+LINES_BYTES = 16 * 1024
+"""Records that are unpacked together have at most so many bytes, but for a larger one."""
 
 
 class Result:
@@ -31,27 +35,32 @@ class Result:
         """The part that is read, and the number of its lines before the next one."""
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        return map(unpack_line, self.lines())
+        return chain.from_iterable(map(unpack_lines, self._lines()))
 
     def lines(self) -> Iterator[bytes]:
         """The records as `pack_line` has packed them."""
+        return chain.from_iterable(self._lines())
+
+    def _lines(self) -> Iterator[Sequence[bytes]]:
+        """Several lines at a time."""
         for part in self._parts:
             row = max(0, self._begin - part.first_row)
-            while (line := self._line(part, row)) is not None:
-                row += 1
-                yield line
+            while lines := self._next_lines(part, row):
+                row += len(lines)
+                yield lines
 
     def release(self) -> None:
         """Hold no part until the next record is wanted: then its part is read again."""
         self._reader, self._place = None, (None, 0)
 
-    def _line(self, part: Part, row: int) -> bytes | None:
+    def _next_lines(self, part: Part, row: int) -> Sequence[bytes]:
         at_part, at_row = self._place
         if self._reader is None or at_part is not part or at_row != row:
             self._reader = self._open(part)
             self._reader.skip(row)
-        self._place = (part, row + 1)
-        return self._reader.next_line()
+        lines = self._reader.next_lines(LINES_BYTES)
+        self._place = (part, row + len(lines))
+        return lines
 
     def _open(self, part: Part) -> PartReader:
         try:

@@ -15,7 +15,7 @@ from openbulk.domain.query import Order
 from openbulk.domain.records import value_at
 from openbulk.engine.slices.parts import Cut, PartReader
 from openbulk.exact_json import unpack_line
-from openbulk.reading.packing import RECORDS_PER_PART, PartLines
+from openbulk.reading.packing import RECORDS_PER_PART, Packed, PartLines
 from openbulk.storage.files import FileStore, Part
 from openbulk.threads import Threads
 
@@ -87,8 +87,8 @@ async def sort(
     wanted = merged if limit is None else islice(merged, limit)
     cut = Cut(0, [])
     async for first_row, part in _parts_of(wanted):
-        await files.put(Part(first_row).path(sorted_file(file)), b"\n".join(part))
-        cut = Cut(first_row + len(part) - 1, [*cut.first_rows, first_row])
+        await files.put(Part(first_row).path(sorted_file(file)), part.content)
+        cut = Cut(first_row + part.records - 1, [*cut.first_rows, first_row])
         if await should_stop():
             return None
     return cut
@@ -168,10 +168,9 @@ async def _write_run(files: FileStore, name: str, lines: Iterator[Line]) -> _Run
     paths: list[str] = []
     largest = 0
     async for first_row, part in _parts_of(lines):
-        packed = b"\n".join(part)
         paths.append(Part(first_row).path(name))
-        await files.put(paths[-1], packed)
-        largest = max(largest, len(packed))
+        await files.put(paths[-1], part.content)
+        largest = max(largest, len(part.content))
     return _Run(name, paths, largest)
 
 
@@ -189,16 +188,16 @@ def _key(line: Line) -> Any:
     return line[0]
 
 
-async def _parts_of(lines: Iterator[Line]) -> AsyncIterator[tuple[int, list[bytes]]]:
+async def _parts_of(lines: Iterator[Line]) -> AsyncIterator[tuple[int, Packed]]:
     """Lines in parts, each with its first row. The lines are iterated over in a thread."""
     waiting = PartLines(RECORDS_PER_PART)
     first_row = 1
     while part := await _THREADS.run(_next_part, lines, waiting):
         yield first_row, part
-        first_row += len(part)
+        first_row += part.records
 
 
-def _next_part(lines: Iterator[Line], waiting: PartLines) -> list[bytes]:
+def _next_part(lines: Iterator[Line], waiting: PartLines) -> Packed | None:
     for _, line in lines:
         part = waiting.add(line)
         if part:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from openbulk.domain.records import Outcome, Record, Row
 from openbulk.engine.slices.memory import Admit
-from openbulk.engine.slices.parts import rows_of_part
+from openbulk.engine.slices.parts import each_row, rows_of_part
 from openbulk.storage.files import FileStore
 from openbulk.storage.slice_ledger import SliceLedger
 
@@ -32,13 +32,8 @@ class FileRecords:
     async def each(self, after: int = 0) -> AsyncIterator[tuple[Record, str | None]]:
         """The records behind a row, each with the id of what it has written or found."""
         for part in await self._ledger.parts_after(after):
-            rows = [
-                row
-                async for row in rows_of_part(
-                    self._files, self._ledger.job, part, admit=self._admit
-                )
-                if row.number > after
-            ]
+            found = rows_of_part(self._files, self._ledger.job, part, admit=self._admit)
+            rows = [row async for one in found for row in each_row(one) if row.number > after]
             if not rows:
                 continue
             ids = await self._ledger.ids_written(rows[0].number, rows[-1].number)

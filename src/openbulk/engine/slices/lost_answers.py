@@ -63,6 +63,8 @@ def complete_outcomes(
     """
     if transformation is not None:
         outcomes = [renamed_outcome(outcome, transformation) for outcome in outcomes]
+    if [outcome.row for outcome in outcomes] == [record.row for record in batch]:
+        return list(outcomes)
     by_row = {outcome.row: outcome for outcome in outcomes}
     return [by_row.get(record.row) or _unsaid_outcome(record.row) for record in batch]
 

@@ -21,6 +21,8 @@ def ordering_keys_of(target: Target, features: Features) -> OrderingKeys:
 def keys_of_batch(keys_of: OrderingKeys, batch: Sequence[Record]) -> Set[Hashable] | None:
     """The ordering keys of a batch; None if one of its records may have that of any other."""
     keys: set[Hashable] = set()
+    if keys_of is _no_keys:
+        return keys
     for record in batch:
         found = keys_of(record)
         if found is None:

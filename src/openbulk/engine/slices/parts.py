@@ -1,23 +1,40 @@
 """Cuts a job's file into parts: a slice starts at any record without reading those before it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Protocol
 
 from openbulk.domain.job import NO_REMARKS, Job, Remarks
-from openbulk.domain.records import Row
+from openbulk.domain.records import Row, RowBatch
 from openbulk.engine.file_date_order import keep_signs
 from openbulk.engine.slices.memory import Admit
 from openbulk.engine.slices.row_states import RowState, RowStates
-from openbulk.reading.packing import Packed, Packer, Summary, unpack_row
+from openbulk.reading.packing import (
+    Packed,
+    Packer,
+    Summary,
+    is_batch,
+    unpack_batch,
+    unpack_row,
+)
 from openbulk.storage.files import FileStore, Part
 from openbulk.threads import Threads
 
 STOP_POLL_SECONDS = 0.25
 """How often cutting looks whether it must stop."""
+WRITTEN_BYTES = 512 * 1024
+"""Parts that are being written at the same time, but for a larger one."""
 _THREADS = Threads("parts", 4)
 
 
@@ -44,7 +61,7 @@ class PartSource(Protocol):
 class RowsInThread:
     """Packs rows in a thread: those of a download, whose form is ours already."""
 
-    def __init__(self, rows: Iterator[Row]) -> None:
+    def __init__(self, rows: Iterator[Row | RowBatch]) -> None:
         self._packer = Packer(rows)
 
     async def next_part(self) -> Packed | None:
@@ -67,18 +84,45 @@ async def cut(
     first_rows: list[int] = []
     records = 0
     watch = _Watch(stop)
-    while part := await watch.next_part(source):
-        if records and await watch.must_stop():
-            return None
-        await files.put(Part(records + 1).path(file), part.content)
-        first_rows.append(records + 1)
-        records += part.records
+    async with _writing(files) as put:
+        while part := await watch.next_part(source):
+            if records and await watch.must_stop():
+                return None
+            await put(Part(records + 1).path(file), part.content)
+            first_rows.append(records + 1)
+            records += part.records
     if watch.has_stopped:
         return None
     summary = source.summary()
     if summary.signs:
         await keep_signs(files, file, summary.signs)
     return Cut(records, first_rows, summary.remarks)
+
+
+@asynccontextmanager
+async def _writing(files: FileStore) -> AsyncIterator[Callable[[str, bytes], Awaitable[None]]]:
+    """Writes several objects at the same time, as each waits for the disk.
+
+    All of them are written at the end of the block. Raises what writing one of them raises.
+    """
+    writes: dict[asyncio.Task[None], int] = {}
+
+    async def put(path: str, content: bytes) -> None:
+        while writes and sum(writes.values()) + len(content) > WRITTEN_BYTES:
+            done, _ = await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
+            for write in done:
+                del writes[write]
+                write.result()
+        writes[asyncio.create_task(files.put(path, content))] = len(content)
+
+    try:
+        yield put
+    finally:
+        # Not cancelled: nothing may be written after the file of a stopped job is deleted.
+        results = await asyncio.gather(*writes, return_exceptions=True)
+    for result in results:
+        if result is not None:
+            raise result
 
 
 class _Watch:
@@ -117,15 +161,24 @@ async def rows_of(
     states: RowStates,
     state: RowState,
     admit: Admit | None = None,
-) -> AsyncGenerator[Row]:
+) -> AsyncGenerator[Row | RowBatch]:
     """The rows of a job's parts that have a state when they are reached."""
     ends = [part.first_row for part in parts[1:]]
     for part, end in zip_longest(parts, ends):
         if states.has_any(state, part.first_row, end):
             rows = rows_of_part(files, job, part, lambda row: states[row] == state, admit=admit)
             async with aclosing(rows):
-                async for row in rows:
-                    yield row
+                async for found in rows:
+                    for one in _rows_in_state(found, states, state):
+                        yield one
+
+
+def _rows_in_state(
+    found: Row | RowBatch, states: RowStates, state: RowState
+) -> Iterable[Row | RowBatch]:
+    if isinstance(found, Row) or states.has_only(state, found.first, found.last):
+        return (found,)
+    return (row for row in found.rows() if states[row.number] == state)
 
 
 async def rows_of_part(
@@ -135,20 +188,30 @@ async def rows_of_part(
     is_wanted: Callable[[int], bool] | None = None,
     *,
     admit: Admit | None = None,
-) -> AsyncGenerator[Row]:
-    """The rows of a part: all, or those whose number `is_wanted` accepts when they are reached.
+) -> AsyncGenerator[Row | RowBatch]:
+    """The rows of a part: all, or batches and those rows whose number `is_wanted` accepts.
 
-    `admit` is awaited before the part is read.
+    `is_wanted` is asked when a row is reached. `admit` is awaited before the part is read.
     """
     lines = PartReader(await files.get(part.path(job.upload.file), admit=admit))
     number = part.first_row
     while (line := lines.next_line()) is not None:
+        if is_batch(line):
+            batch = unpack_batch(number, line)
+            yield batch
+            number += len(batch.cells)
+            continue
         if is_wanted is None or is_wanted(number):
             row = unpack_row(number, line)
             # A large record is held once, and not with the line that it was made of.
             del line
             yield row
         number += 1
+
+
+def each_row(found: Row | RowBatch) -> Iterable[Row]:
+    """The rows of a batch, or the row itself."""
+    return found.rows() if isinstance(found, RowBatch) else (found,)
 
 
 class PartReader:
@@ -173,6 +236,18 @@ class PartReader:
         line = self._content[self._position : end]
         self._position = end + 1
         return line
+
+    def next_lines(self, size: int) -> Sequence[bytes]:
+        """The next lines, at most so many bytes or one line; none after the last one."""
+        if self._content is None:
+            return ()
+        end = self._content.rfind(b"\n", self._position, self._position + size)
+        if end < 0:
+            line = self.next_line()
+            return () if line is None else (line,)
+        lines = self._content[self._position : end].split(b"\n")
+        self._position = end + 1
+        return lines
 
     def skip(self, lines: int) -> None:
         """Leave out some lines."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from openbulk.domain.records import Outcome
-from openbulk.engine.slices.row_states import RowState, RowStates
+from openbulk.engine.slices.row_states import RowStates
 
 
 class Progress:
@@ -23,12 +23,9 @@ class Progress:
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Add outcomes, and move the cursor to the last row up to which every row has one."""
         self.has_outcomes = self.has_outcomes or bool(outcomes)
-        states = self.states
-        for outcome in outcomes:
-            self.results.append(outcome)
-            states[outcome.row] = RowState.DONE
-        while states[self.cursor + 1] == RowState.DONE:
-            self.cursor += 1
+        self.results += outcomes
+        self.states.set_done([outcome.row for outcome in outcomes])
+        self.cursor = self.states.last_done(self.cursor)
 
     def drop_lines(self, rows: Iterable[int]) -> None:
         """Forget the lines of rows that get no outcome yet: they are read again."""

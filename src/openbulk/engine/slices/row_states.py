@@ -1,6 +1,7 @@
 """How far each row of a job's file is: one byte for each row."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 
 
@@ -15,6 +16,9 @@ class RowState(IntEnum):
     """It was sent, and needs another row that the service does not have yet."""
     TRIED = 3
     """It waits, and was sent again since the pass through the waiting rows began."""
+
+
+_NOT_DONE = re.compile(rb"[^\x01]")
 
 
 class RowStates:
@@ -36,6 +40,14 @@ class RowStates:
         """Set the state of the rows from `first` to `last`."""
         self._states[first : last + 1] = bytes([state]) * (last - first + 1)
 
+    def set_done(self, rows: Sequence[int]) -> None:
+        """Rows have an outcome now."""
+        if rows and rows == list(range(rows[0], rows[0] + len(rows))):
+            self.set_range(rows[0], rows[-1], RowState.DONE)
+            return
+        for row in rows:
+            self._states[row] = RowState.DONE
+
     def set_all(self, rows: Iterable[int], state: RowState) -> None:
         """Set the state of rows that have no outcome."""
         for row in rows:
@@ -45,6 +57,16 @@ class RowStates:
     def has_any(self, state: RowState, first: int, end: int | None) -> bool:
         """Whether a row from `first` on, and before `end`, has this state."""
         return self._states.find(state, first, self._end if end is None else end) >= 0
+
+    def has_only(self, state: RowState, first: int, last: int) -> bool:
+        """Whether all rows from `first` to `last` have this state."""
+        return self._states.count(state, first, last + 1) == last + 1 - first
+
+    def last_done(self, row: int) -> int:
+        """The last row up to which all rows behind this one have an outcome."""
+        found = _NOT_DONE.search(self._states, row + 1)
+        assert found is not None, "the row behind the last one is unsent"
+        return found.start() - 1
 
     def count(self, state: RowState) -> int:
         """How many rows have this state."""

@@ -23,6 +23,7 @@ from openbulk.engine.backoff import MAX_SLICE_ATTEMPTS, wait_before_retry
 from openbulk.engine.connections import Connections
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.lease import Lease
+from openbulk.engine.quota.governor import job_budget
 from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.download import DownloadSlice
 from openbulk.engine.slices.downloaded_records import Result, as_rows, result_of
@@ -48,6 +49,9 @@ from openbulk.storage.slice_ledger import SliceLedger
 log = structlog.get_logger()
 
 UNAVAILABLE_PAUSE_SECONDS = 0.5
+GIVES_WAY = "another job of this instance has a higher priority"
+GIVES_WAY_SECONDS = 1.0
+"""A job with a lower priority looks so often whether it may go on."""
 MAX_READ_ATTEMPTS = 2
 """A job ends if the process that reads its file is killed so often: the file may be the reason."""
 
@@ -149,16 +153,17 @@ class SliceRunner:
         if job.slice_attempts > MAX_SLICE_ATTEMPTS:
             reason = f"failed {MAX_SLICE_ATTEMPTS} times in a row without progress"
             return Fail(Status.ABORTED, reason)
-        if job.status is Status.CANCELLATION_PENDING:
-            # The runner that had to end the job has died: `_end` ends it.
+        if job.status is Status.CANCELLATION_PENDING or job.is_paused:
+            # The runner that had to end the slice has died, or it was due already: `_end` ends it.
             return Continue()
         is_cut = job.is_download or job.records is not None
         if not is_cut and not await self._cut_file(ledger):
             return Continue()
-        jobs = await ledger.jobs_in_lane()
-        connection = await self._connections.to(job.instance_id)
+        if ledger.gives_way:
+            return Snooze(GIVES_WAY, GIVES_WAY_SECONDS)
+        connection = await self._connections.to_version(job.instance_id, ledger.instance_version)
         # The slice gets its job's share of the service's quota.
-        connection.pace.begin_slice(jobs)
+        connection.pace.begin_slice(ledger.jobs_in_lane, job_budget(job))
         async with self._memory.share(connection.service) as memory:
             return await self._transfer(ledger, connection.connector, memory)
 
@@ -196,9 +201,9 @@ class SliceRunner:
             raise BadInput(f"{error.message}; that happened {MAX_READ_ATTEMPTS} times") from error
         if done is None:
             return False
-        await ledger.set_parts(done.records, done.first_rows, done.remarks)
+        ledger.set_parts(done.records, done.first_rows, done.remarks)
         log.info("file is cut", job=ledger.job.id, records=done.records)
-        if self._draining.is_set() or ledger.job.status is Status.CANCELLATION_PENDING:
+        if self._draining.is_set():
             return False
         # A large file is cut outside the lane, so that no other job waits for it. The next slice,
         # in the lane, sends its records.
@@ -236,7 +241,8 @@ class SliceRunner:
             case _ if await ledger.is_cancelled():
                 await self._finish(ledger, Status.CANCELLED)
             case _:
-                return (await self._continue(ledger, ending)).next_slice(self._now())
+                job = await self._continue(ledger, ending)
+                return None if job.is_paused else job.next_slice(self._now())
         return None
 
     async def _continue(self, ledger: SliceLedger, ending: Continue | Snooze | Crash) -> Job:

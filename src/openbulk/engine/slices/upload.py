@@ -6,11 +6,12 @@ However it ends, calls in flight are finished and their outcomes are recorded.
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 
 from openbulk.connectors.base import Connector, Features, OrderingKeys
 from openbulk.connectors.columns import Columns
@@ -50,6 +51,7 @@ RECORD_OUTCOMES = 1_000
 RECORD_POLL_SECONDS = 0.05
 DEADLINE_POLL_SECONDS = 0.25
 """How often a slice looks whether outcomes are due, and whether it is over."""
+_IS_EARLY, _KIND = attrgetter("is_early"), attrgetter("kind")
 
 
 class UploadSlice:
@@ -122,7 +124,7 @@ class UploadSlice:
                 await self._refuse_all(reader, refusal)
             else:
                 await self._send_all(reader, is_ahead=bool(done))
-            await self._record()
+            await self._record(is_last=True)
             if self._fields is not None and self._fields.left_out:
                 await self._ledger.add_left_out(self._fields.left_out)
             if self._read_failure is not None:
@@ -276,7 +278,7 @@ class UploadSlice:
                 await self._ledger.record_intents(rows)
             written = await self._write(batch, features)
             outcomes = complete_outcomes(batch, written, self._target.transformation)
-            if any(outcome.is_early for outcome in outcomes):
+            if any(map(_IS_EARLY, outcomes)):
                 outcomes = await self._set_aside(outcomes, features)
             self._progress.add(outcomes)
         except (RetryLater, DiskFull) as error:
@@ -383,12 +385,16 @@ class UploadSlice:
         if count >= RECORD_OUTCOMES or (count and seconds > RECORD_SECONDS):
             await self._record()
 
-    async def _record(self, *, ticket_done: bool = False) -> None:
+    async def _record(self, *, ticket_done: bool = False, is_last: bool = False) -> None:
         results, lines = self._progress.take()
         if results or ticket_done:
             await self._ledger.record_outcomes(
-                results, cursor=self._progress.cursor, lines=lines, ticket_done=ticket_done
+                results,
+                cursor=self._progress.cursor,
+                lines=lines,
+                ticket_done=ticket_done,
+                is_last=is_last,
             )
-            for kind, count in Counter(outcome.kind for outcome in results).items():
-                metrics.RECORDS.labels(kind).inc(count)
+            for kind, run in groupby(results, _KIND):
+                metrics.RECORDS.labels(kind).inc(len(list(run)))
         self._recorded_at = asyncio.get_running_loop().time()

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from openbulk.domain.records import Row
+from openbulk.domain.records import Row, RowBatch
 from openbulk.formats.csv.dialect import detect_dialect
 from openbulk.formats.csv.lines import LineReader
 from openbulk.formats.csv.rows import RowReader, read_header
@@ -42,6 +42,10 @@ class Csv:
     def read(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row]:
         """The rows of a file. Raises BadInput if its header or metaData cannot be used."""
         return self.open(file, detect_encoding(file, options), options).rows()
+
+    def read_batches(self, file: BinaryIO, options: Mapping[str, Any]) -> Iterator[Row | RowBatch]:
+        """The rows of a file in batches, as `ReadsBatches` has them."""
+        return self.open(file, detect_encoding(file, options), options).batches()
 
     def open(self, file: BinaryIO, encoding: str, options: Mapping[str, Any]) -> RowReader:
         """The reader of a file's rows, for a file in that encoding. Raises BadInput, as `read`."""

@@ -42,6 +42,17 @@ class Dialect:
             lines, delimiter=self.delimiter, skipinitialspace=self.has_blanks, strict=True
         )
 
+    def rows_of_lines(self, text: str) -> list[list[str]]:
+        """The rows of a text, if each of its lines is a row; none otherwise."""
+        lines = text.split("\n")
+        if not self.has_blanks and '"' not in text and "\r" not in text:
+            return [line.split(self.delimiter) for line in lines]
+        try:
+            rows = list(self.reader(lines))
+        except csv.Error:
+            return []
+        return rows if len(rows) == len(lines) else []
+
     def sample_rows(self, sample: Sequence[str]) -> list[list[str]]:
         """The rows of the first lines, before the first one that cannot be read."""
         rows: list[list[str]] = []

@@ -2,12 +2,15 @@
 
 import csv
 from collections.abc import Iterator
+from itertools import islice
 
 from openbulk.formats.text import describe_damage
 
 MAX_RECORD_CHARACTERS = 1024 * 1024
 # The module's own limit on a cell holds for the whole process, and is lower than that of a record.
 csv.field_size_limit(MAX_RECORD_CHARACTERS)
+_MAX_PLAIN_BYTES = 8 * 1024
+"""A longer line is read by itself."""
 
 
 class LineReader:
@@ -17,6 +20,8 @@ class LineReader:
         self._lines = lines
         self._encoding = encoding
         self._returned: list[str] = []
+        self._ahead: list[bytes] = []
+        """Lines that were looked at together, the next one at the end."""
         self.record_lines: list[str] = []
         """The lines that the current record has taken so far."""
         self._record_characters = 0
@@ -37,13 +42,16 @@ class LineReader:
         """
         if self.record_lines and self.number < self.doubtful_until:
             raise csv.Error("the quote is the one that was not closed")
-        line = self._returned.pop() if self._returned else self._decode(next(self._lines))
+        line = self._returned.pop() if self._returned else self._decode(self._next_line())
         self.record_lines.append(line)
         self.number += 1
         self._record_characters += len(line)
         if self._record_characters > MAX_RECORD_CHARACTERS:
             raise csv.Error("the record is too long")
         return line
+
+    def _next_line(self) -> bytes:
+        return self._ahead.pop() if self._ahead else next(self._lines)
 
     def _decode(self, line: bytes) -> str:
         if b"\x00" in line:
@@ -53,6 +61,33 @@ class LineReader:
         except UnicodeDecodeError:
             self.last_damaged = self.number + 1
             return line.decode("utf-8", "surrogateescape")
+
+    # --- several lines at a time ---
+
+    def plain_text(self, count: int) -> str:
+        """The next `count` lines, if nothing in them needs a second look; "" otherwise.
+
+        Takes none of them. The end of the last one is left out.
+        """
+        if self._returned or self._ahead or self.number < self.doubtful_until:
+            return ""
+        lines = list(islice(self._lines, count))
+        self._ahead = lines[::-1]
+        text = b"".join(lines)
+        if not lines or len(max(lines, key=len)) > _MAX_PLAIN_BYTES or not _is_plain(text):
+            return ""
+        try:
+            return text.decode().removesuffix("\n")
+        except UnicodeDecodeError:
+            return ""
+
+    def take_plain_text(self) -> None:
+        """Take the lines that `plain_text` has returned."""
+        self.number += len(self._ahead)
+        self._ahead.clear()
+        self.record_lines.clear()
+
+    # --- the current record ---
 
     @property
     def damage(self) -> str | None:
@@ -104,3 +139,10 @@ class LineReader:
         sample = self.record_lines.copy()
         self.return_lines(keep=0)
         return sample
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether lines have no zero byte, no empty text in quotes, and no blank before a quote."""
+    if b"\x00" in text:
+        return False
+    return b'"' not in text or (b'""' not in text and b' "' not in text)

@@ -2,17 +2,20 @@
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from openbulk.domain.errors import BadInput
-from openbulk.domain.records import Problem, Row
+from openbulk.domain.records import Problem, Row, RowBatch
 from openbulk.formats.csv.dialect import Dialect
 from openbulk.formats.csv.lines import MAX_RECORD_CHARACTERS, LineReader
 
 _BLANK_AND_QUOTE = re.compile(' +"')
 _DAMAGED = re.compile("[\x00\udc80-\udcff]")
 """A zero byte, or a byte that is not UTF-8, as `surrogateescape` decodes it."""
+BATCH_ROWS = 100
+BATCH_CELLS = 10_000
+"""Rows that are read together have at most so many cells."""
 
 
 def read_header(lines: LineReader, dialect: Dialect) -> list[str]:
@@ -60,9 +63,20 @@ class RowReader:
 
     def rows(self) -> Iterator[Row]:
         """Every row, good or broken, numbered from 1. Blank lines are skipped."""
+        for found in self.batches():
+            if isinstance(found, RowBatch):
+                yield from found.rows()
+            else:
+                yield found
+
+    def batches(self) -> Iterator[Row | RowBatch]:
+        """The rows, in batches where each of them is a line in which nothing is unusual."""
         lines = self._lines
         reader = self._dialect.reader(lines)
         while True:
+            if batch := self._next_batch():
+                yield batch
+                continue
             lines.begin_record()
             first_line = lines.number + 1
             try:
@@ -73,6 +87,22 @@ class RowReader:
                 row = self._broken_row(first_line, self._start_over(error))
             if row is not None:
                 yield row
+
+    def _next_batch(self) -> RowBatch | None:
+        """The rows of the next lines; None if one of them has to be read by itself.
+
+        `_row` would make the same of each.
+        """
+        width = len(self.header)
+        text = self._lines.plain_text(max(1, min(BATCH_ROWS, BATCH_CELLS // width)))
+        rows = self._dialect.rows_of_lines(text)
+        if set(map(len, rows)) != {width} or not all(map(any, rows)):
+            return None
+        cells = _with_nulls(rows, self._null_value) if self._null_value else rows
+        batch = RowBatch(self._rows + 1, self.header, cells, self._lines.number + 1)
+        self._lines.take_plain_text()
+        self._rows += len(rows)
+        return batch
 
     def _row(self, line: int, cells: Sequence[str]) -> Row | None:
         """The record that was just read, good or broken; None for a blank line."""
@@ -182,6 +212,13 @@ class RowReader:
             return f"{counts}; a text with a {name} in it belongs in double quotes"
         missing = self.header[len(cells)]
         return f"{counts}: the first missing is {missing!r}; an empty cell needs its {name}"
+
+
+def _with_nulls(rows: Iterable[Sequence[str]], null_value: str) -> Sequence[Sequence[str | None]]:
+    return [
+        [None if cell == null_value else cell for cell in cells] if null_value in cells else cells
+        for cells in rows
+    ]
 
 
 def _raw_cells(text: str, dialect: Dialect) -> Iterator[str]:

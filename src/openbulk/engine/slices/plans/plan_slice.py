@@ -6,7 +6,7 @@ each written to the file store before the ledger knows it.
 
 import asyncio
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.base import PlansWrites
@@ -21,27 +21,6 @@ REPLAYED_AT_ONCE = 1_000
 """Rows that another process has planned, and that are planned once more together."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedOutcome(Outcome):
-    """The plan of a row, in the place of its outcome."""
-
-    planned: Planned | None = None
-    """None for a row that cannot be a record."""
-
-    @classmethod
-    def of(cls, planned: Planned) -> "PlannedOutcome":
-        """The outcome of a row with this plan, for what a slice has to know of it."""
-        kind = OutcomeKind.FAILED if planned.is_refused else OutcomeKind.UNCHANGED
-        return cls(
-            planned.row,
-            kind,
-            problem=planned.problem,
-            remark=planned.remark,
-            is_early=planned.is_early,
-            planned=planned,
-        )
-
-
 class PlanSlice(UploadSlice):
     """Runs one slice of a job that is planned."""
 
@@ -50,6 +29,8 @@ class PlanSlice(UploadSlice):
         super().__init__(ledger, **parts)
         self._plan_ledger = ledger
         self._earlier = earlier
+        self._planned: dict[int, Planned] = {}
+        """Plans of rows, until they are recorded."""
         self._recording = asyncio.Lock()
         self._lost: Exception | None = None
         """Why rows could not be recorded: no later cursor may pass over them."""
@@ -73,18 +54,21 @@ class PlanSlice(UploadSlice):
         return self._features.plan
 
     async def _call(self, batch: Sequence[Record]) -> Sequence[Outcome]:
+        planned = await self._plan(batch)
+        rows = {record.row for record in batch}
+        self._planned |= {one.row: one for one in planned if one.row in rows}
+        return [_outcome_of(one) for one in planned]
+
+    async def _plan(self, batch: Sequence[Record]) -> Sequence[Planned]:
         if self._completeness is Completeness.NONE:
-            return [
-                PlannedOutcome.of(Planned(record.row, PlannedKind.NOT_COMPARED)) for record in batch
-            ]
+            return [Planned(record.row, PlannedKind.NOT_COMPARED) for record in batch]
         connector = self._connector
         assert isinstance(connector, PlansWrites)
         await self._replay(connector)
         earlier: Sequence[Record] = ()
         if not connector.remembers_plans:
             earlier = self._earlier.before(batch, self._keys_of)
-        planned = await connector.plan(self._target, [*earlier, *batch])
-        return [PlannedOutcome.of(one) for one in planned]
+        return await connector.plan(self._target, [*earlier, *batch])
 
     async def _replay(self, connector: PlansWrites) -> None:
         """Learn what rows would do that another process has planned."""
@@ -129,7 +113,7 @@ class PlanSlice(UploadSlice):
 
     # --- what it records ---
 
-    async def _record(self, *, ticket_done: bool = False) -> None:
+    async def _record(self, *, ticket_done: bool = False, is_last: bool = False) -> None:
         async with self._recording:
             if self._lost is not None:
                 raise self._lost
@@ -153,9 +137,9 @@ class PlanSlice(UploadSlice):
 
     def _row_of(self, outcome: Outcome, line: int | None) -> PlanRow:
         """The plan of a row, in the caller's names."""
-        planned = getattr(outcome, "planned", None)
-        if planned is None:
-            planned = Planned(outcome.row, PlannedKind.REFUSED, problem=outcome.problem)
+        planned = self._planned.pop(outcome.row, None)
+        if planned is None:  # the row cannot be a record
+            planned = Planned(outcome.row, PlannedKind.REFUSED)
         planned = replace(
             planned,
             problem=outcome.problem,
@@ -169,3 +153,14 @@ class PlanSlice(UploadSlice):
         if transformation is None:
             return changes
         return {transformation.name_of(name): change for name, change in changes.items()}
+
+
+def _outcome_of(planned: Planned) -> Outcome:
+    """The outcome of a row with this plan, for what a slice has to know of it."""
+    return Outcome(
+        planned.row,
+        OutcomeKind.FAILED if planned.is_refused else OutcomeKind.UNCHANGED,
+        problem=planned.problem,
+        remark=planned.remark,
+        is_early=planned.is_early,
+    )
