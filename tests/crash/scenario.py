@@ -169,7 +169,7 @@ def scenario_of(seed: int) -> Scenario:
     small = _small_uploads(random.Random(f"{seed} small"))
     if small:
         blows.append(_blow_between_transactions(random.Random(f"{seed} blow"), small))
-    plans, struck = _plans(random.Random(f"plans of {seed}"))
+    plans, struck = _plans(random.Random(f"{seed} planning"))
     return Scenario(
         seed=seed,
         is_shared=is_shared,

@@ -124,6 +124,8 @@ class PlanLedger(SliceLedger):
     async def rows_to_send(self) -> tuple[Sequence[Part], Sequence[Range]]:
         """The parts with the rows after the job's cursor, and those rows that are planned."""
         job = self.job
+        if self._cut is not None:  # nothing is planned yet
+            return await super().rows_to_send()
 
         async def read(connection: AsyncConnection) -> tuple[Sequence[Part], Sequence[Range]]:
             planned = await _plan_parts(connection, job_id=job.id, after=job.cursor)
