@@ -224,7 +224,7 @@ def keys_of(value: Any) -> Any:
     return set(value) if isinstance(value, dict) else set()
 
 
-EVENT = b"summary,start.date,end.date\nChoir,2026-06-04,2026-06-05\n"
+EVENT = b"id,summary,start.date,end.date\nchoir2027,Choir,2026-06-04,2026-06-05\n"
 LATER = {
     "bulk_start_time",
     "bulk_finish_time",
@@ -278,7 +278,9 @@ def ids_of_plan(server: Server, path: str) -> dict[str, str]:
     """The id of a job that has a plan, for a path that is about one."""
     if not path.endswith(("/plan", "/plan/rows")):
         return {}
-    job_id = server.upload("events", EVENT, query="?plan=true").json["id"]
+    changed, upsert = EVENT.replace(b"Choir", b"Choir practice"), {"action": "upsert"}
+    server.done("events", EVENT, upsert)
+    job_id = server.upload("events", changed, upsert, query="?plan=true").json["id"]
     assert server.finished(job_id)["status"] == "PLANNED"
     return {"job_id": job_id}
 
