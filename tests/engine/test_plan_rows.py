@@ -1,7 +1,7 @@
 """The rows of a plan are kept in parts, and depend on earlier rows of their file."""
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,11 @@ def plan_row(row: int) -> PlanRow:
     return PlanRow(Planned(row, KINDS[row % 2], changes=changes, mails=1), line=row + 1)
 
 
+async def each(parts: Sequence[PlanPart]) -> AsyncIterator[PlanPart]:
+    for part in parts:
+        yield part
+
+
 async def keep(files: FileStore, *parts: Sequence[int]) -> list[PlanPart]:
     kept = []
     for rows in parts:
@@ -41,13 +46,13 @@ async def keep(files: FileStore, *parts: Sequence[int]) -> list[PlanPart]:
 async def test_rows_come_in_the_order_of_the_file_from_parts_that_overlap(files: FileStore) -> None:
     """Each as it was kept, from any row on, and of one kind where that is asked for."""
     parts = await keep(files, [1, 2, 5, 9], [3, 4, 6], [7, 8])
-    rows = [row async for row in rows_of_plan(files, "f00d", parts)]
+    rows = [row async for row in rows_of_plan(files, "f00d", each(parts))]
     assert rows == [plan_row(row) for row in range(1, 10)]
-    later = [row async for row in rows_of_plan(files, "f00d", parts, after=5)]
+    later = [row async for row in rows_of_plan(files, "f00d", each(parts), after=5)]
     assert later == rows[5:]
     updated = [
         row.planned.row
-        async for row in rows_of_plan(files, "f00d", parts, kind=PlannedKind.UPDATED)
+        async for row in rows_of_plan(files, "f00d", each(parts), kind=PlannedKind.UPDATED)
     ]
     assert updated == [1, 3, 5, 7, 9]
 

@@ -89,7 +89,7 @@ class PlanReader:
         """
         _require_plan(job)
         rows: list[PlanRow] = []
-        parts = await self._plans.parts(job.id, after=after)
+        parts = self._plans.each_part(job.id, after=after, kind=kind)
         file = job.upload.file
         try:
             async for row in rows_of_plan(self._files, file, parts, after=after, kind=kind):

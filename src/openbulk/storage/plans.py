@@ -6,14 +6,14 @@ other parts have: no row is in two parts.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.job import Job, Status
@@ -25,6 +25,7 @@ from openbulk.storage.slice_ledger import SliceLedger, parts_from
 from openbulk.storage.tables import plan_parts
 
 _DIGEST_MODULUS = 2**256
+PARTS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,10 @@ class PlanLedger(SliceLedger):
 
         return await self.read(read)
 
-    async def plan_parts(self) -> Sequence[PlanPart]:
+    async def plan_parts(self) -> AsyncIterator[PlanPart]:
         """The parts of the plan so far, in the order of their first rows."""
-        return await self.read(partial(_plan_parts, job_id=self.job.id, after=0))
+        for part in await self.read(partial(_plan_parts, job_id=self.job.id, after=0)):
+            yield part
 
     async def record_part(self, part: PlanPart, *, cursor: int) -> None:
         """Record that a part of the plan is in the file store, and the new cursor."""
@@ -172,17 +174,48 @@ class Plans:
     def __init__(self, engine: AsyncEngine) -> None:
         self._reading = for_reading(engine)
 
-    async def parts(self, job_id: int, *, after: int = 0) -> Sequence[PlanPart]:
-        """The parts of a plan with rows after this one, in the order of their first rows."""
+    async def parts(self, job_id: int) -> Sequence[PlanPart]:
+        """The parts of a plan, in the order of their first rows."""
         async with self._reading.connect() as connection:
-            return await _plan_parts(connection, job_id=job_id, after=after)
+            return await _plan_parts(connection, job_id=job_id, after=0)
+
+    async def each_part(
+        self, job_id: int, *, after: int, kind: PlannedKind | None
+    ) -> AsyncIterator[PlanPart]:
+        """The parts with rows after this one, and of this kind, in the order of their first rows.
+
+        It holds few at a time.
+        """
+        conditions = [plan_parts.c.last_row > after]
+        if kind is not None:
+            conditions.append(plan_parts.c.summary[("kinds", kind.value)].as_integer() > 0)
+        first_row = 0
+        while True:
+            chosen = (*conditions, plan_parts.c.first_row > first_row)
+            async with self._reading.connect() as connection:
+                page = await _chosen_parts(connection, job_id, *chosen, limit=PARTS_AT_ONCE)
+            for part in page:
+                yield part
+            if len(page) < PARTS_AT_ONCE:
+                return
+            first_row = page[-1].first_row
 
 
 async def _plan_parts(connection: AsyncConnection, *, job_id: int, after: int) -> list[PlanPart]:
+    return await _chosen_parts(connection, job_id, plan_parts.c.last_row > after)
+
+
+async def _chosen_parts(
+    connection: AsyncConnection,
+    job_id: int,
+    *conditions: ColumnElement[bool],
+    limit: int | None = None,
+) -> list[PlanPart]:
     chosen = (
         select(plan_parts)
-        .where(plan_parts.c.job_id == job_id, plan_parts.c.last_row > after)
+        .where(plan_parts.c.job_id == job_id, *conditions)
         .order_by(plan_parts.c.first_row)
+        .limit(limit)
     )
     return [
         PlanPart(

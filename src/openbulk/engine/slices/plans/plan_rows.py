@@ -5,7 +5,7 @@ import heapq
 import json
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +102,7 @@ def _digest(kept: Mapping[str, Any]) -> int:
 async def rows_of_plan(
     files: FileStore,
     file: str,
-    parts: Sequence[PlanPart],
+    parts: AsyncIterable[PlanPart],
     *,
     after: int = 0,
     kind: PlannedKind | None = None,
@@ -113,9 +113,7 @@ async def rows_of_plan(
     FileNotFoundError if they are deleted.
     """
     pending: list[tuple[int, Mapping[str, Any]]] = []
-    for part in parts:
-        if kind is not None and not part.summary.kinds.get(kind):
-            continue
+    async for part in parts:
         while pending and pending[0][0] < part.first_row:
             yield PlanRow.of_json(heapq.heappop(pending)[1])
         for kept in _lines_of(await files.get(part.path(file))):

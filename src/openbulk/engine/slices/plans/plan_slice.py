@@ -81,7 +81,7 @@ class PlanSlice(UploadSlice):
             self._earlier.fence = records.fence
 
     async def _learn_all(self, connector: PlansWrites, records: JobRecords) -> None:
-        parts = await self._plan_ledger.plan_parts()
+        parts = self._plan_ledger.plan_parts()
         async for row in rows_of_plan(self._files, self._job.upload.file, parts):
             self._earlier.is_repeated(row.planned.row, row.planned.key)
         batch: list[Record] = []
