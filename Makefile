@@ -3,15 +3,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+ROOT := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 # Without compiled modules, every process of the tests compiles them again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test crash fuzz check bench lock clean
+.PHONY: help install install-mariadb demo test crash fuzz check bench lock clean
 
 help:  ## Print this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(READY)  ## Make .venv and install openbulk with its locked dependencies
 
@@ -21,6 +22,9 @@ $(READY): requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+install-mariadb:  ## Install MariaDB's server for the tests (Debian, Ubuntu)
+	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || { $(ROOT) apt-get update -q && $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mariadb-server; }
 
 demo: install  ## Run the two flows against the sandboxes and show every request and answer
 	@$(BIN)/python examples/demo.py

@@ -4,11 +4,19 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from support.harness import Process, Processes, Server, request, set_faults
+from support.mariadb import (
+    NAMED_MARIADB,
+    Mariadb,
+    installed_mariadb,
+    named_mariadb,
+    running_mariadb,
+)
 from support.postgres import (
     NAMED,
     Cluster,
@@ -122,6 +130,18 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Mariadb]:
+    """A MariaDB server for all tests; each test has its own database."""
+    if (named := named_mariadb()) is not None:
+        yield named
+        return
+    if not installed_mariadb():
+        _skip_or_fail(f"MariaDB is not installed, and {NAMED_MARIADB} names none")
+    with running_mariadb() as server:
+        yield server
+
+
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server that the test may kill and start again."""
@@ -133,11 +153,14 @@ def _binaries() -> Path:
     """The folder of PostgreSQL's programs. Without it the test is skipped; in CI it fails."""
     folder = binaries()
     if folder is None:
-        why = f"PostgreSQL is not installed, and {NAMED} names none"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
+        _skip_or_fail(f"PostgreSQL is not installed, and {NAMED} names none")
     return folder
+
+
+def _skip_or_fail(why: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ from openbulk.domain.job import Job
 from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
+from openbulk.engine.file_profiles import FileProfiles
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import WAITING, LaneQueue
@@ -73,6 +74,7 @@ from openbulk.storage.plans import Plans
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.transformations import Transformations
+from openbulk.storage.uploaded_files import UploadedFiles
 from openbulk.storage.workers import Workers
 
 log = structlog.get_logger()
@@ -384,6 +386,12 @@ def _services(
     elements = Elements(known_providers, providers_on_offer(known_providers), custom_elements)
     connections = Connections(accounts, elements, http, governor, draining)
 
+    uploaded_files = UploadedFiles(database)
+    inspectors = Readers(files, INSPECTORS)
+    file_profiles = FileProfiles(
+        uploaded_files, files, inspectors, Readers(files, 1, in_background=True), clock
+    )
+
     def present(job: Job) -> bytes:
         return notification_body(job, settings.completed_word)
 
@@ -401,6 +409,8 @@ def _services(
         http=http,
         present=present,
         deleted_jobs=DeletedJobs(database),
+        uploaded_files=uploaded_files,
+        file_profiles=file_profiles,
         keep_files=timedelta(days=settings.keep_files_days),
         keep_jobs=timedelta(days=settings.keep_jobs_days),
         draining=draining,
@@ -420,7 +430,9 @@ def _services(
         schedules=schedules,
         transformations=Transformations(database),
         files=files,
-        inspectors=Readers(files, INSPECTORS),
+        uploaded_files=uploaded_files,
+        file_profiles=file_profiles,
+        inspectors=inspectors,
         engine=engine,
         intake=engine.intake,
         completion=engine.completion,

@@ -147,7 +147,10 @@ class Settings(BaseSettings):
         6 * 1024**3, gt=0, description="Maximum size of an uploaded file, in bytes."
     )
     keep_files_days: float = Field(
-        7, gt=0, description="Days until the files of a finished job are deleted."
+        7,
+        gt=0,
+        description="Days until the files of a finished job are deleted, and files that no job has "
+        "used since.",
     )
     keep_jobs_days: float = Field(
         30,

@@ -150,7 +150,7 @@ def test_every_route_is_documented() -> None:
     routes |= {f"/instances/{{instance_id}}{path}" for path in of_instance}
     assert len(routes) > 25 and of_instance
     for route in routes:
-        shape = re.sub(r"\{(job|instance|schedule)_id\}", "{id}", route)
+        shape = re.sub(r"\{(job|instance|schedule|file)_id\}", "{id}", route)
         shape = shape.replace("{object_name}", "{name}")
         assert shape.replace("{object:path}", "{object}") in documented, route
 

@@ -64,6 +64,7 @@ def cases() -> Iterator[Case]:
     """At least one request for each error of each operation."""
     yield from cases_of_objects()
     yield from cases_of_jobs()
+    yield from cases_of_files()
     yield from cases_of_sign_ins()
     yield from cases_of_instances()
     yield from cases_of_own_instances()
@@ -86,6 +87,25 @@ def cases_of_objects() -> Iterator[Case]:
         "GET /objects/{object}/metadata", 403, DROPPED, "/objects/things/metadata", "dropped"
     )
     yield Case("GET /objects/{object}/metadata", 502, DOWN, "/objects/things/metadata", "down")
+
+
+def cases_of_files() -> Iterator[Case]:
+    missing = "there is no file '99'; GET /files lists those that there are"
+    other = multipart(b"name\nBob\n", {})
+    yield Case("POST /files", 400, "metaData takes no key 'action'", body=ACTION_OF_A_FILE)
+    yield Case("POST /files", 409, "use a new key", body=other, headers=KEY)
+    large = multipart(b"name\n" + b"Ann\n" * 300_000, {})
+    yield Case("POST /files", 413, "split it and upload the pieces", body=large)
+    yield Case("GET /files", 400, NUMBER, "/files?pageSize=0")
+    yield Case("GET /files/{file_id}", 404, missing, "/files/99")
+    yield Case("GET /files/{file_id}/rows", 400, NUMBER, "/files/1/rows?from=0")
+    yield Case("GET /files/{file_id}/rows", 404, missing, "/files/99/rows")
+    yield Case("DELETE /files/{file_id}", 404, missing, "/files/99")
+    yield Case("DELETE /files/{file_id}", 409, "an unfinished job uses file 2", "/files/2", "busy")
+    yield Case("POST /bulk/{object}", 404, missing, "/bulk/records", body={"fileId": "99"})
+
+
+ACTION_OF_A_FILE = multipart(b"name\nBob\n", {"metaData": '{"action": "create"}'})
 
 
 def cases_of_jobs() -> Iterator[Case]:
@@ -498,7 +518,10 @@ class Callers:
 
 @pytest.fixture(scope="module")
 def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Callers]:
-    """Job 1 is an upload, job 2 a cancelled download, and job 3 waits for its service."""
+    """Job 1 is an upload, job 2 a cancelled download, and jobs 3 and 4 wait for their service.
+
+    Job 4 uses file 2.
+    """
     folder = tmp_path_factory.mktemp("problems")
     service, way = Service(), Way(postgres.port)
     with closing(sqlite3.connect(folder / "things.db")) as database:
@@ -537,6 +560,14 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
             .status
             == 200
         )
+        form, kind = multipart(b"name\nBand\n", {})
+        sent = {"Content-Type": kind, **KEY}
+        assert memory.call("POST", "/files", body=form, headers=sent).json["id"] == "1"
+        form, kind = multipart(b"C_EmailAddress\nann@example.com\n", {})
+        sent = {"Content-Type": kind}
+        assert made["busy"].call("POST", "/files", body=form, headers=sent).json["id"] == "2"
+        reply = made["busy"].call("POST", "/bulk/contact", json_body={"fileId": "2"})
+        assert reply.status == 200, reply.body
         ann = memory.call("POST", "/records", json_body={"name": "Ann"}).json["id"]
         fields: Any = {"fields": [{"path": "title"}]}
         for level in ("/organizations", "/instances"):
@@ -589,6 +620,7 @@ SIGN_IN = f"{BASE_PATH}/authentication"
 MET_BY_ITSELF = {200, 401, 405, 429, 507}
 """Met below for every operation; 200 in test_openapi.py, 429 in test_callers_secrets.py, 507 in
 test_full_disk.py."""
+TAKES_FILES = ("POST /bulk/{object}", "POST /files")
 BODIES = 413
 """Met below for every operation with a JSON body."""
 TOO_MANY = (
@@ -600,12 +632,13 @@ TOO_MANY = (
 )
 ELSEWHERE: dict[tuple[str, str], set[int]] = {
     ("GET", "/readyz"): {503},
+    ("GET", f"{BASE_PATH}/files/{{file_id}}/rows"): {409},
     ("GET", f"{BASE_PATH}/bulk/{{job_id}}/status/events"): {204},
     ("GET", f"{BASE_PATH}{HUB}/bulk/{{job_id}}/status/events"): {204},
     **{("POST", f"{BASE_PATH}{path}"): {409} for path in TOO_MANY},
 }
-"""In test_services.py, test_job_events.py, and test_doors.py for more instances or schedules than
-the limit."""
+"""In test_services.py, engine/test_file_profiles.py, test_job_events.py, and test_doors.py for
+more instances or schedules than the limit."""
 
 
 def in_hub(path: str) -> bool:
@@ -622,7 +655,7 @@ def test_every_documented_problem_has_its_line_and_every_line_is_documented(
         ours = path.removeprefix(BASE_PATH).removeprefix(HUB if in_hub(path) else "")
         operation = f"{method} {ours}"
         expected = statuses - MET_BY_ITSELF - ELSEWHERE.get((method, path), set())
-        if operation != "POST /bulk/{object}":
+        if operation not in TAKES_FILES:
             expected -= {BODIES}
         assert met.get(operation, set()) == expected, operation
 
@@ -689,7 +722,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_kept(callers: Callers)
     """413 for every operation that takes JSON; from callers without secrets, too."""
     url, tried = callers.url, 0
     for (method, path), statuses in documented(callers).items():
-        if BODIES not in statuses or path.endswith("/bulk/{object}"):
+        if BODIES not in statuses or path.endswith(("/bulk/{object}", f"{BASE_PATH}/files")):
             continue
         where = concrete(path.replace("{path}", "records") if method == "POST" else path)
         headers = {**callers.secrets, "Content-Type": "application/json"}

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from openbulk.connectors.base import ConnectionContext, Connector
-from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
+from openbulk.connectors.sql import MysqlProvider, PostgresqlProvider, SqliteProvider
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
 from openbulk.domain.query import Order, PageRequest, Query
@@ -23,6 +23,7 @@ from openbulk.testing.connectors import Connect, ConnectorTests, record
 from openbulk.testing.connectors import send as send_as_one_run
 from support import forget
 from support.harness import until
+from support.mariadb import Mariadb
 from support.postgres import Postgres
 
 FROM_THE_START = PageRequest()
@@ -584,6 +585,139 @@ class TestPostgresql(SqlTests):
             )
 
 
+class TestMariadb(SqlTests):
+    @pytest.fixture
+    def database(self, mariadb: Mariadb) -> str:
+        return mariadb.new_database(*map(_in_mysql, statements("int AUTO_INCREMENT PRIMARY KEY")))
+
+    @pytest.fixture
+    async def connect(self, mariadb: Mariadb, database: str, http: aiohttp.ClientSession) -> Any:
+        made: list[Connector] = []
+
+        def connect() -> Connector:
+            context = ConnectionContext(mariadb.configuration(database), http, forget)
+            made.append(MysqlProvider(resolve).connect(context))
+            return made[-1]
+
+        yield connect
+        for connector in made:
+            await connector.close()
+
+    @pytest.fixture
+    async def connect_with_wrong_credentials(
+        self, mariadb: Mariadb, database: str, http: aiohttp.ClientSession
+    ) -> Connect:
+        configuration = mariadb.configuration(database, password="wrong")
+        return lambda: MysqlProvider(resolve).connect(
+            ConnectionContext(configuration, http, forget)
+        )
+
+    @pytest.fixture
+    async def connect_to_nowhere(self, mariadb: Mariadb, http: aiohttp.ClientSession) -> Connect:
+        configuration = {**mariadb.configuration("x"), "db.port": "1"}
+        return lambda: MysqlProvider(resolve).connect(
+            ConnectionContext(configuration, http, forget)
+        )
+
+    async def test_a_user_without_rights_to_create_the_write_log_gets_the_statement(
+        self, mariadb: Mariadb, database: str, http: aiohttp.ClientSession
+    ) -> None:
+        """Somebody else can execute it."""
+        user = f"u{uuid4().hex[:12]}"
+        mariadb.execute(
+            database,
+            f"CREATE USER {user}@'%' IDENTIFIED BY 'p'",
+            f"GRANT SELECT, INSERT ON people TO {user}@'%'",
+        )
+        configuration = mariadb.configuration(database, username=user, password="p")
+        connector = MysqlProvider(resolve).connect(ConnectionContext(configuration, http, forget))
+        with pytest.raises(Refused) as refused:
+            await connector.write(self.target(), self.records())
+        statement = refused.value.message.partition("or create it: ")[2]
+        mariadb.execute(
+            database,
+            statement,
+            f"GRANT SELECT, INSERT, DELETE, UPDATE ON openbulk_writes TO {user}@'%'",
+        )
+        assert (
+            kinds(await connector.write(self.target(), self.records())) == [OutcomeKind.CREATED] * 3
+        )
+        with pytest.raises(Refused, match="DELETE command denied"):
+            target = replace(self.target(), action=Action.DELETE)
+            await connector.write(target, [record(1, {"id": 1})])
+        await connector.close()
+
+    async def test_a_lock_that_is_not_given_up_is_a_wait(
+        self, mariadb: Mariadb, database: str, connect: Connect
+    ) -> None:
+        """So is a connection that is cut while it waits. The call has done nothing."""
+        connector = connect()
+        await connector.write(self.target(), self.records())
+        with mariadb.connect(database) as owner, owner.cursor() as cursor:
+            cursor.execute("LOCK TABLES people WRITE")
+            writing = asyncio.create_task(
+                connector.write(self.target(), [record(9, {"name": "Zoe"})])
+            )
+            await asyncio.to_thread(_kill_who_waits, mariadb, database)
+            with pytest.raises(RetryLater):
+                await writing
+            reading = asyncio.create_task(rows_of(connector, Query("people")))
+            await asyncio.to_thread(_wait_for_who_waits, mariadb, database)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            cursor.execute("UNLOCK TABLES")
+        assert len(await rows_of(connector, Query("people"))) == 3
+        assert kinds(await connector.write(self.target(), [record(9, {"name": "Zoe"})])) == [
+            OutcomeKind.CREATED
+        ]
+
+    async def test_a_deadlock_is_a_wait(
+        self, mariadb: Mariadb, database: str, connect: Connect
+    ) -> None:
+        """One of two transactions that wait for one another is undone. It can be sent again."""
+        connector = connect()
+        await connector.write(self.target(), self.records())
+        change = replace(self.target(), action=Action.UPDATE)
+        rows = [record(1, {"id": 1, "age": 50}), record(2, {"id": 2, "age": 51})]
+        with mariadb.connect(database) as owner, owner.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 50")
+            cursor.execute("BEGIN")
+            # A transaction that has changed more is not the one to be undone.
+            cursor.execute("INSERT INTO log SELECT seq FROM seq_1_to_1000")
+            cursor.execute("UPDATE people SET age = 1 WHERE id = 2")
+            writing = asyncio.create_task(connector.write(change, rows))
+            await asyncio.to_thread(_wait_for_who_waits, mariadb, database)
+            cursor.execute("UPDATE people SET age = 1 WHERE id = 1")
+            with pytest.raises(RetryLater):
+                await writing
+            cursor.execute("ROLLBACK")
+        assert kinds(await connector.write(change, rows)) == [OutcomeKind.UPDATED] * 2
+
+    async def test_a_database_that_is_not_there_stops_the_job(
+        self, mariadb: Mariadb, http: aiohttp.ClientSession
+    ) -> None:
+        """The configuration has to be changed."""
+        connector = MysqlProvider(resolve).connect(
+            ConnectionContext(mariadb.configuration("circus"), http, forget)
+        )
+        with pytest.raises(Refused, match="circus"):
+            await connector.check()
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"db.host": ""}, {"db.host": "/tmp"}, {"db.port": "x"}, {"db.ssl.mode": "maybe"}],
+    )
+    def test_a_configuration_that_makes_no_sense_is_refused(
+        self, change: Mapping[str, str]
+    ) -> None:
+        """Before a connection is made."""
+        with pytest.raises(BadInput):
+            MysqlProvider(resolve).connect(
+                context_without_http({**Mariadb(1).configuration("x"), **change})
+            )
+
+
 class TestSqlite(SqlTests):
     @pytest.fixture
     def file(self, tmp_path: Path) -> Path:
@@ -652,6 +786,16 @@ class TestSqlite(SqlTests):
         assert (row["born"], row["age"], row["active"]) == ("30/05/85", "old", "maybe")
 
 
+def _in_mysql(statement: str) -> str:
+    """A statement in MySQL: an index is on a part of a text, and a column alone refers to none."""
+    return (
+        statement.replace("land text, city text", "land varchar(40), city varchar(40)")
+        .replace("boss integer REFERENCES bosses (id)", "boss integer")
+        .replace("note text)", "note text, FOREIGN KEY (boss) REFERENCES bosses (id))")
+        .replace("seen timestamp", "seen datetime(6)")
+    )
+
+
 async def send(connect: Connect, target: Target, batch: Sequence[Record]) -> list[Outcome]:
     """Write a batch as a job of its own, unless the target names a run."""
     return await send_as_one_run(connect, replace(target, run=target.run or uuid4().hex), batch)
@@ -678,3 +822,23 @@ def _cut_who_waits(postgres: Postgres, database: str) -> None:
     cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {waiting}"
     with postgres.connect() as owner:
         until(lambda: owner.execute(cut, [database]).fetchall(), 60, "a connection waits")
+
+
+_WAITING = (
+    "SELECT id FROM information_schema.processlist WHERE db = '{database}' AND command = 'Query' "
+    "AND id <> CONNECTION_ID() AND (state LIKE 'Waiting for table%' OR id IN (SELECT "
+    "trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'))"
+)
+
+
+def _wait_for_who_waits(mariadb: Mariadb, database: str) -> None:
+    """Wait until a connection waits for a lock."""
+    waiting = _WAITING.format(database=database)
+    until(lambda: mariadb.execute(None, waiting), 60, "a connection waits")
+
+
+def _kill_who_waits(mariadb: Mariadb, database: str) -> None:
+    """Wait until a connection waits for a lock, and cut it."""
+    _wait_for_who_waits(mariadb, database)
+    for (number,) in mariadb.execute(None, _WAITING.format(database=database)):
+        mariadb.execute(None, f"KILL {number}")

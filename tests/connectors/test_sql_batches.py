@@ -268,9 +268,38 @@ async def test_one_bad_row_in_1000_is_found_with_few_statements(
     rows[700] |= bad
     outcomes = await people.write(rows, action)
     assert [one.row for one in outcomes if one.kind is not OutcomeKind.CREATED] == [701]
-    inserts = [one for one in people.statements if one.startswith("INSERT INTO public.people")]
+    inserts = [one for one in people.statements if "INSERT INTO public.people " in one]
     assert len(inserts) == 4, "the batch, the rows before the bad one, that one, the rows behind it"
     assert len(people.stored("id")) == 999
+
+
+async def test_an_upsert_of_new_rows_is_one_statement(people: People) -> None:
+    """It finds the rows that exist, inserts the others, and gets each value once."""
+    await people.write([{"id": "1", "name": "Ann"}, {"id": "2", "name": "Ben"}])
+    of_table = [one for one in people.statements if "public.people" in one]
+    assert len(of_table) == 1
+    lines = [("1", "Ann"), ("2", "Bo"), ("3", "Cy"), ("3", "Di"), ("4", "Ed"), ("3", "Di")]
+    outcomes = await people.write([{"id": n, "name": name} for n, name in lines])
+    unchanged, updated, created = OutcomeKind.UNCHANGED, OutcomeKind.UPDATED, OutcomeKind.CREATED
+    kinds = [unchanged, updated, created, updated, created, unchanged]
+    assert [one.kind for one in outcomes] == kinds
+    assert [one.id for one in outcomes] == [n for n, _ in lines]
+    assert people.stored("id, name") == [(1, "Ann"), (2, "Bo"), (3, "Di"), (4, "Ed")]
+
+
+async def test_an_error_that_says_the_key_of_another_row_refuses_only_its_own(
+    people: People,
+) -> None:
+    """`Key (email)=(7)`: the row with the id 7 is good, the one with that e-mail is not."""
+    await people.write([{"id": "1000", "email": "7"}])
+    rows = [{"id": str(n), "email": f"e{n}"} for n in range(1, 21)]
+    rows[14] |= {"email": "7"}
+    people.statements.clear()
+    outcomes = await people.write(rows)
+    assert [one.row for one in outcomes if one.kind is not OutcomeKind.CREATED] == [15]
+    inserts = [one for one in people.statements if "INSERT INTO public.people " in one]
+    # The batch, the rows before the bad one, that one, the rows behind it, that one once more.
+    assert len(inserts) == 5
 
 
 async def test_many_bad_rows_cost_no_good_one(people: People) -> None:

@@ -1,5 +1,6 @@
 """One bad row, and its neighbours: the database decides about rows, and loses none of them."""
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +9,16 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import event
 
 from openbulk.connectors.base import ConnectionContext, Connector
-from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider, databases
+from openbulk.connectors.sql import (
+    MysqlProvider,
+    PostgresqlProvider,
+    Sql,
+    SqliteProvider,
+    databases,
+)
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
 from openbulk.domain.query import Order, PageRequest, Query
@@ -18,6 +26,7 @@ from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
 from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
 from support import forget
+from support.mariadb import Mariadb
 from support.postgres import Postgres
 
 CREATED, UPDATED, UNCHANGED, DELETED, FAILED, UNKNOWN, NOT_FOUND = (
@@ -116,9 +125,41 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Open]:
         await connector.close()
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture
+async def mysql(mariadb: Mariadb) -> AsyncIterator[Open]:
+    """Makes a database of MariaDB from statements."""
+    made: list[Connector] = []
+
+    async def open_database(*statements: str) -> Database:
+        name = mariadb.new_database()
+
+        def execute(sql: str) -> list[tuple[Any, ...]]:
+            # A text has a length there, and a reference its columns.
+            sql = re.sub(r"\btext\b", "varchar(200)", sql)
+            sql = re.sub(r"REFERENCES t\b(?! \()", "REFERENCES t (id)", sql)
+            names = "SET sql_mode = 'ANSI_QUOTES'"  # as the standard has it
+            return [tuple(row) for row in mariadb.execute(name, names, sql)]
+
+        for statement in statements:
+            execute(statement)
+        context = ConnectionContext(mariadb.configuration(name), None, forget)  # type: ignore[arg-type]
+        made.append(MysqlProvider(resolve).connect(context))
+        return Database(made[-1], execute)
+
+    yield open_database
+    for connector in made:
+        await connector.close()
+
+
+@pytest.fixture(params=["postgresql", "sqlite", "mysql"])
 def either(request: pytest.FixtureRequest) -> Any:
-    """Either database."""
+    """Any of the databases."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def either_with_rings(request: pytest.FixtureRequest) -> Any:
+    """A database that takes rows which refer to one another in a ring."""
     return request.getfixturevalue(request.param)
 
 
@@ -197,9 +238,11 @@ async def test_a_value_that_only_looks_the_same_is_written(
 # --- errors of rows, and of jobs ---
 
 
-async def test_rows_that_refer_to_one_another_are_written_in_any_order(either: Open) -> None:
+async def test_rows_that_refer_to_one_another_are_written_in_any_order(
+    either_with_rings: Open,
+) -> None:
     """Chains from behind, rings, and rows that refer to nothing."""
-    database = await either("CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t)")
+    database = await either_with_rings("CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t)")
     chain = [{"id": n, "boss": n + 1} for n in range(1, 200)]
     ring = [{"id": 300, "boss": 301}, {"id": 301, "boss": 300}]
     rows: Rows = [*chain, {"id": 200}, *ring, {"id": 400, "boss": 999}, {"id": "x", "boss": 1}]
@@ -208,9 +251,13 @@ async def test_rows_that_refer_to_one_another_are_written_in_any_order(either: O
     assert database.execute("SELECT count(*) FROM t") == [(202,)]
 
 
-async def test_a_bad_row_before_a_ring_of_rows_costs_the_ring_nothing(either: Open) -> None:
+async def test_a_bad_row_before_a_ring_of_rows_costs_the_ring_nothing(
+    either_with_rings: Open,
+) -> None:
     """Nor one behind it, nor one that refers to it."""
-    database = await either("CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t (id))")
+    database = await either_with_rings(
+        "CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t (id))"
+    )
     bad = [{"id": 9, "boss": 77}]
     ring = [{"id": number, "boss": number % 4 + 1} for number in range(1, 5)]
     for rows in ([*bad, *ring], [*ring, *bad], [*ring[:2], *bad, *ring[2:]], [*bad, *ring, *bad]):
@@ -320,7 +367,7 @@ async def test_a_database_that_is_made_anew_is_used_as_it_is(either: Open) -> No
     database.execute("DROP TABLE t")
     database.execute("CREATE TABLE t (id int PRIMARY KEY, a text)")
     assert await database.write("t", [{"id": 1, "a": "x"}], run="two") == [CREATED]
-    assert database.execute("SELECT count(*) FROM openbulk_writes") == [(1,)]
+    assert database.execute("SELECT first_row FROM openbulk_writes WHERE run = 'two'") == [(1,)]
 
 
 async def test_a_change_of_the_tables_is_seen_at_once(either: Open) -> None:
@@ -426,12 +473,77 @@ async def test_a_policy_that_hides_rows_from_updates_is_told(
     assert "a policy of t" in message(outcomes[1])
 
 
+@pytest.mark.parametrize("action", ["create", "upsert"])
+async def test_one_bad_row_of_sqlite_is_found_with_few_statements(
+    sqlite: Open, action: str
+) -> None:
+    """Its messages have no values: how many rows it has written before says which one it is."""
+    database = await sqlite(
+        "CREATE TABLE t (id text PRIMARY KEY, age int CHECK (age >= 0), note text)"
+    )
+    assert isinstance(database.connector, Sql)
+    inserts: list[str] = []
+
+    @event.listens_for(database.connector._engine.sync_engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        inserts.extend([statement] if 'INTO "t"' in statement else [])
+
+    rows = [{"id": f"n{n}", "age": 7, "note": "x"} for n in range(1, 1001)]
+    rows[700]["age"] = rows[900]["age"] = -1
+    outcomes = await database.outcomes("t", rows, action)
+    assert [one.row for one in outcomes if one.kind is not CREATED] == [701, 901]
+    # The batch, the rows before each bad one, each bad one, the rows behind each.
+    assert len(inserts) == 7
+    assert database.execute("SELECT count(*) FROM t") == [(998,)]
+
+
+async def test_an_upsert_of_rows_that_exist_needs_no_right_to_insert(
+    postgres: Postgres, postgresql: Open
+) -> None:
+    role = f"u{postgres.new_database()[5:]}"
+    database = await postgresql(
+        f"CREATE USER {role}",
+        f"GRANT CREATE ON SCHEMA public TO {role}",
+        "CREATE TABLE t (id int PRIMARY KEY, note text)",
+        f"GRANT SELECT, UPDATE ON t TO {role}",
+        "INSERT INTO t VALUES (1, 'x'), (2, 'x')",
+        username=role,
+        password="p",
+    )
+    rows = [{"id": 1, "note": "x"}, {"id": 2, "note": "y"}]
+    assert await database.write("t", rows, "upsert") == [UNCHANGED, UPDATED]
+
+
+async def test_an_upsert_into_a_table_with_a_rule_is_two_statements(postgresql: Open) -> None:
+    """PostgreSQL takes no INSERT with such a rule inside of another statement."""
+    database = await postgresql(
+        "CREATE TABLE t (id int PRIMARY KEY, note text)",
+        "CREATE TABLE seen (id int)",
+        "CREATE RULE seen AS ON INSERT TO t DO ALSO INSERT INTO seen VALUES (NEW.id)",
+    )
+    rows = [{"id": 1, "note": "x"}, {"id": 2, "note": "y"}]
+    assert await database.write("t", rows, "upsert") == [CREATED] * 2
+    assert database.execute("SELECT id FROM seen ORDER BY id") == [(1,), (2,)]
+
+
+async def test_a_key_of_many_columns_takes_smaller_batches(either: Open) -> None:
+    """One statement of SQLite takes 32,766 values."""
+    names = [f"c{place}" for place in range(20)]
+    columns = ", ".join(f"{name} int" for name in names)
+    database = await either(f"CREATE TABLE t ({columns}, PRIMARY KEY ({', '.join(names)}))")
+    size = (await database.connector.objects())["t"].max_batch
+    assert size == 1_500
+    rows = [dict.fromkeys(names, n) for n in range(size)]
+    assert set(await database.write("t", rows, "upsert")) == {CREATED}
+    assert database.execute("SELECT count(*) FROM t") == [(size,)]
+
+
 # --- columns of the database's own ---
 
 
 async def test_rows_are_numbered_in_the_order_of_the_file(either: Open, request: Any) -> None:
     """Also where some rows have values that others have not."""
-    serial = "serial" if "postgresql" in request.node.name else "integer"
+    serial = "integer" if "sqlite" in request.node.name else "serial"
     database = await either(
         f"CREATE TABLE t (id {serial} PRIMARY KEY, a int, b int DEFAULT 7, c text)"
     )
@@ -630,7 +742,8 @@ RULES = (
     "INSERT INTO town VALUES ('DE', 'Bonn')",
     "CREATE TABLE t (id int PRIMARY KEY, email text UNIQUE, name text NOT NULL, age int, "
     "first int, last int, country text, town text, CONSTRAINT grown CHECK (age >= 18), "
-    "CHECK (first <= last), FOREIGN KEY (country, town) REFERENCES town)",
+    "CHECK (first <= last), FOREIGN KEY (country, town) REFERENCES town "
+    "(country, name))",
     "INSERT INTO t (id, email, name) VALUES (1, 'a@x.org', 'Ann')",
 )
 SAYS = [

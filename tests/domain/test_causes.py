@@ -23,6 +23,7 @@ from openbulk.domain.records import OutcomeKind, Problem
             'violates constraint "contacts_email": Key (email)=(Ann) already exists.',
             'violates constraint "contacts_email": Key (email)=… already exists.',
         ),
+        ("Duplicate entry 'Ann' for key 'email'", "Duplicate entry … for key 'email'"),
         ('invalid input for integer: "a"', "invalid input for integer: …"),
         ("it can be 1, 2, 'three' or four", "it can be … or four"),
         ("no title", "no title"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from obstore.store import LocalStore
 
@@ -60,6 +60,7 @@ CELLS = st.sampled_from(["", "", None, "31/05/2026", "05/31/2026", "x", "2026-05
 @given(
     st.lists(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=4), max_size=4)
 )
+@example([[["", "31/05/2026", ""], ["31/05/2026", "", ""]]])
 def test_rows_in_batches_show_what_they_show_one_by_one(tables: list[list[list[str]]]) -> None:
     together, alone, number = DateColumns(), DateColumns(), 1
     with pytest.MonkeyPatch.context() as patch:
@@ -122,6 +123,41 @@ def test_values_of_each_kind_come_out_in_iso_8601() -> None:
     plain = {"Born": "2026-05-30", "start": {"dateTime": "2026-05-30T08:15:00Z"}, "at": "24:00"}
     assert reader_of()(plain) == plain
     assert reader_of()({"Born": None, "at": 8}) == {"Born": None, "at": 8}
+
+
+@pytest.mark.parametrize("kind", ["date", "date-time", "time"])
+def test_columns_of_plain_iso_8601_are_those_that_stay_as_they_are(kind: str) -> None:
+    fields = DateFields({"properties": {"when": {"format": kind}, "note": {}}})
+    names = ("note", "when")
+    days = [
+        "2026-05-30",
+        "2026-02-30",
+        "20260530",
+        "30.5.2026",
+        "2026-5-30",
+        "12026-01-01",
+        "٢٠٢٦-05-30",
+    ]
+    moments = [
+        f"2026-05-30{end}" for end in ("T10:00", "T10:00:00+02:00", "T24:00:00", " 00:00", "Z")
+    ]
+    others = [
+        "10:00",
+        "10:00:30",
+        "24:00",
+        "9:00",
+        "never",
+        "2026-05-30\n",
+        "2026-05-30\n2026-05-31",
+    ]
+    texts = [*days, *moments, *others]
+    plain = [text for text in texts if fields.are_iso(names, [("x", text), ("", ""), (None, None)])]
+    assert plain, "the usual ones"
+    for text in plain:
+        assert fields.with_iso_dates({"when": text}, DateOrder()) == {"when": text}
+    assert not any("\n" in text for text in plain)
+    assert not fields.are_iso(names, [("x", plain[0]), ("x", "30.5.2026")])
+    assert fields.are_iso(("note",), [("never",)])
 
 
 def test_a_day_that_does_not_exist_names_its_field() -> None:

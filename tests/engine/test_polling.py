@@ -61,6 +61,21 @@ def test_a_process_without_work_polls_nothing_until_it_is_woken(restful: None) -
         assert lanes.result(ANSWER_SECONDS)
 
 
+def test_a_queue_without_a_sign_of_work_in_it_is_polled_seldom(
+    monkeypatch: pytest.MonkeyPatch, restful: None
+) -> None:
+    """However much other work runs here; a sign of work changes that at once."""
+    monkeypatch.setattr(polling_module, "QUIET_SECONDS", HOUR)
+    polling = Polling()
+    with polling.work():
+        lanes = poll(polling, "lanes", 0.0)
+        with pytest.raises(TimeoutError):
+            lanes.result(0.05)
+        monkeypatch.setattr(polling_module, "REST_AFTER_SECONDS", HOUR)
+        polling.wake("callbacks")
+        assert lanes.result(ANSWER_SECONDS)
+
+
 def test_behind_a_closed_gate_nothing_is_polled(restful: None) -> None:
     polling = Polling()
     assert polling.close_gate()

@@ -18,6 +18,8 @@ from openbulk.engine.slices.parts import each_row
 from openbulk.formats import FORMATS
 from openbulk.formats.csv import Csv, writing
 from openbulk.formats.csv import rows as rows_module
+from openbulk.formats.encoding_detection import EncodingUnknown
+from openbulk.formats.encodings import find_codec
 from openbulk.testing.formats import RECORDS, FormatTests
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
@@ -304,11 +306,8 @@ class TestCsv(FormatTests):
         assert [(row.values or {})["n"] for row in self.read(content)] == texts
 
     def test_a_byte_that_windows_1252_lacks_speaks_against_it(self) -> None:
-        problems = self.problems(b"a\nZo\xeb\n\x81\n")
-        assert [message.partition(";")[0] for _, _, message in problems] == [
-            "byte 0xEB at position 3 of the line is not UTF-8",
-            "byte 0x81 at position 1 of the line is not UTF-8",
-        ]
+        with pytest.raises(EncodingUnknown, match="line 2 is neither in UTF-8 nor clearly in Win"):
+            self.read(b"a\nZo\xeb\n\x81\n")
 
     @pytest.mark.parametrize(
         ("encoding", "words"),
@@ -328,12 +327,17 @@ class TestCsv(FormatTests):
     def test_a_word_in_another_encoding_is_never_guessed(
         self, encoding: str, words: list[str]
     ) -> None:
-        """Its name in metaData reads it."""
+        """The question has it among its choices; its name in metaData reads it."""
         name = {"cp932": "shift_jis", "mac_roman": "macintosh"}.get(encoding, encoding)
         for word in words:
             content = f"a,b\n1,{word}\n".encode(encoding)
-            assert "metaData.encoding" in self.problems(content)[0][2], word
+            with pytest.raises(EncodingUnknown, match=r"set metaData\.encoding to") as refused:
+                self.read(content)
             if encoding != "cp850":  # which the web does not name
+                codec = find_codec(name)
+                choices = refused.value.question.choices
+                shown = {find_codec(one.value): one.shown for one in choices}
+                assert shown.get(codec) == f"1,{word}", (word, choices)
                 assert self.read(content, encoding=name)[0].values == {"a": "1", "b": word}
 
     def test_western_words_are_read_in_windows_1252(self) -> None:
@@ -557,7 +561,21 @@ def test_a_line_without_quotes_is_what_the_csv_module_writes(rows: list[list[obj
 
 PIECES = (
     *(b"a", b"1", b",", b",", b"\n", b"\n", b"1,2,3\n", b"1,2,3\n", b",,\n", b"NULL", b"\xc3\xa9"),
-    *(b'"', b'""', b' "', b'"x"', b'"x\ny"', b'\\"', b" ", b"\r", b"\r\n", b"\x00", b"\xff", b";"),
+    *(
+        b'"',
+        b'""',
+        b' "',
+        b'"x"',
+        b'"x\ny"',
+        b'1,"x\n2",3\n',
+        b'\\"',
+        b" ",
+        b"\r",
+        b"\r\n",
+        b"\x00",
+        b"\xff",
+        b";",
+    ),
     "\u2028".encode(),
 )
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from openbulk.domain.records import Row
+from openbulk.formats.encoding_detection import EncodingUnknown
+from openbulk.formats.encodings import find_codec
 from openbulk.formats.ics import Ics
 from support.occurrences import occurrences
 
@@ -994,7 +996,7 @@ def test_a_file_is_read_in_the_encoding_that_is_named(label: str, codec: str, te
 
 @pytest.mark.parametrize("codec", ["cp1251", "cp1250", "koi8_r", "gb18030", "cp1253", "cp1255"])
 def test_text_in_another_alphabet_is_not_taken_for_western(codec: str) -> None:
-    """It is refused; the message says what to do."""
+    """The file is refused; one of the choices reads it right."""
     text = {
         "cp1251": "Встреча",
         "cp1250": "łączność",
@@ -1003,9 +1005,10 @@ def test_text_in_another_alphabet_is_not_taken_for_western(codec: str) -> None:
         "cp1253": "Συνάντηση",
         "cp1255": "פגישה",
     }[codec]
-    (row,) = read(calendar(f"SUMMARY:{text}\n{START}").encode(codec))
-    assert row.problem is not None
-    assert "name its encoding in metaData.encoding" in row.problem.message
+    with pytest.raises(EncodingUnknown, match=r"set metaData\.encoding to") as refused:
+        read(calendar(f"SUMMARY:{text}\n{START}").encode(codec))
+    choices = refused.value.question.choices
+    assert {find_codec(one.value): one.shown for one in choices}.get(codec) == f"SUMMARY:{text}"
 
 
 def test_a_byte_order_mark_wins_over_the_name_of_an_encoding() -> None:

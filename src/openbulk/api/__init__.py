@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from openbulk.api.bulk import (
     downloaded_records,
     downloads,
+    files,
     job_controls,
     job_events,
     jobs,
@@ -78,6 +79,8 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
     PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
+    POST    /files                          GET lists them
+    GET     /files/{id}                     /files/{id}/rows            DELETE deletes
     POST    /authentication                 GET /authentication/secrets
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
@@ -121,6 +124,8 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
 
 
 def _add_routes(api: FastAPI) -> None:
+    # Without a hub's prefix: there, `files` may be an object of the service.
+    api.include_router(files.router, prefix=BASE_PATH)
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)

@@ -14,6 +14,7 @@ from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
+from openbulk.engine.file_profiles import FileProfiles
 from openbulk.engine.intake import Intake
 from openbulk.engine.job_controls import JobControls
 from openbulk.engine.job_deletion import JobDeletion
@@ -31,6 +32,7 @@ from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.transformations import Transformations
+from openbulk.storage.uploaded_files import UploadedFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Services:
     schedules: Schedules
     transformations: Transformations
     files: FileStore
+    uploaded_files: UploadedFiles
+    file_profiles: FileProfiles
     inspectors: Readers
     """The processes that look into uploaded files."""
     engine: Engine

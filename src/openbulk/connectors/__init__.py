@@ -7,7 +7,12 @@ from openbulk.connectors.base import KeepsRecords, Provider
 from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.googlecalendar import GoogleCalendarProvider
 from openbulk.connectors.memory import MemoryProvider
-from openbulk.connectors.sql import PostgresqlProvider, SqliteProvider
+from openbulk.connectors.sql import (
+    MariadbProvider,
+    MysqlProvider,
+    PostgresqlProvider,
+    SqliteProvider,
+)
 from openbulk.connectors.sql.databases import Resolve
 
 
@@ -25,6 +30,8 @@ def providers(
         EloquaProvider(),
         MemoryProvider(is_on=has_memory),
         PostgresqlProvider(resolve),
+        MysqlProvider(resolve),
+        MariadbProvider(resolve),
         SqliteProvider(sqlite_folder),
     ]
     return {provider.key: provider for provider in known}

@@ -1,6 +1,7 @@
 """The fields of an object that hold dates and times, and their values in ISO 8601."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
@@ -33,9 +34,15 @@ class DateFields:
         """Whether there is one."""
         return bool(self._kinds)
 
-    def has_any(self, names: Iterable[str]) -> bool:
-        """Whether one of these fields holds a date or a time."""
-        return not self._kinds.keys().isdisjoint(names)
+    def are_iso(self, names: Sequence[str], cells: Sequence[Sequence[str | None]]) -> bool:
+        """Whether `with_iso_dates` changes nothing in rows with these cells in these fields."""
+        for place, name in enumerate(names):
+            kind = self._kinds.get(name)
+            if isinstance(kind, str):
+                texts = filter(None, map(itemgetter(place), cells))
+                if not all(_stays(text, kind) for text in texts):
+                    return False
+        return True
 
     def has_date(self, path: Path) -> bool:
         """Whether the field at a path holds a date."""
@@ -71,12 +78,16 @@ def _kind_of(field: Mapping[str, Any]) -> str | DateFields | None:
 
 
 def _iso_text(text: str, kind: str, order: DateOrder, path: str) -> str:
-    if is_iso(text) and not (kind == DATE and is_iso_midnight(text)):
+    if _stays(text, kind):
         return text
     try:
         return _CONVERTERS[kind](text, order) or text
     except ValueError as error:
         raise FieldError(path, f"{path} {error}") from error
+
+
+def _stays(text: str, kind: str) -> bool:
+    return is_iso(text) and not (kind == DATE and is_iso_midnight(text))
 
 
 def _iso_time(text: str, _order: DateOrder) -> str | None:

@@ -8,14 +8,12 @@ from openbulk.domain.records import OutcomeKind, Problem
 PLACEHOLDER = "…"
 _MAX_CHARACTERS = 2_000
 """What is behind them does not tell causes apart."""
-# PostgreSQL writes values and names in the same quotes; a name has the word for it in front.
-_NAMED = "".join(
-    rf"(?<!{word}\ )"
-    for word in ("constraint", "column", "relation", "table", "index", "type", "trigger", "policy")
-)
+# Databases write values and names in the same quotes; a name has the word for it in front.
+_NAMES = "constraint column relation table index type trigger policy key"
+_NAMED = "".join(rf"(?<!{word}\ )" for word in _NAMES.split())
 _VALUE = re.compile(
     rf"""
-    (?<!\w)'[^']{{0,500}}'(?!\w)     # the apostrophe in `Google's` is none
+    (?<!\w){_NAMED}'[^']{{0,500}}'(?!\w)     # the apostrophe in `Google's` is none
     | (?<!\w){_NAMED}"[^"]{{0,500}}"(?!\w)
     | (?<==)\([^()]{{0,500}}\)       # Key (email)=(ann@example.com) already exists: PostgreSQL
     | [^\s'"()\[\],;]*[\d@](?:[^\s'"()\[\],;]*\w)?  # a number, a date, an id, an address

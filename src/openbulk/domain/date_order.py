@@ -20,6 +20,7 @@ from openbulk.domain.dates import (
     read_date,
 )
 from openbulk.domain.errors import BadInput
+from openbulk.domain.file_questions import Choice, Example, OpenQuestion, Question
 from openbulk.domain.times_of_day import parse_time, shows_half_day
 
 HALF_DAY = "AM/PM"
@@ -39,8 +40,17 @@ _SLIPS = 5
 """One date against this many is a slip of the pen, and its row alone is refused."""
 
 
-class DateOrderUnknown(BadInput):
+class DateOrderUnknown(OpenQuestion):
     """A file does not show the order of its dates, or shows two."""
+
+    def __init__(self, message: str, sighting: "Sighting") -> None:
+        found = read_date(sighting.text)
+        readings = {} if found is None else found.readings()
+        choices = tuple(Choice(order, readings.get(order, "")) for order in EXAMPLES)
+        if found is not None and found.is_open:
+            choices = tuple(Choice(order, shown) for order, shown in readings.items())
+        example = Example(sighting.row, sighting.field, sighting.text)
+        super().__init__(Question("dateOrder", message, choices, example))
 
 
 @dataclass(slots=True)
@@ -67,8 +77,11 @@ class DateSigns:
     seen: dict[str, Sighting] = field(default_factory=dict)
     """By sign: the mark between the numbers, and the order; `?` if two orders are possible."""
 
-    def add(self, column: str, text: str, row: int | None) -> bool:
-        """Note what a cell shows; False if it is neither a date nor a time."""
+    def add(self, column: str, text: str, row: int | None, count: int = 1) -> bool:
+        """Note what a cell shows; False if it is neither a date nor a time.
+
+        `count` cells have this text, and `row` is that of the first.
+        """
         if is_iso(text):
             return True
         found = read_date(text)
@@ -76,7 +89,7 @@ class DateSigns:
         if signs is None:
             return False
         for sign in signs:
-            self.seen.setdefault(sign, Sighting(column, text, row, count=0)).count += 1
+            self.seen.setdefault(sign, Sighting(column, text, row, count=0)).count += count
         # A number may be a time (8.15), but a column of numbers is none of times.
         return found is not None or not text.replace(".", "", 1).isdecimal()
 
@@ -210,7 +223,8 @@ def _shown_order(seen: Mapping[str, Sighting], mark: str) -> str | None:
 def _contradiction(votes: Mapping[str, Sighting]) -> DateOrderUnknown:
     return DateOrderUnknown(
         f"the dates of the {_whole(votes)} contradict each other: {_cells(votes)}; write all dates "
-        "alike, best like 2026-05-30"
+        "alike, best like 2026-05-30",
+        next(iter(votes.values())),
     )
 
 
@@ -234,5 +248,6 @@ def _open_date(sighting: Sighting, hints: Mapping[str, Sighting]) -> DateOrderUn
         why = f"the other dates of the {whole} contradict each other: {_cells(hints)}"
     return DateOrderUnknown(
         f"{sighting.place} is {' or '.join(readings.values())}, and {why}; set "
-        f"metaData.dateOrder to {' or '.join(readings)}, or write dates like 2026-05-30"
+        f"metaData.dateOrder to {' or '.join(readings)}, or write dates like 2026-05-30",
+        sighting,
     )

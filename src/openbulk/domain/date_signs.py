@@ -57,7 +57,9 @@ class DateColumns:
         """Note what rows show, as `add` does of each of them."""
         if self._known.issuperset(batch.columns) and self._watched.keys().isdisjoint(batch.columns):
             return
-        if any(map(contains, batch.cells, repeat(None))):
+        has_nulls = any(map(contains, batch.cells, repeat(None)))
+        # The order of columns decides which of two dates a message names.
+        if has_nulls or not self._columns.keys() >= self._watched.keys():
             for row in batch.rows():
                 self.add(row)
             return

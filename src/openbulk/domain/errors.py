@@ -3,7 +3,9 @@
 OpenbulkError
 ├── CallerError                the request cannot be carried out; nothing was done
 │   ├── BadInput               ... correct the request
-│   │   └── DateOrderUnknown   ... say how the file's dates are read (domain/date_order.py)
+│   │   └── OpenQuestion       ... say how the file is read (domain/file_questions.py)
+│   │       ├── DateOrderUnknown  ... and in which order its dates are (domain/date_order.py)
+│   │       └── EncodingUnknown   ... and its encoding (formats/encoding_detection.py)
 │   ├── NotSignedIn            ... send the right secrets
 │   ├── TooManyGuesses         ... wait: too many wrong secrets came from this address
 │   ├── TooManyUnderWay        ... wait until some of what is under way is finished

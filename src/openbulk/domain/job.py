@@ -78,6 +78,14 @@ class Upload:
     """Id of the download whose records are sent; None if they come from an uploaded file."""
     planned_file: str | None = None
     """SHA-256 of the file, if the job only says what it would do; None if it writes."""
+    uploaded_file: str | None = None
+    """Name in the file store of the file of `POST /files` that the job reads, as others may; None
+    if its file came with its request."""
+
+    @property
+    def file_to_read(self) -> str:
+        """The file that is cut into parts, by its name in the file store. `file` keeps them."""
+        return self.uploaded_file or self.file
 
     @property
     def is_small(self) -> bool:

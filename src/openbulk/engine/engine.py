@@ -11,6 +11,7 @@ import aiohttp
 from openbulk.domain.job import Job
 from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
+from openbulk.engine.file_profiles import FileProfiles
 from openbulk.engine.housekeeping import Housekeeping
 from openbulk.engine.intake import Intake
 from openbulk.engine.job_controls import JobControls
@@ -36,6 +37,7 @@ from openbulk.storage.notices import WORK
 from openbulk.storage.outlook import Outlook, Outlooks
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from openbulk.storage.uploaded_files import UploadedFiles
 
 BLIND_AFTER_SECONDS = 20.0
 """A process that could not look for so long what lies ahead cannot take work."""
@@ -62,6 +64,8 @@ class Engine:
         http: aiohttp.ClientSession,
         present: Callable[[Job], bytes],
         deleted_jobs: DeletedJobs,
+        uploaded_files: UploadedFiles,
+        file_profiles: FileProfiles,
         keep_files: timedelta,
         keep_jobs: timedelta,
         draining: asyncio.Event,
@@ -86,6 +90,7 @@ class Engine:
         self._drained_by = 0.0
         self._watching: list[asyncio.Task[None]] = []
         self._periodic: list[asyncio.Task[None]] = []
+        self._profiling: list[asyncio.Task[None]] = []
         self.intake = Intake(ledger, queue, connections, clock)
         self.workflows = Workflows(runs, ledger, self.intake.submit, clock.now)
         self._notifications = Notifications(
@@ -109,6 +114,7 @@ class Engine:
         self._housekeeping = Housekeeping(
             ledger=ledger,
             files=files,
+            uploaded_files=uploaded_files,
             queue=queue,
             notifications=self._notifications,
             workflows=self.workflows,
@@ -116,12 +122,15 @@ class Engine:
             keep_files=keep_files,
             clock=clock,
         )
+        self._file_profiles = file_profiles
         self._scheduler = Scheduler(schedules, self.workflows, clock.now)
 
     async def start(self) -> None:
         """Start to work, and resume the work that the last process left unfinished."""
         is_shared = self._heartbeat is not None
         await self._housekeeping.delete_orphans(is_shared=is_shared)
+        if not is_shared:
+            await self._file_profiles.begin_alone()
         # Before the queue: others would take over the slices of a worker that is not registered.
         if self._heartbeat is not None:
             await self._heartbeat.start()
@@ -137,10 +146,14 @@ class Engine:
         deletion = run_forever(
             "deletion of jobs", self.job_deletion.sweep, partial(asyncio.sleep, PAUSE_SECONDS)
         )
+        profiles = run_forever(
+            "profiles of files", self._file_profiles.read_all, self._file_profiles.until_next
+        )
         outlooks = self._outlooks.follow(self._see, self._hear)
         self._periodic = [
             asyncio.create_task(each) for each in (sweep, deletion, schedules, delays, outlooks)
         ]
+        self._profiling = [asyncio.create_task(profiles)]
 
     def _see(self, outlook: Outlook) -> None:
         self._seen_at = seconds_since_boot()
@@ -185,8 +198,9 @@ class Engine:
             task.cancel()
         while not self._queue.is_idle and seconds_since_boot() < self._drained_by:  # noqa: ASYNC110 - slices begin and end
             await asyncio.sleep(0.02)
-        # Before the queue of this process stops: leave dead workers to other processes.
-        for task in self._watching:
+        # Before the queue of this process stops: leave dead workers to other processes, and the
+        # file that is read.
+        for task in (*self._watching, *self._profiling):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

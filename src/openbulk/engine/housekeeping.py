@@ -14,10 +14,12 @@ from openbulk.engine.queue.periodic import do_each
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.uploaded_files import UploadedFiles
 
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 30
+FILES_AT_ONCE = 200
 KEEP_FINISHED_SLICES = timedelta(days=1)
 KEEP_ORPHANS = timedelta(days=1)
 """Another server may be receiving a file that no job owns yet. No upload takes this long."""
@@ -31,6 +33,7 @@ class Housekeeping:
         *,
         ledger: Ledger,
         files: FileStore,
+        uploaded_files: UploadedFiles,
         queue: LaneQueue,
         notifications: Notifications,
         workflows: Workflows,
@@ -40,6 +43,7 @@ class Housekeeping:
     ) -> None:
         self._ledger = ledger
         self._files = files
+        self._uploaded_files = uploaded_files
         self._queue = queue
         self._notifications = notifications
         self._workflows = workflows
@@ -66,6 +70,7 @@ class Housekeeping:
             self._notifications.sweep,
             self._workflows.sweep,
             self._forget_files,
+            self._forget_uploaded_files,
             self._forget_slices,
         ]
         await do_each(steps, lambda step: step(), lambda step: f"sweep: {step.__qualname__}")
@@ -112,12 +117,19 @@ class Housekeeping:
         await self._files.delete(name)
         await self._ledger.forget_file(name)
 
+    async def _forget_uploaded_files(self) -> None:
+        used_before = self._now() - self._keep_files
+        while old := await self._uploaded_files.delete_old(used_before, FILES_AT_ONCE):
+            # What is left if the process dies here, the next start deletes as orphans.
+            await do_each(old, self._files.delete, lambda name: f"deletion of the file {name}")
+
     async def delete_orphans(self, *, is_shared: bool) -> int:
         """Delete the files that no job owns; return their number. Called when a process starts.
 
         If other processes share the file store, files that they may be receiving are kept.
         """
-        orphans = await self._files.names() - await self._ledger.files()
+        names = await self._files.names()
+        orphans = names - await self._ledger.files() - await self._uploaded_files.names()
         if is_shared:
             old = self._now() - KEEP_ORPHANS
             orphans = frozenset([name for name in orphans if await self._files.is_older(name, old)])

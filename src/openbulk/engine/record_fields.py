@@ -63,6 +63,6 @@ class RecordFields:
         if names is None:
             return [self.of(values) for values in values_of_cells(batch.columns, batch.cells)]
         fields = values_of_cells(names, batch.cells)
-        if self._read_dates is None or not self._dates.has_any(names):
+        if self._read_dates is None or self._dates.are_iso(names, batch.cells):
             return fields
         return [self._read_dates(values) for values in fields]

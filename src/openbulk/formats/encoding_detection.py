@@ -2,10 +2,13 @@
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from openbulk.domain.errors import BadInput
+from openbulk.domain.file_questions import Choice, Example, OpenQuestion, Question
+from openbulk.formats.encoding_candidates import rank_encodings
 from openbulk.formats.encodings import ENCODING_NAMES, find_codec
 from openbulk.formats.text import byte_lines, read_chunks
 
@@ -65,16 +68,22 @@ _ICELANDIC = re.compile(rb"[\xc1\xc6\xc9\xcd\xd3\xda\xe1\xe6\xe9\xed\xf3\xfa]")
 _CP1252_UNDEFINED = frozenset(b"\x81\x8d\x8f\x90\x9d")
 _LINES_FOR_ONE_DAMAGED = 1_000
 """One bad line in this many is damage to a UTF-8 file; more of them are another encoding."""
+_CHARACTERS_THAT_DECIDE = 200
+"""So many more valid sequences of UTF-8 than bytes that are none, and the rest is not looked at."""
+_SAMPLE_LINES, _SAMPLE_BYTES = 50, 4_096
+_SHOWN_CHARACTERS = 100
+_ASCII = bytes(range(128))
 
 
 def detect_encoding(file: BinaryIO, options: Mapping[str, Any]) -> str:
     """The encoding of a file, as the name of Python's codec.
 
     A byte order mark decides (https://encoding.spec.whatwg.org/#decode), else `metaData.encoding`,
-    else the file. Text that is valid UTF-8 is UTF-8. Other text is Windows-1252 if nothing
-    speaks against it: no valid sequence of UTF-8, no byte that Windows-1252 lacks, no word that
-    makes none in a Western language, and more than one bad line in a thousand. Otherwise it is
-    UTF-8 with damaged lines. May read the whole file; leaves it at its beginning. Raises BadInput.
+    else the file. Text that is valid UTF-8 is UTF-8, also with some damage: a bad line in a
+    thousand, or no more bad bytes than characters. Other text is Windows-1252 if nothing speaks
+    against it: no valid sequence of UTF-8, no byte that Windows-1252 lacks, no word that makes none
+    in a Western language. May read the whole file; leaves it at its beginning. Raises BadInput, and
+    EncodingUnknown if the file leaves it open.
     """
     head = file.read(_UTF16_SAMPLE_BYTES)
     file.seek(0)
@@ -119,20 +128,74 @@ def _utf16_by_zero_bytes(head: bytes) -> str | None:
 
 
 def _utf8_or_cp1252(file: BinaryIO) -> str:
-    lines = bad_lines = 0
+    """Raises EncodingUnknown if it is neither of them, or nobody can know."""
+    signs = _Signs()
     try:
-        for line in byte_lines(read_chunks(file)):
-            lines += 1
-            if line.isascii():
-                continue
-            if _speaks_against_cp1252(line):
+        for number, line in enumerate(byte_lines(read_chunks(file)), 1):
+            if not line.isascii():
+                signs.add(number, line)
+            if signs.characters - signs.bad_bytes >= _CHARACTERS_THAT_DECIDE:
                 return "utf-8"
-            bad_lines += 1
+            signs.lines = number
     finally:
         file.seek(0)
-    if bad_lines * _LINES_FOR_ONE_DAMAGED > lines:
-        return "cp1252"
-    return "utf-8"
+    return signs.decide()
+
+
+@dataclass(slots=True)
+class _Signs:
+    """What the lines of a text show of its encoding."""
+
+    lines: int = 0
+    bad_lines: int = 0
+    characters: int = 0
+    """Valid sequences of UTF-8."""
+    bad_bytes: int = 0
+    is_western: bool = True
+    """Whether nothing speaks against Windows-1252."""
+    first: tuple[int, bytes] | None = None
+    sample: list[bytes] = field(default_factory=list)
+    """Some lines that are not UTF-8, as far as they are short."""
+
+    def add(self, number: int, line: bytes) -> None:
+        """Note a line that is not ASCII."""
+        rest, characters = _UTF8_SEQUENCE.subn(b"", line)
+        self.characters += characters
+        self.is_western = self.is_western and not _speaks_against_cp1252(line)
+        if rest.isascii():
+            return
+        self.bad_lines += 1
+        self.bad_bytes += len(rest.translate(None, _ASCII))
+        self.first = self.first or (number, line[:_SAMPLE_BYTES])
+        if len(self.sample) < _SAMPLE_LINES and len(line) <= _SAMPLE_BYTES:
+            self.sample.append(line)
+
+    def decide(self) -> str:
+        """The encoding. Raises EncodingUnknown."""
+        if self.first is None or self.characters >= self.bad_bytes:
+            return "utf-8"
+        if self.bad_lines * _LINES_FOR_ONE_DAMAGED <= self.lines:
+            return "utf-8"
+        if self.is_western:
+            return "cp1252"
+        raise EncodingUnknown(*self.first, rank_encodings(self.sample or [self.first[1]]))
+
+
+class EncodingUnknown(OpenQuestion):
+    """The bytes of a text do not show its encoding."""
+
+    def __init__(self, number: int, line: bytes, choices: Sequence[Choice]) -> None:
+        readings = ", ".join(f"{one.value} reads {one.shown!r}" for one in choices) or "none fits"
+        text = line.decode("ascii", "backslashreplace").strip()[:_SHOWN_CHARACTERS]
+        super().__init__(
+            Question(
+                "encoding",
+                f"line {number} is neither in UTF-8 nor clearly in Windows-1252 ({readings}); set "
+                "metaData.encoding to the one that reads it right, or save the file as UTF-8",
+                choices,
+                Example(None, None, text),
+            )
+        )
 
 
 def _speaks_against_cp1252(line: bytes) -> bool:

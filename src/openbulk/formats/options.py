@@ -1,11 +1,44 @@
 """The keys of `metaData` that file formats read; each declares its own in `Format.options`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from openbulk.domain.dates import EXAMPLES
-from openbulk.domain.options import Option
+from openbulk.domain.errors import BadInput
+from openbulk.domain.options import Option, option_text
+
+MAX_HEADER_ROW = 1_000
+"""Rows above a header are read at once."""
+
+
+def _problem_of_row(text: str) -> str | None:
+    if text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_HEADER_ROW:
+        return None
+    return (
+        f"metaData.headerRow is {text[:80]!r}; it must be a whole number from 1 to "
+        f"{MAX_HEADER_ROW:,}, like 3"
+    )
+
+
+def stated_header_row(options: Mapping[str, Any]) -> int | None:
+    """The row in `metaData.headerRow`; None without one. Raises BadInput."""
+    stated = options.get("headerRow")
+    if stated in (None, ""):
+        return None
+    problem = _problem_of_row(option_text(stated))
+    if problem is not None:
+        raise BadInput(problem)
+    return int(stated)
+
 
 ENCODING = Option("encoding", "the encoding of a text, by its name on the web; default: recognized")
 DELIMITER = Option("delimiter", "what separates a CSV's cells; default: recognized")
 NULL_VALUE = Option("nullValue", "the text of a CSV's cell that clears a field; default: none")
+HEADER_ROW = Option(
+    "headerRow",
+    "the row of a table that has the names of its columns, counted from 1; default: recognized",
+    problem_of=_problem_of_row,
+)
 SHEET = Option("sheet", "the sheet of a workbook; default: the first visible one")
 DATE_ORDER = Option(
     "dateOrder",

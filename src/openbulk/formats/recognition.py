@@ -13,7 +13,7 @@ from openbulk.domain.records import Row
 from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
 from openbulk.formats.csv import Csv
-from openbulk.formats.encoding_detection import detect_encoding
+from openbulk.formats.encoding_detection import EncodingUnknown, detect_encoding
 from openbulk.formats.packed import unpack
 from openbulk.formats.text import text_chunks
 from openbulk.formats.xlsx import GoogleXlsx, Xlsx, describe_sheet
@@ -108,14 +108,21 @@ def inspect_rows(
     return inspection
 
 
-def _inspect(
-    file: BinaryIO,
-    format_name: Any,
-    options: Mapping[str, Any],
-    count: int,
-    *,
-    takes_events: bool,
-) -> Inspection:
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A file whose format is known, as far as its beginning shows."""
+
+    format: Format
+    file: BinaryIO
+    """The beginning of a text, or a whole workbook; at its beginning."""
+    is_whole: bool
+    """Whether that is all of the file."""
+
+
+def read_beginning(
+    file: BinaryIO, format_name: Any, options: Mapping[str, Any], *, takes_events: bool
+) -> Beginning:
+    """Recognize the format of an unpacked file, by its beginning alone. Raises BadInput."""
     head = file.read(INSPECTED_BYTES)
     file.seek(0)
     if not head.strip():
@@ -125,14 +132,26 @@ def _inspect(
         recognized = _recognize_sheet(file, recognized, options)
     # A workbook can only be read as a whole: its directory is at its end.
     readable = file if recognized.is_binary else io.BytesIO(head)
-    is_whole = recognized.is_binary or len(head) < INSPECTED_BYTES
-    rows = _first_rows(recognized, readable, options, count, is_whole=is_whole)
+    return Beginning(recognized, readable, recognized.is_binary or len(head) < INSPECTED_BYTES)
+
+
+def _inspect(
+    file: BinaryIO,
+    format_name: Any,
+    options: Mapping[str, Any],
+    count: int,
+    *,
+    takes_events: bool,
+) -> Inspection:
+    beginning = read_beginning(file, format_name, options, takes_events=takes_events)
+    recognized, readable = beginning.format, beginning.file
+    rows = _first_rows(recognized, readable, options, count, is_whole=beginning.is_whole)
     if rows is None:
         return Inspection(recognized, (), is_whole=False)
     if not rows:
         raise BadInput(f"the file holds no record; {recognized.looks_like}")
     source = describe_sheet(file, options) if recognized.is_binary else ""
-    is_whole = is_whole and len(rows) < count
+    is_whole = beginning.is_whole and len(rows) < count
     header = () if is_whole else _read_header(recognized, readable, options)
     return Inspection(recognized, rows, is_whole, source, header)
 
@@ -156,10 +175,10 @@ def _first_rows(
     *,
     is_whole: bool,
 ) -> list[Row] | None:
-    """The first rows; None if only the rest of the file may show how its dates are read."""
+    """The first rows; None if only the rest of the file may show how it is read."""
     try:
         return list(islice(recognized.read(file, options), count))
-    except DateOrderUnknown:
+    except (DateOrderUnknown, EncodingUnknown):
         if is_whole:
             raise
         return None
@@ -226,7 +245,10 @@ def _decode_head(head: bytes, options: Mapping[str, Any]) -> str:
     for magic, kind in _MAGIC_BYTES.items():
         if head.startswith(magic):
             raise BadInput(f"the file is {kind}; save it as CSV and send that")
-    encoding = detect_encoding(io.BytesIO(head), options)
+    try:
+        encoding = detect_encoding(io.BytesIO(head), options)
+    except EncodingUnknown:
+        encoding = "utf-8"  # the format shows in any; reading asks for the encoding
     text = "".join(text_chunks(io.BytesIO(head), encoding))
     # A zero byte further down is a problem of its row.
     if "\x00" in text.lstrip().partition("\n")[0]:

@@ -36,6 +36,7 @@ class Task(StrEnum):
 
     INSPECT = "inspect"
     READ = "read"
+    PROFILE = "profile"
 
 
 class Reason(StrEnum):

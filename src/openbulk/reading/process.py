@@ -23,6 +23,7 @@ from openbulk.formats.recognition import INSPECTED_BYTES, inspect_rows
 from openbulk.reading.limits import MemoryLimit, limited_time
 from openbulk.reading.messages import Channel, Kind, Reason, Task, encode_rows
 from openbulk.reading.packing import Packer, pack_row
+from openbulk.reading.profile_task import Profile
 from openbulk.storage.block_file import open_blocks
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -35,7 +36,7 @@ class _Reading:
     channel: Channel
     file: BinaryIO
     request: Mapping[str, Any]
-    packer: Packer | None = None
+    packer: Packer | Profile | None = None
 
     @property
     def row(self) -> int:
@@ -75,10 +76,19 @@ class _Reading:
             "header": found.header,
         }
 
+    def profile(self) -> Any:
+        """Send the rows of the file, or its first ones; return what they show."""
+        profile = Profile(self.file, self.request)
+        self.packer = profile
+        while part := profile.next_part():
+            self.channel.send(Kind.ROWS, *encode_rows(part.records, part.content))
+        return profile.to_json()
+
 
 _TASKS: Mapping[str, Callable[[_Reading], Any]] = {
     Task.READ: _Reading.read,
     Task.INSPECT: _Reading.inspect,
+    Task.PROFILE: _Reading.profile,
 }
 
 

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -34,6 +36,7 @@ SECONDS_PER_MB = 20.0
 SILENT_SECONDS = 120.0
 """A process that sends nothing for so long hangs: it waits for something else than a processor."""
 PROGRAM = ("-m", "openbulk.reading.process")
+LOWEST_PRIORITY = 19
 _END_SECONDS = 5.0
 _END_POLL_SECONDS = 0.005
 _PASSED_ON = ("TMPDIR", "PYTHONHOME", "LD_LIBRARY_PATH")
@@ -49,12 +52,14 @@ class _Ended(Exception):
 class Reader:
     """A reading process: it reads one file at a time."""
 
-    def __init__(self) -> None:
-        """Start the process. Raises OSError."""
+    def __init__(self, *, in_background: bool = False) -> None:
+        """Start the process. One in the background gives way to all others. Raises OSError."""
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         with theirs:
             self._process = start_process(theirs)
+        if in_background:
+            _lower_priority(self._process.pid)
 
     @property
     def is_alive(self) -> bool:
@@ -106,6 +111,16 @@ class Reader:
         while (code := self._process.poll()) is None:  # noqa: ASYNC110 - nothing tells us
             await asyncio.sleep(_END_POLL_SECONDS)
         return code
+
+
+def _lower_priority(process: int) -> None:
+    """Give a process the lowest priority, in its session and among sessions."""
+    with suppress(OSError):  # it may have ended
+        os.setpriority(os.PRIO_PROCESS, process, LOWEST_PRIORITY)
+    # Linux may share the processor among sessions, and then asks their priority alone (sched(7),
+    # "The autogroup feature").
+    with suppress(OSError):
+        Path(f"/proc/{process}/autogroup").write_text(str(LOWEST_PRIORITY))
 
 
 def start_process(connection: socket.socket) -> "subprocess.Popen[bytes]":

@@ -41,16 +41,25 @@ class FileParts:
 
     def summary(self) -> Summary:
         """What the job of the file has to know, after its last part."""
+        return Summary.from_json(self.answer)
+
+    @property
+    def answer(self) -> Any:
+        """What the process says at the end, after the last part."""
         assert self._reading is not None
-        return Summary.from_json(self._reading.answer)
+        return self._reading.answer
 
 
 class Readers:
     """A bounded number of processes. The files of one owner never take all of them."""
 
-    def __init__(self, files: FileStore, size: int) -> None:
+    def __init__(self, files: FileStore, size: int, *, in_background: bool = False) -> None:
+        """Readers in the background give way to all others, and none of them waits for work."""
         self._files = files
         self._size = size
+        self._in_background = in_background
+        self._kept = 0 if in_background else 1
+        """Idle processes that stay."""
         self._idle: list[tuple[float, Reader]] = []
         """Since when, and who; the one that has worked last is at the end."""
         self._busy: Counter[int] = Counter()
@@ -113,6 +122,31 @@ class Readers:
             yield FileParts(partial(stack.enter_async_context, reading))
 
     @asynccontextmanager
+    async def profile(
+        self,
+        file: StoredFile,
+        options: Mapping[str, Any],
+        *,
+        first_rows: int | None,
+        takes_events: bool,
+        owner: int,
+    ) -> AsyncIterator[FileParts]:
+        """The parts of a file, and at their end its profile (`reading.profile_task`).
+
+        With `first_rows`, those of its beginning: a caller waits for it.
+        """
+        request = {
+            "task": Task.PROFILE,
+            "options": options,
+            "first_rows": first_rows,
+            "takes_events": takes_events,
+        }
+        patience = None if first_rows is None else WAIT_SECONDS
+        async with AsyncExitStack() as stack:
+            reading = self._reading(file, request, owner, patience)
+            yield FileParts(partial(stack.enter_async_context, reading))
+
+    @asynccontextmanager
     async def _reading(
         self,
         file: StoredFile,
@@ -153,7 +187,7 @@ class Readers:
                 return reader
             await reader.end()
         try:
-            return Reader()
+            return Reader(in_background=self._in_background)
         except OSError as error:
             log.exception("reading process cannot start")
             raise ReaderUnavailable(
@@ -168,8 +202,11 @@ class Readers:
         async with self._change:
             self._busy -= Counter([owner])
             self._change.notify_all()
-        while len(self._idle) > 1 and self._idle[0][0] < self._now() - IDLE_SECONDS:
+        while len(self._idle) > self._kept and self._is_old(self._idle[0][0]):
             await self._idle.pop(0)[1].end()
+
+    def _is_old(self, idle_since: float) -> bool:
+        return self._in_background or idle_since < self._now() - IDLE_SECONDS
 
     @staticmethod
     def _now() -> float:

@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import obstore
+import orjson
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
@@ -119,6 +120,14 @@ class FileStore:
         with _translate_errors():
             sealed = obstore.get(self._store, path).bytes()
         return self._sealer.open(sealed, path)
+
+    async def put_json(self, path: str, value: Any) -> None:
+        """Write a value as one sealed object. Raises DiskFull."""
+        await self.put(path, orjson.dumps(value))
+
+    async def get_json(self, path: str) -> Any:
+        """The value of one object. Raises FileNotFoundError, SealBroken, KeyMissing."""
+        return orjson.loads(await self.get(path))
 
     async def delete(self, name: str) -> None:
         """Delete a file and everything below its name. No-op if there is none."""

@@ -113,6 +113,7 @@ def work_of(row: Any) -> Upload | Download:
         callback_url=row.callback_url,
         records_of=row.records_of,
         planned_file=row.planned_file,
+        uploaded_file=row.uploaded_file,
     )
 
 
@@ -130,6 +131,7 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
         "callback_url": upload.callback_url,
         "records_of": upload.records_of,
         "planned_file": upload.planned_file,
+        "uploaded_file": upload.uploaded_file,
     }
 
 

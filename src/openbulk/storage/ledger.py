@@ -34,6 +34,7 @@ from openbulk.storage.problems import ErrorGroup, RecordError, error_groups_of, 
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, instances, jobs
+from openbulk.storage.uploaded_files import use_file
 
 _READ_AT_ONCE = 100
 """Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
@@ -111,9 +112,10 @@ class Ledger:
         now: datetime,
         idempotency_key: IdempotencyKey | None = None,
     ) -> Job:
-        """Add a job, and return it: from now on it will be done. Raises IdempotencyKeyTaken.
+        """Add a job, and return it: from now on it will be done.
 
-        A file has one job: if it has one already, return that one.
+        A file has one job: if it has one already, return that one. Raises IdempotencyKeyTaken, and
+        NotFound if the file of `POST /files` that it is to use is gone.
         """
         new = {
             "organization_id": organization_id,
@@ -123,10 +125,14 @@ class Ledger:
             "status": Status.CREATED.value,
             "created_at": now,
         }
+        uploaded_file = work.uploaded_file if isinstance(work, Upload) else None
         # One statement is a transaction of its own.
-        engine = self._reading if idempotency_key is None else self._engine
+        is_one = idempotency_key is None and uploaded_file is None
+        engine = self._reading if is_one else self._engine
         try:
             async with engine.begin() as connection:
+                if uploaded_file is not None:
+                    await use_file(connection, uploaded_file, now)
                 job = job_of((await connection.execute(_ADD, new)).one())
                 if idempotency_key is not None:
                     key = {"instance_id": instance_id, "job_id": job.id, **asdict(idempotency_key)}

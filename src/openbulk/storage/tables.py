@@ -175,6 +175,7 @@ jobs = Table(
     Column("records_of", BigInteger),
     # SHA-256 of the file of an upload that is planned; NULL for one that writes.
     Column("planned_file", String(64)),
+    Column("uploaded_file", String(32)),  # `files.file`; NULL if the job has a file of its own
     # Downloads only: the query, how far it has read, and the fields of the records read.
     Column("query", JSON(none_as_null=True)),
     Column("position", JSON(none_as_null=True)),
@@ -217,8 +218,39 @@ jobs = Table(
     Index("jobs_of_instance", "instance_id", "status"),
     Index("jobs_by_status", "status"),
     Index("jobs_by_end", "finished_at"),
+    Index("jobs_by_uploaded_file", "uploaded_file"),
     sqlite_autoincrement=True,  # slices in the queue have the number of a deleted job
 )
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("instance_id", BigInteger, nullable=False),  # 0: a file of the whole organization
+    Column("file", String(32), nullable=False, unique=True),
+    Column("name", SafeText, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("file_format", Text, nullable=False),
+    Column("takes_events", Boolean, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("used_at", Timestamp, nullable=False),
+    # NULL until the file was read to its end, or failed to be.
+    Column("records", BigInteger),
+    Column("problem", SafeText),
+    # The process that reads the whole file claims it, and others leave it alone for so long.
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("claimed_until", Timestamp),
+    Column("key", String(255)),
+    Column("key_digest", String(64)),
+    UniqueConstraint("organization_id", "instance_id", "key"),
+    Index("files_by_use", "used_at"),
+    sqlite_autoincrement=True,  # callers keep the number of a deleted file
+)
+"""Files that were sent to be looked at, and that jobs may use. What is in them is in the file
+store alone."""
 
 deleted_jobs = Table(
     "deleted_jobs",

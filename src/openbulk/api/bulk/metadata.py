@@ -5,7 +5,7 @@ Each key is declared by the part that reads it: those of jobs here, those of a f
 typo would otherwise have no effect, and nobody would notice.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -26,12 +26,15 @@ _EXAMPLE = '{"action": "create"}'
 PREFIX = "metaData."
 PLAN = "plan"
 CALLBACK_PAYLOAD = Option("callback-payload", "any JSON; the callback returns it", is_text=False)
+FILE_FORMAT = Option("format", f"format of the file: {', '.join(FORMATS)}")
+FILE_ID = Option("fileId", "id of a file that was sent with POST /files; the form has no file then")
 UPLOAD_OPTIONS = (
     Option("action", "what happens to each record", choices=tuple(Action)),
     Option("identifierFieldName", "the column that identifies a record"),
     Option("primaryKeyName", "another name of `identifierFieldName`"),
-    Option("format", f"format of the file: {', '.join(FORMATS)}"),
+    FILE_FORMAT,
     DATE_ORDER,
+    FILE_ID,
     Option(
         PLAN,
         "true: find out what the job would do, and write nothing",
@@ -102,23 +105,55 @@ def describe_upload_options() -> str:
     )
 
 
+def describe_file_options() -> str:
+    """The keys of `metaData` of a file without a job, for a person."""
+    lines = [f"`{one.name}`: {one.help}" for one in _file_options()]
+    return f"JSON object with these keys. Any other key is refused. {'. '.join(lines)}."
+
+
+def read_file_options(form: Mapping[str, str], query: Mapping[str, str]) -> dict[str, Any]:
+    """How a file is read, from its form or its address. Raises BadInput."""
+    given = parse_metadata(_metadata_of(form, query))
+    options = _file_options()
+    return check_values(
+        with_known_spelling(given, [option.name for option in options], "metaData"), options
+    )
+
+
+def reading_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those options that say how a file is read."""
+    names = {option.name for option in _file_options()}
+    return {name: value for name, value in options.items() if name in names}
+
+
+def _file_options() -> Sequence[Option]:
+    of_formats = chain.from_iterable(one.options for one in FORMATS.values())
+    by_name = {one.name: one for one in (FILE_FORMAT, *of_formats)}
+    return list(by_name.values())
+
+
+def _metadata_of(form: Mapping[str, Any], query: Mapping[str, str]) -> Any:
+    """`metaData` as a form or an address has it. Raises BadInput if both do."""
+    parts = with_known_spelling(form, _PARTS, "the form", "part")
+    in_form, in_query = parts.get("metaData"), query.get("metaData")
+    if in_form and in_query:
+        raise BadInput("metaData is a part of the form and in the address; leave one of them out")
+    return in_form or in_query
+
+
 _PARTS = ("file", "metaData")
 """The parts of the form of an upload."""
 
 
 def read_upload_options(
-    form: Mapping[str, str], query: Mapping[str, str], providers: Mapping[str, Provider]
+    form: Mapping[str, Any], query: Mapping[str, str], providers: Mapping[str, Provider]
 ) -> dict[str, Any]:
     """The options of an upload, from its form or its address, in their known spelling.
 
     Raises BadInput.
     """
     refuse_options_in_address(query, providers)
-    parts = with_known_spelling(form, _PARTS, "the form", "part")
-    in_form, in_query = parts.get("metaData"), query.get("metaData")
-    if in_form and in_query:
-        raise BadInput("metaData is a part of the form and in the address; leave one of them out")
-    options = spell_upload_options(parse_metadata(in_form or in_query), providers)
+    options = spell_upload_options(parse_metadata(_metadata_of(form, query)), providers)
     return _with_plan_of_address(options, query.get(PLAN))
 
 
@@ -192,6 +227,8 @@ def use_upload_options(
     not list its objects. Raises BadInput for an option of another service or object, for a value
     that cannot be used, and for one that the object's path contradicts.
     """
+    if file_format is None and options.get("fileId") not in (None, ""):
+        raise BadInput("metaData.fileId has no effect: the records come from a download")
     of_file = () if file_format is None else file_format.options
     read = [*UPLOAD_OPTIONS, *of_file, *_options_of_object(provider, resolved)]
     names = {option.name for option in read}

@@ -3,11 +3,12 @@
 import asyncio
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from openbulk.api.bulk.files import find_file
 from openbulk.api.bulk.job_requests import (
     CALLBACK_URL,
     IDEMPOTENCY_KEY,
@@ -26,19 +27,24 @@ from openbulk.api.bulk.metadata import (
     read_upload_options,
     use_upload_options,
 )
-from openbulk.api.http.callers import SignedInInstance
-from openbulk.api.http.multipart import ReceivedForm, receive_upload
+from openbulk.api.http.bodies import parse_json_object, read_body
+from openbulk.api.http.callers import SignedInCaller, SignedInInstance
+from openbulk.api.http.multipart import ReceivedForm, is_form, receive_upload
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.parameters import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.connectors.targets import ResolvedObject, resolve_object
-from openbulk.domain.errors import ServiceError
+from openbulk.domain.errors import BadInput, ServiceError
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Upload
+from openbulk.domain.options import option_text
 from openbulk.engine.upload_check import CHECKED_ROWS
 from openbulk.formats.recognition import Inspection
 from openbulk.reading.reader import StoredFile
+from openbulk.storage.accounts import Caller
+
+_JSON_EXAMPLE = '{"metaData": {"fileId": "1", "action": "create"}}'
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
@@ -94,7 +100,20 @@ _REQUEST = {
                         },
                     },
                 }
-            }
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["metaData"],
+                    "properties": {
+                        "metaData": {
+                            "type": "object",
+                            "description": "`metaData` of a job that uses a file of `POST /files`.",
+                            "examples": [{"fileId": "1", "action": "create"}],
+                        }
+                    },
+                }
+            },
         },
     },
 }
@@ -104,13 +123,14 @@ _REQUEST = {
     "/bulk/{object:path}",
     summary="Upload a file",
     openapi_extra=_REQUEST,
-    responses=answers(JobCreated, 400, 409, 413, 507),
+    responses=answers(JobCreated, 400, 404, 409, 413, 507),
 )
 async def upload(
     request: Request,
     response: Response,
     object: ObjectInPath,
     services: ServicesOfApp,
+    caller: SignedInCaller,
     instance: SignedInInstance,
 ) -> dict[str, Any]:
     """Create a job that sends the records of a file to the service.
@@ -122,17 +142,19 @@ async def upload(
     await check_callback_url(callback_url, services, instance)
     await require_room(request, services, instance, callback_url)
     name = uuid.uuid4().hex
-    form = await receive_upload(request, services.files, name, services.max_upload_bytes)
+    form = await _receive(request, services, name)
     try:
+        options = await _read_options(services, instance, form, request.query_params)
+        file = await _find_uploaded(services, caller, options, form)
         work, inspection = await _read_form(
-            services, instance, object, name, form, request.query_params, callback_url
+            services, instance, object, name, file, options, request.query_params, callback_url
         )
         idempotency_key = idempotency_key_of(
             request,
             object,
             work.target.options,
             work.target.identifier_field,
-            form.digest,
+            file.digest,
             callback_url,
         )
         # A repeated request gets its job, whatever has become of the object. The live service has
@@ -150,23 +172,72 @@ async def upload(
     return await submit(request, response, services, instance, work, idempotency_key)
 
 
+async def _receive(request: Request, services: Services, name: str) -> ReceivedForm:
+    """The form of an upload; or what stands for it if a job uses a file that was sent before."""
+    if is_form(request):
+        return await receive_upload(request, services.files, name, services.max_upload_bytes)
+    if "json" in request.headers.get("content-type", ""):
+        body = parse_json_object(await read_body(request), _JSON_EXAMPLE)
+        metadata = body["metaData"] if set(body) == {"metaData"} else body
+        return ReceivedForm(0, "", {"metaData": metadata}, has_file=False)
+    if request.headers.get("content-length", "0") == "0" and request.query_params.get("metaData"):
+        return ReceivedForm(0, "", has_file=False)
+    return await receive_upload(request, services.files, name, services.max_upload_bytes)
+
+
+async def _read_options(
+    services: Services, instance: CallingInstance, form: ReceivedForm, query: Mapping[str, str]
+) -> dict[str, Any]:
+    provider = await services.elements.provider(instance.organization_id, instance.element)
+    known = {**services.elements.built_in, provider.key: provider}
+    return read_upload_options(form.fields, query, known)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The file of a job: it came with the request, or was sent before."""
+
+    size: int
+    digest: str
+    options: Mapping[str, Any]
+    """How it is read, as far as the job does not say otherwise."""
+    uploaded_as: str | None = None
+    """Its name in the file store if it was sent before."""
+
+
+async def _find_uploaded(
+    services: Services, caller: Caller, options: Mapping[str, Any], form: ReceivedForm
+) -> _File:
+    """The file of a job. Raises BadInput for none, or two, and NotFound."""
+    file_id = options.get("fileId")
+    if file_id in (None, ""):
+        form.require_file()
+        return _File(form.size, form.digest, {})
+    if form.has_file:
+        raise BadInput(
+            "metaData.fileId names a file, and the form has one, too; leave one of them out"
+        )
+    file = await find_file(services, caller, option_text(file_id))
+    return _File(file.size, file.digest, file.options, file.file)
+
+
 async def _read_form(
     services: Services,
     instance: CallingInstance,
     object: str,
     name: str,
-    form: ReceivedForm,
+    file: _File,
+    given: Mapping[str, Any],
     query: Mapping[str, str],
     callback_url: str | None,
 ) -> tuple[Upload, Inspection]:
     """The upload that a form requests, and the beginning of its file. Raises BadInput."""
     provider = await services.elements.provider(instance.organization_id, instance.element)
-    known = {**services.elements.built_in, provider.key: provider}
-    options = read_upload_options(form.fields, query, known)
+    options = {**file.options, **given}
     names = await services.transformations.names_of(instance.id, object)
     vendor_object = object if names is None else names.vendor_name
     inspection = await services.inspectors.inspect(
-        StoredFile(name, form.size),
+        StoredFile(file.uploaded_as or name, file.size),
         options.get("format"),
         options,
         CHECKED_ROWS,
@@ -181,10 +252,11 @@ async def _read_form(
     work = Upload(
         target=replace(parse_target(object, used, query), transformation=names),
         file=name,
-        file_size=form.size,
+        file_size=file.size,
         file_format=inspection.format.name,
         callback_url=callback_url,
-        planned_file=form.digest if is_plan(used.values) else None,
+        uploaded_file=file.uploaded_as,
+        planned_file=file.digest if is_plan(used.values) else None,
     )
     return work, inspection
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -42,8 +42,16 @@ class ReceivedForm:
     """Bytes of the file."""
     digest: str
     """SHA-256 of the file."""
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
     """The other parts of the form, by name."""
+    file_name: str = ""
+    """As the caller's machine calls the file; "" if the form does not say."""
+    has_file: bool = True
+
+    def require_file(self) -> None:
+        """Raise BadInput for a form without a file."""
+        if not self.has_file:
+            raise BadInput(f"the request has no file; {_FILE_HINT}")
 
 
 async def receive_upload(
@@ -51,10 +59,41 @@ async def receive_upload(
 ) -> ReceivedForm:
     """Stream the file of a form into the store under a name, and collect the other parts.
 
+    A form may have no file.
+
     Holds one block of the file in memory, whatever its size. Discards an upload that is malformed,
     too large or cut off. Raises BadInput, TooLarge, ServerBusy, DiskFull and FileStoreUnavailable.
     """
     form = _Form(_boundary(request), MAX_FIELD_BYTES)
+    async with _arriving(request) as chunks:
+        return await _receive(chunks, form, FileWriter(files, name), max_bytes)
+
+
+async def receive_body(
+    request: Request, files: FileStore, name: str, max_bytes: int
+) -> ReceivedForm:
+    """Stream a body that is a file itself into the store, as `receive_upload` does with a form."""
+    writer = FileWriter(files, name)
+    async with _arriving(request) as chunks:
+        try:
+            async for chunk in chunks:
+                await writer.write(chunk)
+                _require_small(writer, max_bytes)
+            await writer.close()
+        except BaseException:
+            await asyncio.shield(writer.discard())
+            raise
+    return ReceivedForm(writer.size, writer.digest)
+
+
+def is_form(request: Request) -> bool:
+    """Whether the body of a request is a form with files."""
+    return request.headers.get("content-type", "").lower().startswith("multipart/")
+
+
+@asynccontextmanager
+async def _arriving(request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The body of a request, once it has a place among those that arrive."""
     owner = owner_of(request)
     # Some uploads arrive at the same time; the others wait.
     try:
@@ -66,7 +105,7 @@ async def receive_upload(
         ) from error
     try:
         async with aclosing(_places.chunks(request.stream(), owner)) as chunks:
-            return await _receive(chunks, form, FileWriter(files, name), max_bytes)
+            yield chunks
     except ClientDisconnect as error:
         raise BadInput("the connection closed before the whole file had arrived") from error
     finally:
@@ -82,13 +121,11 @@ async def _receive(
             await _store_file_bytes(form, writer, max_bytes)
         if not form.is_complete:
             raise BadInput("the upload ended before its last boundary; send it again")
-        if not form.has_file:
-            raise BadInput(f"the request has no file; {_FILE_HINT}")
         await writer.close()
     except BaseException:
         await asyncio.shield(writer.discard())
         raise
-    return ReceivedForm(writer.size, writer.digest, form.fields)
+    return ReceivedForm(writer.size, writer.digest, form.fields, form.file_name, form.has_file)
 
 
 async def read_form_fields(request: Request) -> Mapping[str, str]:
@@ -104,6 +141,10 @@ async def _store_file_bytes(form: "_Form", writer: FileWriter, max_bytes: int) -
     if form.file_bytes:
         await writer.write(b"".join(form.file_bytes))
         form.file_bytes.clear()
+    _require_small(writer, max_bytes)
+
+
+def _require_small(writer: FileWriter, max_bytes: int) -> None:
     if writer.size > max_bytes:
         raise TooLarge(f"the file is larger than {max_bytes} bytes; split it and upload the pieces")
 
@@ -129,6 +170,7 @@ class _Form:
         self.file_bytes: list[bytes] = []
         self.fields: dict[str, str] = {}
         self.has_file = False
+        self.file_name = ""
         self.is_complete = False
         self._header_name = b""
         self._header_value = b""
@@ -189,6 +231,8 @@ class _Form:
         # A name encoded by RFC 2231, which RFC 7578 forbids, would be a tuple.
         self._part_name = name if isinstance(name, str) else ""
         self._part_is_file = self._part_name.lower() == "file"
+        if self._part_is_file:
+            self.file_name = self.file_name or (self._headers.get_filename() or "")
         if self._part_is_file and self.has_file:
             raise BadInput("the request has two files; send one request for each file")
         if self._part_name in self.fields:

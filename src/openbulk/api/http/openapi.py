@@ -28,6 +28,7 @@ _TAGS = {
     "Transformations": "Objects and fields under names of your own.",
     "Objects": "Objects of an instance and their fields.",
     "Bulk": "Jobs that upload files and download records.",
+    "Files": "Files that are looked at before there is a job for them.",
     "Resources": "Single records, to check or correct what a job has written.",
     "Workflows": "Jobs that copy records from one instance into another.",
     "Schedules": "Requests that openbulk repeats.",

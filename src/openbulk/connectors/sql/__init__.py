@@ -1,4 +1,4 @@
-"""Databases: the tables of PostgreSQL and SQLite databases are objects, their rows records."""
+"""Databases: tables of PostgreSQL, MySQL, MariaDB and SQLite are objects, their rows records."""
 
 import asyncio
 import time
@@ -19,6 +19,7 @@ from openbulk.connectors.pace import Budget
 from openbulk.connectors.sql.bisection import RolledBack
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone
+from openbulk.connectors.sql.mysql_connections import open_mysql
 from openbulk.connectors.sql.ordering import ordering_keys_of
 from openbulk.connectors.sql.planning import completeness_of, plan_batch, refusal_of
 from openbulk.connectors.sql.reading import Selection, read_page
@@ -70,10 +71,11 @@ class Sql:
     async def objects(self) -> Mapping[str, Features]:
         """The tables of the schema."""
         tables = await self._all_tables(is_up_to_date=True)
+        is_mysql = self._engine.dialect.name == "mysql"
         return {
             name: replace(
                 table.features(self._concurrency),
-                ordering=partial(ordering_keys_of, table),
+                ordering=partial(ordering_keys_of, table, is_mysql=is_mysql),
                 plan=completeness_of(table, self._engine.dialect.name),
             )
             for name, table in tables.items()
@@ -90,7 +92,7 @@ class Sql:
         after = request.after
         while True:
             rows, has_more = await self._page(selection, after, request.size)
-            after = selection.page_token(rows[-1]) if has_more else None
+            after = selection.page_token(after, rows) if has_more else None
             yield Page([selection.record(row) for row in rows], after)
             if not has_more:
                 return
@@ -273,11 +275,14 @@ class Sql:
         return tables[name]
 
     async def _table_to_write(self, name: str) -> Table:
-        """The table of a job. Raises Refused if there is none."""
+        """The table of a job. Raises Refused if there is none that can be written."""
         try:
-            return await self._table(name)
+            table = await self._table(name)
         except NotFound as error:
             raise Refused(error.message) from error
+        if table.unwritable:
+            raise Refused(table.unwritable)
+        return table
 
     def _forget(self) -> None:
         """Forget what is known of the database: somebody may have restored it."""
@@ -408,6 +413,49 @@ class PostgresqlProvider:
         """A connector for an instance. Raises BadInput for a configuration without a database."""
         schema = context.configuration.get("db.schema") or "public"
         return Sql(open_postgresql(context.configuration, self._resolve), schema, concurrency=4)
+
+
+class MysqlProvider:
+    """Makes connectors to MySQL."""
+
+    key = "mysql"
+    name = "MySQL"
+    hub = "db"
+    event_objects = frozenset[str]()
+    makes_calls = False
+    settings: Sequence[Setting] = (
+        Setting("db.host", "Host name or address of the server.", receives_secrets=True),
+        Setting("db.port", "Its port; default: 3306.", receives_secrets=True),
+        Setting("db.name", "Name of the database, whose tables are objects."),
+        Setting(
+            "db.ssl.mode",
+            "disable, prefer, require, verify-ca or verify-full; default: verify-full at a public "
+            "address, else prefer.",
+        ),
+        Setting(
+            "db.ssl.root.certificate",
+            "The certificate of the authority that vouches for the server, in PEM; default: the "
+            "authorities that this machine trusts.",
+        ),
+        Setting("username", "User of the database."),
+        Setting("password", "Password of that user.", secret=True),
+    )
+    options: Sequence[Option] = _OPTIONS
+    oauth: OAuth | None = None
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+
+    def connect(self, context: ConnectionContext) -> Connector:
+        """A connector for an instance. Raises BadInput for a configuration without a database."""
+        return Sql(open_mysql(context.configuration, self._resolve), None, concurrency=4)
+
+
+class MariadbProvider(MysqlProvider):
+    """Makes connectors to MariaDB, which is spoken to as MySQL is."""
+
+    key = "mariadb"
+    name = "MariaDB"
 
 
 class SqliteProvider:

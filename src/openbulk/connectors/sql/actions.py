@@ -5,11 +5,19 @@ An attempt may fail as a whole: `bisection.py` then finds the row that is to bla
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from openbulk.connectors.sql.comparison import is_same
 from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
-from openbulk.connectors.sql.statements import Found, Statements, WrittenElsewhere
+from openbulk.connectors.sql.statements import (
+    Found,
+    InsertingStatements,
+    Statements,
+    WrittenElsewhere,
+    columns_of,
+    have_gaps,
+)
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem
 
 Match = Mapping[str, Any]
@@ -26,6 +34,8 @@ class RowActions:
         self._action = mapper.target.action
         self.counts_inserted = False
         """Whether the database holds rows back, so that they have to be counted."""
+        self.inserts_at_once = isinstance(statements, InsertingStatements)
+        """Whether new rows are inserted by the statement that finds the others."""
 
     async def attempt(self, rows: Sequence[Row]) -> list[Outcome]:
         """Do the action with rows, in the order of the file where they have the same identity.
@@ -66,12 +76,30 @@ class RowActions:
             return await self._insert(rows)
         outcomes: list[Outcome] = []
         while rows:
-            found = await self._find(rows, self._compared_columns(rows))
-            later = [row for row in rows if not _is_first(row, found)]
+            compared = self._compared_columns(rows)
+            is_inserted = self._can_insert_at_once(rows)
+            if is_inserted and isinstance(self._statements, InsertingStatements):
+                found = await self._statements.find_and_insert(
+                    rows, self._mapper.identifiers, compared
+                )
+            else:
+                found = await self._find(rows, compared)
+            later = [row for row in rows if not _is_first(row, found)] if found else []
             first = [row for row in rows if _is_first(row, found)] if later else rows
-            outcomes += await self._write_different(first, found)
+            outcomes += await self._write_different(first, found, is_inserted=is_inserted)
             rows = later
         return outcomes
+
+    def _can_insert_at_once(self, rows: Sequence[Row]) -> bool:
+        """Whether all new rows among these can be inserted by the statement that finds the others.
+
+        Each has its key, so that no id has to be returned, and a value for each of the columns.
+        """
+        if not self.inserts_at_once or self._action is not Action.UPSERT or self.counts_inserted:
+            return False
+        if self._table.computed_columns or have_gaps(rows):
+            return False
+        return rows[0].values.keys() >= set(self._table.key) and all(row.identity for row in rows)
 
     async def _find(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[int, Found]:
         known: Sequence[Row] = [row for row in rows if row.identity]
@@ -84,16 +112,21 @@ class RowActions:
     def _compared_columns(self, rows: Sequence[Row]) -> Sequence[str]:
         if self._action is Action.DELETE:
             return self._table.key
-        names = set(self._table.key).union(*(row.values for row in rows))
-        names = names.union(*(row.computed for row in rows))
+        names = {*self._table.key, *columns_of(self._table, rows)}
+        if self._table.computed_columns:
+            names = names.union(*(row.computed for row in rows))
         return sorted(names - (set(self._mapper.identifiers) - set(self._table.key)))
 
     async def _write_different(
-        self, rows: Sequence[Row], found: Mapping[int, Found]
+        self, rows: Sequence[Row], found: Mapping[int, Found], *, is_inserted: bool
     ) -> list[Outcome]:
-        """Write rows with different identities: change those that exist, insert the others."""
+        """Write rows with different identities: change those that exist, insert the others.
+
+        `is_inserted`: the others are inserted already.
+        """
+        insert = self._outcomes_of_new if is_inserted else self._insert
         if not found and self._action is Action.UPSERT and not self._table.computed_columns:
-            return await self._insert(rows)
+            return await insert(rows)
         outcomes: list[Outcome] = []
         new: list[Row] = []
         old: list[Row] = []
@@ -108,7 +141,7 @@ class RowActions:
             else:
                 new.append(row)
         change = self._delete if self._action is Action.DELETE else self._update
-        return [*outcomes, *await self._insert(new), *await change(old)]
+        return [*outcomes, *await insert(new), *await change(old)]
 
     def _outcome_without_writing(self, row: Row, found: Found) -> Outcome | None:
         """The outcome of a row that cannot be written, or need not; None for all others."""
@@ -142,9 +175,12 @@ class RowActions:
     def _is_unchanged(self, row: Row, found: Found) -> bool:
         if not found.is_same:
             return False
-        match = found.matches[0]
-        known = {*self._mapper.identifiers, *found.compared}
-        return all(is_same(match[name], row.values[name]) for name in row.values.keys() - known)
+        match, compared, identifiers = found.matches[0], found.compared, self._mapper.identifiers
+        return all(
+            is_same(match[name], value)
+            for name, value in row.values.items()
+            if name not in compared and name not in identifiers
+        )
 
     def _changed_columns(self, row: Row) -> list[str]:
         return [name for name in row.columns if name not in self._mapper.identifiers]
@@ -163,6 +199,9 @@ class RowActions:
     def _failure(self, row: Row, message: str) -> Outcome:
         """The outcome of a row whose identity is in the way."""
         return Outcome.failure(row.number, message, field=self._mapper.identifiers[0])
+
+    async def _outcomes_of_new(self, rows: Sequence[Row]) -> list[Outcome]:
+        return _new_row_outcomes(rows, self._table.ids_of([row.values for row in rows]))
 
     async def _insert(self, rows: Sequence[Row]) -> list[Outcome]:
         if not rows:
@@ -232,10 +271,8 @@ class RowActions:
 
 
 def _new_row_outcomes(rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
-    return [
-        Outcome(row.number, OutcomeKind.CREATED, row_id)
-        for row, row_id in zip(rows, ids, strict=True)
-    ]
+    numbers = [row.number for row in rows]
+    return list(map(Outcome, numbers, repeat(OutcomeKind.CREATED), ids))
 
 
 def _number(row: Row) -> int:

@@ -5,32 +5,49 @@ each with the input function of its column's type, so that every digit arrives.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from types import MappingProxyType, NoneType
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
-from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.values import Column, Kind
 
 EMPTY = "{}"
 
 
-def array_literal(column: Column, rows: Sequence[Row]) -> str:
-    """A column's values in these rows; NULL where a row has none."""
-    name = column.name
-    values = [row.values.get(name) for row in rows]
-    write = _WRITERS.get(column.kind, str)
-    if NoneType in set(map(type, values)):
-        elements = ["NULL" if value is None else quote_text(write(value)) for value in values]
-        return f"{{{','.join(elements)}}}"
-    texts = list(map(write, values))
-    joined = '","'.join(texts)
-    if "\\" in joined or joined.count('"') > 2 * (len(texts) - 1):
-        return f"{{{','.join(map(quote_text, texts))}}}"
-    return f'{{"{joined}"}}' if texts else EMPTY
+@dataclass(frozen=True, slots=True)
+class ArrayColumn:
+    """A column of a batch: its values as elements of an array."""
+
+    elements: Sequence[str]
+    are_quoted: bool
+    """Whether elements have their quotes; NULL has none."""
+
+    @classmethod
+    def of(cls, column: Column, values: Sequence[Any]) -> Self:
+        """A column's values; NULL for None."""
+        write = _WRITERS.get(column.kind, str)
+        if NoneType in set(map(type, values)):
+            elements = ["NULL" if value is None else quote_text(write(value)) for value in values]
+            return cls(elements, are_quoted=True)
+        texts = list(map(write, values))
+        joined = "".join(texts)
+        if "\\" in joined or '"' in joined:
+            return cls(list(map(quote_text, texts)), are_quoted=True)
+        return cls(texts, are_quoted=False)
+
+    def literal(self, places: slice) -> str:
+        """The array of the elements at these places."""
+        elements = self.elements[places]
+        if not elements:
+            return EMPTY
+        if self.are_quoted:
+            return f"{{{','.join(elements)}}}"
+        joined = '","'.join(elements)
+        return f'{{"{joined}"}}'
 
 
 def quote_text(text: str) -> str:

@@ -24,8 +24,8 @@ from openbulk.connectors.sql.references import halves
 from openbulk.connectors.sql.refusals import Refusals
 from openbulk.connectors.sql.rows import Row, RowMapper
 from openbulk.connectors.sql.schema import Reference
-from openbulk.connectors.sql.statements import Statements, WrittenElsewhere
-from openbulk.connectors.sql.suspects import cut_at_suspect
+from openbulk.connectors.sql.statements import PointingStatements, Statements, WrittenElsewhere
+from openbulk.connectors.sql.suspects import cut_at, cut_at_suspect
 from openbulk.connectors.sql.waiting_rows import has_plain_key
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Action, Outcome, OutcomeKind
@@ -52,6 +52,7 @@ class RowWriter:
         self._connection = connection
         self._statements = statements
         self._is_sqlite = mapper.conversion.is_sqlite
+        self._is_mysql = mapper.conversion.is_mysql
         self._table = mapper.table
         self._action = mapper.target.action
         self._refusals = Refusals(connection, mapper.table, mapper.target, statements)
@@ -118,6 +119,10 @@ class RowWriter:
             return {}, pieces
         except DBAPIError as refused:
             error = refused
+        if self.actions.inserts_at_once and is_of_rows(error) is None:
+            # The table may have a rule, or its user may only update.
+            self.actions.inserts_at_once = False
+            return {}, (rows,)
         if len(rows) == 1 or not is_too_slow(error):
             await self._require_about_rows(error)
         if len(rows) == 1:
@@ -130,9 +135,17 @@ class RowWriter:
         """The rows around the one that an error speaks of, or halves."""
         if self._guesses < _MAX_GUESSES and not self._table.refers_to_itself:
             self._guesses += 1
-            if pieces := cut_at_suspect(rows, error):
+            if pieces := self._cut(rows, error):
                 return pieces
         return halves(self._table, rows)
+
+    def _cut(self, rows: Sequence[Row], error: DBAPIError) -> Sequence[Sequence[Row]]:
+        """The rows around the one that the database points to; none if it points to none."""
+        if not isinstance(self._statements, PointingStatements):
+            return cut_at_suspect(rows, error)
+        suspect = self._statements.suspect()
+        places = [place for place, row in enumerate(rows) if row.number == suspect]
+        return cut_at(rows, places[0]) if places else []
 
     async def _attempt(self, rows: Sequence[Row]) -> list[Outcome]:
         try:
@@ -173,6 +186,9 @@ class RowWriter:
 
         https://sqlite.org/lang_createtrigger.html
         """
+        if self._is_mysql and self._refused is not None and is_of_rows(self._refused) is False:
+            # A deadlock has ended the transaction: `error` is that of a savepoint that is gone.
+            raise self._refused
         if not self._is_sqlite:
             return
         raw = await self._connection.get_raw_connection()

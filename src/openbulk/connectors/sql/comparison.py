@@ -16,7 +16,8 @@ _EXACT_TYPES = frozenset({str, int, bool, Decimal, date})
 
 def is_same(found: Any, value: Any) -> bool:
     """Whether a value that was read from a column is the value to write."""
-    if type(found) is type(value) and type(value) in _EXACT_TYPES:
+    kind = type(value)
+    if type(found) is kind and kind in _EXACT_TYPES:
         return bool(found == value)
     if found is None or value is None:
         return found is value

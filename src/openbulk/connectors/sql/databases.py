@@ -40,19 +40,25 @@ Resolve = Callable[[str, int], Awaitable[str]]
 """Returns an allowed address of a host. Raises AddressNotAllowed, or another OSError."""
 
 
+def server_of(configuration: Mapping[str, str], own_port: str, product: str) -> tuple[str, int]:
+    """Host and port of the server that a configuration names. Raises BadInput."""
+    missing = [name for name in ("db.host", "db.name", "username") if not configuration.get(name)]
+    if missing:
+        raise BadInput(f"the configuration lacks {', '.join(missing)}")
+    host, port = configuration["db.host"], configuration.get("db.port") or own_port
+    if not _HOST.fullmatch(host):
+        raise BadInput(f"db.host {host[:60]!r} is not the name of a host; one is db.example.com")
+    if not _PORT.fullmatch(port) or int(port) not in range(1, 65536):
+        raise BadInput(f"db.port {port[:20]!r} is not a port; {product}'s own is {own_port}")
+    return host, int(port)
+
+
 def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> AsyncEngine:
     """An engine that connects when it is used, to an address that `resolve` allows.
 
     Raises BadInput for a configuration that names no server.
     """
-    missing = [name for name in ("db.host", "db.name", "username") if not configuration.get(name)]
-    if missing:
-        raise BadInput(f"the configuration lacks {', '.join(missing)}")
-    host, port = configuration["db.host"], configuration.get("db.port") or "5432"
-    if not _HOST.fullmatch(host):
-        raise BadInput(f"db.host {host[:60]!r} is not the name of a host; one is db.example.com")
-    if not _PORT.fullmatch(port) or int(port) not in range(1, 65536):
-        raise BadInput(f"db.port {port[:20]!r} is not a port; PostgreSQL's own is 5432")
+    host, port = server_of(configuration, "5432", "PostgreSQL")
     tls = Tls.of(configuration)
     password = configuration.get("password") or None
     # Libpq would send the password to a host that asks for it in clear, or as an MD5 hash, which is
@@ -67,12 +73,12 @@ def open_postgresql(configuration: Mapping[str, str], resolve: Resolve) -> Async
     # `hostaddr` connects to the address that was checked, whatever DNS answers a moment later;
     # `host` is still the name that the server's certificate is for (libpq, section 34.1.2).
     async def connect(*_args: Any, **_more: Any) -> Any:
-        address = await resolve(host, int(port))
+        address = await resolve(host, port)
         with tls.parameters(address) as parameters:
             connection = await psycopg.AsyncConnection.connect(
                 host=host,
                 hostaddr=address,
-                port=port,
+                port=str(port),
                 dbname=configuration["db.name"],
                 user=configuration["username"],
                 password=password,

@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from openbulk.connectors.sql import mysql_errors
+from openbulk.connectors.sql.mysql_errors import NO_TLS, REFUSED_METHOD, mysql_code
 from openbulk.domain.errors import AddressNotAllowed, Refused, RetryLater, ServiceError, SignInAgain
 
 _ROW_CLASSES = ("22", "23", "21", "44", "P0")
@@ -67,19 +69,34 @@ _NO_ROOTS = (
     "this machine has no file of trusted authorities: install its ca-certificates, or put the "
     f"certificate of the database's authority into db.ssl.root.certificate, {_UNVERIFIED}"
 )
+_NO_TLS = (
+    "the database speaks no TLS, which it has to at a public address, or by db.ssl.mode: turn "
+    "ssl on in the database; or set db.ssl.mode to disable, if the network in between is yours"
+)
 _TLS_ADVICE = {
+    "certificate is not valid for": (
+        "the database's certificate is not for db.host: set db.host to a name that the certificate "
+        "has, or db.ssl.mode to verify-ca, which does not compare names"
+    ),
     "certificate verify failed": _NOT_TRUSTED,
     # By an authority that only has the name of a trusted one.
     "signature failure": _NOT_TRUSTED,
-    "server does not support SSL": (
-        "the database speaks no TLS, which it has to at a public address, or by db.ssl.mode: turn "
-        "ssl on in the database; or set db.ssl.mode to disable, if the network in between is yours"
+    "server does not support SSL": _NO_TLS,
+    "server doesn't support it": _NO_TLS,
+    NO_TLS: (
+        "the database asks for the password itself, as MySQL's caching_sha2_password does at "
+        "first, and speaks no TLS, through which it could go: turn TLS on in the database, or give "
+        "its user another method, such as mysql_native_password"
+    ),
+    REFUSED_METHOD: (
+        "the database asks for the password in clear, or by a method that is broken: give its "
+        "user the method caching_sha2_password or mysql_native_password"
     ),
     "root certificate": _NO_ROOTS,
     "weak sslmode": _NO_ROOTS,
 }
 """By words of libpq's messages
-(https://github.com/postgres/postgres/blob/REL_18_STABLE/src/interfaces/libpq)."""
+(https://github.com/postgres/postgres/blob/REL_18_STABLE/src/interfaces/libpq), and of PyMySQL's."""
 _NOT_UTF8 = re.compile("Could not decode to UTF-8 column '(.*?)' with text")
 """A message of Python's sqlite3."""
 _PERMANENT_WORDS = re.compile("does not exist|no such|unable to open|not a database")
@@ -96,6 +113,8 @@ def is_of_rows(error: DBAPIError) -> bool | None:
     original = error.orig
     if isinstance(original, sqlite3.Error):
         return _SQLITE_IS_OF_ROWS.get(_sqlite_code(error))
+    if (code := mysql_code(original)) is not None:
+        return mysql_errors.IS_OF_ROWS.get(code)
     state = _sqlstate(error)
     if state.startswith(_ROW_CLASSES) or _is_raised_by_trigger(error):
         return True
@@ -106,7 +125,8 @@ def is_of_rows(error: DBAPIError) -> bool | None:
 
 def is_too_slow(error: DBAPIError) -> bool:
     """Whether a statement took longer than one may: fewer rows take less time."""
-    return _sqlstate(error) == _QUERY_CANCELED
+    too_slow = mysql_code(error.orig) in mysql_errors.TOO_SLOW
+    return too_slow or _sqlstate(error) == _QUERY_CANCELED
 
 
 def may_get_better(error: DBAPIError, *, is_insert: bool) -> bool:
@@ -114,6 +134,9 @@ def may_get_better(error: DBAPIError, *, is_insert: bool) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         name = getattr(error.orig, "sqlite_errorname", "")
         return name not in _SQLITE_ALONE and not (is_insert and name in _SQLITE_NEW_ROW)
+    if (code := mysql_code(error.orig)) is not None:
+        is_taken = is_insert and code in mysql_errors.NEW_ROW
+        return code not in mysql_errors.ALONE and not is_taken
     if _is_raised_by_trigger(error):
         return True
     state = _sqlstate(error)
@@ -125,6 +148,8 @@ def is_gone(error: DBAPIError) -> bool:
     """Whether something is gone that the statement names: the database may have been restored."""
     if isinstance(error.orig, sqlite3.Error):
         return "no such" in str(error.orig)
+    if mysql_code(error.orig) in mysql_errors.GONE:
+        return True
     return _sqlstate(error).startswith(_GONE_CLASSES)
 
 
@@ -146,6 +171,9 @@ def violation_of(error: DBAPIError) -> "Violation | None":
         if "FOREIGN KEY" in message_of(error):
             return Violation.REFERENCE  # with RESTRICT, SQLite reports a trigger
         return _SQLITE_VIOLATIONS.get(getattr(error.orig, "sqlite_errorname", ""))
+    if (code := mysql_code(error.orig)) is not None:
+        name = mysql_errors.VIOLATIONS.get(code)
+        return Violation(name) if name else None
     if _is_raised_by_trigger(error):
         return None
     return _VIOLATIONS.get(_sqlstate(error))
@@ -212,8 +240,20 @@ def failure(error: Exception) -> ServiceError:
         )
     if (advice := _tls_advice(error)) is not None:
         return Refused(advice, provider_message=message)
+    if (code := mysql_code(_original(error))) is not None:
+        return _mysql_failure(code, message)
     is_temporary = state.startswith(_TEMPORARY_CLASSES) if state else _is_temporary(error)
     if is_temporary:
+        return RetryLater("the database cannot be reached, or is busy", provider_message=message)
+    return Refused(f"the database refuses: {message}", provider_message=message)
+
+
+def _mysql_failure(code: int, message: str) -> ServiceError:
+    if code in mysql_errors.SIGN_IN:
+        return SignInAgain(
+            "the database does not accept this instance's credentials", provider_message=message
+        )
+    if mysql_errors.is_temporary(code):
         return RetryLater("the database cannot be reached, or is busy", provider_message=message)
     return Refused(f"the database refuses: {message}", provider_message=message)
 
@@ -261,5 +301,8 @@ def _sqlstate(error: Exception) -> str:
 
 def message_of(error: Exception) -> str:
     """The first line of the database's message."""
-    lines = str(_original(error)).strip().splitlines()
+    original = _original(error)
+    is_numbered = mysql_code(original) is not None and len(getattr(original, "args", ())) > 1
+    text = original.args[1] if original is not None and is_numbered else original
+    lines = str(text).strip().splitlines()
     return next(iter(lines), type(error).__name__)

@@ -135,6 +135,11 @@ def stored_float(number: Decimal, float_digits: int) -> float:
     return _as_float32(number) if float_digits == 9 else float(number)
 
 
+def shorten_float32(kept: float) -> float:
+    """A float of 32 bits as the number that its fewest digits write."""
+    return float(_shortest(kept, 9))
+
+
 def _require_float(number: Decimal, limits: NumberLimits) -> None:
     digits = limits.float_digits
     kept = stored_float(number, digits)

@@ -27,10 +27,10 @@ Fold = Callable[[Any], Hashable]
 any other value."""
 
 
-def ordering_keys_of(table: Table, target: Target) -> OrderingKeys:
+def ordering_keys_of(table: Table, target: Target, *, is_mysql: bool = False) -> OrderingKeys:
     """What makes the keys of the records of a job."""
     try:
-        mapper = RowMapper.of(table, target, is_sqlite=False)
+        mapper = RowMapper.of(table, target, is_sqlite=False, is_mysql=is_mysql)
     except FieldError:
         return _refused_record  # each of them is
     keys = [UniqueKey(mapper.identifiers)] if mapper.identifiers else []
@@ -40,7 +40,8 @@ def ordering_keys_of(table: Table, target: Target) -> OrderingKeys:
         return _any_record
     names = {name for key in keys for name in key.columns}
     folds = {name: fold for name in names if (fold := _fold_of(table.columns[name]))}
-    return RowOrdering(mapper, tuple(keys), names, folds).keys_of
+    plain = {name: fold for name in names if (fold := _plain_fold_of(table.columns[name]))}
+    return RowOrdering(mapper, tuple(keys), names, folds, plain).keys_of
 
 
 def _refused_record(_record: Record) -> Collection[Hashable]:
@@ -70,10 +71,14 @@ class RowOrdering:
     """The columns of all keys."""
     folds: Mapping[str, Fold]
     """Of each column whose type has one."""
+    plain: Mapping[str, Fold]
+    """The same for a value as most files have it, which needs no conversion before."""
 
     def keys_of(self, record: Record) -> Collection[Hashable] | None:
         """The keys of a record; None if it may have that of any other one."""
         given = record.values
+        if (plain := self._plain_keys(given)) is not None:
+            return plain
         try:
             values = self.mapper.values_of(
                 {name: given[name] for name in self.names if name in given}
@@ -87,6 +92,18 @@ class RowOrdering:
                 return None
             if parts:
                 found.append((place, *parts))
+        return found
+
+    def _plain_keys(self, given: Mapping[str, Any]) -> Collection[Hashable] | None:
+        """The keys of a record that has a usual value in each column; None for any other one."""
+        found: list[Hashable] = []
+        for place, key in enumerate(self.keys):
+            parts: list[Hashable] = [place]
+            for name in key.columns:
+                if name not in self.plain or (part := self.plain[name](given.get(name))) is None:
+                    return None
+                parts.append(part)
+            found.append(tuple(parts))
         return found
 
     def _parts(self, key: UniqueKey, values: Mapping[str, Any]) -> Sequence[Hashable] | None:
@@ -124,6 +141,22 @@ def _fold_of(column: Column) -> Fold | None:
         digits = column.numbers.float_digits
         return lambda number: _fold_number(number, digits)
     return _FOLDS.get(column.kind)
+
+
+def _plain_fold_of(column: Column) -> Fold | None:
+    """The fold of values that a column keeps as they are, before they are converted."""
+    if column.kind is Kind.TEXT and column.is_plain_text:
+        return _fold_plain_text
+    return _fold_digits if column.kind is Kind.INTEGER else None
+
+
+def _fold_plain_text(value: Any) -> Hashable:
+    return _fold_text(value) if type(value) is str else None
+
+
+def _fold_digits(value: Any) -> Hashable:
+    is_plain = type(value) is str and value.isascii() and value.isdecimal()
+    return int(value) if is_plain else None
 
 
 def _fold_number(number: Decimal, float_digits: int) -> Hashable:

@@ -121,7 +121,7 @@ def _moments(column: Column) -> Convert:
 
 
 def _texts(column: Column) -> Convert | None:
-    if column.is_padded or column.makes_numbers_of_texts:
+    if column.is_padded or column.is_stripped or column.is_set or column.makes_numbers_of_texts:
         return None
     choices = frozenset(column.choices)
 
@@ -132,6 +132,8 @@ def _texts(column: Column) -> Convert | None:
             text.encode()  # UnicodeEncodeError is a ValueError
         _require(not choices or choices.issuperset(values))
         _require(column.length is None or max(map(len, values)) <= column.length)
+        # A character has at most 4 bytes.
+        _require(column.max_bytes is None or 4 * max(map(len, values)) <= column.max_bytes)
         return list(values)
 
     return convert

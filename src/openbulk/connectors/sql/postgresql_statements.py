@@ -5,15 +5,16 @@ Each column of a batch is one parameter, an array: `unnest` makes a table of the
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import is_
 from typing import Any
 
 from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from openbulk.connectors.sql.array_literals import EMPTY, array_literal, encode_document
+from openbulk.connectors.sql.array_literals import EMPTY, ArrayColumn, encode_document
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
-from openbulk.connectors.sql.rows import Row
+from openbulk.connectors.sql.rows import Row, values_by_column
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
     KEPT,
@@ -63,32 +64,70 @@ class PostgresqlStatements:
         self._name = preparer.format_table(table.sql)
         self._last = ("", dict[str, Any]())
         """The last statement, and its parameters if it gets no rows."""
-        self._encoded_rows: Sequence[Row] = ()
-        self._encoded = dict[str, str]()
-        """The columns of these rows, as the last statement had them."""
+        self._encoded = _EncodedRows(table, ())
+        """The rows of the last statement, or those that it had a piece of."""
 
     async def find(
         self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
     ) -> Mapping[int, Found]:
         """What the table has for each row, by the rows' numbers."""
-        keys = ", ".join(self._key_in_rows(name) for name in identifiers)
         compared = self._comparisons(rows, wanted)
         fetched = [name for name in wanted if name not in compared]
-        columns = "".join(
-            f", {self._read(name)} AS openbulk_column{place}" for place, name in enumerate(fetched)
-        )
-        # New rows, which are most of the rows of most files, are not in the result.
+        names = [*identifiers, *compared]
+        look = self._look(rows, names, identifiers, compared, fetched)
         result = await self._execute(
-            f"SELECT * FROM (SELECT {NUMBER}, first_value({NUMBER}) OVER (PARTITION BY {keys} "
-            f"ORDER BY {NUMBER}) AS openbulk_first, {TABLE}.tableoid IS NOT NULL AS "
-            f"openbulk_exists, {' AND '.join(compared.values()) or 'true'} AS openbulk_same"
-            f"{columns} FROM {self._joined_source([*identifiers, *compared], rows)} LEFT JOIN "
-            f"{self._name} AS {TABLE} ON {self._is_same(identifiers)}) AS openbulk_found "
-            f"WHERE openbulk_exists OR openbulk_first <> {NUMBER}",
-            [*identifiers, *compared],
+            f"SELECT {_found_columns(fetched)} FROM ({look}) AS openbulk_found {_IS_FOUND}",
+            names,
             rows,
         )
         return found_by_number(rows, result.all(), fetched, frozenset(compared))
+
+    async def find_and_insert(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        """What the table has for each row, by the rows' numbers. All other rows are inserted."""
+        compared = self._comparisons(rows, wanted)
+        fetched = [name for name in wanted if name not in compared]
+        names = columns_of(self._table, rows)
+        look = self._look(rows, names, identifiers, compared, fetched)
+        values = ", ".join(map(self._quote, names))
+        result = await self._execute(
+            f"WITH openbulk_found AS MATERIALIZED ({look}), openbulk_new AS (INSERT INTO "
+            f"{self._name} ({values}) SELECT {values} FROM openbulk_found WHERE NOT "
+            f"openbulk_exists AND openbulk_first = {NUMBER} ORDER BY {NUMBER} RETURNING 1) "
+            f"SELECT openbulk_inserted, openbulk_old.* FROM (SELECT count(*) AS openbulk_inserted "
+            f"FROM openbulk_new) AS openbulk_counted LEFT JOIN (SELECT {_found_columns(fetched)} "
+            f"FROM openbulk_found {_IS_FOUND}) AS openbulk_old ON true",
+            names,
+            rows,
+        )
+        lines: Sequence[Any] = result.all()
+        old = [line[1:] for line in lines if line[1] is not None]
+        found = found_by_number(rows, old, fetched, frozenset(compared))
+        if lines[0][0] != len(rows) - len(found):
+            raise WrittenElsewhere
+        return found
+
+    def _look(
+        self,
+        rows: Sequence[Row],
+        names: Sequence[str],
+        identifiers: Sequence[str],
+        compared: Mapping[str, str],
+        fetched: Sequence[str],
+    ) -> str:
+        """Selects the batch with these columns, and what the table has for each row."""
+        keys = ", ".join(self._key_in_rows(name) for name in identifiers)
+        columns = "".join(
+            f", {self._read(name)} AS openbulk_column{place}" for place, name in enumerate(fetched)
+        )
+        return (
+            f"SELECT {ROWS}.*, first_value({NUMBER}) OVER (PARTITION BY {keys} ORDER BY {NUMBER}) "
+            f"AS openbulk_first, {TABLE}.tableoid IS NOT NULL AS openbulk_exists, "
+            f"{' AND '.join(compared.values()) or 'true'} AS openbulk_same{columns} "
+            f"FROM {self._joined_source(names, rows)} LEFT JOIN {self._name} AS {TABLE} "
+            f"ON {self._is_same(identifiers)}"
+        )
 
     def _comparisons(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[str, str]:
         """Whether a column has the value of a row, in SQL, for each column that SQL can compare.
@@ -261,13 +300,12 @@ class PostgresqlStatements:
         return await self._connection.exec_driver_sql(statement, parameters)
 
     def _parameters(self, names: Iterable[str], rows: Sequence[Row]) -> dict[str, Any]:
-        if rows is not self._encoded_rows:
-            self._encoded_rows, self._encoded = rows, {}
-        for name in names:
-            if name not in self._encoded:
-                self._encoded[name] = array_literal(self._table.columns[name], rows)
+        places = self._encoded.places_of(rows)
+        if places is None:
+            self._encoded, places = _EncodedRows(self._table, rows), slice(None)
         arrays = {
-            f"column{place}": self._encoded[name] for place, name in enumerate(dict.fromkeys(names))
+            f"column{place}": self._encoded.array(name, places)
+            for place, name in enumerate(dict.fromkeys(names))
         }
         return arrays or {_COUNT: len(rows)}
 
@@ -357,6 +395,32 @@ class PostgresqlStatements:
         return f"{column} COLLATE {_escape(collation)}"
 
 
+class _EncodedRows:
+    """The columns of rows as arrays. A batch with a bad row is sent again in pieces."""
+
+    def __init__(self, table: Table, rows: Sequence[Row]) -> None:
+        self._table = table
+        self._rows = rows
+        self._values = values_by_column([row.values for row in rows])
+        self._columns: dict[str, ArrayColumn] = {}
+
+    def places_of(self, rows: Sequence[Row]) -> slice | None:
+        """Where these rows are among its own; None if they are others, or not in their order."""
+        if rows is self._rows:
+            return slice(None)
+        first = next((at for at, row in enumerate(self._rows) if row is rows[0]), 0) if rows else 0
+        places = slice(first, first + len(rows))
+        own = self._rows[places]
+        return places if len(own) == len(rows) and all(map(is_, own, rows)) else None
+
+    def array(self, name: str, places: slice) -> str:
+        """A column of the rows at these places."""
+        if name not in self._columns:
+            values = self._values.get(name) or [None] * len(self._rows)
+            self._columns[name] = ArrayColumn.of(self._table.columns[name], values)
+        return self._columns[name].literal(places)
+
+
 def _given_type(column: Column) -> str:
     """The type in which the values of a batch come, if it is not that of the column."""
     return "text" if column.has_own_form else column.number_type
@@ -374,6 +438,13 @@ def _element_type(column: Column) -> str:
     return _given_type(column) or _escape(column.type_name)
 
 
+def _found_columns(fetched: Sequence[str]) -> str:
+    columns = [NUMBER, "openbulk_first", "openbulk_exists", "openbulk_same"]
+    return ", ".join([*columns, *(f"openbulk_column{place}" for place in range(len(fetched)))])
+
+
+_IS_FOUND = f"WHERE openbulk_exists OR openbulk_first <> {NUMBER}"
+"""New rows, which are most of the rows of most files, are not in the result."""
 _COUNT_INSERTED = """
     WITH RECURSIVE family(id) AS (
         SELECT CAST(%(table)s AS regclass)::oid

@@ -8,6 +8,8 @@ no type has to be known here, and SQLite's as they are.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime, time
+from decimal import Decimal
 from math import isfinite
 from typing import Any, cast
 
@@ -18,7 +20,8 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.sql.numbers import NO_LIMITS
+from openbulk.connectors.sql.mysql_tables import comparable
+from openbulk.connectors.sql.numbers import NO_LIMITS, stored_float
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.values import (
     Column,
@@ -54,12 +57,17 @@ class _SortKey:
     """Makes a value of the page token comparable with `sql`."""
     is_nullable: bool = False
     descending: bool = False
+    sorts_nulls_first: bool = False
+    """Whether the database takes NULL for the least value, and has no words for the opposite."""
 
-    def ordering(self) -> ColumnElement[Any]:
-        """The ORDER BY term."""
+    def ordering(self) -> list[ColumnElement[Any]]:
+        """The ORDER BY terms."""
+        if self.sorts_nulls_first:
+            terms = [self.sql.is_(None), self.sql] if self.is_nullable else [self.sql]
+            return [term.desc() if self.descending else term.asc() for term in terms]
         if self.descending:
-            return self.sql.desc().nulls_first()
-        return self.sql.asc().nulls_last()
+            return [self.sql.desc().nulls_first()]
+        return [self.sql.asc().nulls_last()]
 
     def equals(self, value: Any) -> ColumnElement[bool]:
         """The condition for rows with this value."""
@@ -144,6 +152,26 @@ def _sqlite_place(value: Any) -> Any:
     return value
 
 
+def _bind_mysql(value: Any) -> ColumnElement[Any]:
+    """A value of a page token of MySQL; its opposite is `_mysql_place`."""
+    if isinstance(value, dict) and "decimal" in value:
+        return sa.literal(Decimal(value["decimal"]), NullType())
+    return _bind_sqlite(value)
+
+
+def _mysql_place(value: Any) -> Any:
+    """A value for the page token: a number keeps its digits, and a moment is a text."""
+    if isinstance(value, Decimal):
+        return {"decimal": str(value)}
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat(" ")
+    if isinstance(value, date | time):
+        return str(value)
+    if isinstance(value, int) and is_beyond_64_bits(value):
+        return {"decimal": str(value)}
+    return _sqlite_place(value)
+
+
 _ROWID: ColumnElement[Any] = sa.literal_column("rowid")
 _CTID: ColumnElement[Any] = sa.literal_column("ctid")
 _SQLITE_POSITION = _SortKey(_ROWID, _ROWID, _bind_sqlite)
@@ -160,6 +188,9 @@ class Selection:
         self._query = query
         self._page_size = page_size
         self._is_sqlite = dialect == "sqlite"
+        self._is_mysql = dialect == "mysql"
+        self._counts_rows = self._is_mysql and not table.key
+        """Whether a page begins after so many rows, as a row has no position of its own."""
         self._sort_keys = self._choose_sort_keys()
         self._names = self._choose_columns()
 
@@ -173,20 +204,24 @@ class Selection:
         select = sa.select(*self._table.sql_columns(self._names), *sort_values)
         if self._query.where is not None:
             select = select.where(self._condition(self._query.where))
-        if after is not None:
+        if self._counts_rows:
+            select = select.offset(_count_in(after))
+        elif after is not None:
             select = select.where(self._sorts_after(after))
-        ordering = [key.ordering() for key in self._sort_keys]
+        ordering = [term for key in self._sort_keys for term in key.ordering()]
         return select.order_by(*ordering).limit(self._page_size)
 
     def record(self, row: Sequence[Any]) -> dict[str, Any]:
         """The record of a row of the page."""
         return dict(zip(self._names, map(to_json, row), strict=False))
 
-    def page_token(self, row: Sequence[Any]) -> str:
-        """The token of the next page, if this is the last row of its page."""
-        places = row[len(self._names) :]
-        if self._is_sqlite:
-            places = list(map(_sqlite_place, places))
+    def page_token(self, after: str | None, rows: Sequence[Sequence[Any]]) -> str:
+        """The token of the page behind the page that has these rows and follows `after`."""
+        if self._counts_rows:
+            return orjson.dumps([_count_in(after) + len(rows)]).decode()
+        places = rows[-1][len(self._names) :]
+        if self._is_sqlite or self._is_mysql:
+            places = list(map(_mysql_place if self._is_mysql else _sqlite_place, places))
         return orjson.dumps(list(places)).decode()
 
     def _choose_columns(self) -> list[str]:
@@ -198,9 +233,10 @@ class Selection:
     def _choose_sort_keys(self) -> list[_SortKey]:
         """The keys that the query names, then the primary key: no two rows sort as equal."""
         keys = [self._sort_key(one.field, one.descending) for one in self._query.order]
-        named = {key.sql.name for key in keys}
-        keys += [self._sort_key(name) for name in self._table.key if name not in named]
-        if not self._table.key:
+        named = {self._column(one.field).name for one in self._query.order}
+        rest = self._table.columns if self._counts_rows else self._table.key
+        keys += [self._sort_key(name) for name in rest if name not in named]
+        if not self._table.key and not self._counts_rows:
             keys.append(_SQLITE_POSITION if self._is_sqlite else _POSTGRESQL_POSITION)
         return keys
 
@@ -211,6 +247,18 @@ class Selection:
             # Under the type of the column, SQLAlchemy would convert what is stored.
             stored: ColumnElement[Any] = sa.type_coerce(sql, NullType())
             return _SortKey(sql, stored, _bind_sqlite, column.is_nullable, descending)
+        if self._is_mysql:
+            compared = comparable(column, sql)
+            # Under the type of the column, SQLAlchemy would convert what the driver reads.
+            stored = sa.type_coerce(compared, NullType())
+            return _SortKey(
+                compared,
+                stored,
+                _bind_mysql,
+                column.is_nullable,
+                descending,
+                sorts_nulls_first=True,
+            )
         return _SortKey(
             sql, self._stored_text(column), _bind_of(column), column.is_nullable, descending
         )
@@ -252,12 +300,14 @@ class Selection:
 
     def _comparison(self, comparison: Comparison) -> ColumnElement[bool]:
         column = self._whole_column(comparison.field)
-        sql = self._table.sql.c[column.name]
+        sql: ColumnElement[Any] = self._table.sql.c[column.name]
         if comparison.operator == "is null":
             return sql.is_(None)
         if comparison.operator == "like":
             pattern = self._value(_TEXT, comparison.values[0])
             return self._text_of(column).like(pattern, escape=_NO_ESCAPE)
+        if self._is_mysql and column.kind is Kind.NUMBER:
+            sql = comparable(column, sql)
         values = [self._value(column, value) for value in comparison.values]
         if comparison.operator == "in":
             return sql.in_(values)
@@ -274,6 +324,9 @@ class Selection:
 
     def _text_of(self, column: Column) -> ColumnElement[str]:
         """A column as text. PostgreSQL has no LIKE for its enumerations, numbers and dates."""
+        if self._is_mysql:
+            # Each case of a letter is a letter of its own, as in the other databases.
+            return sa.collate(self._stored_text(column), "utf8mb4_bin")
         if column.kind is Kind.TEXT and not column.choices:
             return self._table.sql.c[column.name]
         return self._stored_text(column)
@@ -288,18 +341,35 @@ class Selection:
     def _value(self, column: Column, value: Any) -> Any:
         """A value to compare with a column. It may be longer than the column allows."""
         try:
-            return to_database(
-                _without_bounds(column), value, Conversion(is_sqlite=self._is_sqlite)
-            )
+            conversion = Conversion(is_sqlite=self._is_sqlite, is_mysql=self._is_mysql)
+            converted = to_database(_without_bounds(column), value, conversion)
         except FieldError as error:
             raise BadInput(error.message) from error
+        if self._is_mysql and column.numbers.float_digits and converted is not None:
+            return stored_float(converted, column.numbers.float_digits)
+        return converted
+
+
+def _count_in(after: str | None) -> int:
+    """How many rows are before a page. Raises BadInput."""
+    if after is None:
+        return 0
+    try:
+        (count,) = orjson.loads(after)
+    except (ValueError, TypeError) as error:
+        raise not_a_page_token() from error
+    if not isinstance(count, int) or not 0 <= count < 2**63:
+        raise not_a_page_token()
+    return count
 
 
 def _without_bounds(column: Column) -> Column:
     """A column that also takes values that are too long for it. Money would be rounded."""
     item = None if column.item is None else _without_bounds(column.item)
     numbers = column.numbers if column.number_type else NO_LIMITS
-    return replace(column, length=None, choices=(), numbers=numbers, item=item)
+    return replace(
+        column, length=None, choices=(), numbers=numbers, item=item, byte_count=None, max_bytes=None
+    )
 
 
 def _sorts_after(keys: Sequence[_SortKey], values: Sequence[Any]) -> ColumnElement[bool]:

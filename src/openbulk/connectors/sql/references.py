@@ -31,6 +31,12 @@ def halves(table: Table, rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[R
     return [rows[place] for place in first], [rows[place] for place in second]
 
 
+def in_order_of_references(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
+    """Rows, each after the rows that it refers to, if that is possible."""
+    rings = _Rings(_references(table, rows)).find()
+    return [rows[place] for ring in rings for place in sorted(ring)]
+
+
 def _references(table: Table, rows: Sequence[Row]) -> list[list[int]]:
     """For each row, the places of the rows that have to come before it."""
     links = [(one.columns, one.referred) for one in table.own_references]

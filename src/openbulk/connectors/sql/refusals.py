@@ -16,6 +16,7 @@ from openbulk.connectors.sql.failures import (
     message_of,
     violation_of,
 )
+from openbulk.connectors.sql.mysql_errors import hint_for
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table
 from openbulk.connectors.sql.statements import KEPT, Statements
@@ -29,6 +30,13 @@ _SQLITE_TYPE = re.compile(r"column [^.]+\.(.+)$")
 _POSTGRESQL_KEY = re.compile(r"\((.+?)\)=\((.*)\)")
 """Columns and values in the detail of a violated key, in any language of the server."""
 _KEPT = re.compile(rf'{KEPT}(.*)"', re.DOTALL)
+_MYSQL_KEY = re.compile(r"Duplicate entry '.*' for key '(?:[^']*\.)?([^']+)'$", re.DOTALL)
+_MYSQL_COLUMN = re.compile(r" for column (?:(?:`[^`]*`\.)*`([^`]+)`|'([^']+)') at row \d+$")
+_MYSQL_MISSING = re.compile(r"^(?:Column|Field) '([^']+)' ")
+_MYSQL_CHECK = re.compile(
+    r"^(?:CONSTRAINT `([^`]+)` failed|Check constraint '([^']+)' is violated)"
+)
+"""Names in the messages of MySQL and MariaDB."""
 _LENGTH = re.compile(r"\((\d+)\)")
 
 
@@ -143,6 +151,8 @@ class Refusals:
         if found := _POSTGRESQL_KEY.search(detail or ""):
             names = [_unquote(name) for name in found[1].split(", ")]
             given = dict(zip(names, found[2].split(", "), strict=False))
+        elif found := _MYSQL_KEY.search(message_of(error)):
+            names, given = list(self._columns_of_key(found[1])), {}
         elif found := _SQLITE_KEY.search(message_of(error)):
             prefix = f"{self._table.name}."
             names = [name.removeprefix(prefix) for name in found[1].split(f", {prefix}")]
@@ -153,6 +163,12 @@ class Refusals:
             return [], {}
         return names, {name: row.values.get(name, given.get(name)) for name in names}
 
+    def _columns_of_key(self, name: str) -> Sequence[str]:
+        """The columns of an index of MySQL; none if it is one of another table."""
+        if name == "PRIMARY":
+            return self._table.key
+        return next((key.columns for key in self._table.unique_keys if key.name == name), ())
+
     def _is_own(self, error: DBAPIError) -> bool:
         """Whether an error names this table, or none: a trigger may have written into another."""
         name = getattr(diagnostics_of(error), "table_name", None)
@@ -162,6 +178,8 @@ class Refusals:
         name = getattr(diagnostics_of(error), "column_name", None)
         if name is None and (found := _SQLITE_KEY.search(message_of(error))):
             name = found[1].removeprefix(f"{self._table.name}.")
+        if found := _MYSQL_MISSING.search(message_of(error)):
+            name = found[1]
         if name is None:
             name = await self._statements.column_at_fault(row)  # a domain
         if not self._is_own(error) or name not in self._table.columns:
@@ -172,6 +190,9 @@ class Refusals:
         name = getattr(diagnostics_of(error), "constraint_name", None)
         if name is None and (found := _SQLITE_KEY.search(message_of(error))):
             name = found[1]
+        if found := _MYSQL_CHECK.search(message_of(error)):
+            # MariaDB names the check of a column by table and column.
+            name = (found[1] or found[2]).removeprefix(f"{self._table.name}.")
         if name is None or not self._is_own(error):
             return await self._of_value(row, error)
         rule = await self._rule(name)
@@ -218,9 +239,14 @@ class Refusals:
                 f"{name} is {value}, of which its type{type_name} would keep {kept}: write it like "
                 "that, or correct it"
             )
-        return name, f"{name} is {value}, which its type{type_name} does not take: {message}"
+        said = _MYSQL_COLUMN.sub("", message)
+        hint = hint_for(column, error.orig)
+        return name, f"{name} is {value}, which its type{type_name} does not take: {said}{hint}"
 
     async def _name_at_fault(self, row: Row, error: DBAPIError) -> str | None:
+        if found := _MYSQL_COLUMN.search(message_of(error)):
+            name = found[1] or found[2]
+            return name if name in self._table.columns else None
         if found := _SQLITE_TYPE.search(message_of(error)):
             return found[1] if found[1] in self._table.columns else None
         if not is_of_a_type(error):

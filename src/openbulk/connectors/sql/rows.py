@@ -1,10 +1,10 @@
 """Records as rows of a table, and the columns that identify them."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from itertools import chain
+from itertools import chain, repeat
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,6 +19,7 @@ _ABSENT = object()
 """In place of a value that a record does not have."""
 _REFUSED = object()
 """In place of a value that a column does not take."""
+_NOTHING_COMPUTED: Mapping[str, Any] = MappingProxyType({})
 Identity = tuple[Any, ...]
 """The values of the columns that identify a row."""
 
@@ -33,13 +34,33 @@ class Row(NamedTuple):
     """Empty if the row is new in any case."""
     id: str | None = None
     """The id of the table's row that it changes."""
-    computed: Mapping[str, Any] = MappingProxyType({})
+    computed: Mapping[str, Any] = _NOTHING_COMPUTED
     """Values of columns that the database computes: they can only be compared."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of its columns, sorted: rows with the same columns have equal names."""
         return tuple(sorted(self.values))
+
+
+def values_by_column(
+    rows: Sequence[Mapping[str, Any]], absent: Any = None
+) -> Mapping[str, Sequence[Any]]:
+    """The values of rows by column, with `absent` where a row has none."""
+    shapes = dict.fromkeys(map(tuple, rows))
+    if len(shapes) == 1:
+        (names,) = shapes
+        return dict(zip(names, zip(*(row.values() for row in rows), strict=True), strict=True))
+    names = tuple(dict.fromkeys(chain.from_iterable(shapes)))
+    return {name: [row.get(name, absent) for row in rows] for name in names}
+
+
+def _plain_rows(
+    numbers: Sequence[int], values: Sequence[dict[str, Any]], identities: Sequence[Identity]
+) -> list[Row]:
+    """Rows that nothing is to be said of. All of them in one call: each record becomes one."""
+    fields = zip(numbers, values, identities, repeat(None), repeat(_NOTHING_COMPUTED))
+    return list(map(Row._make, fields))
 
 
 @dataclass(slots=True)
@@ -52,18 +73,25 @@ class _Cells:
     has_gaps: bool = False
     """Whether a record lacks a value that another one has."""
 
-    def rows(self, count: int) -> Iterator[dict[str, Any]]:
+    def rows(self, count: int) -> list[dict[str, Any]]:
         """The values of each of so many records by column."""
         names = tuple(self.columns)
         if not names:
-            return (dict[str, Any]() for _ in range(count))
+            return [{} for _ in range(count)]
         rows = zip(*self.columns.values(), strict=True)
         if not self.has_gaps:
-            return (dict(zip(names, values, strict=True)) for values in rows)
-        return (
+            return [dict(zip(names, values, strict=True)) for values in rows]
+        return [
             {name: value for name, value in zip(names, values, strict=True) if value is not _ABSENT}
             for values in rows
-        )
+        ]
+
+    def identities(self, names: Sequence[str]) -> list[Identity] | None:
+        """The values of these columns, a record each; None if a record lacks one."""
+        columns = [self.columns.get(name, (None,)) for name in names]
+        if self.has_gaps or any(None in column for column in columns):
+            return None
+        return list(zip(*columns, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +111,13 @@ class RowMapper:
     """By column, the first row whose time was taken for one in UTC."""
 
     @classmethod
-    def of(cls, table: Table, target: Target, *, is_sqlite: bool) -> "RowMapper":
+    def of(
+        cls, table: Table, target: Target, *, is_sqlite: bool, is_mysql: bool = False
+    ) -> "RowMapper":
         """The mapper for a target. Raises FieldError if the target fits no record at all."""
         name = target.options.get("timeZone")
         zone = zone_of(name) if name else None
-        conversion = Conversion(zone, is_sqlite, target.is_typed)
+        conversion = Conversion(zone, is_sqlite, target.is_typed, is_mysql=is_mysql)
         return cls(table, target, _identifiers_of(table, target), conversion)
 
     def rows(self, batch: Sequence[Record]) -> tuple[list[Row], list[Outcome]]:
@@ -96,15 +126,28 @@ class RowMapper:
         Values are converted column by column. The records of which that fails are converted one by
         one, as are all if two of their names mean one column.
         """
-        columns = self._columns_of(batch)
+        given = values_by_column([record.values for record in batch], _ABSENT)
+        columns = self._columns_of(given)
         if columns is None:
             return self._rows_one_by_one(batch)
         cells = _Cells()
         for name, column in columns.items():
-            cells.columns[column.name] = self._cells(name, column, batch, cells)
+            cells.columns[column.name] = self._cells(column, given[name], batch, cells)
+        values = cells.rows(len(batch))
+        if not cells.refused and not self.table.computed_columns:
+            identities = (
+                cells.identities(self.identifiers) if self.identifiers else [()] * len(batch)
+            )
+            if identities is not None:
+                return _plain_rows([record.row for record in batch], values, identities), []
+        return self._rows_of(batch, cells, values)
+
+    def _rows_of(
+        self, batch: Sequence[Record], cells: _Cells, values_of_rows: Sequence[dict[str, Any]]
+    ) -> tuple[list[Row], list[Outcome]]:
         rows: list[Row] = []
         outcomes: list[Outcome] = []
-        for place, (record, values) in enumerate(zip(batch, cells.rows(len(batch)), strict=True)):
+        for place, (record, values) in enumerate(zip(batch, values_of_rows, strict=True)):
             try:
                 if place in cells.refused:
                     rows.append(self.row(record))
@@ -128,12 +171,11 @@ class RowMapper:
                 self._note_utc(record.row)
         return rows, outcomes
 
-    def _columns_of(self, batch: Sequence[Record]) -> dict[str, Column] | None:
+    def _columns_of(self, names: Iterable[str]) -> dict[str, Column] | None:
         """The columns by the names in a batch.
 
         None if two names mean one column, or a name means none: the records with it are refused.
         """
-        names = dict.fromkeys(chain.from_iterable(record.values for record in batch))
         try:
             columns = {name: self._column(name) for name in names}
         except FieldError:
@@ -150,10 +192,9 @@ class RowMapper:
         return column
 
     def _cells(
-        self, name: str, column: Column, batch: Sequence[Record], cells: "_Cells"
+        self, column: Column, values: Sequence[Any], batch: Sequence[Record], cells: _Cells
     ) -> Sequence[Any]:
-        """A column's values in the batch. Notes in `cells` which are absent or refused."""
-        values = [record.values.get(name, _ABSENT) for record in batch]
+        """A column's values as it takes them. Notes in `cells` which are absent or refused."""
         convert = self._plain[column.name]
         if convert is not None:
             try:

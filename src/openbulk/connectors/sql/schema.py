@@ -15,6 +15,13 @@ from sqlalchemy.types import NullType
 
 from openbulk.connectors.base import Features
 from openbulk.connectors.fields import FieldError, did_you_mean
+from openbulk.connectors.sql.mysql_tables import (
+    keep_mysql_types,
+    mysql_column,
+    mysql_types,
+    mysql_unique_keys,
+    reflect_mysql,
+)
 from openbulk.connectors.sql.numbers import NO_LIMITS, NumberLimits
 from openbulk.connectors.sql.type_names import TypeName, TypeNames, sqlite_types, type_names
 from openbulk.connectors.sql.unique_keys import (
@@ -31,10 +38,13 @@ _T = TypeVar("_T")
 
 WRITES = "openbulk_writes"
 """openbulk's own table: the log of the batches that it has written. It is not an object."""
-RECORDS_PER_BATCH = 1_000
+RECORDS_PER_BATCH = 2_000
 RELATED_RECORDS_PER_BATCH = 5_000
 """If rows of a table refer to one another: a row and the row that it refers to are then more often
 in the same batch."""
+_KEY_VALUES_PER_BATCH = 30_000
+"""One statement of SQLite has all keys of a batch, and takes 32,766 values
+(https://sqlite.org/limits.html)."""
 _KINDS: Sequence[tuple[type[Any], Kind]] = (
     (sa.Boolean, Kind.BOOLEAN),
     (sa.Integer, Kind.INTEGER),
@@ -102,6 +112,8 @@ class Table:
     referring: Sequence[str] = ()
     """The tables that refer to it, each with the columns that do: `orders (customer_id)`."""
     unique_keys: Sequence[UniqueKey] = ()
+    unwritable: str = ""
+    """Why no batch can be written into it; empty if batches can."""
 
     @property
     def name(self) -> str:
@@ -152,7 +164,10 @@ class Table:
         if len(self.key) != 1:
             return list(map(self.id_of, rows))
         (name,) = self.key
-        return [id_text((values[name],)) for values in rows]
+        keys = [values[name] for values in rows]
+        if set(map(type, keys)) <= {str, int}:
+            return list(map(str, keys))
+        return [id_text((key,)) for key in keys]
 
     @property
     def _identity(self) -> dict[Action, tuple[str, ...]]:
@@ -169,9 +184,10 @@ class Table:
         # Batches that are written at the same time would not find one another's rows, and take
         # turns at numbers.
         is_ordered = is_related or self.is_numbered
+        max_batch = RELATED_RECORDS_PER_BATCH if is_related else RECORDS_PER_BATCH
         return Features(
             frozenset(Action),
-            max_batch=RELATED_RECORDS_PER_BATCH if is_related else RECORDS_PER_BATCH,
+            max_batch=min(max_batch, _KEY_VALUES_PER_BATCH // max(len(self.key), 1)),
             concurrency=1 if is_ordered else concurrency,
             idempotent_writes=True,
             identifiers=one_column,
@@ -235,6 +251,7 @@ def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
             references=references[table],
             referring=_tables_referring_to(table, references),
             unique_keys=keys.get(table.name, ()),
+            unwritable=table.info.get("unwritable", ""),
         )
         for table in tables
     }
@@ -529,6 +546,9 @@ _DIALECTS: Mapping[str, _Dialect] = {
     "postgresql": _Dialect(_reflect_postgresql, type_names, unique_keys, _column, _loosen_types),
     "sqlite": _Dialect(
         _reflect_sqlite, sqlite_types, no_unique_keys, _sqlite_column, _loosen_sqlite_types
+    ),
+    "mysql": _Dialect(
+        reflect_mysql, mysql_types, mysql_unique_keys, mysql_column, keep_mysql_types
     ),
 }
 

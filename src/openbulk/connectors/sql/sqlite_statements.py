@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
-from openbulk.connectors.sql.rows import Row
+from openbulk.connectors.sql.rows import Row, values_by_column
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
     NUMBER,
@@ -37,6 +37,7 @@ class SqliteStatements:
         self._quote = preparer.quote_identifier
         self._name = self._quote(table.name)
         self._last = ("", 0)
+        self._stopped_at: int | None = None
 
     async def find(
         self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
@@ -71,10 +72,10 @@ class SqliteStatements:
             return [await self._insert_defaults(row, keys) for row in rows]
         into = f"INSERT INTO {self._name} ({', '.join(map(self._quote, names))}) VALUES "
         places = f"({', '.join('?' * len(names))})"
-        values = [tuple(row.values.get(name) for name in names) for row in rows]
+        values = _values_of(rows, names)
         has_keys = rows[0].values.keys() >= set(table.key)
         if has_keys and not table.refers_to_itself:
-            result = await self._execute(into + places, values)
+            result = await self._insert_one_by_one(into + places, values, rows)
             _require_all(result.rowcount, rows)
             return table.ids_of([row.values for row in rows])
         # In one statement: rows may refer to later ones, and return the keys that they got.
@@ -93,6 +94,25 @@ class SqliteStatements:
                 ids += self._returned_ids(result)
         _require_all(len(ids), rows)
         return ids
+
+    async def _insert_one_by_one(
+        self, statement: str, values: list[tuple[Any, ...]], rows: Sequence[Row]
+    ) -> CursorResult[Any]:
+        """Insert rows, each by a run of the statement. Notes at which row that ends."""
+        driver: Any = (await self._connection.get_raw_connection()).driver_connection
+        before = driver.total_changes
+        self._stopped_at = None
+        try:
+            return await self._execute(statement, values)
+        except DBAPIError:
+            # Rows of triggers count as well, so it is a guess.
+            place = driver.total_changes - before
+            self._stopped_at = rows[place].number if place < len(rows) else None
+            raise
+
+    def suspect(self) -> int | None:
+        """The number of the row at which the last insert probably stopped."""
+        return self._stopped_at
 
     def _returned_ids(self, result: CursorResult[Any]) -> list[str]:
         # SQLite promises no order (https://sqlite.org/lang_returning.html, section 3), but numbers
@@ -120,7 +140,10 @@ class SqliteStatements:
         values = ", ".join(f"{self._quote(name)} = ?" for name in changed)
         result = await self._execute(
             f"UPDATE {self._name} SET {values} WHERE {self._has_identity(identifiers)}",
-            [(*(row.values[name] for name in changed), *row.identity) for row in rows],
+            [
+                (*values, *row.identity)
+                for values, row in zip(_values_of(rows, changed), rows, strict=True)
+            ],
         )
         return _numbers(result.rowcount, rows)
 
@@ -214,6 +237,14 @@ class SqliteStatements:
 
     def _has_identity(self, identifiers: Sequence[str]) -> str:
         return " AND ".join(f"{self._quote(name)} = ?" for name in identifiers)
+
+
+def _values_of(rows: Sequence[Row], names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The values of rows in the order of these columns; None where a row has none."""
+    columns = values_by_column([row.values for row in rows])
+    if not names:
+        return [()] * len(rows)
+    return list(zip(*(columns[name] for name in names), strict=True))
 
 
 def _require_all(count: int, rows: Sequence[Row]) -> None:

@@ -1,4 +1,4 @@
-"""The statements of a batch: one for all of its rows, as PostgreSQL or SQLite has it.
+"""The statements of a batch: one for all of its rows, as each database has it.
 
 Which of its rows a key means is for the database to say. Keys are compared in the statement, with
 the type and the collation of the column: `citext`, `char(n)` and `COLLATE NOCASE` have their own
@@ -8,8 +8,8 @@ idea of what is equal.
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any, Protocol
+from itertools import chain, groupby
+from typing import Any, Protocol, runtime_checkable
 
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table
@@ -102,6 +102,31 @@ class Statements(Protocol):
         """The column whose type does not take its value; None if it is none alone."""
 
 
+@runtime_checkable
+class InsertingStatements(Statements, Protocol):
+    """Statements that find rows and insert the new ones at once: a batch is sent, and read, once.
+
+    A dialect need not have it.
+    """
+
+    async def find_and_insert(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        """What `find` returns. The rows without an entry are inserted.
+
+        Each row has a value for the primary key, and for the same columns. Raises WrittenElsewhere
+        if the database does not say of each new row that it was inserted.
+        """
+
+
+@runtime_checkable
+class PointingStatements(Protocol):
+    """Statements that can say where the last one stopped. A dialect need not have it."""
+
+    def suspect(self) -> int | None:
+        """The number of the row at which the last insert probably stopped; None if not known."""
+
+
 def found_by_number(
     rows: Sequence[Row],
     result: Iterable[Sequence[Any]],
@@ -149,8 +174,8 @@ async def insert_by_groups(
 
 def have_gaps(rows: Sequence[Row]) -> bool:
     """Whether a row lacks a column that another one has."""
-    names = set().union(*(row.values for row in rows))
-    return any(len(row.values) < len(names) for row in rows)
+    shapes = set(map(tuple, _values_of(rows)))
+    return len(shapes) > 1 and len(set(map(frozenset, shapes))) > 1
 
 
 def _insert_groups(table: Table, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -179,7 +204,9 @@ def _insert_groups(table: Table, rows: Sequence[Row]) -> Iterator[Sequence[Row]]
 
 def columns_of(table: Table, rows: Sequence[Row]) -> list[str]:
     """The columns for which any of the rows has a value, in the order of the table."""
-    used: set[str] = set()
-    for row in rows:
-        used |= row.values.keys()
+    used = set(chain.from_iterable(set(map(tuple, _values_of(rows)))))
     return [name for name in table.columns if name in used]
+
+
+def _values_of(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
+    return [row.values for row in rows]

@@ -16,6 +16,8 @@ from openbulk.connectors.sql.rows import Row
 
 _VALUES = re.compile(r'[^()",„“”«»]+')
 """The parts of a message, in any language of the server."""
+_QUOTED = re.compile("'(.*)' for ")
+"""The value in a message of MySQL: `Duplicate entry 'ann@example.com' for key 'email'`."""
 
 
 def cut_at_suspect(rows: Sequence[Row], error: DBAPIError) -> list[Sequence[Row]]:
@@ -25,11 +27,30 @@ def cut_at_suspect(rows: Sequence[Row], error: DBAPIError) -> list[Sequence[Row]
     error speaks of no row more than of the others.
     """
     text = f"{message_of(error)} {detail_of(error) or ''}"
-    said = {part.strip() for part in _VALUES.findall(text)}
-    scores = [len(said.intersection(map(str, row.values.values()))) for row in rows]
-    highest = max(scores)
-    if not highest or scores.count(highest) > 2:
-        return []
-    place = len(scores) - 1 - scores[::-1].index(highest)
+    said = {part.strip() for part in [*_VALUES.findall(text), *_QUOTED.findall(text)]}
+    place = _suspect(said, rows, _places_of_keys(said, rows), at_least=2)
+    if place is None:
+        place = _suspect(said, rows, range(len(rows)), at_least=1)
+    return [] if place is None else cut_at(rows, place)
+
+
+def cut_at(rows: Sequence[Row], place: int) -> list[Sequence[Row]]:
+    """The rows before a place, the one there, and the rows behind it."""
     pieces = (rows[:place], rows[place : place + 1], rows[place + 1 :])
     return [piece for piece in pieces if piece]
+
+
+def _suspect(
+    said: set[str], rows: Sequence[Row], places: Sequence[int], at_least: int
+) -> int | None:
+    """The place of the row with most of the values that an error says; None if it is not clear."""
+    scores = [len(said.intersection(map(str, rows[place].values.values()))) for place in places]
+    highest = max(scores, default=0)
+    if highest < at_least or scores.count(highest) > 2:
+        return None
+    return places[len(scores) - 1 - scores[::-1].index(highest)]
+
+
+def _places_of_keys(said: set[str], rows: Sequence[Row]) -> list[int]:
+    """The places of the rows whose key an error says, which is much quicker than all values."""
+    return [place for place, row in enumerate(rows) if not said.isdisjoint(map(str, row.identity))]

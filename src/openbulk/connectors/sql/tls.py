@@ -1,4 +1,4 @@
-"""TLS to PostgreSQL: when a server has to prove who it is, and whose word counts for that.
+"""TLS to a database: when a server has to prove who it is, and whose word counts for that.
 
 A server at a public address has to: whoever is on the way could pass for it. One on this machine or
 in a private network seldom has a certificate. https://www.postgresql.org/docs/current/libpq-ssl.html
@@ -59,6 +59,20 @@ class Tls:
         """Whether a connection may be without TLS."""
         return self.mode is None or self.mode in OPEN_MODES
 
+    def mode_at(self, address: str) -> str:
+        """The mode for a connection to an address."""
+        return self.mode or _mode_for(address)
+
+    def context(self, mode: str) -> ssl.SSLContext:
+        """For drivers that use Python's TLS, in a mode that is never without it."""
+        context = ssl.create_default_context(cadata=self.root)
+        # The certificates that MySQL makes for itself lack what the strict rules ask for.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.check_hostname = mode == "verify-full"
+        if mode not in VERIFIED_MODES:
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
     @contextmanager
     def parameters(self, address: str) -> Iterator[dict[str, Any]]:
         """libpq's parameters for a connection to an address.
@@ -66,7 +80,7 @@ class Tls:
         They hold as long as the block: libpq reads authorities from a file, which only this user
         may read.
         """
-        mode = self.mode or _mode_for(address)
+        mode = self.mode_at(address)
         if self.root is not None:
             with NamedTemporaryFile("w", prefix="openbulk-", suffix=".pem") as file:
                 file.write(self.root)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from openbulk.connectors.sql.mysql_catalog_statements import VERSION
+
 
 @dataclass(frozen=True, slots=True)
 class TypeName:
@@ -112,6 +114,8 @@ def schema_version(connection: sa.Connection, schema: str | None) -> tuple[objec
     """
     if connection.dialect.name == "sqlite":
         return tuple(connection.exec_driver_sql("PRAGMA schema_version").one())
+    if connection.dialect.name == "mysql":
+        return tuple(connection.execute(VERSION).one())
     return tuple(connection.execute(_CATALOG_VERSION, {"schema": schema}).one())
 
 

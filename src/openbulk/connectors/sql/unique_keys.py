@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
@@ -15,6 +15,8 @@ class UniqueKey:
     """Empty if it is unique in something else: in an expression, or by an exclusion constraint."""
     has_equal_nulls: bool = False
     """Whether a row without a value is like another one without it."""
+    name: str = field(default="", compare=False)
+    """The name of its index, if messages of the database have it in place of columns."""
 
 
 UniqueKeys = Mapping[str, Sequence[UniqueKey]]

@@ -64,6 +64,16 @@ class Column:
     length: int | None = None
     is_padded: bool = False
     """Texts are padded with blanks to its length."""
+    is_set: bool = False
+    """In MySQL: a text has any of the choices, with commas in between."""
+    is_stripped: bool = False
+    """In MySQL: blanks at the end of a text are not kept."""
+    byte_count: int | None = None
+    """In MySQL: fewer bytes are padded with zeros to this count."""
+    max_bytes: int | None = None
+    """In MySQL: how many bytes a text without a length, or bytes, may have."""
+    charset: str | None = None
+    """In MySQL: the character set of its texts."""
     numbers: NumberLimits = NO_LIMITS
     number_type: str = ""
     """Of money, or a list of it: the type of numbers as which it goes and comes."""
@@ -104,6 +114,12 @@ class Conversion:
     """Whether a text is a text, as in JSON. In a CSV it can also be JSON."""
     taken_for_utc: list[str] = field(default_factory=list)
     """The columns of values that got the offset of UTC, as neither they nor the caller name one."""
+    is_mysql: bool = False
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether values may have forms that only PostgreSQL reads."""
+        return not (self.is_sqlite or self.is_mysql)
 
 
 def to_database(column: Column, value: Any, conversion: Conversion) -> Any:
@@ -225,23 +241,25 @@ def _parse_decimal(value: Any, column: Column, _conversion: Conversion) -> Decim
     return number
 
 
-def _parse_boolean(value: Any, _column: Column, _conversion: Conversion) -> bool:
+def _parse_boolean(value: Any, column: Column, conversion: Conversion) -> bool | int:
     text = str(value).strip().lower()
-    if text not in _TRUE | _FALSE:
+    if text in _TRUE | _FALSE:
+        return text in _TRUE
+    if not conversion.is_mysql:
         raise ValueError
-    return text in _TRUE
+    return _parse_integer(value, column, conversion)  # it is a small integer there
 
 
 def _parse_date(value: Any, _column: Column, conversion: Conversion) -> date | str:
     text = str(value).strip()
-    if not conversion.is_sqlite and _OWN_DATE.fullmatch(text):
+    if conversion.is_postgresql and _OWN_DATE.fullmatch(text):
         return text
     return date.fromisoformat(text)
 
 
 def _parse_moment(value: Any, column: Column, conversion: Conversion) -> datetime | str:
     text = str(value).strip()
-    if not conversion.is_sqlite and _is_own_moment(text, column, conversion):
+    if conversion.is_postgresql and _is_own_moment(text, column, conversion):
         return text
     moment = datetime.fromisoformat(text)
     _require_kept_seconds(text, column)
@@ -314,7 +332,10 @@ def _localize(local: datetime, zone: tzinfo) -> datetime:
 
 def _parse_time(value: Any, column: Column, conversion: Conversion) -> time | str:
     text = str(value).strip()
-    own = None if conversion.is_sqlite else _OWN_TIME.fullmatch(text)
+    if conversion.is_mysql and (length := _MYSQL_TIME.fullmatch(text)):
+        _require_kept_seconds(text, column)
+        return _mysql_time(length)
+    own = _OWN_TIME.fullmatch(text) if conversion.is_postgresql else None
     parsed = time.max if own else time.fromisoformat(text)
     _require_kept_seconds(text, column)
     has_offset = bool(own["offset"]) if own else parsed.tzinfo is not None
@@ -326,6 +347,19 @@ def _parse_time(value: Any, column: Column, conversion: Conversion) -> time | st
         conversion.taken_for_utc.append(column.name)
     offset = _fixed_offset(text, conversion.zone or UTC)
     return f"{text}{time(tzinfo=offset):%z}" if own else parsed.replace(tzinfo=offset)
+
+
+_MYSQL_TIME = re.compile(
+    r"(?P<sign>-?)(?P<hours>\d{2,3}):(?P<rest>[0-5]\d:[0-5]\d)(?P<fraction>\.\d{1,6})?", re.ASCII
+)
+
+
+def _mysql_time(length: re.Match[str]) -> time | str:
+    """A length of time, of up to 838 hours, as MySQL writes it; a time of the day is one."""
+    fraction = (length["fraction"] or "").rstrip("0").rstrip(".")
+    if not length["sign"] and int(length["hours"]) < 24:
+        return time.fromisoformat(f"{length['hours'][-2:]}:{length['rest']}{fraction}")
+    return f"{length['sign']}{length['hours']}:{length['rest']}{fraction}"
 
 
 def _fixed_offset(text: str, zone: tzinfo) -> timezone:
@@ -479,19 +513,44 @@ def _hstore_text(value: Any) -> str | None:
     return _text_of(value)
 
 
-def _parse_binary(value: Any, _column: Column, _conversion: Conversion) -> bytes:
-    return base64.b64decode(value, validate=True)
+def _parse_binary(value: Any, column: Column, _conversion: Conversion) -> bytes:
+    decoded = base64.b64decode(value, validate=True)
+    _require_bytes(column, len(decoded))
+    if column.byte_count is not None and len(decoded) < column.byte_count:
+        raise NotKept(
+            f"it has {len(decoded)} bytes, and the column would add zeros: it takes "
+            f"{column.byte_count}"
+        )
+    return decoded
 
 
 def _parse_text(value: Any, column: Column, _conversion: Conversion) -> str:
     text = _text_of(value)
     if not text.isprintable():
         _require_characters(column, text)
-    if column.choices and text not in column.choices:
-        raise not_a_choice(column.name, value, column.choices)
+    if column.choices:
+        _require_choices(column, text, value)
     if column.length is not None:
         return _text_within_length(column, text)
+    if column.max_bytes is not None:
+        _require_bytes(column, len(text.encode()))
     return text
+
+
+def _require_bytes(column: Column, count: int) -> None:
+    if column.max_bytes is not None and count > column.max_bytes:
+        raise FieldError(
+            column.name, f"{column.name} has {count} bytes; it takes {column.max_bytes}"
+        )
+
+
+def _require_choices(column: Column, text: str, value: Any) -> None:
+    chosen = text.split(",") if column.is_set and text else [text]
+    if column.is_set and not text:
+        return
+    for one in chosen:
+        if one not in column.choices:
+            raise not_a_choice(column.name, one if column.is_set else value, column.choices)
 
 
 def _require_characters(column: Column, text: str) -> None:
@@ -519,6 +578,8 @@ def _text_within_length(column: Column, text: str) -> str:
     assert column.length is not None
     if column.is_padded:
         text = text.rstrip(" ").ljust(column.length)
+    if column.is_stripped:
+        text = text.rstrip(" ")
     if len(text) > column.length:
         raise FieldError(
             column.name, f"{column.name} has {len(text)} characters; it takes {column.length}"

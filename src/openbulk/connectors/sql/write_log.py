@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,16 +24,22 @@ from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record, Targe
 KEEP_SECONDS = 30 * 24 * 3600.0
 
 
+_MYSQL_RUN = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
+"""MySQL has no index on a whole text, and takes letters of another case for the same."""
+
+
 def write_log_table(schema: str | None) -> sa.Table:
     """The table of the log: for each batch, its rows and their outcomes."""
     return sa.Table(
         WRITES,
         sa.MetaData(schema=schema),
-        sa.Column("run", sa.Text, primary_key=True),
+        sa.Column("run", sa.Text().with_variant(_MYSQL_RUN, "mysql"), primary_key=True),
         sa.Column("first_row", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("last_row", sa.BigInteger, nullable=False),
-        sa.Column("outcomes", sa.Text, nullable=False),
+        sa.Column("outcomes", sa.Text().with_variant(mysql.LONGTEXT(), "mysql"), nullable=False),
         sa.Column("written_at", sa.Double, nullable=False),
+        mysql_engine="InnoDB",
+        mysql_default_charset="utf8mb4",
     )
 
 
@@ -112,13 +119,27 @@ class WriteLog:
         A process that is considered dead may still work on this job, with batches that are cut
         differently. From here to the end of the transaction, one process at a time looks and logs.
         """
-        is_postgresql = self._connection.dialect.name == "postgresql"
+        dialect = self._connection.dialect.name
         # SQLite has one writer at a time, and batches of the whole job are cut alike.
-        if not is_postgresql or len(rows) == self._records:
+        if dialect == "sqlite" or len(rows) == self._records:
             return
-        await self._connection.execute(_LOCK, {"run": self.run})
+        if dialect == "mysql":
+            await self._lock_entry()
+        else:
+            await self._connection.execute(_LOCK, {"run": self.run})
         if await self._entries_with(rows):
             raise _written_elsewhere()
+
+    async def _lock_entry(self) -> None:
+        """Lock an entry of the run's own until the end of the transaction, and make it first.
+
+        MySQL's named locks belong to sessions, and would outlive the transaction.
+        """
+        entry = {"run": f"{self.run}/lock", "first_row": 0, "last_row": 0, "outcomes": "[]"}
+        insert = mysql.insert(self._table).values(**entry, written_at=time.time())
+        await self._connection.execute(
+            insert.on_duplicate_key_update(last_row=self._table.c.last_row)
+        )
 
 
 _ENTRIES_AT_ONCE = 500

@@ -1,6 +1,6 @@
 """Writes batches into a table, each in one transaction, and logs what became of each row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.bisection import RowWriter
+from openbulk.connectors.sql.mysql_statements import MysqlStatements
 from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
 from openbulk.connectors.sql.refusals import Refusals
 from openbulk.connectors.sql.rows import Row, RowMapper
@@ -81,15 +82,23 @@ class BatchWriter:
         return await refusals.outcome(row, error)
 
     def _mapper(self) -> RowMapper:
-        return RowMapper.of(self.table, self.target, is_sqlite=self._is_sqlite)
+        dialect = self.connection.dialect.name
+        return RowMapper.of(
+            self.table,
+            self.target,
+            is_sqlite=dialect == "sqlite",
+            is_mysql=dialect == "mysql",
+        )
 
     def _statements(self) -> Statements:
-        statements = SqliteStatements if self._is_sqlite else PostgresqlStatements
-        return statements(self.connection, self.table)
+        return _STATEMENTS[self.connection.dialect.name](self.connection, self.table)
 
-    @property
-    def _is_sqlite(self) -> bool:
-        return self.connection.dialect.name == "sqlite"
+
+_STATEMENTS: Mapping[str, Callable[[AsyncConnection, Table], Statements]] = {
+    "postgresql": PostgresqlStatements,
+    "sqlite": SqliteStatements,
+    "mysql": MysqlStatements,
+}
 
 
 async def _update_waiting_rows(

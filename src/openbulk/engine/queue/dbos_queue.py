@@ -47,7 +47,15 @@ from openbulk.domain.errors import DiskFull, Unavailable
 from openbulk.domain.job import NextSlice
 from openbulk.engine.queue.alarm import Alarm
 from openbulk.engine.queue.json_serializer import JsonSerializer, refuse_code_in_pickles
-from openbulk.engine.queue.lanes import LANES, Entry, LaneIsBusy, begun_in_lane, enter, entering
+from openbulk.engine.queue.lanes import (
+    LANES,
+    Beginning,
+    Entry,
+    beginning,
+    begun_in_lane,
+    enter,
+    entering,
+)
 from openbulk.engine.queue.polling import Pace, Polling
 from openbulk.storage.database import DATABASE_UNAVAILABLE, wait_while_unavailable
 from openbulk.storage.notices import WORK, notify
@@ -169,10 +177,11 @@ class LaneQueue:
         self._delays = Alarm(time.time)
         self._may_work = asyncio.Event()
         self._may_work.set()
-        self._begun_in_lanes: set[int] = set()
-        """The lanes with a slice that has begun here without the queue."""
-        self._busy_until: dict[int, float] = {}
-        """Until when a lane is taken as busy, by `time.monotonic`."""
+        self._begun_in_lanes: dict[int, float] = {}
+        """The lanes with a slice that has begun here without the queue, and since when."""
+        self._heard_of_work_at = 0.0
+        self._found_busy_at: dict[int, float] = {}
+        """When a lane was last found busy, by `time.monotonic`."""
         self._beginnings: set[asyncio.Task[Any]] = set()
         self._is_shared = database.dialect.name == "postgresql"
         table = f"{_SCHEMA}.workflow_status" if self._is_shared else "workflow_status"
@@ -193,9 +202,13 @@ class LaneQueue:
         # With a limit, DBOS would drop a workflow for good. The ledger counts attempts itself.
         @DBOS.workflow(name="slice", max_recovery_attempts=None)
         async def slice_workflow(job_id: int, number: int) -> None:
-            with self._track(begun_in_lane()):
-                if (following := await run_slice(job_id, number)) is not None:
-                    await self.enqueue_slice(following)
+            lane = begun_in_lane()
+            try:
+                with self._track():
+                    if (following := await run_slice(job_id, number)) is not None:
+                        await self.enqueue_slice(following)
+            finally:
+                self._note_free(lane)
 
         @DBOS.workflow(name="callback", max_recovery_attempts=None)
         async def callback_workflow(delivery_id: int, number: int) -> None:
@@ -266,11 +279,8 @@ class LaneQueue:
         return queues
 
     @contextmanager
-    def _track(self, lane: int | None = None) -> Iterator[None]:
-        """Remember that the current workflow runs in this process.
-
-        `lane` is the one in which it has begun without the queue.
-        """
+    def _track(self) -> Iterator[None]:
+        """Remember that the current workflow runs in this process."""
         workflow_id = DBOS.workflow_id
         assert workflow_id is not None
         self._running[workflow_id] += 1
@@ -279,12 +289,19 @@ class LaneQueue:
                 yield
         finally:
             self._running -= Counter([workflow_id])
-            if lane is not None:
-                self._begun_in_lanes.discard(lane)
-            if lane is None or lane in self._busy_until:
-                # The next slice of the lane begins soon, and not with the next poll.
-                wake = partial(self.polling.wake, LANES)
-                asyncio.get_running_loop().call_later(_LANE_IS_FREE_SECONDS, wake)
+
+    def _note_free(self, lane: int | None) -> None:
+        """Begin the next slice of a lane soon, and not with the next poll.
+
+        `lane` is None for a slice that came from the queue. One that did not is mostly alone.
+        """
+        if lane is not None:
+            began_at = self._begun_in_lanes.pop(lane, 0.0)
+            heard_at = max(self._heard_of_work_at, self._found_busy_at.get(lane, 0.0))
+            if heard_at < began_at:
+                return
+        wake = partial(self.polling.wake, LANES)
+        asyncio.get_running_loop().call_later(_LANE_IS_FREE_SECONDS, wake)
 
     # --- rest ---
 
@@ -327,6 +344,7 @@ class LaneQueue:
 
     def hear_of_work(self) -> bool:
         """Take notice of work that another process has added; return whether to look at it."""
+        self._heard_of_work_at = time.monotonic()
         if self.polling.awake_since is None:
             return True
         # The queues are polled as it is, for some seconds more from now on.
@@ -419,18 +437,17 @@ class LaneQueue:
             return True
         if not self._may_begin_in(due.lane):
             return False
-        self._begun_in_lanes.add(due.lane)
-        has_begun = False
+        self._begun_in_lanes[due.lane] = time.monotonic()
+        attempt = Beginning()
         try:
-            with SetWorkflowID(slice_id(due)), entering(Entry(due.lane, slice_id(due))):
+            with SetWorkflowID(slice_id(due)), beginning(due.lane, slice_id(due)) as attempt:
                 await self._begin(due)
-            has_begun = True
-        except LaneIsBusy:
-            self._note_busy(due.lane)
         finally:
-            if not has_begun:
-                self._begun_in_lanes.discard(due.lane)
-        return has_begun
+            if not attempt.has_begun:
+                self._begun_in_lanes.pop(due.lane, None)
+        if not attempt.has_begun:
+            self._note_busy(due.lane)
+        return attempt.has_begun
 
     async def _begin(self, due: NextSlice) -> None:
         async with self._beginning():
@@ -447,14 +464,20 @@ class LaneQueue:
             self._note_busy(lane)
         # The slice that enqueues the next one of its job has not left the lane yet.
         is_in_slice = DBOS.workflow_id is not None
-        is_busy = time.monotonic() < self._busy_until.get(lane, 0.0)
+        found_at = self._found_busy_at.get(lane)
+        is_busy = found_at is not None and time.monotonic() - found_at < _LANE_IS_BUSY_SECONDS
         has_room = len(self._begun_in_lanes) < _BEGUN_IN_LANES_AT_ONCE
         return has_room and not is_busy and not is_in_slice
 
     def _note_busy(self, lane: int) -> None:
         now = time.monotonic()
-        self._busy_until = {one: until for one, until in self._busy_until.items() if until > now}
-        self._busy_until[lane] = now + _LANE_IS_BUSY_SECONDS
+        self._found_busy_at = {
+            one: found_at
+            for one, found_at in self._found_busy_at.items()
+            # What waits for a slice that runs here is begun at its end.
+            if now - found_at < _LANE_IS_BUSY_SECONDS or one in self._begun_in_lanes
+        }
+        self._found_busy_at[lane] = now
 
     async def enqueue_attempt(self, due: NextAttempt) -> None:
         """Enqueue an attempt. No-op if it is running or was made."""

@@ -30,10 +30,6 @@ WHERE workflow_uuid = :id AND status = 'PENDING' AND queue_name IS NULL AND NOT 
 """
 
 
-class LaneIsBusy(Exception):
-    """A slice runs in the lane or waits for it, or the slice that was to begin is known already."""
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What a transaction of DBOS puts into the lanes."""
@@ -42,6 +38,18 @@ class Entry:
     """None for work of any lane: that is delayed work that is due."""
     begins: str | None = None
     """The id of a slice that begins in the lane; None for one that waits in the queue."""
+
+
+@dataclass(slots=True)
+class Beginning:
+    """An attempt to begin a slice in a lane."""
+
+    has_begun: bool = False
+    """False if a slice runs in the lane or waits for it, or if this one is known already."""
+
+
+class _LaneIsBusy(Exception):
+    """The transaction in which a slice was to begin is rolled back."""
 
 
 _entry: ContextVar[Entry | None] = ContextVar("openbulk_entry_into_a_lane", default=None)
@@ -57,6 +65,18 @@ def entering(entry: Entry | None) -> Iterator[None]:
         _entry.reset(token)
 
 
+@contextmanager
+def beginning(lane: int, id: str) -> Iterator[Beginning]:
+    """Let the slice that the code inside begins enter a lane, if the lane is free."""
+    attempt = Beginning()
+    with entering(Entry(lane, id)):
+        try:
+            yield attempt
+        except _LaneIsBusy:
+            return
+    attempt.has_begun = True
+
+
 def begun_in_lane() -> int | None:
     """The lane in which the current slice has begun without the queue, asked when it begins.
 
@@ -68,7 +88,10 @@ def begun_in_lane() -> int | None:
 
 
 def enter(connection: Connection, table: str) -> None:
-    """Enter a lane within a transaction that is about to be committed. Raises LaneIsBusy."""
+    """Enter a lane within a transaction that is about to be committed.
+
+    Ends the transaction, and `beginning`, if a slice was to begin and the lane is not free.
+    """
     entry = _entry.get()
     if entry is None:
         return
@@ -81,7 +104,7 @@ def enter(connection: Connection, table: str) -> None:
             text(_TAKE.format(table=table)), {"lane": str(entry.lane), "id": entry.begins}
         )
         if not taken.rowcount:
-            raise LaneIsBusy
+            raise _LaneIsBusy
 
 
 def _lock(connection: Connection, entry: Entry) -> None:

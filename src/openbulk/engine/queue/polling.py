@@ -7,14 +7,17 @@ from contextlib import contextmanager
 
 REST_AFTER_SECONDS = 3.0
 """A process polls on for this long after its last work, or after the last sign of any."""
+QUIET_SECONDS = 1.0
+"""Interval of the polls of one that works, and has heard for as long of nothing in a queue."""
 
 
 class Polling:
     """Decides when the threads that poll the queues do so.
 
     A process is awake while it works, and for some seconds after each sign of work. While it is
-    awake, each queue is polled at DBOS's interval, and at once when work is added to it. Otherwise
-    the process rests, and its threads sleep until they are woken.
+    awake, each queue is polled at DBOS's interval, and at once when work is added to it. While only
+    work runs that has begun without a queue, it is polled every second at most. Otherwise the
+    process rests, and its threads sleep until they are woken.
 
     The gate is for processes that share their queues: none takes work while its gate is closed.
     """
@@ -25,6 +28,8 @@ class Polling:
         self._is_gate_open = True
         self._awake_until = time.monotonic()
         self._awake_since = 0.0
+        self._expects_until = self._awake_until
+        """Until when work is expected in the queues."""
         self._works = 0
         """Number of works that run in this process, or are about to begin here."""
         self._polling: set[str] = set()
@@ -43,6 +48,7 @@ class Polling:
         """Poll these queues at once, if any, and all of them often for some seconds."""
         with self._changed:
             self._wanted.update(queues)
+            self._expects_until = time.monotonic() + REST_AFTER_SECONDS
             self._stay_awake()
         self._on_wake()
 
@@ -109,21 +115,26 @@ class Polling:
     def wait_for_poll(self, queue: str, seconds: float) -> bool:
         """Wait until a queue is due to be polled; return False once the threads are to end.
 
-        `seconds` is the interval of its polls while this process is awake.
+        `seconds` is the interval of its polls while work may be in it.
         """
         with self._changed:
             self._polling.discard(queue)
-            due = time.monotonic() + seconds
-            while not self._is_stopped and not self._is_due(queue, due):
+            since = time.monotonic()
+            while not self._is_stopped and not self._is_due(queue, since, seconds):
                 is_counting = self._is_gate_open and self._is_awake()
-                self._changed.wait(max(0.0, due - time.monotonic()) if is_counting else None)
+                left = since + self._interval(seconds) - time.monotonic()
+                self._changed.wait(max(0.0, left) if is_counting else None)
             self._wanted.discard(queue)
             self._polling.add(queue)
             return not self._is_stopped
 
-    def _is_due(self, queue: str, due: float) -> bool:
-        is_time = queue in self._wanted or (self._is_awake() and time.monotonic() >= due)
-        return self._is_gate_open and is_time
+    def _is_due(self, queue: str, since: float, seconds: float) -> bool:
+        is_time = self._is_awake() and time.monotonic() >= since + self._interval(seconds)
+        return self._is_gate_open and (queue in self._wanted or is_time)
+
+    def _interval(self, seconds: float) -> float:
+        is_expecting = time.monotonic() < self._expects_until
+        return seconds if is_expecting else max(seconds, QUIET_SECONDS)
 
 
 class Pace(threading.Event):

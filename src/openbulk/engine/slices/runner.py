@@ -216,7 +216,7 @@ class SliceRunner:
         if upload.records_of is not None:
             yield RowsInThread(as_rows(await self._result_of(upload.records_of)))
             return
-        file = StoredFile(upload.file, upload.file_size)
+        file = StoredFile(upload.file_to_read, upload.file_size)
         options = upload.target.options
         async with self._readers.parts(
             file, upload.file_format, options, owner=job.instance_id

@@ -1,8 +1,8 @@
 """CSV as people have it (RFC 4180, and what spreadsheets make of it).
 
-`metaData.delimiter` and `metaData.encoding` override detection. The first line names the columns,
-which `connectors/columns.py` resolves to fields. Blank lines, titles and Excel's line `sep=;` may
-be above it. An empty cell is an absent field, `""` in quotes is an empty text, and
+`metaData.delimiter`, `encoding` and `headerRow` override detection. The first line names the
+columns, which `connectors/columns.py` resolves to fields. Blank lines, titles and Excel's line
+`sep=;` may be above it. An empty cell is an absent field, `""` in quotes is an empty text, and
 the text in `metaData.nullValue` is None, which clears a field. A line without any value is skipped:
 spreadsheets write such lines below the last record. Excel also writes blank cells beyond the
 header, which are ignored. A row with too few cells is broken: it may be cut off or shifted. All
@@ -21,7 +21,7 @@ from openbulk.formats.csv.rows import RowReader, read_header
 from openbulk.formats.csv.writing import encode_rows
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.header import parse_header
-from openbulk.formats.options import DELIMITER, ENCODING, NULL_VALUE
+from openbulk.formats.options import DELIMITER, ENCODING, HEADER_ROW, NULL_VALUE
 from openbulk.formats.table import Table
 from openbulk.formats.text import text_lines
 
@@ -31,7 +31,7 @@ class Csv:
 
     name = "csv"
     looks_like = "a CSV has field names in its first line and a record in each line below"
-    options = (ENCODING, DELIMITER, NULL_VALUE)
+    options = (ENCODING, DELIMITER, NULL_VALUE, HEADER_ROW)
     is_binary = False
     names_are_paths = True
 
@@ -51,8 +51,11 @@ class Csv:
         """The reader of a file's rows, for a file in that encoding. Raises BadInput, as `read`."""
         lines = LineReader(text_lines(file, encoding), encoding)
         dialect = detect_dialect(lines, options)
-        header = parse_header(read_header(lines, dialect), self.looks_like)
-        return RowReader(lines, dialect, header, _null_value(options.get("nullValue")))
+        cells = read_header(lines, dialect)
+        header_line = lines.number + 1 - len(lines.record_lines)
+        header = parse_header(cells, self.looks_like)
+        null_value = _null_value(options.get("nullValue"))
+        return RowReader(lines, dialect, header, null_value, header_line)
 
     def write(
         self, records: Iterable[Mapping[str, Any]], fields: Sequence[str] = ()

@@ -4,12 +4,13 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from openbulk.domain.errors import BadInput
 from openbulk.formats.csv.lines import LineReader
 from openbulk.formats.header import SAMPLE_ROWS, find_header
+from openbulk.formats.options import stated_header_row
 
 DELIMITERS = ",;\t|"
 _NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
@@ -27,6 +28,8 @@ class Dialect:
     """A blank comes before each quote that opens a cell: blanks there are not part of a cell."""
     header_row: int = 0
     """The number of rows above the header: titles, and blank lines."""
+    header_line: int | None = None
+    """The line of the header, from 1, if the caller states it. Then `header_row` says nothing."""
 
     @property
     def name(self) -> str:
@@ -67,20 +70,25 @@ def detect_dialect(lines: LineReader, options: Mapping[str, Any]) -> Dialect:
     Its delimiter is that in metaData, else that of Excel's line `sep=;`, else the one that fits
     best. Takes the line `sep=;` and leaves all others. Raises BadInput.
     """
-    sample = lines.peek(SAMPLE_ROWS)
+    header_line = stated_header_row(options)
+    sample = lines.peek(SAMPLE_ROWS + (header_line or 0))
     separator_line = _EXCEL_SEPARATOR_LINE.fullmatch("".join(sample[:1]))
     if separator_line:
         next(lines)
         del sample[0]
+    if header_line is not None:
+        del sample[: header_line - 1 - lines.number]
     if wanted := options.get("delimiter"):
         delimiter = _parse_delimiter(str(wanted))
     elif separator_line:
         delimiter = _parse_delimiter(separator_line["delimiter"])
     else:
-        delimiter = max(DELIMITERS, key=lambda one: _fitness(sample, one))
+        delimiter = max(DELIMITERS, key=lambda one: _fitness(sample, one, header_line))
     dialect = Dialect(delimiter, _has_blanks_before_quotes(sample, delimiter))
+    if header_line is not None:
+        return replace(dialect, header_line=header_line)
     header_row = find_header(dialect.sample_rows(sample))
-    return Dialect(delimiter, dialect.has_blanks, header_row or 0)
+    return replace(dialect, header_row=header_row or 0)
 
 
 def _parse_delimiter(wanted: str) -> str:
@@ -103,14 +111,15 @@ def _has_blanks_before_quotes(sample: Iterable[str], delimiter: str) -> bool:
     return any(map(opening.search, sample))
 
 
-def _fitness(sample: Sequence[str], delimiter: str) -> tuple[int, int]:
+def _fitness(sample: Sequence[str], delimiter: str, header_line: int | None) -> tuple[int, int]:
     """How many rows have as many cells as the header, and how many cells that is.
 
-    (0, 0) if the header is a single cell: every character that the file lacks would fit.
+    (0, 0) if the header is a single cell: every character that the file lacks would fit. The sample
+    begins with the header if its line is stated.
     """
     rows = Dialect(delimiter).sample_rows(sample)
-    header_row = find_header(rows)
-    if header_row is None:
+    header_row = find_header(rows) if header_line is None else 0
+    if header_row is None or not rows:
         return (0, 0)
     widths = [len(row) for row in rows[header_row:]]
     if widths[0] == 1:

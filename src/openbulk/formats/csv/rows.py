@@ -25,19 +25,53 @@ def read_header(lines: LineReader, dialect: Dialect) -> list[str]:
     while True:
         lines.begin_record()
         first_line = lines.number + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            lines.return_lines(keep=1)
-            raise _unreadable_header(first_line, _describe_quoting(lines, error)) from error
+        cells = _read_cells(reader, lines)
         if cells is None:
+            _require_no_header_in(dialect.header_line, lines.number)
             return []
         rows_above -= 1
-        if rows_above >= 0 or not any(map(str.strip, cells)):
+        if dialect.header_line is not None:
+            if first_line < dialect.header_line:
+                continue
+            _require_header_in(dialect.header_line, first_line, cells)
+        elif rows_above >= 0 or not any(map(str.strip, cells)):
             continue
         if lines.damage:
             raise _unreadable_header(first_line, lines.damage)
         return cells
+
+
+def _read_cells(reader: Iterator[list[str]], lines: LineReader) -> list[str] | None:
+    """The next row; None after the last one. Raises BadInput."""
+    first_line = lines.number + 1
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        lines.return_lines(keep=1)
+        raise _unreadable_header(first_line, _describe_quoting(lines, error)) from error
+
+
+def _require_no_header_in(line: int | None, last_line: int) -> None:
+    """Raise BadInput if the file ends above the stated line of the header."""
+    if line is not None:
+        raise BadInput(
+            f"metaData.headerRow is {line}, and the file has {last_line} lines; name the line with "
+            "the names of the columns"
+        )
+
+
+def _require_header_in(line: int, first_line: int, cells: Sequence[str]) -> None:
+    """Raise BadInput unless a record of texts begins in the stated line."""
+    if first_line != line:
+        raise BadInput(
+            f"metaData.headerRow is {line}, and that line is inside of a cell in quotes; name the "
+            "line in which the header begins"
+        )
+    if not any(map(str.strip, cells)):
+        raise BadInput(
+            f"metaData.headerRow is {line}, and that line is empty; name the line with the names "
+            "of the columns"
+        )
 
 
 def _unreadable_header(line: int, reason: str) -> BadInput:
@@ -53,9 +87,13 @@ class RowReader:
         dialect: Dialect,
         header: Sequence[str],
         null_value: str = "",
+        header_line: int = 1,
     ) -> None:
         self._lines = lines
         self._dialect = dialect
+        self.delimiter = dialect.delimiter
+        self.header_line = header_line
+        """The line in which the header begins, from 1."""
         self.header = header
         """The names of the fields."""
         self._null_value = null_value

@@ -22,7 +22,7 @@ from openbulk.formats.googlecsv.columns import (
 from openbulk.formats.googlecsv.date_order_detection import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
-from openbulk.formats.options import DATE_ORDER, DELIMITER, ENCODING, NULL_VALUE
+from openbulk.formats.options import DATE_ORDER, DELIMITER, ENCODING, HEADER_ROW, NULL_VALUE
 from openbulk.formats.write_checks import EVENT_LOOKS_LIKE, require_writable
 
 
@@ -33,7 +33,7 @@ class GoogleCsv:
     looks_like = (
         "Google Calendar's CSV has the columns Subject and Start Date, and dates like 05/30/2026"
     )
-    options = (ENCODING, DELIMITER, NULL_VALUE, DATE_ORDER)
+    options = (ENCODING, DELIMITER, NULL_VALUE, HEADER_ROW, DATE_ORDER)
     is_binary = False
     names_are_paths = False
 

@@ -1,6 +1,7 @@
 """Excel workbooks (xlsx): one sheet, its header below any titles, a record in each row below.
 
-`read` takes the first visible sheet, or the one that `metaData.sheet` names. A cell has the value
+`read` takes the first visible sheet, or the one that `metaData.sheet` names, and the header
+in the row that `metaData.headerRow` names. A cell has the value
 that people see: dates, times and durations come out in ISO 8601, a code with its zeros in front
 (`00742`), a merged cell in each of its rows. An error of the workbook's (`#DIV/0!`), a formula that
 was never calculated, and a cell beyond the header break their row. `write` keeps text as text,
@@ -21,7 +22,7 @@ from openbulk.formats.googlecsv.columns import (
 from openbulk.formats.googlecsv.date_order_detection import detect_date_order
 from openbulk.formats.googlecsv.reading import read_event
 from openbulk.formats.googlecsv.writing import ShownEvents, event_cells
-from openbulk.formats.options import DATE_ORDER, SHEET
+from openbulk.formats.options import DATE_ORDER, HEADER_ROW, SHEET
 from openbulk.formats.table import Table
 from openbulk.formats.write_checks import EVENT_LOOKS_LIKE, require_writable
 from openbulk.formats.xlsx.package import Package
@@ -40,7 +41,7 @@ class Xlsx:
 
     name = "xlsx"
     looks_like = _LOOKS_LIKE
-    options = (SHEET, DATE_ORDER)
+    options = (SHEET, HEADER_ROW, DATE_ORDER)
     is_binary = True
     names_are_paths = True
 
@@ -84,7 +85,7 @@ class GoogleXlsx:
 
     name = "googlexlsx"
     looks_like = "a workbook of events has the columns Subject and Start Date"
-    options = (SHEET, DATE_ORDER)
+    options = (SHEET, HEADER_ROW, DATE_ORDER)
     is_binary = True
     names_are_paths = False
 

@@ -34,7 +34,13 @@ class Sheet:
     name: str
     part: str
     """The path of its part in the archive."""
-    is_visible: bool
+    visibility: str = "visible"
+    """`visible`, `hidden`, or `veryHidden`, which only a program shows again."""
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether people see it."""
+        return self.visibility == "visible"
 
     @property
     def shown_name(self) -> str:
@@ -122,8 +128,8 @@ class Package:
         """Add a sheet with cells; a chart, or a macro of Excel 4, has another kind of part."""
         relation = next((value for name, value in element.items() if name.endswith("}id")), "")
         if relation in worksheets:
-            is_visible = element.get("state", "visible") == "visible"
-            self.sheets.append(Sheet(element.get("name", ""), worksheets[relation], is_visible))
+            visibility = element.get("state", "visible")
+            self.sheets.append(Sheet(element.get("name", ""), worksheets[relation], visibility))
 
     def _relations(self, part: str, kind: str) -> Mapping[str, str]:
         """The parts of a kind that belong to a part, by the id of the relation (part 2, 9.3)."""

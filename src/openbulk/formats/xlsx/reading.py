@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import Any, BinaryIO
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Problem, Row
 from openbulk.formats.header import SAMPLE_ROWS, find_header, parse_header
+from openbulk.formats.options import stated_header_row
 from openbulk.formats.table import show_text
 from openbulk.formats.xlsx.cells import Unreadable, is_blank
 from openbulk.formats.xlsx.merged_cells import column_letters
@@ -30,11 +31,17 @@ class SheetReader:
         """The sheet that metaData names, else the first visible one. Raises BadInput."""
         package = Package(file)
         sheet = package.choose_sheet(options.get("sheet"))
-        first_rows = list(islice(each_row(package, sheet), SAMPLE_ROWS))
+        stated = stated_header_row(options)
+        rows = each_row(package, sheet)
+        if stated is not None:
+            rows = dropwhile(lambda row: row[0] < stated, rows)
+        first_rows = list(islice(rows, SAMPLE_ROWS))
         try:
+            if not first_rows and stated is not None:
+                raise BadInput(f"metaData.headerRow is {stated}, and the sheet ends above it")
             if not first_rows:
                 raise BadInput(f"the sheet is empty; {looks_like}")
-            header, line = _read_header(first_rows, looks_like)
+            header, line = _read_header(first_rows, looks_like, stated)
         except BadInput as error:
             raise BadInput(f"{error.message}{package.describe(sheet)}") from error
         return cls(package, sheet, header, line)
@@ -79,12 +86,20 @@ _QUOTED_CHARACTERS = 40
 
 
 def _read_header(
-    first_rows: Sequence[tuple[int, Cells]], looks_like: str
+    first_rows: Sequence[tuple[int, Cells]], looks_like: str, stated: int | None
 ) -> tuple[Sequence[str], int]:
-    """The names of the columns, and their line. Raises BadInput."""
+    """The names of the columns, and their line. Raises BadInput.
+
+    The rows begin with the stated line, if that is not empty.
+    """
     texts = _as_table(first_rows)
-    index = find_header(texts)
+    index = find_header(texts) if stated is None else 0
     assert index is not None, "a row has a text"
+    if stated not in (None, first_rows[0][0]):
+        raise BadInput(
+            f"metaData.headerRow is {stated}, and that row is empty; name the row with the names "
+            "of the columns"
+        )
     line = first_rows[0][0] + index
     _require_readable(dict(first_rows)[line], line)
     return parse_header(texts[index], looks_like), line
