@@ -68,6 +68,13 @@ class _PostgresqlPlan(PostgresqlStatements):
         _note_matches(self._notes, found)
         return found
 
+    async def find_and_insert(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        found = await super().find_and_insert(rows, identifiers, wanted)
+        _note_matches(self._notes, found)
+        return found
+
     async def update(
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
     ) -> set[int]:
