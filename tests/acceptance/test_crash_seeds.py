@@ -42,6 +42,7 @@ def test_the_seeds_below_have_every_kind_of_blow() -> None:
     for scenarios in (one_process, shared):
         assert all("fill" in {blow.kind for blow in one.blows} for one in scenarios)
         assert {one.with_keys for one in scenarios} == {True, False}
+        assert any(upload.is_plan for one in scenarios for upload in one.uploads)
 
 
 @pytest.fixture

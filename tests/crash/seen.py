@@ -37,11 +37,15 @@ class LedgerJob:
     problems: Mapping[int, str]
     """Of records that were not taken, by row."""
     error: str | None
+    planned: Mapping[int, int] = field(default_factory=dict)
+    """How many parts of its plan have a row, by row."""
+    planned_kinds: Mapping[str, int] = field(default_factory=dict)
+    """How many rows its plan has of a kind."""
 
     @property
     def is_finished(self) -> bool:
         """Whether its status is final."""
-        return self.status in {"COMPLETE", "CANCELLED", "ABORTED", "ERROR"}
+        return self.status in {"COMPLETE", "CANCELLED", "ABORTED", "ERROR", "PLANNED"}
 
 
 @dataclass(slots=True)

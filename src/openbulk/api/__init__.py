@@ -15,6 +15,7 @@ from openbulk.api.bulk import (
     job_controls,
     job_events,
     jobs,
+    plans,
     uploads,
 )
 from openbulk.api.bulk.job_requests import REPLAYED
@@ -76,6 +77,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     POST    /bulk/workflows
     GET     /bulk/jobs                      /bulk/{id}                  DELETE deletes
     GET     /bulk/{id}/status               /bulk/{id}/errors
+    GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
     PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
@@ -136,6 +138,7 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(job_controls.router)
     of_instance.include_router(job_events.router)
     of_instance.include_router(jobs.router)
+    of_instance.include_router(plans.router)
     of_instance.include_router(downloaded_records.router)
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"

@@ -18,6 +18,7 @@ from openbulk.engine.file_profiles import FileProfiles
 from openbulk.engine.intake import Intake
 from openbulk.engine.job_controls import JobControls
 from openbulk.engine.job_deletion import JobDeletion
+from openbulk.engine.plans import PlanReader
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.notify.networks import Networks
@@ -57,6 +58,7 @@ class Services:
     completion: Completion
     job_controls: JobControls
     job_deletion: JobDeletion
+    plans: PlanReader
     workflows: Workflows
     connections: Connections
     elements: Elements

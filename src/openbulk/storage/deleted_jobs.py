@@ -35,6 +35,7 @@ from openbulk.storage.tables import (
     jobs,
     outcome_blocks,
     parts,
+    plan_parts,
     problems,
     runs,
     transfers,
@@ -46,6 +47,7 @@ _LEFT_BEHIND: Sequence[tuple[Table, Column[Any], int]] = (
     (outcome_blocks, outcome_blocks.c.first_row, 200),
     (parts, parts.c.first_row, 5_000),
     (intents, intents.c.row, 5_000),
+    (plan_parts, plan_parts.c.first_row, 5_000),
 )
 """Tables with rows of a job, the rest of their keys, and the rows deleted in one transaction."""
 

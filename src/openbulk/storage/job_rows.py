@@ -114,6 +114,7 @@ def work_of(row: Any) -> Upload | Download:
         file_format=row.file_format,
         callback_url=row.callback_url,
         records_of=row.records_of,
+        planned_file=row.planned_file,
         uploaded_file=row.uploaded_file,
     )
 
@@ -132,6 +133,7 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
         "file_format": upload.file_format,
         "callback_url": upload.callback_url,
         "records_of": upload.records_of,
+        "planned_file": upload.planned_file,
         "uploaded_file": upload.uploaded_file,
     }
 

@@ -29,6 +29,7 @@ from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, is_ready, job_of, work_values
+from openbulk.storage.plans import PlanLedger
 from openbulk.storage.problems import ErrorGroup, RecordError, error_groups_of, errors_of
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
@@ -51,7 +52,11 @@ _BEGIN = (
         jobs.c.status.in_(ACTIVE),
     )
     .values(
-        status=case((_IS_CANCELLED, jobs.c.status), else_=Status.RUNNING.value),
+        status=case(
+            (_IS_CANCELLED, jobs.c.status),
+            (jobs.c.planned_file.is_not(None), Status.PLANNING.value),
+            else_=Status.RUNNING.value,
+        ),
         slice_running=True,
         slice_attempts=case(
             (_IS_BEGUN_AGAIN, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1
@@ -228,7 +233,8 @@ class Ledger:
             own = {"id": row.instance_id, "priority": row.priority, "now": now}
             around = (await connection.execute(_SURROUNDINGS, own)).one()
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
-        return SliceLedger(
+        begun = SliceLedger if row.planned_file is None else PlanLedger
+        return begun(
             self._engine,
             job_of(row),
             row.fence,

@@ -195,6 +195,8 @@ jobs = Table(
     Column("has_file", Boolean, nullable=False, server_default=true()),
     Column("callback_url", SafeText),
     Column("records_of", BigInteger),
+    # SHA-256 of the file of an upload that is planned; NULL for one that writes.
+    Column("planned_file", String(64)),
     Column("uploaded_file", String(32)),  # `files.file`; NULL if the job has a file of its own
     # Downloads only: the query, how far it has read, and the fields of the records read.
     Column("query", JSON(none_as_null=True)),
@@ -317,6 +319,20 @@ parts = Table(
     sqlite_with_rowid=False,
 )
 """The parts that a job's file was cut into, or that a download has kept; the fence as in `Part`."""
+
+plan_parts = Table(
+    "plan_parts",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_row", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_row", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    # The first and the last row of each range; NULL if no row between first and last is missing.
+    Column("ranges", JSON(none_as_null=True)),
+    Column("summary", JSON, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a planned job would do: the parts in the file store that have its rows, and their counts."""
 
 intents = Table(
     "intents",
