@@ -43,6 +43,7 @@ from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
 from openbulk.engine.file_profiles import FileProfiles
 from openbulk.engine.mending import Mending
+from openbulk.engine.plans import PlanReader
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import WAITING, LaneQueue
 from openbulk.engine.queue.dead_workers import Watch
@@ -73,6 +74,7 @@ from openbulk.storage.ledger import Ledger
 from openbulk.storage.mappings import Mappings
 from openbulk.storage.mends import Mends
 from openbulk.storage.outlook import Outlooks, OwnOutlooks, SharedOutlooks
+from openbulk.storage.plans import Plans
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.transformations import Transformations
@@ -382,7 +384,8 @@ def _services(
     known_providers = providers(
         resolve, settings.sqlite_folder, has_memory=settings.memory_connector
     )
-    governor = Governor(Budgets(database, draining), clock.time, lease)
+    budgets = Budgets(database, draining)
+    governor = Governor(budgets, clock.time, lease)
     custom_elements = CustomElements(database, opened.sealer)
     elements = Elements(known_providers, providers_on_offer(known_providers), custom_elements)
     connections = Connections(accounts, elements, http, governor, draining)
@@ -444,6 +447,14 @@ def _services(
         job_deletion=engine.job_deletion,
         mending=Mending(ledger, files, mends),
         retries=Retries(ledger, mends),
+        plans=PlanReader(
+            Plans(database),
+            files,
+            budgets,
+            connections,
+            clock,
+            keep_plans=timedelta(hours=settings.keep_plans_hours),
+        ),
         workflows=engine.workflows,
         connections=connections,
         elements=elements,

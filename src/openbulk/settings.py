@@ -157,6 +157,9 @@ class Settings(BaseSettings):
         gt=0,
         description="Days until a finished job is deleted, with its outcomes and failed records.",
     )
+    keep_plans_hours: float = Field(
+        24, gt=0, description="Hours until the plan of a job expires, once it is made."
+    )
     metrics_token: Secrets = Field(
         None,
         description="Token for GET /metrics: Authorization: Bearer <token>. Default: "

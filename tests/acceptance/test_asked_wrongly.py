@@ -135,10 +135,11 @@ def test_options_in_the_address_of_an_upload_are_refused(memory: Server) -> None
     assert "did you mean 'metaData'" in refusal(
         memory.upload("records", b"a\n1\n", query="?meta_data=%7B%7D")
     )
-    for query in ("?plan=true", "?dryRun=true"):
+    for query in ("?preview=true", "?dryRun=true"):
         assert "is not known; the address of an upload takes" in refusal(
             memory.upload("records", b"a\n1\n", query=query)
         )
+    assert "did you mean 'plan'" in refusal(memory.upload("records", b"a\n1\n", query="?Plan=true"))
     assert memory.call("GET", "/records").json == []
     for query in ("?path=/sample.csv", "?_=17", "?where="):
         assert memory.upload("records", b"a\n1\n", query=query).status == 200

@@ -236,6 +236,7 @@ def keys_of(value: Any) -> Any:
     return set(value) if isinstance(value, dict) else set()
 
 
+EVENT = b"id,summary,start.date,end.date\nchoir2027,Choir,2026-06-04,2026-06-05\n"
 LATER = {
     "bulk_start_time",
     "bulk_finish_time",
@@ -265,6 +266,7 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             caller = Server(server.process)  # the instance is gone
             other = caller.call("POST", "/elements/memory/instances", json_body={}).json
             of_one = {"key": "memory", "instance_id": str(other["id"])}
+        of_one |= ids_of_plan(caller, path)
         reply = send_example(caller, method, path, operation, {**known, **of_one})
         assert reply.status == 200, (where, reply.body)
         if path.endswith("/instances/{instance_id}/token"):
@@ -282,6 +284,17 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             continue
         shown = [keys_of(example) - LATER for example in examples_of(content)]
         assert any(one <= keys_of(reply.json) for one in shown), (where, shown, reply.json)
+
+
+def ids_of_plan(server: Server, path: str) -> dict[str, str]:
+    """The id of a job that has a plan, for a path that is about one."""
+    if not path.endswith(("/plan", "/plan/rows")):
+        return {}
+    changed, upsert = EVENT.replace(b"Choir", b"Choir practice"), {"action": "upsert"}
+    server.done("events", EVENT, upsert)
+    job_id = server.upload("events", changed, upsert, query="?plan=true").json["id"]
+    assert server.finished(job_id)["status"] == "PLANNED"
+    return {"job_id": job_id}
 
 
 def test_what_has_two_shapes_is_shown_in_both(server: Server, document: Any) -> None:

@@ -146,6 +146,14 @@ def cases_of_jobs() -> Iterator[Case]:
     yield Case("GET /bulk/jobs", 400, NUMBER, "/bulk/jobs?pageSize=x")
     for what in ("", "/status", "/errors", "/errors/groups"):
         yield Case(f"GET /bulk/{{job_id}}{what}", 404, job, f"/bulk/99{what}")
+    for what in ("", "/rows"):
+        yield Case(f"GET /bulk/{{job_id}}/plan{what}", 404, job, f"/bulk/99/plan{what}")
+    yield Case(
+        "GET /bulk/{job_id}/plan/rows",
+        400,
+        "it can be created, updated",
+        "/bulk/1/plan/rows?kind=x",
+    )
     yield Case("GET /bulk/{job_id}/status/events", 404, job, "/bulk/99/status/events")
     for what in ("/errors", "/errors/groups"):
         yield Case(f"GET /bulk/{{job_id}}{what}", 400, NUMBER, f"/bulk/1{what}?nextPage=x")

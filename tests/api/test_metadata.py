@@ -72,7 +72,7 @@ def test_keys_that_differ_in_case_only_are_taken() -> None:
         ({"headerRow": 2}, "metaData takes no key 'headerRow'"),
         ({"mappings": {}}, "metaData takes no key 'mappings'; did you mean 'mapping'?"),
         ({"fileId": 2}, "metaData takes no key 'fileId'"),
-        ({"plan": True}, "metaData takes no key 'plan'"),
+        ({"plan": "yes"}, "metaData.plan 'yes' is not known; it can be true, false"),
         ({"sendUpdates": True}, "metaData.sendUpdates 'true' is not known; it can be none, all"),
         ({"calendarId": ["a"]}, "metaData.calendarId \"['a']\" is not a text"),
         ({"path": "/calendar/x"}, "metaData.path '/calendar/x' names no calendar; it looks like"),

@@ -11,10 +11,11 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from openbulk.connectors.base import ConnectionContext, Connector
+from openbulk.connectors.base import ConnectionContext, Connector, PlansWrites
 from openbulk.connectors.sql import MysqlProvider, PostgresqlProvider, SqliteProvider
 from openbulk.domain.conditions import All, Comparison, Condition, Either, Not
 from openbulk.domain.errors import BadInput, NotFound, Refused, RetryLater
+from openbulk.domain.plan import Change, PlannedKind
 from openbulk.domain.query import Order, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
@@ -110,6 +111,31 @@ class SqlTests(ConnectorTests):
             or "nickname" in refused[1000]
         )
         assert all(one.id for one in outcomes if one.kind is OutcomeKind.CREATED)
+
+    async def test_a_plan_shows_what_each_row_would_change(self, connect: Connect) -> None:
+        """Before and after, also of a row that an earlier one of its batch would write."""
+        await send(connect, self.target(), self.records())
+        connector = connect()
+        await self.skip_unless_it_plans(connector)
+        assert isinstance(connector, PlansWrites)
+        by_name = Target("people", Action.UPSERT, "name")
+        rows = [
+            {"name": "Ann", "age": 42},
+            {"name": "Dan", "age": 1},
+            {"name": "Dan", "age": 2},
+            {"name": "Bob", "age": 7},
+        ]
+        batch = [record(row, one) for row, one in enumerate(rows, 1)]
+        planned = sorted(await connector.plan(by_name, batch), key=lambda one: one.row)
+        assert [(one.kind, one.changes) for one in planned] == [
+            (PlannedKind.UPDATED, {"age": Change(41, 42)}),
+            (PlannedKind.CREATED, {}),
+            (PlannedKind.UPDATED, {"age": Change(1, 2)}),
+            (PlannedKind.UNCHANGED, {}),
+        ]
+        await send(connect, self.target(), [record(1, {"name": "Ann"})])
+        twice = await connector.plan(by_name, batch[:1])
+        assert [(one.kind, one.matches) for one in twice] == [(PlannedKind.AMBIGUOUS, 2)]
 
     async def test_rows_are_created_updated_and_deleted_by_their_identity(
         self, connect: Connect

@@ -18,7 +18,7 @@ from support.harness import BASE_PATH, ORGANIZATION_SECRET, USER_SECRET, multipa
 AGAIN_SECONDS = 0.15
 POLL_SECONDS = 0.1
 ANSWER = aiohttp.ClientTimeout(total=30)
-FINAL = {"COMPLETE", "CANCELLED", "ABORTED", "ERROR"}
+FINAL = {"COMPLETE", "CANCELLED", "ABORTED", "ERROR", "PLANNED"}
 UNABLE = {503, 507}
 """Answers of a server whose database is away, or whose disk is full."""
 LOST = (aiohttp.ClientError, TimeoutError)

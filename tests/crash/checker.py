@@ -51,7 +51,10 @@ def _of_attempt(seen: Seen, attempt: Attempt, jobs: list[LedgerJob]) -> Iterator
         yield f"acknowledged as job {attempt.job_id}, and the ledger has {[job.id for job in jobs]}"
     for job in jobs:
         yield from _ended(attempt, job)
-        if isinstance(attempt.work, Upload):
+        if isinstance(attempt.work, Upload) and attempt.work.is_plan:
+            yield from _planned(seen, attempt.work, job)
+            yield from _shown_by_the_api(seen, job)
+        elif isinstance(attempt.work, Upload):
             yield from _accounted(attempt.work, job)
             retry = next((one for one in seen.jobs if one.retry_of == job.id), None)
             kinds = job.kinds if retry is None else {**job.kinds, **retry.kinds}
@@ -71,10 +74,37 @@ def _of_attempt(seen: Seen, attempt: Attempt, jobs: list[LedgerJob]) -> Iterator
 def _ended(attempt: Attempt, job: LedgerJob) -> Iterator[str]:
     if not job.is_finished:
         yield f"is {job.status} and does not finish"
-    elif job.status != "COMPLETE" and not (job.status == "CANCELLED" and attempt.is_cancelled):
+    elif job.status != _end_of(attempt) and not (
+        job.status == "CANCELLED" and attempt.is_cancelled
+    ):
         yield f"ended as {job.status}: {job.error}"
     elif attempt.is_cancelled and job.status != "CANCELLED":
         yield f"was cancelled, and is {job.status}"
+
+
+def _end_of(attempt: Attempt) -> str:
+    is_plan = isinstance(attempt.work, Upload) and attempt.work.is_plan
+    return "PLANNED" if is_plan else "COMPLETE"
+
+
+# --- a plan says of each row what the job would do, and writes nothing ---
+
+
+def _planned(seen: Seen, upload: Upload, job: LedgerJob) -> Iterator[str]:
+    if job.kinds or any(job.counts.values()):
+        yield "is a plan, and has outcomes"
+    if dict(job.planned) != dict.fromkeys(range(1, upload.rows + 1), 1):
+        yield f"plans {len(job.planned)} of {upload.rows} rows, or one of them twice"
+    (before,) = (one for one in seen.scenario.uploads if one.name == upload.after)
+    rows = set(range(1, upload.rows + 1))
+    good, known = rows - upload.broken, set(range(1, before.rows + 1))
+    expected = {
+        "updated": len(good & known),
+        "created": len(good - known),
+        "refused": len(upload.broken),
+    }
+    if dict(job.planned_kinds) != {kind: count for kind, count in expected.items() if count}:
+        yield f"plans {dict(job.planned_kinds)} instead of {expected}"
 
 
 # --- rows in are the sum of outcomes ---
@@ -143,7 +173,8 @@ def _in_the_service(
     """The records in the service are those that the outcomes say."""
     if upload.object not in {"events", "calendars"}:
         return
-    last = next((one for one in seen.scenario.uploads if one.after == upload.name), upload)
+    writing = [one for one in seen.scenario.uploads if not one.is_plan]
+    last = next((one for one in writing if one.after == upload.name), upload)
     if last is not upload and last.action == "delete":
         return
     location = place_of(last) if upload.object == "events" else ""

@@ -51,7 +51,8 @@ def _row(upload: Upload, number: int, text: str) -> Mapping[str, str]:
 def metadata_of(upload: Upload, tag: str) -> Mapping[str, Any]:
     """The metadata of the upload."""
     identifier = {"identifierFieldName": "ref"} if upload.by_reference else {}
-    return {"action": upload.action, **identifier, "callback-payload": {"tag": tag}}
+    plan = {"plan": True} if upload.is_plan else {}
+    return {"action": upload.action, **identifier, **plan, "callback-payload": {"tag": tag}}
 
 
 def kept_place(number: int) -> str:

@@ -1,8 +1,8 @@
 """Reads the ledger's tables at the end of a run, without openbulk."""
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import create_engine, make_url, select
@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, make_url, select
 from crash.seen import LedgerJob
 from openbulk.domain.records import OutcomeKind
 from openbulk.storage.outcome_blocks import outcomes_in
-from openbulk.storage.tables import jobs, outcome_blocks, problems
+from openbulk.storage.tables import jobs, outcome_blocks, plan_parts, problems
 
 
 def jobs_in(url: str) -> list[LedgerJob]:
@@ -29,13 +29,24 @@ def jobs_in(url: str) -> list[LedgerJob]:
             reasons: dict[int, dict[int, str]] = defaultdict(dict)
             for problem in connection.execute(select(problems)):
                 reasons[problem.job_id][problem.row] = problem.problem
+            plans: dict[int, list[Any]] = defaultdict(list)
+            for part in connection.execute(select(plan_parts)):
+                plans[part.job_id].append(part)
             rows = connection.execute(select(jobs).order_by(jobs.c.id))
-            return [_job(row, kinds[row.id], reasons[row.id]) for row in rows]
+            return [_job(row, kinds[row.id], reasons[row.id], plans[row.id]) for row in rows]
     finally:
         engine.dispose()
 
 
-def _job(row: Any, kinds: Mapping[int, str], reasons: Mapping[int, str]) -> LedgerJob:
+def _job(
+    row: Any, kinds: Mapping[int, str], reasons: Mapping[int, str], parts: Sequence[Any]
+) -> LedgerJob:
+    planned: Counter[int] = Counter()
+    planned_kinds: Counter[str] = Counter()
+    for part in parts:
+        for first, last in part.ranges or [(part.first_row, part.last_row)]:
+            planned.update(range(first, last + 1))
+        planned_kinds.update(part.summary["kinds"])
     options = json.loads(row.options) if isinstance(row.options, str) else row.options
     return LedgerJob(
         id=row.id,
@@ -48,4 +59,6 @@ def _job(row: Any, kinds: Mapping[int, str], reasons: Mapping[int, str]) -> Ledg
         problems=reasons,
         error=row.error,
         retry_of=row.retry_of,
+        planned=planned,
+        planned_kinds=planned_kinds,
     )

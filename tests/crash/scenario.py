@@ -52,6 +52,8 @@ class Upload:
     cancelled: Moment | None = None
     is_retried: bool = False
     """Whether its caller retries the rows that are not written once it is finished."""
+    is_plan: bool = False
+    """Whether it only says what it would do."""
 
     @property
     def by_reference(self) -> bool:
@@ -170,11 +172,12 @@ def scenario_of(seed: int) -> Scenario:
     small = _small_uploads(random.Random(f"{seed} small"))
     if small:
         blows.append(_blow_between_transactions(random.Random(f"{seed} blow"), small))
+    plans, struck = _plans(random.Random(f"{seed} planning"))
     return Scenario(
         seed=seed,
         is_shared=is_shared,
-        works=[*works, *small],
-        blows=blows,
+        works=[*works, *small, *plans],
+        blows=[*blows, *struck],
         faults=_faults(chance),
         latency_ms=chance.choice((20, 60, 120, 240)),
         kept=kept,
@@ -186,7 +189,7 @@ def scenario_of(seed: int) -> Scenario:
 
 def _maybe_retried(work: Work, number: int) -> Work:
     """Every other upload that creates is retried, and each that is cancelled."""
-    if not isinstance(work, Upload) or work.action != "create":
+    if not isinstance(work, Upload) or work.action != "create" or work.is_plan:
         return work
     return replace(work, is_retried=work.cancelled is not None or number % 2 == 0)
 
@@ -216,6 +219,31 @@ def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:
         case _:
             upsert = replace(first, account="memory", object="records", action="upsert", version=1)
             return [replace(upsert, rows=chance.randint(500, 8000))]
+
+
+def _plans(chance: random.Random) -> tuple[list[Upload], list[Blow]]:
+    """Records, and a plan of changes to them; often the server is killed while it is made.
+
+    They have chances of their own: a seed has the works that it had before there were plans.
+    """
+    if chance.random() < 0.5:
+        return [], []
+    account: Account = chance.choice(("ann", "bob"))
+    rows = chance.randint(40, 200)
+    first = Upload("plan1", account, "events", "upsert", rows, "plan1", version=1)
+    plan = replace(
+        first,
+        name="plan1b",
+        version=2,
+        rows=rows + chance.randint(0, 200),
+        after="plan1",
+        is_plan=True,
+    )
+    plan = replace(plan, broken=_broken_rows(chance, plan.rows))
+    if chance.random() < 0.5:
+        return [first, plan], []
+    when = Moment(chance.uniform(0, 0.3), "running plan1b")
+    return [first, plan], [Blow("kill", "server", when, chance.choice((0.0, 1.0)))]
 
 
 def _small_uploads(chance: random.Random) -> list[Upload]:

@@ -41,11 +41,15 @@ class LedgerJob:
     error: str | None
     retry_of: int | None = None
     """The job of which it retries rows."""
+    planned: Mapping[int, int] = field(default_factory=dict)
+    """How many parts of its plan have a row, by row."""
+    planned_kinds: Mapping[str, int] = field(default_factory=dict)
+    """How many rows its plan has of a kind."""
 
     @property
     def is_finished(self) -> bool:
         """Whether its status is final."""
-        return self.status in {"COMPLETE", "CANCELLED", "ABORTED", "ERROR"}
+        return self.status in {"COMPLETE", "CANCELLED", "ABORTED", "ERROR", "PLANNED"}
 
 
 @dataclass(slots=True)

@@ -25,7 +25,8 @@ CALENDARS = Upload("calendars", "bob", "calendars", "create", 1, "calendars")
 FIRST = Upload("first", "bob", "events", "upsert", 1, "first", 1)
 SECOND = Upload("second", "bob", "events", "upsert", 1, "first", 2, after="first")
 READ = Download("read", "select * from events", "csv", (1, 2))
-WORKS: tuple[Work, ...] = (NEW, CALLED_OFF, CALENDARS, FIRST, SECOND, READ)
+PLAN = Upload("plan", "bob", "events", "upsert", 2, "first", 3, after="second", is_plan=True)
+WORKS: tuple[Work, ...] = (NEW, CALLED_OFF, CALENDARS, FIRST, SECOND, READ, PLAN)
 
 
 def job(
@@ -75,6 +76,11 @@ def seen() -> Seen:
             job(4, "first", "created"),
             job(5, "second", "updated"),
             job(6, "read", records=2),
+            replace(
+                job(7, "plan", status="PLANNED", records=2),
+                planned={1: 1, 2: 1},
+                planned_kinds={"updated": 1, "created": 1},
+            ),
         ],
         statuses={1: {"status": "COMPLETE", "recordsCount": 3, "recordsFailedCount": 1}},
         errors={1: [{"rowNum": 3}]},
@@ -147,6 +153,11 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
         with_job(2, status="COMPLETE"),
         "was cancelled, and is COMPLETE",
     ),
+    "a plan writes": (with_job(7, kinds={1: "updated"}), "is a plan, and has outcomes"),
+    "a planned job becomes a job": (with_job(7, status="COMPLETE"), "ended as COMPLETE"),
+    "a row is not planned": (with_job(7, planned={2: 1}), "plans 1 of 2 rows"),
+    "a row is planned twice": (with_job(7, planned={1: 1, 2: 2}), "or one of them twice"),
+    "a plan is wrong": (with_job(7, planned_kinds={"created": 2}), "plans {'created': 2}"),
     "a row has no outcome": (
         with_job(1, kinds={1: "created", 3: "failed"}),
         "is complete with 2 outcomes for 3 rows",

@@ -16,6 +16,7 @@ from openbulk.api.bulk import (
     job_events,
     jobs,
     mending,
+    plans,
     results,
     retries,
     uploads,
@@ -81,6 +82,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/{id}/status               /bulk/{id}/errors
     GET     /bulk/{id}/results              /bulk/{id}/rows/{row}       PATCH mends
     POST    /bulk/{id}/retry                /bulk/{id}/rows/mend
+    GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
     PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
@@ -145,6 +147,7 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(job_controls.router)
     of_instance.include_router(job_events.router)
     of_instance.include_router(jobs.router)
+    of_instance.include_router(plans.router)
     of_instance.include_router(downloaded_records.router)
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"

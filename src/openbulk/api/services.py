@@ -19,6 +19,7 @@ from openbulk.engine.intake import Intake
 from openbulk.engine.job_controls import JobControls
 from openbulk.engine.job_deletion import JobDeletion
 from openbulk.engine.mending import Mending
+from openbulk.engine.plans import PlanReader
 from openbulk.engine.retries import Retries
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
@@ -63,6 +64,7 @@ class Services:
     job_deletion: JobDeletion
     mending: Mending
     retries: Retries
+    plans: PlanReader
     workflows: Workflows
     connections: Connections
     elements: Elements

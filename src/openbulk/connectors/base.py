@@ -23,8 +23,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import aiohttp
 
-from openbulk.connectors.pace import Pace, Unpaced
+from openbulk.connectors.pace import Budget, Pace, Unpaced
 from openbulk.domain.options import Option
+from openbulk.domain.plan import Completeness, Planned
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -110,6 +111,9 @@ class Features:
     """Files can be uploaded. Otherwise records are written one by one alone."""
     bulk_download: bool = True
     """Jobs can download records. Otherwise they are read page by page alone."""
+    plan: Completeness = Completeness.NONE
+    """How much the plan of an upload can say. Unless it is `none`, the connector is `PlansWrites`.
+    """
 
 
 class NativeBulk(Protocol):
@@ -187,6 +191,24 @@ class Connector(Protocol):
 
     async def close(self) -> None:
         """Close connections. Calls in flight may still finish."""
+
+
+@runtime_checkable
+class PlansWrites(Protocol):
+    """A connector that can say what `write` would do."""
+
+    remembers_plans: bool
+    """Whether it knows, of each job, what the earlier calls of `plan` would do. Otherwise a record
+    that depends on an earlier one is planned in one batch with it, behind it."""
+
+    def budgets(self, target: Target) -> Sequence[Budget]:
+        """The budgets that a call of `write` counts on, from the widest to the narrowest."""
+
+    async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
+        """What `write` would do with these records, one after another; one for each, in any order.
+
+        Nothing stays at the service, not even a note. It raises as `write`.
+        """
 
 
 @dataclass(frozen=True, slots=True)

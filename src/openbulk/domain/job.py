@@ -22,6 +22,10 @@ class Status(StrEnum):
     """openbulk could not continue: the file cannot be read, or a slice kept failing."""
     ERROR = "ERROR"
     """The service refused to continue."""
+    PLANNING = "PLANNING"
+    """openbulk finds out what the job would do. Only a job that is to be planned has it."""
+    PLANNED = "PLANNED"
+    """The plan is made, and nothing was written."""
 
     @property
     def is_final(self) -> bool:
@@ -29,7 +33,7 @@ class Status(StrEnum):
         return self in FINAL
 
 
-FINAL = frozenset({Status.COMPLETE, Status.CANCELLED, Status.ABORTED, Status.ERROR})
+FINAL = frozenset({Status.COMPLETE, Status.CANCELLED, Status.ABORTED, Status.ERROR, Status.PLANNED})
 SMALL_FILE = 64 * 1024
 """Bytes. A larger file is cut in a slice of its own, before the first slice that sends records."""
 
@@ -84,6 +88,8 @@ class Upload:
     callback_url: str | None = None
     records_of: int | None = None
     """Id of the download whose records are sent; None if they come from an uploaded file."""
+    planned_file: str | None = None
+    """SHA-256 of the file, if the job only says what it would do; None if it writes."""
     uploaded_file: str | None = None
     """Name in the file store of the file of `POST /files` that the job reads, as others may; None
     if its file came with its request."""

@@ -2,7 +2,7 @@
 
 import structlog
 
-from openbulk.domain.job import Job
+from openbulk.domain.job import Job, Status
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.workflows.runner import Workflows
@@ -24,7 +24,7 @@ class Completion:
 
     async def announce(self, job: Job) -> None:
         """Notify the caller of a finished job, and continue the workflow that it belongs to."""
-        if job.work.callback_url is not None:
+        if job.work.callback_url is not None and job.status is not Status.PLANNED:
             await self._notifications.announce(job)
         # A workflow creates downloads, and uploads of their records.
         if job.is_download or job.upload.records_of is not None:

@@ -1,7 +1,7 @@
 """The spending of services' budgets: all processes share one window, which outlives them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -57,6 +57,13 @@ class Budgets:
         return await retry_while_unavailable(
             lambda: self._change_or_retry(scopes, change), self._draining
         )
+
+    async def spending(self, scopes: Sequence[str]) -> Mapping[str, Spending]:
+        """The spending of each of these scopes."""
+        chosen = select(budgets).where(budgets.c.scope.in_(scopes))
+        async with self._engine.connect() as connection:
+            known = {row.scope: _spending(row) for row in await connection.execute(chosen)}
+        return {scope: known.get(scope, Spending()) for scope in scopes}
 
     async def _change_or_retry(self, scopes: Sequence[str], change: Change[T]) -> T:
         for _ in scopes:

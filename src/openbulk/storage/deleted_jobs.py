@@ -36,6 +36,7 @@ from openbulk.storage.tables import (
     mends,
     outcome_blocks,
     parts,
+    plan_parts,
     problems,
     retries,
     runs,
@@ -49,6 +50,7 @@ _LEFT_BEHIND: Sequence[tuple[Table, Column[Any], int]] = (
     (parts, parts.c.first_row, 5_000),
     (intents, intents.c.row, 5_000),
     (mends, mends.c.row, 5_000),
+    (plan_parts, plan_parts.c.first_row, 5_000),
 )
 """Tables with rows of a job, the rest of their keys, and the rows deleted in one transaction."""
 

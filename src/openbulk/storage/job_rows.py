@@ -126,6 +126,7 @@ def work_of(row: Any) -> Upload | Download:
         callback_url=row.callback_url,
         records_of=row.records_of,
         retry=_retry_of(row),
+        planned_file=row.planned_file,
         uploaded_file=row.uploaded_file,
     )
 
@@ -150,6 +151,7 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
         "file_format": upload.file_format,
         "callback_url": upload.callback_url,
         "records_of": upload.records_of,
+        "planned_file": upload.planned_file,
         "uploaded_file": upload.uploaded_file,
     }
 

@@ -38,6 +38,7 @@ from openbulk.storage.job_rows import (
     work_values,
 )
 from openbulk.storage.outcome_blocks import RecordedOutcome, recorded_outcomes
+from openbulk.storage.plans import PlanLedger
 from openbulk.storage.problems import ErrorGroup, RecordError, error_groups_of, errors_of
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.retries import (
@@ -67,7 +68,11 @@ _BEGIN = (
         jobs.c.status.in_(ACTIVE),
     )
     .values(
-        status=case((_IS_CANCELLED, jobs.c.status), else_=Status.RUNNING.value),
+        status=case(
+            (_IS_CANCELLED, jobs.c.status),
+            (jobs.c.planned_file.is_not(None), Status.PLANNING.value),
+            else_=Status.RUNNING.value,
+        ),
         slice_running=True,
         slice_attempts=case(
             (_IS_BEGUN_AGAIN, jobs.c.slice_attempts), else_=jobs.c.slice_attempts + 1
@@ -249,7 +254,8 @@ class Ledger:
             own = {"id": row.instance_id, "priority": row.priority, "now": now}
             around = (await connection.execute(_SURROUNDINGS, own)).one()
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
-        return SliceLedger(
+        begun = SliceLedger if row.planned_file is None else PlanLedger
+        return begun(
             self._engine,
             job_of(row),
             row.fence,

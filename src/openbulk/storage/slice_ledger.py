@@ -207,11 +207,11 @@ class SliceLedger:
     async def _finish(
         self, connection: AsyncConnection, *, status: Status, now: datetime, error: str | None
     ) -> Job:
-        is_complete = status is Status.COMPLETE
+        is_complete = status in {Status.COMPLETE, Status.PLANNED}
         row = await self._change_where(
             connection,
             and_(self._behind_fence(), jobs.c.status.in_(ACTIVE)),
-            status=_complete_unless_cancelled() if is_complete else status.value,
+            status=_unless_cancelled(status) if is_complete else status.value,
             error=error,
             finished_at=now,
             slice_running=False,
@@ -644,9 +644,9 @@ def _additions(results: Sequence[Outcome]) -> dict[str, Any]:
     return {name: jobs.c[name] + count for name, count in tally.items() if count}
 
 
-def _complete_unless_cancelled() -> Case[str]:
+def _unless_cancelled(status: Status) -> Case[str]:
     pending = Status.CANCELLATION_PENDING.value
-    return case((jobs.c.status == pending, Status.CANCELLED.value), else_=Status.COMPLETE.value)
+    return case((jobs.c.status == pending, Status.CANCELLED.value), else_=status.value)
 
 
 def _one_if_running() -> Case[int]:

@@ -195,6 +195,8 @@ jobs = Table(
     Column("has_file", Boolean, nullable=False, server_default=true()),
     Column("callback_url", SafeText),
     Column("records_of", BigInteger),
+    # SHA-256 of the file of an upload that is planned; NULL for one that writes.
+    Column("planned_file", String(64)),
     Column("uploaded_file", String(32)),  # `files.file`; NULL if the job has a file of its own
     # Retries only: the earlier job, the files of all jobs before, and how many rows are retried.
     Column("retry_of", BigInteger),
@@ -344,6 +346,20 @@ mends = Table(
     sqlite_with_rowid=False,
 )
 """Values that people have mended in rows of a job, for its retry: sealed, as the file is."""
+
+plan_parts = Table(
+    "plan_parts",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_row", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_row", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    # The first and the last row of each range; NULL if no row between first and last is missing.
+    Column("ranges", JSON(none_as_null=True)),
+    Column("summary", JSON, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a planned job would do: the parts in the file store that have its rows, and their counts."""
 
 intents = Table(
     "intents",

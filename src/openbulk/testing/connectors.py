@@ -22,10 +22,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from openbulk.connectors.base import Connector, Features
+from openbulk.connectors.base import Connector, Features, PlansWrites
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.errors import CursorExpired, NotFound, RetryLater, ServiceError, SignInAgain
+from openbulk.domain.plan import Completeness, Planned, PlannedKind, kind_of
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
@@ -196,6 +197,32 @@ class ConnectorTests:
         answers = await asyncio.gather(*calls)
         assert [answer[0].row for answer in answers] == [1, 2, 3]
 
+    # --- plans ---
+
+    async def test_a_plan_says_what_a_job_then_does_to_the_row(self, connect: Connect) -> None:
+        """With each action, of new records and of known ones, and of a bad one among them."""
+        features = await self.skip_unless_it_plans(connect())
+        batch = records_of([self.good[0], self.bad, *self.good[1:]])
+        actions = [Action.CREATE, Action.UPSERT, Action.UPDATE, Action.DELETE]
+        for action in filter(features.actions.__contains__, actions):
+            target = replace(self.target(), action=action, records=len(batch))
+            planned = await plan(connect, target, batch)
+            outcomes = await send(connect, target, batch)
+            says = {one.row: plain_kind(one) for one in planned}
+            assert says == {one.row: kind_of(one) for one in outcomes}, (action, planned, outcomes)
+            messages = {one.row: one.problem and one.problem.message for one in planned}
+            assert messages == {one.row: one.problem and one.problem.message for one in outcomes}
+
+    async def test_a_plan_writes_nothing(self, connect: Connect) -> None:
+        """A second plan says the same, and the service has no record."""
+        await self.skip_unless_it_plans(connect())
+        target = replace(self.target(), records=len(self.good))
+        first = await plan(connect, target, self.records())
+        assert {plain_kind(one) for one in first} == {PlannedKind.CREATED}
+        assert await plan(connect, target, self.records()) == first
+        await self.skip_unless_readable(connect())
+        assert await self.distinct_values(connect()) == []
+
     # --- reading ---
 
     async def test_pages_have_every_record_once_and_continue_after_a_page_token(
@@ -292,6 +319,13 @@ class ConnectorTests:
         """The features of the object."""
         return (await connector.objects())[self.object_name]
 
+    async def skip_unless_it_plans(self, connector: Connector) -> Features:
+        """The features of an object whose writes can be planned; skip the promise for others."""
+        features = await self.features(connector)
+        if features.plan is Completeness.NONE:
+            pytest.skip("writes of this object cannot be planned")
+        return features
+
     async def skip_unless_readable(self, connector: Connector) -> None:
         """Skip the promise for an object that can only be written."""
         if not (await self.features(connector)).can_read:
@@ -385,6 +419,20 @@ async def send(connect: Connect, target: Target, batch: Sequence[Record]) -> lis
         has_problem = outcome.kind in {OutcomeKind.FAILED, OutcomeKind.UNKNOWN}
         assert (outcome.problem is not None) == has_problem
     return sorted(outcomes, key=lambda outcome: outcome.row)
+
+
+async def plan(connect: Connect, target: Target, batch: Sequence[Record]) -> list[Planned]:
+    """Plan a batch. One plan for each record, by row."""
+    connector = connect()
+    assert isinstance(connector, PlansWrites)
+    planned = await connector.plan(target, batch)
+    assert sorted(one.row for one in planned) == [one.row for one in batch]
+    return sorted(planned, key=lambda one: one.row)
+
+
+def plain_kind(planned: Planned) -> PlannedKind:
+    """The kind of a row, with an ambiguous one among those that are refused."""
+    return PlannedKind.REFUSED if planned.is_refused else planned.kind
 
 
 async def _collect(

@@ -140,6 +140,10 @@ async def find_upload(services: Services, caller: Caller, job_id: str) -> Job:
     job = await find_job(services, caller, job_id)
     if job.is_download:
         raise BadInput(f"job {job.id} is a download; only uploads have rows to mend and to retry")
+    if job.upload.planned_file is not None:
+        raise BadInput(
+            f"job {job.id} is a plan, which writes nothing; /bulk/{job.id}/plan/rows has its rows"
+        )
     return job
 
 

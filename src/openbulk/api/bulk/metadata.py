@@ -15,7 +15,7 @@ from openbulk.bounded_json import MAX_KEPT_BYTES, read_json
 from openbulk.connectors.base import Provider
 from openbulk.connectors.targets import ResolvedObject
 from openbulk.domain.errors import BadInput
-from openbulk.domain.options import Option, check_values, with_known_spelling
+from openbulk.domain.options import Option, check_values, option_text, with_known_spelling
 from openbulk.domain.records import Action, Target
 from openbulk.domain.spelling import known_spelling
 from openbulk.formats import FORMATS
@@ -24,6 +24,7 @@ from openbulk.formats.options import DATE_ORDER
 
 _EXAMPLE = '{"action": "create"}'
 PREFIX = "metaData."
+PLAN = "plan"
 CALLBACK_PAYLOAD = Option("callback-payload", "any JSON; the callback returns it", is_text=False)
 MAPPING = Option(
     "mapping",
@@ -41,6 +42,11 @@ UPLOAD_OPTIONS = (
     DATE_ORDER,
     MAPPING,
     FILE_ID,
+    Option(
+        PLAN,
+        "true: find out what the job would do, and write nothing",
+        choices=("true", "false"),
+    ),
     CALLBACK_PAYLOAD,
 )
 """The keys of every upload."""
@@ -154,7 +160,26 @@ def read_upload_options(
     Raises BadInput.
     """
     refuse_options_in_address(query, providers)
-    return spell_upload_options(parse_metadata(_metadata_of(form, query)), providers)
+    options = spell_upload_options(parse_metadata(_metadata_of(form, query)), providers)
+    return _with_plan_of_address(options, query.get(PLAN))
+
+
+def _with_plan_of_address(options: dict[str, Any], plan: str | None) -> dict[str, Any]:
+    """The options, with `plan` from the address if they have none. Raises BadInput."""
+    if not plan:
+        return options
+    given = options.get(PLAN)
+    if given not in (None, "") and option_text(given).lower() != plan.lower():
+        raise BadInput(
+            f"the address says {PLAN} {plan[:80]!r}, and {PREFIX}{PLAN} says "
+            f"{option_text(given)[:80]!r}; leave one of them out"
+        )
+    return {**options, PLAN: plan}
+
+
+def is_plan(options: Mapping[str, Any]) -> bool:
+    """Whether an upload with these options only says what it would do."""
+    return options.get(PLAN) == "true"
 
 
 def spell_upload_options(
@@ -167,7 +192,8 @@ def spell_upload_options(
 def refuse_options_in_address(query: Mapping[str, str], providers: Mapping[str, Provider]) -> None:
     """Raise BadInput for a query parameter that an upload does not read.
 
-    A caller who writes `?plan=true` or `?action=delete` counts on it, and records would be written.
+    A caller who writes `?dryRun=true` or `?action=delete` counts on it, and records would be
+    written.
     """
     for given, value in query.items():
         if given in (*_IN_THE_ADDRESS, _CACHE_BUSTER) or not value:
@@ -183,7 +209,7 @@ def refuse_options_in_address(query: Mapping[str, str], providers: Mapping[str, 
         )
 
 
-_IN_THE_ADDRESS = ("metaData", "identifierFieldName", "path")
+_IN_THE_ADDRESS = ("metaData", "identifierFieldName", "path", PLAN)
 """What clients of the contract send as query parameters; `path` has no effect there."""
 _CACHE_BUSTER = "_"
 """Browser libraries send it with a number, so that no cache answers."""

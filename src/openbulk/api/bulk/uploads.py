@@ -24,6 +24,7 @@ from openbulk.api.bulk.metadata import (
     describe_upload_options,
     has_mapping,
     is_for_one_object,
+    is_plan,
     parse_target,
     read_upload_options,
     use_upload_options,
@@ -65,6 +66,14 @@ _REQUEST = {
             "description": "The key `identifierFieldName` of `metaData`.",
             "required": False,
             "schema": {"type": "string", "examples": ["summary"]},
+        },
+        {
+            "name": "plan",
+            "in": "query",
+            "description": "The key `plan` of `metaData`: true makes a job that writes nothing, "
+            "and says what it would do.",
+            "required": False,
+            "schema": {"type": "string", "examples": ["false"]},
         },
         CALLBACK_URL,
         IDEMPOTENCY_KEY,
@@ -250,6 +259,7 @@ async def _read_form(
         file_format=inspection.format.name,
         callback_url=callback_url,
         uploaded_file=file.uploaded_as,
+        planned_file=file.digest if is_plan(used.values) else None,
     )
     return work, inspection
 

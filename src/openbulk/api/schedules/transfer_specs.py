@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from openbulk.api.bulk.download_request import download_of_body, download_of_query
 from openbulk.api.bulk.job_requests import check_callback_url
 from openbulk.api.bulk.metadata import (
+    is_plan,
     parse_metadata,
     parse_target,
     spell_upload_options,
@@ -166,6 +167,11 @@ async def _find_destination(
     names = await services.transformations.names_of(destination.id, name)
     resolved = resolve_object(service_name_of(name, names), objects)
     used = use_upload_options(options, provider, None, resolved)
+    if is_plan(used.values):
+        raise BadInput(
+            "metaData.plan is not possible: a workflow writes what it reads; download the records, "
+            "and upload their file with plan=true"
+        )
     target = parse_target(name, used, {}, _default_action(configuration))
     target = replace(target, transformation=names)
     refusal = refusal_to_upload(Target(resolved.name, target.action), objects)

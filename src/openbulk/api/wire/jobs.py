@@ -23,6 +23,8 @@ JobState = Literal[
     "CANCELLED",
     "ABORTED",
     "ERROR",
+    "PLANNING",
+    "PLANNED",
 ]
 Direction = Literal["UPLOAD", "DOWNLOAD"]
 
@@ -50,7 +52,7 @@ class JobStatus(TypedDict):
         doc(
             "A finished job is COMPLETE (COMPLETED if the server is configured so), CANCELLED, "
             "ABORTED (openbulk could not continue; `error` says why) or ERROR (the service "
-            "refused the work).",
+            "refused the work). Only a job with `plan=true` is PLANNING, and then PLANNED.",
             "COMPLETE",
         ),
     ]

@@ -13,17 +13,22 @@ from openbulk.connectors.googlecalendar.collections import (
     CalendarCollections,
 )
 from openbulk.connectors.googlecalendar.errors import read_refusal, throttle_of
+from openbulk.connectors.googlecalendar.event_calls import EventCalls
+from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.event_uploads import EventUploads
 from openbulk.connectors.googlecalendar.events import is_deleted
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.googlecalendar.listing import read_events
 from openbulk.connectors.googlecalendar.options import OPTIONS
+from openbulk.connectors.googlecalendar.planning import EventPlans
 from openbulk.connectors.googlecalendar.schema import event_schema, list_parameters
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
 from openbulk.connectors.http import Client
+from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.options import Option
+from openbulk.domain.plan import Completeness, Planned
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -46,6 +51,7 @@ EVENT_FEATURES = Features(
     parameters=list_parameters("calendar.events.list") - {"iCalUID"},
     changed="updated",
     has_changes=True,
+    plan=Completeness.COMPLETE,
 )
 _COLLECTION_FEATURES = {name: collection.features for name, collection in COLLECTIONS.items()}
 _SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
@@ -58,14 +64,16 @@ class GoogleCalendar:
     """One signed-in Google account."""
 
     native = None
+    remembers_plans = True
 
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
         self._collections = CalendarCollections(api)
         write_collection = CollectionUploads(api, self._collections).write
         self._writers = dict.fromkeys(COLLECTIONS, write_collection) | {
-            EVENTS: EventUploads(api).write
+            EVENTS: EventUploads(EventCalls(api), EventLookup(api)).write
         }
+        self._plans = EventPlans(api)
 
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
@@ -116,6 +124,14 @@ class GoogleCalendar:
         """Do the target's action with each record: one call each, besides look-ups."""
         write = self._writers[target.object]
         return [await write(record, target) for record in batch]
+
+    def budgets(self, target: Target) -> Sequence[Budget]:
+        """Those of a call that changes the calendar of `metaData`."""
+        return self._api.budgets(str(target.options.get("calendarId") or PRIMARY))
+
+    async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
+        """What `write` would do with events: it costs their look-up, and no call that writes."""
+        return await self._plans.plan(target, batch)
 
     async def close(self) -> None:
         """Nothing to close: the HTTP session belongs to the server."""

@@ -1,6 +1,6 @@
 """Calls of the Calendar API v3, each counted on the budgets that it uses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +10,7 @@ from openbulk.connectors.googlecalendar.errors import is_expired_token, read_ref
 from openbulk.connectors.googlecalendar.limits import Limits
 from openbulk.connectors.googlecalendar.shapes import read_list, read_resource
 from openbulk.connectors.http import Client
+from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import CursorExpired, NotFound, Refused
 from openbulk.exact_json import encode_json
 
@@ -28,6 +29,10 @@ class CalendarApi:
         self._limits = limits
         self.account = limits.account
         """A name for the account that does not reveal it."""
+
+    def budgets(self, calendar: str) -> Sequence[Budget]:
+        """The budgets of a call that changes this calendar, the widest first."""
+        return self._limits.budgets(calendar)
 
     async def read(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
         """`GET` a path below `/calendar/v3`. Raises ServiceError."""

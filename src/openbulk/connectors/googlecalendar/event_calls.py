@@ -58,15 +58,7 @@ class EventCalls:
 
         Google accepts an id or an iCalUID for a new event, not both.
         """
-        if not is_legal_id(event_id):
-            raise FieldError(
-                "id",
-                f"id {event_id!r} is not a legal event id: "
-                "5 to 1024 of the characters a to v and 0 to 9",
-            )
-        row.require_times()
-        properties = {**properties, **row.markers}
-        body = with_private_properties({**row.fields, "id": event_id}, properties)
+        body = insert_body(row, event_id, properties)
         path = events_path(row.calendar)
         answer = await self._api.write("POST", path, row.calendar, params=row.parameters, body=body)
         if not answer.is_success:
@@ -126,6 +118,19 @@ class EventCalls:
             return _NOTHING_TO_DELETE[answer.status]
         require_accepted(answer, calendar=row.calendar)
         return Deletion.DONE
+
+
+def insert_body(row: EventRow, event_id: str, properties: Properties) -> dict[str, Any]:
+    """The body of `events.insert`. Raises FieldError."""
+    if not is_legal_id(event_id):
+        raise FieldError(
+            "id",
+            f"id {event_id!r} is not a legal event id: "
+            "5 to 1024 of the characters a to v and 0 to 9",
+        )
+    row.require_times()
+    properties = {**properties, **row.markers}
+    return with_private_properties({**row.fields, "id": event_id}, properties)
 
 
 def patch_body(fields: Mapping[str, Any]) -> dict[str, Any]:

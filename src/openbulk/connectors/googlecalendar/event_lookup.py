@@ -67,7 +67,7 @@ class EventLookup:
 
         Raises RecordRefused, ServiceError.
         """
-        cache = self._cache_of(row)
+        cache = self.cache_of(row)
         records = row.target.records
         if records is None or records > FEW_RECORDS:
             await self._fill(cache, row)
@@ -87,7 +87,7 @@ class EventLookup:
         Another process may have written it since the calendar was listed: a series that the cache
         does not hold is fetched.
         """
-        cache = self._cache_of(row)
+        cache = self.cache_of(row)
         series = cache.find(row.identity.series)
         if series is None and not cache.is_absent(row.identity.series):
             cache.put(*await self._fetch_with_occurrences(row, row.identity.series))
@@ -100,7 +100,7 @@ class EventLookup:
         """An occurrence whose series the calendar does not have: of a guest of that date alone."""
         if row.identity.field == ID:
             return await self.fetch(row, row.identity)
-        return self._cache_of(row).find(row.identity)
+        return self.cache_of(row).find(row.identity)
 
     async def _fetch_with_occurrences(self, row: EventRow, series: Identity) -> Sequence[Event]:
         """A series and its occurrences that differ from it; the series alone if it has an id."""
@@ -112,7 +112,7 @@ class EventLookup:
     async def exceptions_of(self, row: EventRow, series: Event) -> Mapping[str, Event]:
         """The occurrences that differ from their series, by the names of `Identity.occurrence`."""
         uid = str(series["iCalUID"])
-        cache = self._cache_of(row)
+        cache = self.cache_of(row)
         if cache.is_complete:
             events = cache.occurrences(uid)
         else:
@@ -126,7 +126,7 @@ class EventLookup:
         A small job finds those that openbulk has written.
         """
         uid = str(series["iCalUID"])
-        cache = self._cache_of(row)
+        cache = self.cache_of(row)
         if cache.is_complete:
             events = cache.parts(uid)
         else:
@@ -195,7 +195,7 @@ class EventLookup:
         self.claims_of(row.target).claim(row, str(event["id"]), row.fields)
         # A job that only creates looks nothing up but the series of occurrences.
         if row.target.action is not Action.CREATE or event.get("recurrence"):
-            self._cache_of(row).put(event)
+            self.cache_of(row).put(event)
 
     def claims_of(self, target: Target) -> Claims:
         """The events that the rows of a job mean."""
@@ -210,9 +210,10 @@ class EventLookup:
 
     def forget(self, row: EventRow, event_id: str) -> None:
         """Drop an event that a row deleted from the cache."""
-        self._cache_of(row).drop(event_id)
+        self.cache_of(row).drop(event_id)
 
-    def _cache_of(self, row: EventRow) -> CalendarCache:
+    def cache_of(self, row: EventRow) -> CalendarCache:
+        """What a row's job has fetched of its calendar."""
         property_name = row.identity.field if row.identity.is_property else None
         key = (row.target.run, row.calendar, property_name)
         if key not in self._caches:

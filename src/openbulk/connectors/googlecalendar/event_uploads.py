@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.googlecalendar.api import CalendarApi
 from openbulk.connectors.googlecalendar.errors import RecordRefused
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_changes import EventChanges
@@ -35,9 +34,9 @@ MAX_MISSING_CALENDARS = 8
 class EventUploads:
     """Writes records into the calendars of one account."""
 
-    def __init__(self, api: CalendarApi) -> None:
-        self._calls = EventCalls(api)
-        self._lookup = EventLookup(api)
+    def __init__(self, calls: EventCalls, lookup: EventLookup) -> None:
+        self._calls = calls
+        self._lookup = lookup
         self._changes = EventChanges(self._calls, self._lookup)
         dates = DatesOfJobs()
         self._parts = SeriesParts(self._calls, self._lookup, dates)

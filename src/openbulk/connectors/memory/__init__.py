@@ -12,15 +12,26 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
+from openbulk.connectors.memory.planning import PlannedRecords, changes_between
 from openbulk.connectors.memory.records import Records, Room
+from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.options import Option
+from openbulk.domain.plan import Completeness, Planned, kind_of
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, value_at
 
 OBJECTS: Mapping[str, Features] = {
-    "records": Features(frozenset(Action), max_batch=1000, concurrency=2, idempotent_writes=True),
-    "log": Features(frozenset({Action.CREATE}), max_batch=100, concurrency=2),
+    "records": Features(
+        frozenset(Action),
+        max_batch=1000,
+        concurrency=2,
+        idempotent_writes=True,
+        plan=Completeness.COMPLETE,
+    ),
+    "log": Features(
+        frozenset({Action.CREATE}), max_batch=100, concurrency=2, plan=Completeness.COMPLETE
+    ),
 }
 """`records` have keys: a record sent twice is stored once. `log` stores every copy."""
 
@@ -34,6 +45,7 @@ class Memory:
     """One instance."""
 
     native = None
+    remembers_plans = False
 
     def __init__(self, space: Space, room: Room, *, keep: bool) -> None:
         self._space = space
@@ -83,17 +95,53 @@ class Memory:
 
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the action with each record. A refused record is an outcome, not an exception."""
-        records = self._records(target.object)
-        by_key, by_id = _act_of(target), _ACTIONS_BY_ID[target.action]
-        takes_id = target.object == "records" and target.identifier_field in (None, "id")
-        needed = None if target.action is Action.CREATE else target.identifier_field
-        outcomes: list[Outcome] = []
+        records, write = self._records(target.object), self._writer(target)
+        return [write(record, records) for record in batch]
+
+    def budgets(self, target: Target) -> Sequence[Budget]:
+        """Memory limits no calls."""
+        return ()
+
+    async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
+        """What `write` would do, beside the records and not in them."""
+        records = PlannedRecords(self._records(target.object), self._room)
+        write = self._writer(target)
+        planned: list[Planned] = []
         for record in batch:
+            key = _with_own_id(record).key if _takes_ids(target) and _has_id(record) else record.key
+            before = records.get(key)
+            outcome = write(record, records)
+            known = None if before is None or outcome.problem else key
+            changes = changes_between(before, records.get(key))
+            means = None if target.object == "log" else key
+            planned.append(
+                Planned(
+                    record.row,
+                    kind_of(outcome),
+                    known,
+                    changes,
+                    problem=outcome.problem,
+                    key=means,
+                )
+            )
+        return planned
+
+    def _writer(self, target: Target) -> Callable[[Record, Records], Outcome]:
+        by_key, by_id, takes_ids = (
+            _act_of(target),
+            _ACTIONS_BY_ID[target.action],
+            _takes_ids(target),
+        )
+
+        needed = None if target.action is Action.CREATE else target.identifier_field
+
+        def write(record: Record, records: Records) -> Outcome:
             outcome = _problem_of(record, needed)
-            if outcome is None and takes_id and record.values.get("id") not in _EMPTY:
+            if outcome is None and takes_ids and _has_id(record):
                 outcome = by_id(_with_own_id(record), records, self._keep)
-            outcomes.append(outcome or by_key(record, records, self._keep))
-        return outcomes
+            return outcome or by_key(record, records, self._keep)
+
+        return write
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -116,6 +164,14 @@ def _problem_of(record: Record, needed: str | None) -> Outcome | None:
         "give it a value",
         field=needed,
     )
+
+
+def _takes_ids(target: Target) -> bool:
+    return target.object == "records" and target.identifier_field in (None, "id")
+
+
+def _has_id(record: Record) -> bool:
+    return record.values.get("id") not in _EMPTY
 
 
 def _with_own_id(record: Record) -> Record:

@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
@@ -15,11 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransactio
 
 from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.pace import Budget
 from openbulk.connectors.sql.bisection import RolledBack
 from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgresql, open_sqlite
 from openbulk.connectors.sql.failures import failure, is_gone
 from openbulk.connectors.sql.mysql_connections import open_mysql
 from openbulk.connectors.sql.ordering import ordering_keys_of
+from openbulk.connectors.sql.planning import completeness_of, plan_batch, refusal_of
 from openbulk.connectors.sql.reading import Selection, read_page
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
@@ -29,8 +31,11 @@ from openbulk.connectors.sql.writing import BatchWriter
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, BadInput, NotFound, Refused
 from openbulk.domain.options import Option
+from openbulk.domain.plan import Planned
 from openbulk.domain.query import Page, PageRequest, Query, not_a_page_token
 from openbulk.domain.records import Outcome, Record, Target
+
+_T = TypeVar("_T")
 
 REFLECT_SECONDS = 30.0
 """Table descriptions are read again after this time, if they have changed, and after a failed
@@ -41,6 +46,7 @@ class Sql:
     """One database."""
 
     native = None
+    remembers_plans = False
 
     def __init__(self, engine: AsyncEngine, schema: str | None, concurrency: int) -> None:
         self._engine = engine
@@ -70,6 +76,7 @@ class Sql:
             name: replace(
                 table.features(self._concurrency),
                 ordering=partial(ordering_keys_of, table, is_mysql=is_mysql),
+                plan=completeness_of(table, self._engine.dialect.name),
             )
             for name, table in tables.items()
         }
@@ -150,12 +157,16 @@ class Sql:
     async def _write(
         self, target: Target, batch: Sequence[Record], deferred: DBAPIError | None = None
     ) -> Sequence[Outcome]:
-        """Write a batch. If what it needs is gone, look once whether it is there anew.
+        """Write a batch.
 
         `deferred` is the error with which the database refused to commit it before.
         """
+        return await self._look_once_more(partial(self._write_once, target, batch, deferred))
+
+    async def _look_once_more(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Attempt something. If what it needs is gone, look once whether it is there anew."""
         try:
-            return await self._write_once(target, batch, deferred)
+            return await attempt()
         except DBAPIError as error:
             if not is_gone(error):
                 raise failure(error) from error
@@ -163,7 +174,7 @@ class Sql:
         # A prepared statement fails for good once its table was made anew.
         await self._engine.dispose()
         try:
-            return await self._write_once(target, batch, deferred)
+            return await attempt()
         except DBAPIError as error:
             raise failure(error) from error
 
@@ -171,12 +182,7 @@ class Sql:
         self, target: Target, batch: Sequence[Record], deferred: DBAPIError | None
     ) -> Sequence[Outcome]:
         """Write a batch. Raises ServiceError, DBAPIError and RolledBack."""
-        try:
-            table = await self._table(target.object)
-        except NotFound as error:
-            raise Refused(error.message) from error
-        if table.unwritable:
-            raise Refused(table.unwritable)
+        table = await self._table_to_write(target.object)
         await self._ensure_write_log()
         is_committing = False
         try:
@@ -192,6 +198,44 @@ class Sql:
                 raise
             raise self._failed_commit(error, is_committing=is_committing) from error
         return outcomes
+
+    def budgets(self, target: Target) -> Sequence[Budget]:
+        """A database limits no calls."""
+        return ()
+
+    async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
+        """What `write` would do. The batch is written, and rolled back."""
+        try:
+            return await self._look_once_more(partial(self._plan_once, target, batch))
+        except RolledBack as rolled_back:
+            if len(batch) == 1:
+                return [await self._plan_refusal(target, batch[0], rolled_back.error)]
+        half = len(batch) // 2
+        return [
+            *await self.plan(target, batch[:half]),
+            *await self.plan(target, batch[half:]),
+        ]
+
+    async def _plan_once(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
+        """Raises ServiceError, DBAPIError and RolledBack."""
+        table = await self._table_to_write(target.object)
+        try:
+            async with self._engine.connect() as connection, connection.begin() as transaction:
+                planned = await plan_batch(connection, table, target, batch)
+                await transaction.rollback()
+        except (SQLAlchemyError, OSError) as error:
+            # The table may have changed since its description was read.
+            self._reflected_at = float("-inf")
+            if isinstance(error, DBAPIError):
+                raise
+            raise failure(error) from error
+        return planned
+
+    async def _plan_refusal(self, target: Target, record: Record, error: DBAPIError) -> Planned:
+        table = await self._table_to_write(target.object)
+        async with self._connection() as connection:
+            writer = BatchWriter(connection, table, target, self._write_log)
+            return refusal_of(await writer.refusal(record, error))
 
     def _failed_commit(self, error: Exception, *, is_committing: bool) -> Exception:
         """The error for a batch whose transaction could not be begun or ended."""
@@ -229,6 +273,16 @@ class Sql:
                 f"the database has no table {name!r}; its tables are: {', '.join(tables)}"
             )
         return tables[name]
+
+    async def _table_to_write(self, name: str) -> Table:
+        """The table of a job. Raises Refused if there is none that can be written."""
+        try:
+            table = await self._table(name)
+        except NotFound as error:
+            raise Refused(error.message) from error
+        if table.unwritable:
+            raise Refused(table.unwritable)
+        return table
 
     def _forget(self) -> None:
         """Forget what is known of the database: somebody may have restored it."""

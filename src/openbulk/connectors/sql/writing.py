@@ -71,14 +71,15 @@ class BatchWriter:
 
     async def refuse(self, record: Record, error: DBAPIError) -> Outcome:
         """Log that a record is refused whose error has ended its transaction."""
-        row, log = (
-            self._mapper().row(record),
-            WriteLog(self.connection, self.write_log, self.target),
-        )
-        refusals = Refusals(self.connection, self.table, self.target, self._statements())
-        outcome = await refusals.outcome(row, error)
-        await log.add([outcome])
+        outcome = await self.refusal(record, error)
+        await WriteLog(self.connection, self.write_log, self.target).add([outcome])
         return outcome
+
+    async def refusal(self, record: Record, error: DBAPIError) -> Outcome:
+        """The outcome of a record whose error has ended its transaction."""
+        row = self._mapper().row(record)
+        refusals = Refusals(self.connection, self.table, self.target, self._statements())
+        return await refusals.outcome(row, error)
 
     def _mapper(self) -> RowMapper:
         dialect = self.connection.dialect.name

@@ -31,6 +31,8 @@ from openbulk.engine.slices.downloaded_records import Result, as_rows, result_of
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze, ending_of
 from openbulk.engine.slices.memory import MemoryShare, SliceMemory
 from openbulk.engine.slices.parts import PartSource, RowsInThread, cut
+from openbulk.engine.slices.plans.earlier_rows import EarlierRowsOfJobs
+from openbulk.engine.slices.plans.plan_slice import PlanSlice
 from openbulk.engine.slices.retried_parts import RetriedParts
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats.base import Format
@@ -39,6 +41,7 @@ from openbulk.reading.readers import Readers
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.mends import Mends
+from openbulk.storage.plans import PlanLedger
 from openbulk.storage.retry import (
     retry_until_written,
     retry_while_disk_full,
@@ -89,6 +92,7 @@ class SliceRunner:
         self._now = clock.now
         self._worker = worker
         self._memory = SliceMemory()
+        self._earlier_rows = EarlierRowsOfJobs()
         self.running_jobs: set[int] = set()
         """Ids of the jobs with a slice that runs in this process."""
 
@@ -176,7 +180,10 @@ class SliceRunner:
             return await DownloadSlice(
                 ledger, connector=connector, files=self._files, deadline=deadline, memory=memory
             ).run()
-        return await UploadSlice(
+        upload: Callable[..., UploadSlice] = UploadSlice
+        if isinstance(ledger, PlanLedger):
+            upload = partial(PlanSlice, earlier=self._earlier_rows.of(job.id))
+        return await upload(
             ledger,
             connector=connector,
             files=self._files,

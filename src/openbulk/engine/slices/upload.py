@@ -325,7 +325,7 @@ class UploadSlice:
         while True:
             try:
                 await self._ledger.lease.wait_until_held()
-                return await self._connector.write(self._target, batch)
+                return await self._call(batch)
             except AnswerLost as error:
                 if not features.idempotent_writes:
                     return await look_up(self._connector, self._target, batch, error.message)
@@ -336,6 +336,9 @@ class UploadSlice:
                     raise
             resends += 1
             await asyncio.sleep(wait_before_resend(resends, random.random()))  # noqa: S311
+
+    async def _call(self, batch: Sequence[Record]) -> Sequence[Outcome]:
+        return await self._connector.write(self._target, batch)
 
     def _can_resend(self, resends: int) -> bool:
         # A service that does not answer takes minutes, which others would wait for.

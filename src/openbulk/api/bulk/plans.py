@@ -1,0 +1,73 @@
+"""The plans of jobs: what an upload would do, before it does anything."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from openbulk.api.bulk.job_requests import JobId, find_job
+from openbulk.api.http.callers import SignedInCaller
+from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, take_page
+from openbulk.api.http.parameters import parse_whole_number
+from openbulk.api.services import ServicesOfApp
+from openbulk.api.wire.plans import KIND_WORDS, Plan, PlannedRow, present_plan, present_plan_row
+from openbulk.domain.errors import BadInput
+from openbulk.domain.plan import PlannedKind
+from openbulk.domain.spelling import known_spelling
+
+router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
+
+
+@router.get(
+    "/bulk/{job_id}/plan",
+    summary="Retrieve the plan of a job",
+    responses=answers(Plan, 404),
+)
+async def plan(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
+    """What a job would do with the rows of its file, in numbers, and what that would cost.
+
+    Only a job that was created with `plan=true` has a plan. Nothing is written.
+    """
+    job = await find_job(services, caller, job_id)
+    return present_plan(job, await services.plans.overview(job))
+
+
+@router.get(
+    "/bulk/{job_id}/plan/rows",
+    summary="List the rows of a plan",
+    responses=answers(list[PlannedRow], 400, 404),
+)
+async def rows(
+    response: Response,
+    job_id: JobId,
+    services: ServicesOfApp,
+    caller: SignedInCaller,
+    kind: Annotated[
+        str,
+        Query(description=f"One of {', '.join(KIND_WORDS.values())}.", examples=["created"]),
+    ] = "",
+    page_size: PageSize = "",
+    next_page: NextPage = "",
+) -> list[dict[str, Any]]:
+    """What a job would do with each row, field by field, in the order of the file."""
+    job = await find_job(services, caller, job_id)
+    limit = parse_page_size(page_size)
+    found = await services.plans.rows(
+        job,
+        kind=_parse_kind(kind),
+        after=parse_whole_number(next_page or "0", "nextPage", minimum=0),
+        limit=limit + 1,
+    )
+    page = take_page(response, found, limit, lambda row: row.planned.row)
+    return [present_plan_row(row) for row in page]
+
+
+def _parse_kind(text: str) -> PlannedKind | None:
+    """The kind of rows to show; None for all. Raises BadInput."""
+    if not text:
+        return None
+    kinds = {word: kind for kind, word in KIND_WORDS.items()}
+    word = known_spelling(text, kinds)
+    if word is None:
+        raise BadInput(f"kind {text[:80]!r} is not known; it can be {', '.join(kinds)}")
+    return kinds[word]

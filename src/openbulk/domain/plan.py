@@ -1,0 +1,90 @@
+"""The plan of a job: what it would do with each of its records, before it does anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from openbulk.domain.records import Outcome, OutcomeKind, Problem
+
+
+class Completeness(StrEnum):
+    """How much of a job its plan can say."""
+
+    COMPLETE = "complete"
+    """Every record is compared with what the service holds."""
+    BY_KEY = "by key"
+    """Records are found, and rows that depend on other rows of the file are not decided."""
+    NONE = "none"
+    """Rows are read and checked, and nothing is compared."""
+
+
+class PlannedKind(StrEnum):
+    """What would become of a record. Each row of a planned file has exactly one kind."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UPSERTED = "upserted"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    NOT_FOUND = "not_found"
+    REFUSED = "refused"
+    """The record would fail; its problem says why."""
+    AMBIGUOUS = "ambiguous"
+    """The service has several records that the row may mean, and so it would fail."""
+    NOT_COMPARED = "not_compared"
+    """The row can be read, and nobody can say what the service will do with it."""
+
+
+_KINDS = {
+    OutcomeKind.FAILED: PlannedKind.REFUSED,
+    OutcomeKind.UNKNOWN: PlannedKind.NOT_COMPARED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A field that a job would change."""
+
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a job would do with one record."""
+
+    row: int
+    kind: PlannedKind
+    id: str | None = None
+    """The id of the record that the service has; None for a new one."""
+    changes: Mapping[str, Change] = field(default_factory=dict)
+    """Field by field, what an update would change."""
+    problem: Problem | None = None
+    matches: int = 0
+    """For an ambiguous row, how many records of the service it may mean."""
+    version: str | None = None
+    """The state of the service's record that was seen; None if it has none."""
+    calls: int = 0
+    """Calls that would write it; 0 if the service takes many records in one call."""
+    mails: int = 0
+    """People whom the service would mail."""
+    mails_outside: int = 0
+    """Those of them outside the caller's organization."""
+    remark: str = ""
+    """What else the row would do, or leave out, in a sentence."""
+    key: str | None = None
+    """Equal for all rows that mean this record; None if the row is a new one in any case."""
+    is_early: bool = False
+    """The row is refused because it needs one that may come later in the file: it is planned again
+    behind the others."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the record would fail."""
+        return self.kind in {PlannedKind.REFUSED, PlannedKind.AMBIGUOUS}
+
+
+def kind_of(outcome: Outcome) -> PlannedKind:
+    """The kind of a row with this outcome."""
+    return _KINDS.get(outcome.kind) or PlannedKind(outcome.kind.value)

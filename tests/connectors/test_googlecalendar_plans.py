@@ -1,0 +1,120 @@
+"""A plan of events says what the job then does, and costs no call that writes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+import pytest
+
+from openbulk.connectors.base import Connector, PlansWrites
+from openbulk.domain.plan import Change, Planned, PlannedKind, kind_of
+from openbulk.domain.records import Action, Record
+from support.google_sandbox import calls, event, target, write_rows
+
+MANY = 40
+"""Records of a job for which the calendar is listed."""
+
+
+def series(**more: object) -> dict[str, Any]:
+    zone = {"timeZone": "Europe/Berlin"}
+    return {
+        "iCalUID": "maths@x",
+        "summary": "Maths",
+        "start": {"dateTime": "2026-10-12T09:00:00", **zone},
+        "end": {"dateTime": "2026-10-12T09:45:00", **zone},
+        "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=5"],
+        **more,
+    }
+
+
+def date(day: str, **more: object) -> dict[str, Any]:
+    original = {"dateTime": f"2026-10-{day}T09:00:00", "timeZone": "Europe/Berlin"}
+    return {"iCalUID": "maths@x", "originalStartTime": original, **more}
+
+
+async def plan_rows(
+    connector: Connector, action: Action, *rows: Mapping[str, Any], records: int = MANY, **more: Any
+) -> Sequence[Planned]:
+    """What rows of one job would do, planned one after another."""
+    assert isinstance(connector, PlansWrites)
+    to = target(action, run=f"plan-{action}-{len(rows)}", records=records, **more)
+    return [
+        (await connector.plan(to, [Record(number, values, key=f"run:{number}")]))[0]
+        for number, values in enumerate(rows, 1)
+    ]
+
+
+@pytest.mark.parametrize("records", [MANY, 4])
+@pytest.mark.parametrize(
+    ("first", "action", "rows"),
+    [
+        ([], Action.CREATE, [event("Maths"), event("Art", id="art2026"), event("x", id="art2026")]),
+        ([event("Art", id="art2026")], Action.CREATE, [event("Music", id="art2026")]),
+        ([event("Art", id="art2026")], Action.UPSERT, [event("Art", id="art2026"), event("B")]),
+        ([event("Art", id="art2026")], Action.UPSERT, [event("Arts", id="art2026")]),
+        ([event("Art", id="art2026")], Action.UPDATE, [{"id": "art2026"}, {"id": "nobody99"}]),
+        ([event("Art", id="art2026")], Action.DELETE, [{"id": "art2026"}, {"id": "art2026"}]),
+        ([series()], Action.UPSERT, [series(summary="Maths II"), date("19", summary="Late")]),
+        ([], Action.UPSERT, [series(), date("19", summary="Late"), date("20", summary="Never")]),
+        ([series()], Action.DELETE, [date("19"), {"iCalUID": "maths@x"}]),
+    ],
+)
+async def test_what_a_plan_says_and_what_rows_do_agree(
+    connector: Connector,
+    first: Sequence[Mapping[str, Any]],
+    action: Action,
+    rows: Sequence[Mapping[str, Any]],
+    records: int,
+) -> None:
+    """Rows that depend on earlier rows of the plan, too, in small jobs and in large ones."""
+    await write_rows(connector, target(run="first"), *first)
+    planned = await plan_rows(connector, action, *rows, records=records)
+    done = await write_rows(connector, target(action, run="then", records=records), *rows)
+    as_refused = [
+        PlannedKind.REFUSED if one.kind is PlannedKind.AMBIGUOUS else one.kind for one in planned
+    ]
+    assert as_refused == [kind_of(outcome) for outcome in done], (planned, done)
+    assert [one.remark for one in planned] == [outcome.remark for outcome in done]
+
+
+async def test_a_plan_shows_each_field_before_and_after(connector: Connector) -> None:
+    """And the version of the event that it saw."""
+    await write_rows(connector, target(), event("Art", id="art2026", location="Aula"))
+    (planned,) = await plan_rows(connector, Action.UPSERT, event("Arts", id="art2026"))
+    assert planned.changes == {"summary": Change("Art", "Arts")}
+    assert (planned.id, planned.kind) == ("art2026", PlannedKind.UPDATED)
+    assert planned.version
+
+
+async def test_a_plan_of_many_rows_costs_the_listing(
+    http: aiohttp.ClientSession, url: str, connector: Connector
+) -> None:
+    """No call that writes."""
+    rows = [event(f"Lesson {number}", id=f"lesson{number}") for number in range(30)]
+    await write_rows(connector, target(), *rows)
+    before = await calls(http, url)
+    planned = await plan_rows(connector, Action.UPSERT, *rows)
+    after = await calls(http, url)
+    assert {one.kind for one in planned} == {PlannedKind.UNCHANGED}
+    assert {name: count - before.get(name, 0) for name, count in after.items()} == {
+        **dict.fromkeys(after, 0),
+        "GET": 1,
+    }
+
+
+async def test_a_calendar_that_is_missing_refuses_its_rows(connector: Connector) -> None:
+    """Also the rows of an action that looks nothing up."""
+    (planned,) = await plan_rows(connector, Action.CREATE, event("Art", calendarId="nobody@x"))
+    assert planned.kind is PlannedKind.REFUSED
+    assert planned.problem is not None
+
+
+async def test_people_who_would_be_mailed_are_counted(connector: Connector) -> None:
+    """Those outside the organization apart."""
+    guests = [{"email": name} for name in ("bob@example.com", "eve@other.org")]
+    row = event("Art", attendees=guests)
+    options = {"sendUpdates": "all"}
+    (planned,) = await plan_rows(connector, Action.CREATE, row, options=options)
+    assert (planned.mails, planned.mails_outside) == (2, 1)
+    (silent,) = await plan_rows(connector, Action.CREATE, {**row, "summary": "Music"})
+    assert (silent.mails, silent.mails_outside) == (0, 0)
