@@ -136,15 +136,20 @@ async def mend_rows(
 
 
 async def find_upload(services: Services, caller: Caller, job_id: str) -> Job:
-    """An upload by its id. Raises NotFound, and BadInput for a download."""
+    """An upload by its id. Raises NotFound, and BadInput for a download or a plan."""
     job = await find_job(services, caller, job_id)
+    require_upload(job)
+    return job
+
+
+def require_upload(job: Job) -> None:
+    """Raise BadInput for a job that writes no rows of a file."""
     if job.is_download:
         raise BadInput(f"job {job.id} is a download; only uploads have rows to mend and to retry")
     if job.upload.planned_file is not None:
         raise BadInput(
             f"job {job.id} is a plan, which writes nothing; /bulk/{job.id}/plan/rows has its rows"
         )
-    return job
 
 
 def _change_of(body: MendedColumn) -> Change:

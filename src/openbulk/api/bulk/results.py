@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from openbulk.api.bulk import downloaded_records
 from openbulk.api.bulk.job_requests import JobId, find_job
-from openbulk.api.bulk.mending import find_upload
+from openbulk.api.bulk.mending import require_upload
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import may_answer
 from openbulk.api.http.parameters import parse_flag
@@ -84,7 +84,7 @@ async def results(
     job = await find_job(services, caller, job_id)
     if job.is_download:  # of an object that has this name
         return await downloaded_records.file(request, job_id, "results", services, caller)
-    job = await find_upload(services, caller, job_id)
+    require_upload(job)
     name, is_guarded = _parse_format(format), parse_flag(guard, "guard")
     if is_guarded and name == "jsonl":
         raise BadInput("guard is for csv and xlsx: no spreadsheet opens jsonl")
