@@ -122,6 +122,28 @@ def test_rows_that_another_process_has_planned_are_missing() -> None:
     assert EarlierRows().has_gap(Slice(1, 40))  # type: ignore[arg-type]
 
 
+def test_a_plan_starts_over_if_a_slice_could_not_record_what_it_had_planned() -> None:
+    """Else the rows that are planned once more would find their own changes."""
+    rows = EarlierRows()
+    rows.begin_slice(Slice(1, 0))  # type: ignore[arg-type]
+    rows.fence = 1
+    assert rows.before([record(1, "Ann"), record(2, "Bob")], names_of) == []
+    rows.note_planned([1, 2])
+    rows.note_recorded([1])
+    rows.begin_slice(Slice(1, 0))  # type: ignore[arg-type]
+    assert rows.run_of("run") == "run", "the slice goes on"
+    next_slice = Slice(2, 1)
+    rows.begin_slice(next_slice)  # type: ignore[arg-type]
+    assert rows.run_of("run") == "run/1"
+    assert rows.has_gap(next_slice)  # type: ignore[arg-type]
+    assert rows.before([record(3, "Ann")], names_of) == []
+    rows.fence = 2
+    rows.note_planned([2, 3])
+    rows.note_recorded([3, 2])
+    rows.begin_slice(Slice(3, 3))  # type: ignore[arg-type]
+    assert rows.run_of("run") == "run/1"
+
+
 def test_a_summary_is_as_complete_as_its_last_part() -> None:
     part, _ = make_part([plan_row(1)], 1, Completeness.COMPLETE)
     later = replace(part, summary=replace(part.summary, completeness=Completeness.BY_KEY))

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from openbulk.api.bulk import downloaded_records
 from openbulk.api.bulk.job_requests import JobId, find_job
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
@@ -23,12 +24,16 @@ router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
     summary="Retrieve the plan of a job",
     responses=answers(Plan, 404),
 )
-async def plan(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
+async def plan(
+    request: Request, job_id: JobId, services: ServicesOfApp, caller: SignedInCaller
+) -> Any:
     """What a job would do with the rows of its file, in numbers, and what that would cost.
 
     Only a job that was created with `plan=true` has a plan. Nothing is written.
     """
     job = await find_job(services, caller, job_id)
+    if job.is_download:  # of an object that has this name
+        return await downloaded_records.file(request, job_id, "plan", services, caller)
     return present_plan(job, await services.plans.overview(job))
 
 

@@ -31,11 +31,36 @@ class EarlierRows:
     """The rows of one job that this process has planned, or read."""
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._database.executescript(_SCHEMA)
+        self._database = _new_database()
         self.fence: int | None = None
         """The number of the last slice whose rows are known."""
         self.loading = asyncio.Lock()
+        self._attempt = 0
+        self._unrecorded: set[int] = set()
+
+    def note_planned(self, rows: Iterable[int]) -> None:
+        """Note rows that are planned, and not recorded yet."""
+        self._unrecorded.update(rows)
+
+    def note_recorded(self, rows: Iterable[int]) -> None:
+        """Note rows whose plan is recorded."""
+        self._unrecorded.difference_update(rows)
+
+    def begin_slice(self, records: JobRecords) -> None:
+        """Begin a slice. If a slice before it could not record what it had planned, start over.
+
+        Its rows are planned once more: as if they had not been planned before.
+        """
+        if self._unrecorded and self.fence != records.fence:
+            self._database.close()
+            self._database = _new_database()
+            self.fence = None
+            self._attempt += 1
+            self._unrecorded = set()
+
+    def run_of(self, run: str) -> str:
+        """The run under which a connector remembers what it has planned (`Target.run`)."""
+        return f"{run}/{self._attempt}" if self._attempt else run
 
     def has_gap(self, records: JobRecords) -> bool:
         """Whether another process has planned rows of the job before this slice of it."""
@@ -77,6 +102,12 @@ class EarlierRows:
         find = "SELECT key, content FROM records WHERE row = ?"
         key, content = self._database.execute(find, (row,)).fetchone()
         return Record(row, unpack_line(content), key)
+
+
+def _new_database() -> sqlite3.Connection:
+    database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    database.executescript(_SCHEMA)
+    return database
 
 
 class EarlierRowsOfJobs:

@@ -11,9 +11,18 @@ from typing import Any
 
 from openbulk.connectors.base import PlansWrites
 from openbulk.domain.plan import Change, Completeness, Planned, PlannedKind
-from openbulk.domain.records import Action, JobRecords, Outcome, OutcomeKind, Record, value_at
+from openbulk.domain.records import (
+    Action,
+    JobRecords,
+    Outcome,
+    OutcomeKind,
+    Record,
+    Target,
+    value_at,
+)
 from openbulk.engine.slices.plans.earlier_rows import EarlierRows
 from openbulk.engine.slices.plans.plan_rows import PlanRow, make_part, rows_of_plan
+from openbulk.engine.slices.row_states import RowState
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.storage.plans import PlanLedger
 
@@ -57,6 +66,7 @@ class PlanSlice(UploadSlice):
         planned = await self._plan(batch)
         rows = {record.row for record in batch}
         self._planned |= {one.row: one for one in planned if one.row in rows}
+        self._earlier.note_planned(rows - {one.row for one in planned if one.is_early})
         return [_outcome_of(one) for one in planned]
 
     async def _plan(self, batch: Sequence[Record]) -> Sequence[Planned]:
@@ -68,7 +78,11 @@ class PlanSlice(UploadSlice):
         earlier: Sequence[Record] = ()
         if not connector.remembers_plans:
             earlier = self._earlier.before(batch, self._keys_of)
-        return await connector.plan(self._target, [*earlier, *batch])
+        return await connector.plan(self._target_of_plan, [*earlier, *batch])
+
+    @property
+    def _target_of_plan(self) -> Target:
+        return replace(self._target, run=self._earlier.run_of(self._target.run))
 
     async def _replay(self, connector: PlansWrites) -> None:
         """Learn what rows would do that another process has planned."""
@@ -76,6 +90,7 @@ class PlanSlice(UploadSlice):
         assert records is not None
         # Rows are planned concurrently: the first one learns, and the others wait for it.
         async with self._earlier.loading:
+            self._earlier.begin_slice(records)
             if self._earlier.has_gap(records):
                 await self._learn_all(connector, records)
             self._earlier.fence = records.fence
@@ -88,7 +103,8 @@ class PlanSlice(UploadSlice):
         async for record, _ in records.each():
             if record.row > records.last:
                 break
-            batch.append(record)
+            if self._progress.states[record.row] == RowState.DONE:
+                batch.append(record)
             if len(batch) == REPLAYED_AT_ONCE:
                 await self._learn(connector, batch)
                 batch = []
@@ -96,7 +112,7 @@ class PlanSlice(UploadSlice):
 
     async def _learn(self, connector: PlansWrites, batch: Sequence[Record]) -> None:
         if connector.remembers_plans:
-            await connector.plan(self._target, batch)
+            await connector.plan(self._target_of_plan, batch)
         else:
             self._earlier.add(batch, self._keys_of)
 
@@ -134,6 +150,7 @@ class PlanSlice(UploadSlice):
         # First the rows: a part that the ledger knows is in the file store.
         await self._files.put(part.path(self._job.upload.file), content)
         await self._plan_ledger.record_part(part, cursor=cursor)
+        self._earlier.note_recorded(outcome.row for outcome in results)
 
     def _row_of(self, outcome: Outcome, line: int | None) -> PlanRow:
         """The plan of a row, in the caller's names."""
