@@ -60,7 +60,7 @@ def rows_of(server: Server, path: str = "/records") -> list[Any]:
         ({"sendUpdate": "all"}, "did you mean 'sendUpdates'?"),
         ({"sendUpdates": "everybody"}, "metaData.sendUpdates 'everybody' is not known"),
         ({"updateRule": "always"}, "metaData.updateRule has no effect; the options of Google"),
-        ({"headerRow": 3}, "metaData takes no key 'headerRow'"),
+        ({"firstRow": 3}, "metaData takes no key 'firstRow'"),
     ],
 )
 def test_a_key_of_metadata_that_nobody_reads_makes_no_job(

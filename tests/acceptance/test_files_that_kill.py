@@ -30,14 +30,17 @@ import time
 from pathlib import Path
 from openbulk.formats.csv import Csv
 closed, reached = Path({folder!r}, "closed"), Path({folder!r}, "reached")
-def read(self, file, options, original=Csv.read):
-    for row in original(self, file, options):
-        yield row
-        if row.number == 1_000 and closed.exists():
-            reached.touch()
+def read(self, file, options, original=Csv.read_batches):
+    is_ahead = True
+    for rows in original(self, file, options):
+        yield rows
+        if is_ahead and rows[0] >= 1_000:
+            is_ahead = False
+            if closed.exists():
+                reached.touch()
             while closed.exists():
                 time.sleep(0.05)
-Csv.read = read
+Csv.read_batches = read
 """
 HANGING_NAMES = """
 import socket, time

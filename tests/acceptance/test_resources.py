@@ -146,7 +146,7 @@ def test_a_path_that_does_not_exist_is_404_and_a_method_that_it_lacks_405(
         ("POST", f"/records/{made['id']}", 405, "DELETE, GET, HEAD, PATCH, PUT"),
         ("PATCH", "/records", 405, "GET, HEAD, POST"),
         ("DELETE", "/log/1", 405, "GET, HEAD"),
-        ("PATCH", "/bulk/jobs", 405, "GET, HEAD"),
+        ("PUT", "/bulk/jobs", 405, "GET, HEAD"),
         ("DELETE", "/hubs/general/objects", 405, "GET, HEAD"),
     ):
         reply = memory.call(method, path, json_body={"name": "Bob"} if method != "GET" else None)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row
 from openbulk.formats.ics import Ics
 from support.occurrences import Moment, occurrences, occurrences_by_library, readable_cases
@@ -186,12 +187,12 @@ def test_what_is_not_recognized_is_private() -> None:
 
 def test_text_in_another_encoding_is_read_or_refused() -> None:
     """Never guessed: the message says what to do."""
-    (row,) = rows("gb18030")
-    assert row.problem is not None
-    assert row.problem.message == (
-        "SUMMARY on line 9 has bytes that are not in the file's encoding; save the file as UTF-8, "
-        "or name its encoding in metaData.encoding, such as windows-1252, gb18030 or shift_jis"
+    with pytest.raises(BadInput) as refused:
+        rows("gb18030")
+    assert refused.value.message.startswith(
+        "line 9 is neither in UTF-8 nor clearly in Windows-1252 (gb18030 reads 'SUMMARY:高等数学', "
     )
+    assert "set metaData.encoding to the one that reads it right" in refused.value.message
     (event,) = records("gb18030", encoding="GB18030")
     assert event["summary"] == "高等数学"
 

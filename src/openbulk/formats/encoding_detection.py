@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -23,6 +23,10 @@ _UTF8_SEQUENCE = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
 """A character of two to four bytes (RFC 3629, section 4, less some rules on what is overlong)."""
+_CUT_CHARACTER = re.compile(
+    rb"(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})[\r\n]*\Z"
+)
+_REST_OF_CHARACTER = re.compile(rb"[ \t][\x80-\xbf]")
 # In Windows-1252, words of other alphabets are rows of accented letters, or have signs in them:
 # "Ïðèâåò" is Russian in Windows-1251, "³¹cznoœæ" Polish in Windows-1250.
 _ACCENTED = rb"[\xc0-\xd6\xd8-\xf6\xf8-\xff]"
@@ -131,7 +135,7 @@ def _utf8_or_cp1252(file: BinaryIO) -> str:
     """Raises EncodingUnknown if it is neither of them, or nobody can know."""
     signs = _Signs()
     try:
-        for number, line in enumerate(byte_lines(read_chunks(file)), 1):
+        for number, line in _lines_without_folds(byte_lines(read_chunks(file))):
             if not line.isascii():
                 signs.add(number, line)
             if signs.characters - signs.bad_bytes >= _CHARACTERS_THAT_DECIDE:
@@ -140,6 +144,26 @@ def _utf8_or_cp1252(file: BinaryIO) -> str:
     finally:
         file.seek(0)
     return signs.decide()
+
+
+def _lines_without_folds(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The lines and their numbers. A line that is folded in a character is one with the next.
+
+    Calendars fold lines at a number of bytes (RFC 5545, section 3.1).
+    """
+    first, held = 0, b""
+    for number, line in enumerate(lines, 1):
+        if held and _REST_OF_CHARACTER.match(line):
+            held = held.rstrip(b"\r\n") + line[1:]
+        else:
+            if held:
+                yield first, held
+            first, held = number, line
+        if not _CUT_CHARACTER.search(held):
+            yield first, held
+            held = b""
+    if held:
+        yield first, held
 
 
 @dataclass(slots=True)
