@@ -51,7 +51,7 @@ def test_a_paused_job_rests_over_kills_until_it_is_resumed(
         lambda: reason in server.status(job_id).get("infoMessage", ""), 120, "the job waits for it"
     )
     assert inserted(sandbox) - sent <= 100
-    fast = server.call("PATCH", f"/bulk/{job_id}", json_body={"pace": {"callsPerMinute": None}})
+    fast = server.call("PATCH", f"/bulk/{job_id}", json_body={"pace": None})
     assert "pace" not in fast.json
 
     status = server.finished(job_id)

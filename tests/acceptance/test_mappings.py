@@ -278,6 +278,17 @@ def test_a_mapping_that_cannot_work_is_refused_with_what_would_be_right(
         assert found == message
 
 
+def test_a_mapping_makes_no_record_larger_than_one_of_a_file(shared_memory: Server) -> None:
+    """Nor does it build one to see: 600 MB of cells, repeated."""
+    file = b"a,b\n" + b"z" * 60_000 + b",1\n1,2\n"
+    status = shared_memory.done(
+        "records", file, {"mapping": {"text": {"template": "{a}" * 10_000}}}
+    )
+    assert (status["recordsCount"], status["recordsFailedCount"]) == (2, 1)
+    (error,) = shared_memory.errors(str(status["id"]))
+    assert error["error"].startswith("the mapping makes a record of more than 8 MB; let it repeat")
+
+
 def test_a_field_that_is_there_twice_is_refused(shared_memory: Server) -> None:
     metadata = '{"mapping": {"name": "A", "name": "B"}}'
     reply = shared_memory.upload("records", b"A,B\n1,2\n", metadata)

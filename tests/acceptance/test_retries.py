@@ -187,6 +187,7 @@ def test_what_cannot_be_retried_is_refused_with_its_line(shared_memory: Server) 
         reply = mend(server, first, row, values)
         assert (reply.status, says in reply.json["message"]) == (status, True), reply.json
     assert retry(server, first, {"kind": ["created"]}).status == 400
+    assert retry(server, first, {"group": None}).status == 400
     assert names(server) == {"Ann": 1, "Eva": 1}
 
 
@@ -226,6 +227,8 @@ def test_records_of_json_are_mended_by_their_paths(shared_memory: Server) -> Non
     server = shared_memory
     records = [{"name": "Ann", "at": {"day": 4, "hour": 5}, "fail": "no"}, {"name": "Bob"}]
     first = job(server, json.dumps(records).encode())
+    deep = mend(server, first, 1, {".".join("a" * 3_000): 6})
+    assert (deep.status, "more than 32 steps" in deep.json["message"]) == (400, True)
     assert mend(server, first, 1, {"at.day": 6, "fail": ""}).status == 200
     assert outcomes(retried(server, first)) == {"created": 1}
     found = {one["name"]: one for one in server.call("GET", "/records").json}

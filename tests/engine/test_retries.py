@@ -133,6 +133,31 @@ async def test_two_requests_for_the_same_rows_make_one_retry(bench: Bench) -> No
     assert sorted(type(one).__name__ for one in both) == ["Bench", "Conflict"]
 
 
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_a_retry_that_ended_before_it_read_a_row_gives_its_rows_back(
+    bench: Bench, is_deleted: bool
+) -> None:
+    """It was cancelled, say: it has sent none of them."""
+    assert await bench.run_slice(Scripted(KEYED, [failed])) == Complete()
+    job = await end(bench)
+    rows = await Retries(bench.ledger, mends_of(bench)).choose(job, RETRIED)
+    added = await bench.ledger.add_job(
+        work_of_retry(job, "beef", rows, None),
+        organization_id=1,
+        instance_id=1,
+        request_id="r",
+        now=NOW,
+        retried=rows,
+    )
+    with pytest.raises(Conflict, match=f"job {added.id} retries these rows"):
+        await retry(bench, job, "cafe")
+    assert (await bench.ledger.cancel(added.id, NOW)) is not None
+    if is_deleted:
+        assert await DeletedJobs(bench.ledger._engine).add(added.id) is not None
+    second = await retry(bench, job, "cafe")
+    assert list((await bench.ledger.retried_rows(job.id))[second.job.id].rows()) == [1]
+
+
 async def test_without_its_file_a_job_says_what_is_left(bench: Bench) -> None:
     assert await bench.run_slice(Scripted(KEYED, [failed])) == Complete()
     job = await end(bench)

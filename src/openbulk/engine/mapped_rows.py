@@ -12,6 +12,7 @@ from openbulk.domain.field_paths import Path
 from openbulk.domain.file_mapping import CLEAR, SKIP, FieldSource, FileMapping, template_pieces
 from openbulk.domain.options import option_text
 from openbulk.domain.records import steps_of
+from openbulk.reading.packing import MAX_ROW_BYTES
 
 MAX_NAMES = 10_000
 """Names of columns that are remembered: each record of a JSON file may have names of its own."""
@@ -58,10 +59,13 @@ class MappedRows:
             columns = ", ".join(map(repr, sorted(self._read)[:MAX_LISTED]))
             raise FieldError(None, f"the row has no value in the columns of the mapping: {columns}")
         made: dict[str, Any] = {}
+        size = 0
         for field, read in self._fields:
             value = read(values)
             if value is not _NOTHING:
                 made[field] = value
+                size += len(value) if isinstance(value, str) else 0
+        _require_small(size)
         return made
 
     def _note_others(self, values: Values) -> None:
@@ -70,6 +74,16 @@ class MappedRows:
             self._known.update(others)
             room = MAX_NOT_TAKEN - len(self.not_taken)
             self.not_taken.update(dict.fromkeys(name[:MAX_CHARACTERS] for name in others[:room]))
+
+
+def _require_small(characters: int) -> None:
+    """Raise FieldError for a record that is larger than one of a file may be."""
+    if characters > MAX_ROW_BYTES:
+        raise FieldError(
+            None,
+            f"the mapping makes a record of more than {MAX_ROW_BYTES // 2**20} MB; let it repeat "
+            "the cells less often",
+        )
 
 
 def _reader_of(source: FieldSource, *, is_table: bool) -> ReadCell:
@@ -133,6 +147,7 @@ def _joined_reader(source: FieldSource, cells: Sequence[ReadCell]) -> ReadCell:
         found = [_text_of(value) for cell in cells if (value := cell(values)) not in _EMPTY]
         if not found:
             return empty
+        _require_small(sum(map(len, found)))
         text = " ".join(found)
         return text if convert is None else convert(text)
 
@@ -149,6 +164,7 @@ def _template_reader(source: FieldSource, cells: Mapping[str, ReadCell]) -> Read
         if all(value in _EMPTY for value in found.values()):
             return empty
         texts = {name: "" if value is None else _text_of(value) for name, value in found.items()}
+        _require_small(sum(len(texts[name]) for _, name in pieces if name is not None))
         return "".join(text if name is None else texts[name] for text, name in pieces)
 
     return read

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openbulk.domain.errors import BadInput, Conflict, NotFound
+from openbulk.domain.field_paths import MAX_STEPS
 from openbulk.domain.job import Job
 from openbulk.domain.mending import Mend
 from openbulk.domain.records import Row, value_at
@@ -185,6 +186,10 @@ def require_columns(job: Job, names: Iterable[str]) -> None:
             raise BadInput(
                 f"the file of job {job.id} has no column {name[:80]!r}; "
                 f"{suggestion(name, job.columns)} (its columns: {', '.join(job.columns)})"
+            )
+        if not job.columns and name.count(".") >= MAX_STEPS:
+            raise BadInput(
+                f"the field {name[:80]!r} has more than {MAX_STEPS} steps, which no record can have"
             )
 
 

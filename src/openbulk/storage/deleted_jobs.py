@@ -146,6 +146,9 @@ async def _delete_jobs(connection: AsyncConnection, found: Sequence[DeletedJob])
     ids = [job.id for job in found]
     for table in (idempotency_keys, deliveries):
         await connection.execute(delete(table).where(table.c.job_id.in_(ids)))
+    # A retry that ended before it had read a row has sent none: its rows can be retried again.
+    unread = select(jobs.c.id).where(jobs.c.id.in_(ids), jobs.c.records.is_(None))
+    await connection.execute(delete(retries).where(retries.c.job_id.in_(unread)))
     await connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
     await connection.execute(delete(retries).where(_is_of_nobody(ids)))
     await connection.execute(delete(budgets).where(budgets.c.scope.in_(map(job_scope, ids))))

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from openbulk.domain.errors import Conflict
 from openbulk.domain.job import Job
 from openbulk.domain.row_kinds import RowChoice, RowKinds
+from openbulk.storage.job_rows import ACTIVE
 from openbulk.storage.mends import copy_mends, insert_mends
 from openbulk.storage.outcome_blocks import row_kinds
 from openbulk.storage.tables import jobs, problems, retries
@@ -45,8 +46,15 @@ async def own_rows(connection: AsyncConnection, job: Job) -> RowChoice | None:
 
 
 async def retried_rows(connection: AsyncConnection, job_id: int) -> Mapping[int, RowChoice]:
-    """The rows of a job that later jobs retry, by the ids of those."""
-    found = await connection.execute(select(retries).where(retries.c.of == job_id))
+    """The rows of a job that later jobs retry, by the ids of those.
+
+    One that ended before it had read a row has sent none: others may retry its rows.
+    """
+    unread = select(jobs.c.id).where(
+        jobs.c.id == retries.c.job_id, jobs.c.records.is_(None), jobs.c.status.not_in(ACTIVE)
+    )
+    of_job = select(retries).where(retries.c.of == job_id, ~unread.exists())
+    found = await connection.execute(of_job)
     return {row.job_id: RowChoice.unpack(row.rows) for row in found}
 
 

@@ -44,7 +44,9 @@ class JobChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    pace: Annotated[JobPace | None, Field(description="How fast the job may be.")] = None
+    pace: Annotated[
+        JobPace | None, Field(description="How fast the job may be; null: as it can.")
+    ] = None
     priority: Annotated[
         Annotated[StrictInt, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None,
         Field(
@@ -86,9 +88,9 @@ async def change(
     controls: dict[str, Any] = {}
     if body.priority is not None:
         controls["priority"] = body.priority
-    if body.pace is not None:
+    if "pace" in body.model_fields_set:
         await _require_calls(services, job)
-        controls["calls_per_minute"] = body.pace.calls_per_minute
+        controls["calls_per_minute"] = body.pace and body.pace.calls_per_minute
     if not controls:
         raise BadInput('nothing to change; send {"priority": 1} or {"pace": {"callsPerMinute": 9}}')
     return _present(await services.job_controls.change(job, controls), services)

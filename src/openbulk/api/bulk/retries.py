@@ -180,7 +180,7 @@ def _parse_body(body: bytes) -> tuple[Sequence[RowKind], str | None]:
     if "kind" in content and "group" in content:
         raise BadInput('the body has "kind" and "group"; send one of them')
     group = content.get("group")
-    if group is not None and not isinstance(group, str):
+    if "group" in content and not isinstance(group, str):
         raise BadInput("body.group must be a string: the id of a group of errors")
     kinds = content.get("kind", list(RETRIED_WORDS))
     if not isinstance(kinds, list) or not kinds:
