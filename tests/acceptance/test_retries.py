@@ -153,6 +153,19 @@ def test_results_that_were_mended_outside_are_matched_by_their_row(shared_memory
     assert (error["rowNum"], error["lineNum"]) == (4, 5)
 
 
+def test_a_file_does_not_change_back_what_was_mended_here(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server)
+    file = server.call("GET", f"/bulk/{first}/results?kind=failed").body
+    assert mend(server, first, 2, {"fail": ""}).status == 200
+    reply = with_file(server, first, file)
+    assert reply.status == 409
+    assert (
+        "which this file would change back (2); retry these rows without" in (reply.json["message"])
+    )
+    assert retry(server, first).status == 200
+
+
 def test_a_file_with_the_mended_columns_alone_leaves_the_others(shared_memory: Server) -> None:
     server = shared_memory
     first = job(server)

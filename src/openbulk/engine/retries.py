@@ -22,6 +22,7 @@ from openbulk.storage.mends import MAX_BYTES, MAX_ROWS, Mends
 from openbulk.storage.retries import RetriedRows
 
 _WHOLE_NUMBER = re.compile(r"0*(\d{1,15})(?:\.0+)?")
+_SHOWN_ROWS = 10
 _WHAT_IS_RETRIED = "rows that failed, are unknown or were not reached"
 
 
@@ -80,9 +81,24 @@ class Retries:
         for number, mend in file.mends():
             await pauses.take_if_due()
             sealed[number] = self._mends.seal(job.upload, number, mend)
+        await self._require_no_mends(job, sealed)
         choice = RowChoice(kinds.records)
         choice.add(sealed)
         return RetriedRows(choice, sealed)
+
+    async def _require_no_mends(self, job: Job, rows: Mapping[int, object]) -> None:
+        """Raise Conflict if values of these rows were mended here: the file has the old ones."""
+        if not rows:
+            return
+        known = await self._mends.between(job.id, job.upload, min(rows), max(rows))
+        mended = [row for row in known if row in rows]
+        if mended:
+            shown = ", ".join(map(str, sorted(mended)[:_SHOWN_ROWS]))
+            raise Conflict(
+                f"rows of job {job.id} have mended values, which this file would change back "
+                f"({shown}{' and others' * (len(mended) > _SHOWN_ROWS)}); retry these rows "
+                "without a file, and leave them out of this one"
+            )
 
 
 def work_of_retry(job: Job, file: str, rows: RetriedRows, callback_url: str | None) -> Upload:

@@ -148,7 +148,7 @@ class _Rate:
     def shape(self, job: Job) -> dict[str, Any]:
         """`recordsPerSecond` and `secondsLeft`, as far as they are known."""
         (begin, before), (end, after) = self._seen[0], self._seen[-1]
-        if job.is_finished or end == begin:
+        if job.is_finished or job.is_paused or end == begin:
             return {}
         rate = (after - before) / (end - begin)
         shape: dict[str, Any] = {"recordsPerSecond": round(rate, 1)}
