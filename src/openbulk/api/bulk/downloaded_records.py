@@ -14,7 +14,7 @@ from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import ObjectInPath, parse_whole_number
-from openbulk.api.http.streamed_answers import PIECE_BYTES, StreamedAnswer, stream_pieces
+from openbulk.api.http.streamed_answers import StreamedAnswer, next_piece, stream_pieces
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.download_files import download_columns, file_name
 from openbulk.api.wire.schema import Record
@@ -72,7 +72,7 @@ async def page(
     result = await result_of(services.ledger, services.files, job, begin)
     records = _PageOfRecords(result, size)
     pieces = stream_pieces(lambda: _THREADS.run(records.next_piece))
-    with _conflict_without_key(job):
+    with conflict_without_key(f"records of job {job.id}"):
         first = await anext(pieces)
     next_row = begin + records.count
     set_page_headers(response, records.count, next_row if next_row <= job.cursor else None)
@@ -100,7 +100,7 @@ async def file(
     written = chosen.write(result, download_columns(job))
     pieces = stream_pieces(lambda: _THREADS.run(_next_piece, result, written))
     # Make the first piece before answering: an error after the status is sent could not be shown.
-    with _conflict_without_key(job), _named_by_transformation(job):
+    with conflict_without_key(f"records of job {job.id}"), _named_by_transformation(job):
         first = await anext(pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[chosen.name],
@@ -138,15 +138,9 @@ class _PageOfRecords:
 
 def _next_piece(result: Result, written: Iterator[bytes]) -> bytes:
     """The next piece of a file; after the last one, nothing."""
-    pieces: list[bytes] = []
-    size = 0
-    for piece in written:
-        pieces.append(piece)
-        size += len(piece)
-        if size >= PIECE_BYTES:
-            break
+    piece = next_piece(written)
     result.release()
-    return b"".join(pieces)
+    return piece
 
 
 def _content_disposition(name: str) -> str:
@@ -167,13 +161,13 @@ def _require_complete_download(job: Job) -> None:
 
 
 @contextmanager
-def _conflict_without_key(job: Job) -> Iterator[None]:
-    """Raise Conflict if the records are sealed with a key that the server does not have."""
+def conflict_without_key(what: str) -> Iterator[None]:
+    """Raise Conflict if what is read is sealed with a key that the server does not have."""
     try:
         yield
     except KeyMissing as error:
         raise Conflict(
-            f"the records of job {job.id} are sealed with a master key this server no longer has; "
+            f"the {what} are sealed with a master key this server no longer has; "
             "to read them, add that key to OPENBULK_MASTER_KEY after the first one"
         ) from error
 

@@ -1,7 +1,5 @@
 """The results of uploads: each row of the file, with what became of it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -13,11 +11,10 @@ from openbulk.api.bulk.mending import require_upload
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import may_answer
 from openbulk.api.http.parameters import parse_flag
-from openbulk.api.http.streamed_answers import PIECE_BYTES, StreamedAnswer, stream_pieces
+from openbulk.api.http.streamed_answers import StreamedAnswer, next_piece, stream_pieces
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire.mending import outcome_word, parse_outcomes
-from openbulk.domain.errors import BadInput, Conflict, KeyMissing
-from openbulk.domain.job import Job
+from openbulk.domain.errors import BadInput
 from openbulk.domain.row_kinds import EVERY_KIND
 from openbulk.engine.results import kinds_of_rows, results_of
 from openbulk.engine.results_file import FORMATS, ResultsFile
@@ -92,9 +89,9 @@ async def results(
     kinds = await kinds_of_rows(services.ledger, job)
     found = await results_of(services.ledger, services.files, job, kinds, kinds.choose(wanted))
     written = ResultsFile(found, outcome_word, is_guarded=is_guarded).write(name)
-    pieces = stream_pieces(lambda: _THREADS.run(_next_piece, written))
+    pieces = stream_pieces(lambda: _THREADS.run(next_piece, written))
     # Before the status is sent: an error after it could not be shown.
-    with _conflict_without_key(job):
+    with downloaded_records.conflict_without_key(f"rows of job {job.id}"):
         first = await anext(pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[name],
@@ -108,27 +105,3 @@ def _parse_format(text: str) -> str:
     if name not in FORMATS:
         raise BadInput(f"format is {text[:40]!r}; it can be {', '.join(FORMATS)}")
     return name
-
-
-def _next_piece(written: Iterator[bytes]) -> bytes:
-    """The next piece of the file; after the last one, nothing."""
-    pieces: list[bytes] = []
-    size = 0
-    for piece in written:
-        pieces.append(piece)
-        size += len(piece)
-        if size >= PIECE_BYTES:
-            break
-    return b"".join(pieces)
-
-
-@contextmanager
-def _conflict_without_key(job: Job) -> Iterator[None]:
-    """Raise Conflict if the rows are sealed with a key that the server does not have."""
-    try:
-        yield
-    except KeyMissing as error:
-        raise Conflict(
-            f"the rows of job {job.id} are sealed with a master key this server no longer has; "
-            "to read them, add that key to OPENBULK_MASTER_KEY after the first one"
-        ) from error

@@ -5,7 +5,7 @@ be taken in time. The pieces that callers have not taken yet share one byte budg
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from traceback import clear_frames
 
@@ -36,6 +36,18 @@ _sending: dict[asyncio.Timeout, float] = {}
 """When each piece that is being sent gives way to others, the longest first."""
 
 MakePiece = Callable[[], Awaitable[bytes]]
+
+
+def next_piece(written: Iterator[bytes]) -> bytes:
+    """The next piece of a file that is written bit by bit; after the last one, nothing."""
+    pieces: list[bytes] = []
+    size = 0
+    for piece in written:
+        pieces.append(piece)
+        size += len(piece)
+        if size >= PIECE_BYTES:
+            break
+    return b"".join(pieces)
 
 
 class StreamedAnswer(StreamingResponse):

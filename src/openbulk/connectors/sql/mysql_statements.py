@@ -32,6 +32,7 @@ from openbulk.connectors.sql.statements import (
     found_by_number,
     insert_by_groups,
     numbers_by_place,
+    would_work,
 )
 
 _PACKET_ROOM = 64 * 1024
@@ -265,14 +266,7 @@ class MysqlStatements:
 
     async def works_without_rows(self) -> bool:
         """Whether the last statement works if it gets no rows: then an error is about its rows."""
-        statement, parameters = self._last
-        try:
-            async with self._connection.begin_nested() as savepoint:
-                await self._connection.exec_driver_sql(statement, parameters)
-                await savepoint.rollback()
-        except DBAPIError:
-            return False
-        return True
+        return await would_work(self._connection, *self._last)
 
     async def column_at_fault(self, row: Row) -> str | None:
         """The column whose shape is none: MySQL's other messages name their columns."""

@@ -28,6 +28,7 @@ from openbulk.connectors.sql.statements import (
     have_gaps,
     insert_by_groups,
     numbers_by_place,
+    would_work,
 )
 from openbulk.connectors.sql.values import Column, Kind
 
@@ -263,14 +264,7 @@ class PostgresqlStatements:
 
     async def works_without_rows(self) -> bool:
         """Whether the last statement works if it gets no rows: then an error is about its rows."""
-        statement, parameters = self._last
-        try:
-            async with self._connection.begin_nested() as savepoint:
-                await self._connection.exec_driver_sql(statement, parameters)
-                await savepoint.rollback()
-        except DBAPIError:
-            return False
-        return True
+        return await would_work(self._connection, *self._last)
 
     async def column_at_fault(self, row: Row) -> str | None:
         """The column whose type does not take its value; None if it is none alone."""

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from itertools import chain, groupby
 from typing import Any, Protocol, runtime_checkable
 
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table
 from openbulk.domain.errors import OpenbulkError
@@ -157,6 +160,17 @@ def numbers_by_place(
         rows[place - 1].number: None if other is None else rows[other - 1].number
         for place, other in result
     }
+
+
+async def would_work(connection: AsyncConnection, statement: str, parameters: Any) -> bool:
+    """Whether a statement works. What it does is undone."""
+    try:
+        async with connection.begin_nested() as savepoint:
+            await connection.exec_driver_sql(statement, parameters)
+            await savepoint.rollback()
+    except DBAPIError:
+        return False
+    return True
 
 
 async def insert_by_groups(
