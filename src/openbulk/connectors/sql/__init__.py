@@ -371,6 +371,17 @@ _OPTIONS = (
 )
 
 
+_CERTIFICATE_AND_USER = (
+    Setting(
+        "db.ssl.root.certificate",
+        "The certificate of the authority that vouches for the server, in PEM; default: the "
+        "authorities that this machine trusts.",
+    ),
+    Setting("username", "User of the database."),
+    Setting("password", "Password of that user.", secret=True),
+)
+
+
 class PostgresqlProvider:
     """Makes connectors to PostgreSQL."""
 
@@ -389,13 +400,7 @@ class PostgresqlProvider:
             "disable, prefer, require, verify-ca or verify-full (libpq's sslmode); default: "
             "verify-full at a public address, else prefer.",
         ),
-        Setting(
-            "db.ssl.root.certificate",
-            "The certificate of the authority that vouches for the server, in PEM; default: the "
-            "authorities that this machine trusts.",
-        ),
-        Setting("username", "User of the database."),
-        Setting("password", "Password of that user.", secret=True),
+        *_CERTIFICATE_AND_USER,
         Setting(
             "db.auth.method",
             "How the password is proved to the server (libpq's require_auth); default: "
@@ -432,13 +437,7 @@ class MysqlProvider:
             "disable, prefer, require, verify-ca or verify-full; default: verify-full at a public "
             "address, else prefer.",
         ),
-        Setting(
-            "db.ssl.root.certificate",
-            "The certificate of the authority that vouches for the server, in PEM; default: the "
-            "authorities that this machine trusts.",
-        ),
-        Setting("username", "User of the database."),
-        Setting("password", "Password of that user.", secret=True),
+        *_CERTIFICATE_AND_USER,
     )
     options: Sequence[Option] = _OPTIONS
     oauth: OAuth | None = None

@@ -1,5 +1,8 @@
 """What several migrations do."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -7,6 +10,17 @@ from openbulk.domain.errors import CannotStart
 
 FRESH_SECONDS = 5
 """A process whose last heartbeat is older than this is dead (engine/queue/heartbeat.py)."""
+READ_AT_ONCE = 10_000
+
+
+def pages_of(table: sa.TableClause) -> Iterator[Sequence[Any]]:
+    """All rows of a table, by job and row, some at a time: there may be more than memory holds."""
+    place = sa.tuple_(table.c.job_id, table.c.row)
+    ordered = sa.select(table).order_by(table.c.job_id, table.c.row).limit(READ_AT_ONCE)
+    question = ordered
+    while page := op.get_bind().execute(question).all():
+        yield page
+        question = ordered.where(place > sa.tuple_(page[-1].job_id, page[-1].row))
 
 
 def stop_earlier_processes(heartbeat: str) -> None:

@@ -13,13 +13,12 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from openbulk.storage.migrations.steps import stop_earlier_processes
+from openbulk.storage.migrations.steps import pages_of, stop_earlier_processes
 
 revision = "0015"
 down_revision = "0014"
 
 ROWS_OF_A_BLOCK = 1_000
-READ_AT_ONCE = 10_000
 
 outcomes = sa.table(
     "outcomes",
@@ -63,21 +62,11 @@ def upgrade() -> None:
 
 
 def _blocks() -> Iterator[dict[str, Any]]:
-    for page in _pages():
+    for page in pages_of(outcomes):
         for job_id, of_job in groupby(page, key=lambda row: int(row.job_id)):
             rows = list(of_job)
             for start in range(0, len(rows), ROWS_OF_A_BLOCK):
                 yield _block(job_id, rows[start : start + ROWS_OF_A_BLOCK])
-
-
-def _pages() -> Iterator[Sequence[Any]]:
-    """All outcomes, some at a time: there may be more than memory holds."""
-    place = sa.tuple_(outcomes.c.job_id, outcomes.c.row)
-    ordered = sa.select(outcomes).order_by(outcomes.c.job_id, outcomes.c.row).limit(READ_AT_ONCE)
-    question = ordered
-    while page := op.get_bind().execute(question).all():
-        yield page
-        question = ordered.where(place > sa.tuple_(page[-1].job_id, page[-1].row))
 
 
 def _block(job_id: int, rows: Sequence[Any]) -> dict[str, Any]:
