@@ -127,12 +127,6 @@ def read_file_options(form: Mapping[str, str], query: Mapping[str, str]) -> dict
     )
 
 
-def reading_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those options that say how a file is read."""
-    names = {option.name for option in _file_options()}
-    return {name: value for name, value in options.items() if name in names}
-
-
 def _file_options() -> Sequence[Option]:
     of_formats = chain.from_iterable(one.options for one in FORMATS.values())
     by_name = {one.name: one for one in (FILE_FORMAT, *of_formats)}
