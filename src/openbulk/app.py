@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 from obstore.store import LocalStore, ObjectStore
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,6 +28,7 @@ from openbulk.api.password_sign_in import CallersSecrets, PasswordSignIn
 from openbulk.api.readiness import Readiness
 from openbulk.api.services import Services
 from openbulk.api.wire.jobs import notification_body
+from openbulk.console.app import with_console
 from openbulk.connectors import providers, providers_on_offer
 from openbulk.domain.errors import (
     CannotStart,
@@ -110,6 +112,8 @@ class Server:
     """A running server that does not listen yet."""
 
     api: FastAPI
+    application: ASGIApp
+    """The API, and the console beside it unless that is off."""
     name: str
     """The name of this process among those that share its ledger."""
     first_secrets: Path | None
@@ -257,8 +261,10 @@ async def _start_server(
     sign_in = await _password_sign_in(settings, ledger)
     services = await _start_services(settings, ledger, files, parts, sign_in)
     await services.inspectors.start()
+    api = make_api(services, under_way)
     return Server(
-        make_api(services, under_way),
+        api,
+        with_console(api, services) if settings.console else api,
         services.engine.name,
         first_secrets,
         services.engine.drain,

@@ -143,6 +143,9 @@ class Settings(BaseSettings):
         description="Offer the element memory, which keeps records in the server's own memory: "
         "for trials and tests. It has room for 100 MB.",
     )
+    console: bool = Field(
+        True, description="Show the console, the pages for people, at the address of the server."
+    )
     max_upload_bytes: int = Field(
         6 * 1024**3, gt=0, description="Maximum size of an uploaded file, in bytes."
     )

@@ -148,7 +148,7 @@ async def _serve(settings: Settings) -> None:
         _greet(listener.getsockname(), server.first_secrets)
         http = _Http(
             uvicorn.Config(
-                server.api,
+                server.application,
                 http=BoundedConnection,
                 ws="none",
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,

@@ -195,12 +195,18 @@ class Ledger:
 
     async def jobs_of(self, instance_id: int, *, before: int | None, limit: int) -> Sequence[Job]:
         """The jobs of an instance, newest first; only those older than the job `before`."""
-        chosen = (
-            select(jobs)
-            .where(jobs.c.instance_id == instance_id)
-            .order_by(jobs.c.id.desc())
-            .limit(limit)
-        )
+        return await self._newest(jobs.c.instance_id == instance_id, before, limit)
+
+    async def jobs_of_organization(
+        self, organization_id: int, *, before: int | None, limit: int
+    ) -> Sequence[Job]:
+        """The jobs of all instances of an organization, in the same way."""
+        return await self._newest(jobs.c.organization_id == organization_id, before, limit)
+
+    async def _newest(
+        self, whose: ColumnElement[bool], before: int | None, limit: int
+    ) -> Sequence[Job]:
+        chosen = select(jobs).where(whose).order_by(jobs.c.id.desc()).limit(limit)
         if before is not None:
             chosen = chosen.where(jobs.c.id < before)
         async with self._reading.connect() as connection:

@@ -1,11 +1,12 @@
 """Bulk jobs: their list, their status and failed records; cancelling and deleting them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
 from openbulk.api.bulk.job_requests import JobId, find_job
-from openbulk.api.http.callers import SignedInCaller, SignedInInstance
+from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import (
     MAX_PAGE,
@@ -17,7 +18,7 @@ from openbulk.api.http.paging import (
     take_page,
 )
 from openbulk.api.http.parameters import Fields, parse_whole_number
-from openbulk.api.services import ServicesOfApp
+from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import (
     JOB_FIELDS,
     DownloadStatus,
@@ -36,6 +37,8 @@ from openbulk.api.wire.query_language import field_list, parse_where
 from openbulk.api.wire.schema import Nothing, select_fields
 from openbulk.domain.conditions import Condition, fields_of, holds
 from openbulk.domain.errors import BadInput
+from openbulk.domain.job import Job
+from openbulk.storage.accounts import Caller
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
@@ -44,7 +47,7 @@ router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 async def jobs(
     response: Response,
     services: ServicesOfApp,
-    instance: SignedInInstance,
+    caller: SignedInCaller,
     where: Annotated[
         str,
         Query(
@@ -56,7 +59,10 @@ async def jobs(
     page_size: PageSize = "",
     next_page: NextPage = "",
 ) -> list[dict[str, Any]]:
-    """The jobs of an instance, newest first, page by page."""
+    """The jobs of an instance, newest first, page by page.
+
+    Without an instance's token: those of all instances of your organization.
+    """
     condition = _parse_condition(where)
     limit = parse_page_size(page_size)
     before = parse_whole_number(next_page, "nextPage", minimum=1) if next_page else None
@@ -64,7 +70,7 @@ async def jobs(
     # The ledger does not know the wire's keys, so the condition is checked here. One item too many
     # shows that there is a next page.
     while len(items) <= limit:
-        found = await services.ledger.jobs_of(instance.id, before=before, limit=MAX_PAGE)
+        found = await _newest_jobs(services, caller, before)
         candidates = present_each(
             found, lambda job: present_job_item(job, services.completed_status), "job"
         )
@@ -74,6 +80,14 @@ async def jobs(
         before = found[-1].id
     page = take_page(response, items, limit, lambda item: item["id"])
     return select_fields(page, field_list(fields))
+
+
+async def _newest_jobs(services: Services, caller: Caller, before: int | None) -> Sequence[Job]:
+    if caller.instance is not None:
+        return await services.ledger.jobs_of(caller.instance.id, before=before, limit=MAX_PAGE)
+    return await services.ledger.jobs_of_organization(
+        caller.user.organization_id, before=before, limit=MAX_PAGE
+    )
 
 
 def _parse_condition(where: str) -> Condition | None:

@@ -1,0 +1,209 @@
+"""The application: which address is which page, and what surrounds each of them."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlencode
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from openbulk.api import BASE_PATH
+from openbulk.api.services import Services
+from openbulk.console.api_calls import ApiError
+from openbulk.console.pages import home, jobs, load, services, sign_in
+from openbulk.console.rendering import LANGUAGE_COOKIE, render
+from openbulk.console.sessions import Session, Sessions
+from openbulk.console.texts import LANGUAGES
+from openbulk.console.visits import Handler, Visit
+
+log = structlog.get_logger()
+
+_FOLDER = Path(str(files("openbulk.console")))
+_FILES = {
+    "console.css": _FOLDER / "static" / "console.css",
+    "console.js": _FOLDER / "static" / "console.js",
+    "icons.svg": _FOLDER / "static" / "icons.svg",
+    "icon.svg": _FOLDER / "static" / "icon.svg",
+    "htmx.js": _FOLDER / "vendor" / "htmx.min.js",
+}
+_OF_API = ("/elements/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics")
+"""The beginnings of the API's paths."""
+MAX_FORM_BYTES = 1024 * 1024
+_YEAR = 365 * 24 * 3600
+
+
+def with_console(api: ASGIApp, parts: Services) -> ASGIApp:
+    """The API and the console as one application."""
+    return WithConsole(api, make_console(api, parts))
+
+
+def make_console(api: ASGIApp, parts: Services) -> Starlette:
+    """The console of an API."""
+    console = Starlette(
+        routes=[
+            Route("/console/{name}", _file),
+            Route("/sign-in", _without_session(sign_in.form), methods=["GET"]),
+            Route("/sign-in", _without_session(sign_in.sign_in), methods=["POST"]),
+            Route("/language", _choose_language, methods=["POST"]),
+            *_pages(
+                ("GET", "/", home.home),
+                ("POST", "/sign-out", sign_in.sign_out),
+                ("GET", "/jobs", jobs.jobs),
+                ("GET", "/jobs/{id}", jobs.job),
+                ("GET", "/jobs/{id}/live", jobs.live),
+                ("GET", "/jobs/{id}/rows", jobs.rows),
+                ("GET", "/jobs/{id}/rows/{row}", jobs.row),
+                ("POST", "/jobs/{id}/rows/{row}", jobs.mend_row),
+                ("POST", "/jobs/{id}/mend", jobs.mend_group),
+                ("POST", "/jobs/{id}/apply", jobs.carry_out),
+                ("GET", "/jobs/{id}/results", jobs.results),
+                ("POST", "/jobs/{id}/{action}", jobs.act),
+                ("GET", "/services", services.services),
+                ("GET", "/services/connect", services.offers),
+                ("GET", "/services/connect/{key}", services.connect_form),
+                ("POST", "/services/connect/{key}", services.connect),
+                ("GET", services.SIGNED_IN, services.signed_in),
+                ("GET", "/services/{id}", services.service),
+                ("POST", "/services/{id}", services.change),
+                ("GET", "/services/{id}/status", services.status),
+                ("GET", "/load", load.start),
+                ("POST", "/load", load.receive),
+                ("GET", "/load/{file}", load.file),
+                ("GET", "/load/{file}/where", load.where),
+                ("GET", "/load/{file}/columns", load.columns),
+                ("POST", "/load/{file}/plan", load.plan),
+            ),
+        ],
+        exception_handlers={404: _not_found, 405: _not_found, ApiError: _refused},
+    )
+    console.state.api = api
+    console.state.api_prefix = BASE_PATH
+    console.state.accounts = parts.accounts
+    console.state.wrong_secrets = parts.wrong_secrets
+    console.state.sessions = Sessions(parts.accounts, parts.sealer)
+    return console
+
+
+class WithConsole:
+    """The API and the console as one application.
+
+    The console has every address that the API does not have.
+    """
+
+    def __init__(self, api: ASGIApp, console: ASGIApp) -> None:
+        self._api = api
+        self._console = console
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        is_page = scope["type"] == "http" and not scope["path"].startswith(_OF_API)
+        await (self._console if is_page else self._api)(scope, receive, send)
+
+
+def _pages(*pages: tuple[str, str, Handler]) -> list[Route]:
+    return [Route(path, _for_person(handler), methods=[method]) for method, path, handler in pages]
+
+
+def _for_person(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Let a handler see those who are signed in alone, and forms of the console alone."""
+
+    async def handle(request: Request) -> Response:
+        session = await _sessions_of(request).session_of(request)
+        if session is None:
+            return _to_sign_in(request)
+        request.state.session = session
+        if request.method == "POST":
+            if _is_too_large(request):
+                return render(request, "too_large.html", {}, 413)
+            if not await _is_own_form(request, session):
+                return render(request, "expired.html", {}, 403)
+        return await handler(Visit(request, session))
+
+    return handle
+
+
+def _without_session(
+    handler: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        if request.method == "POST" and _is_too_large(request):
+            return render(request, "too_large.html", {}, 413)
+        if request.method == "POST" and not _is_of_this_site(request):
+            return render(request, "expired.html", {}, 403)
+        return await handler(request)
+
+    return handle
+
+
+def _sessions_of(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+def _to_sign_in(request: Request) -> Response:
+    """Have the person sign in, and come back to where they were."""
+    back = request.url.path
+    if request.method == "GET" and request.url.query:
+        back = f"{back}?{request.url.query}"
+    return RedirectResponse(f"/sign-in?{urlencode({'back': back})}", 303)
+
+
+async def _is_own_form(request: Request, session: Session) -> bool:
+    """Whether a form is one of the console: it has the token of the person's session.
+
+    A file's form has it in its address, since its body goes to the API as it arrives.
+    """
+    if not _is_of_this_site(request):
+        return False
+    token = request.query_params.get("csrf")
+    if token is None and not _is_file(request):
+        token = str((await request.form(max_files=0, max_fields=2_000)).get("csrf", ""))
+    return token is not None and hmac.compare_digest(token.encode(), session.csrf.encode())
+
+
+def _is_too_large(request: Request) -> bool:
+    """Whether a form is larger than any of the console. The API bounds files itself."""
+    if _is_file(request):
+        return request.url.path != "/load"
+    length = request.headers.get("content-length", "")
+    return not length.isdecimal() or int(length) > MAX_FORM_BYTES
+
+
+def _is_file(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/")
+
+
+def _is_of_this_site(request: Request) -> bool:
+    """Whether the browser says that the request comes from a page of this server."""
+    return request.headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
+
+
+async def _choose_language(request: Request) -> Response:
+    form = await request.form(max_files=0, max_fields=10)
+    response = RedirectResponse(sign_in.own_path(str(form.get("back", ""))), 303)
+    if (language := str(form.get("language", ""))) in LANGUAGES:
+        response.set_cookie(LANGUAGE_COOKIE, language, max_age=_YEAR, samesite="lax")
+    return response
+
+
+async def _file(request: Request) -> Response:
+    path = _FILES.get(request.path_params["name"])
+    if path is None:
+        return await _not_found(request, None)
+    return FileResponse(path, headers={"cache-control": "no-cache"})
+
+
+async def _not_found(request: Request, _error: object) -> Response:
+    return render(request, "not_found.html", {}, 404)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """A page that the API does not let the person see."""
+    assert isinstance(error, ApiError)
+    return render(request, "refused.html", {"message": error.message}, error.status)

@@ -1,0 +1,1 @@
+"""The pages: each handler asks the API, and shows what it says."""

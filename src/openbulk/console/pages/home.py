@@ -1,0 +1,31 @@
+"""The first page: what runs, what needs the person, what ran lately."""
+
+import asyncio
+
+from starlette.responses import Response
+
+from openbulk.console.pages.instances import list_instances
+from openbulk.console.pages.jobs import ENDED
+from openbulk.console.visits import Visit
+
+LOOKED_AT = 50
+RECENT = 10
+
+
+async def home(visit: Visit) -> Response:
+    """Show it."""
+    jobs, instances = await asyncio.gather(
+        visit.api.get("/bulk/jobs", pageSize=LOOKED_AT), list_instances(visit)
+    )
+    running = [job for job in jobs if job["status"] not in ENDED]
+    failed = [job for job in jobs if job["status"] in ENDED and job.get("error_count")]
+    planned = [job for job in jobs if job["status"] == "PLANNED"]
+    return visit.page(
+        "home.html",
+        instances=instances,
+        names={one["id"]: one["name"] for one in instances},
+        running=running,
+        failed=failed[:RECENT],
+        planned=planned[:RECENT],
+        recent=[job for job in jobs if job["status"] in ENDED][:RECENT],
+    )

@@ -1,0 +1,208 @@
+"""Jobs: what runs, what came of it, and what a person can do about it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.responses import Response
+
+from openbulk.console.api_calls import ApiCalls, ApiError, path_of
+from openbulk.console.pages.instances import names_of_instances
+from openbulk.console.visits import Visit
+
+PAGE_SIZE = 50
+ENDED = frozenset({"COMPLETE", "COMPLETED", "FAILED", "ERROR", "CANCELLED", "PLANNED"})
+"""States in which a job stays until somebody does something."""
+_ACTIONS: Mapping[str, tuple[str, str]] = {
+    "pause": ("PUT", "pause"),
+    "resume": ("PUT", "resume"),
+    "cancel": ("PUT", "cancel"),
+    "retry": ("POST", "retry"),
+    "verify": ("POST", "verify"),
+    "undo": ("POST", "undo"),
+}
+"""What a button does: the method and the end of the API's path."""
+_MAKE_JOBS = frozenset({"retry", "verify", "undo"})
+_MENDABLE = ("failed", "unknown", "notReached")
+
+
+async def jobs(visit: Visit) -> Response:
+    """All jobs, newest first."""
+    page, names = await asyncio.gather(
+        visit.api.page("/bulk/jobs", pageSize=PAGE_SIZE, nextPage=visit.query.get("page", "")),
+        names_of_instances(visit),
+    )
+    return visit.page("jobs.html", jobs=page.body, names=names, next_page=page.next_page)
+
+
+async def job(visit: Visit) -> Response:
+    """A job: while it runs, and after it."""
+    return visit.page("job.html", **await _values_of(visit))
+
+
+async def live(visit: Visit) -> Response:
+    """The part of a job's page that changes while it runs."""
+    return visit.page("job_state.html", **await _values_of(visit))
+
+
+async def act(visit: Visit) -> Response:
+    """Do what a button says, and show the job that it is about."""
+    job_id, action = visit.request.path_params["id"], visit.request.path_params["action"]
+    method, end = _ACTIONS[action]
+    api, _ = await _find(visit)
+    try:
+        answer = await api.send(method, path_of("bulk", job_id, end))
+    except ApiError as error:
+        return visit.page("job.html", error.status, **await _values_of(visit, error.message))
+    shown = answer["id"] if action in _MAKE_JOBS else job_id
+    return visit.go_to(f"/jobs/{shown}")
+
+
+async def carry_out(visit: Visit) -> Response:
+    """Carry out a plan: all of it, or its first rows."""
+    job_id = visit.request.path_params["id"]
+    form = await visit.form()
+    api, _ = await _find(visit)
+    body: dict[str, Any] = {"plan": str(form["digest"])}
+    if form.get("first"):
+        body["first"] = int(str(form["first"]))
+    try:
+        await api.send("PUT", path_of("bulk", job_id, "apply"), body)
+    except ApiError as error:
+        return visit.page("job.html", error.status, **await _values_of(visit, error.message))
+    return visit.go_to(f"/jobs/{job_id}")
+
+
+async def results(visit: Visit) -> Response:
+    """The file with what became of each row, as a download."""
+    api, found = await _find(visit)
+    kind, form = visit.query.get("kind", ""), visit.query.get("format", "xlsx")
+    return await api.download(
+        path_of("bulk", found["id"], "results"), {"kind": kind, "format": form, "guard": "true"}
+    )
+
+
+async def rows(visit: Visit) -> Response:
+    """The rows of a plan, or those that failed, page by page."""
+    api, found = await _find(visit)
+    after, kind = visit.query.get("page", ""), visit.query.get("kind", "")
+    is_plan = found["status"] in {"PLANNED", "PLANNING"}
+    path = ("plan", "rows") if is_plan else ("errors",)
+    more = {"kind": kind} if is_plan else {"group": visit.query.get("group", "")}
+    page = await api.page(
+        path_of("bulk", found["id"], *path), pageSize=PAGE_SIZE, nextPage=after, **more
+    )
+    return visit.page(
+        "rows.html",
+        job=found,
+        rows=page.body,
+        kind=kind,
+        group=visit.query.get("group", ""),
+        next_page=page.next_page,
+        is_plan=is_plan,
+    )
+
+
+async def row(visit: Visit) -> Response:
+    """One row of a job, with cells to mend."""
+    return visit.page("row.html", **await _row_of(visit))
+
+
+async def mend_row(visit: Visit) -> Response:
+    """Keep new values for a row."""
+    api, found = await _find(visit)
+    form, number = await visit.form(), visit.request.path_params["row"]
+    shown = await api.get(path_of("bulk", found["id"], "rows", number))
+    before = {**shown.get("values", {}), **shown.get("mended", {})}
+    given = {name.removeprefix("cell:"): str(value) for name, value in form.items()}
+    values = {
+        name: value or None
+        for name, value in given.items()
+        if name in before and value != _text_of(before[name])
+    }
+    try:
+        if values:
+            await api.send("PATCH", path_of("bulk", found["id"], "rows", number), {"values": values})
+    except ApiError as error:
+        return visit.page("row.html", error.status, **await _row_of(visit, error.message))
+    return visit.go_to(f"/jobs/{found['id']}")
+
+
+async def mend_group(visit: Visit) -> Response:
+    """Mend one column in all rows that failed for one cause."""
+    api, found = await _find(visit)
+    form = await visit.form()
+    change: Mapping[str, Any] = {"set": str(form.get("to", "")) or None}
+    if form.get("how") == "replace":
+        change = {"replace": [str(form.get("from", "")), str(form.get("to", ""))]}
+    body = {"group": str(form["group"]), "column": str(form.get("column", "")), **change}
+    try:
+        answer = await api.send("POST", path_of("bulk", found["id"], "rows", "mend"), body)
+    except ApiError as error:
+        return visit.page("job.html", error.status, **await _values_of(visit, error.message))
+    text = visit.reader.texts.ngettext(
+        "%(num)s row has another value now. Send it again below.",
+        "%(num)s rows have another value now. Send them again below.",
+        answer["changed"],
+    ) % {"num": visit.reader.texts.number(answer["changed"])}
+    return visit.page("job.html", **await _values_of(visit, said=text))
+
+
+async def _find(visit: Visit) -> tuple[ApiCalls, Mapping[str, Any]]:
+    """A job, and the API for its instance. Raises ApiError."""
+    job_id = visit.request.path_params["id"]
+    found: Mapping[str, Any] = await visit.api.get(path_of("bulk", job_id))
+    return await visit.api_of(found["instanceId"]), found
+
+
+async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[str, Any]:
+    api, found = await _find(visit)
+    names = await names_of_instances(visit)
+    plan, groups = None, []
+    is_upload = found.get("job_direction") == "UPLOAD"
+    if is_upload and found["metadata"].get("plan") == "true":
+        plan = await api.get(path_of("bulk", found["id"], "plan"))
+    if is_upload and found.get("recordsFailedCount"):
+        groups = await api.get(path_of("bulk", found["id"], "errors", "groups"), pageSize=20)
+    return {
+        "job": found,
+        "instance": names.get(found["instanceId"], ""),
+        "plan": plan,
+        "groups": groups,
+        "columns": await _columns_of(api, found, groups),
+        "is_over": found["status"] in ENDED,
+        "can_mend": any(found.get("outcomes", {}).get(kind) for kind in _MENDABLE),
+        "problem": problem,
+        "said": said,
+    }
+
+
+async def _columns_of(
+    api: ApiCalls, found: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]
+) -> Sequence[str]:
+    """The columns of the job's file, as a row that failed shows them."""
+    if not groups:
+        return ()
+    number = groups[0]["example"]["rowNum"]
+    try:
+        example = await api.get(path_of("bulk", found["id"], "rows", number))
+    except ApiError:  # the file is deleted by now
+        return ()
+    return tuple(example.get("values", {}))
+
+
+async def _row_of(visit: Visit, problem: str = "") -> dict[str, Any]:
+    api, found = await _find(visit)
+    number = visit.request.path_params["row"]
+    shown = await api.get(path_of("bulk", found["id"], "rows", number))
+    cells = {**shown.get("values", {}), **shown.get("mended", {})}
+    return {
+        "job": found,
+        "row": shown,
+        "cells": {name: _text_of(value) for name, value in cells.items()},
+        "problem": problem,
+    }
+
+
+def _text_of(value: object) -> str:
+    return "" if value is None else str(value)

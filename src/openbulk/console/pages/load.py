@@ -1,0 +1,172 @@
+"""Load a file, a step a page: the file, where to, its columns, and then the plan, which is a job.
+
+The address of a page holds all that was chosen before it: a reload, the back button or a second tab
+lose nothing.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.responses import Response
+
+from openbulk.console.api_calls import ApiCalls, ApiError, path_of
+from openbulk.console.field_choices import FieldChoice, choices_of, mapping_of
+from openbulk.console.pages.instances import list_instances
+from openbulk.console.visits import Visit
+
+PREVIEW_ROWS = 8
+ACTIONS = ("create", "update", "upsert", "delete")
+_CHOSEN = ("instance", "object", "action", "key")
+
+
+async def start(visit: Visit) -> Response:
+    """Ask for a file."""
+    files = await visit.api.get("/files", pageSize=10)
+    return visit.page("load.html", files=files, problem="")
+
+
+async def receive(visit: Visit) -> Response:
+    """Take a file as it arrives."""
+    try:
+        file = await visit.api.upload("/files", {})
+    except ApiError as error:
+        files = await visit.api.get("/files", pageSize=10)
+        return visit.page("load.html", error.status, files=files, problem=error.message)
+    return visit.go_to(f"/load/{file['id']}")
+
+
+async def file(visit: Visit) -> Response:
+    """What is in the file."""
+    found, rows = await asyncio.gather(_file_of(visit), _first_rows(visit))
+    return visit.page("load_file.html", file=found, rows=rows)
+
+
+async def where(visit: Visit) -> Response:
+    """Choose where the file goes, and what is to be done with its rows."""
+    found, instances = await asyncio.gather(_file_of(visit), list_instances(visit))
+    chosen = _chosen(visit.query)
+    if not chosen["instance"] and len(instances) == 1:
+        chosen["instance"] = str(instances[0]["id"])
+    objects: Sequence[str] = ()
+    problem = ""
+    if chosen["instance"]:
+        try:
+            objects = await _objects_of(visit, chosen["instance"])
+        except ApiError as error:
+            problem = error.message
+    return visit.page(
+        "load_where.html",
+        file=found,
+        instances=instances,
+        objects=objects,
+        actions=ACTIONS,
+        chosen=chosen,
+        problem=problem,
+    )
+
+
+async def columns(visit: Visit) -> Response:
+    """Choose which column makes which field: what is sure is chosen already."""
+    chosen = _chosen(visit.query)
+    if not chosen["instance"] or not chosen["object"]:
+        return visit.go_to(f"/load/{visit.request.path_params['file']}/where", **chosen)
+    api = await visit.api_of(chosen["instance"])
+    return await _columns_page(visit, api, chosen)
+
+
+async def plan(visit: Visit) -> Response:
+    """Make the plan, and show it."""
+    form = await visit.form()
+    fields = {name: str(value) for name, value in form.items()}
+    chosen = _chosen(fields)
+    api = await visit.api_of(chosen["instance"])
+    meta = {
+        "fileId": visit.request.path_params["file"],
+        "action": chosen["action"],
+        "mapping": mapping_of(fields),
+        **{name.removeprefix("answer:"): value for name, value in fields.items()
+           if name.startswith("answer:") and value},
+    }
+    if chosen["key"]:
+        meta["identifierFieldName"] = chosen["key"]
+    try:
+        job = await api.send("POST", _bulk(chosen["object"]), {"metaData": meta}, plan="true")
+    except ApiError as error:
+        return await _columns_page(visit, api, chosen, fields, error)
+    return visit.go_to(f"/jobs/{job['id']}")
+
+
+async def _columns_page(
+    visit: Visit,
+    api: ApiCalls,
+    chosen: Mapping[str, str],
+    fields: Mapping[str, str] | None = None,
+    refusal: ApiError | None = None,
+) -> Response:
+    number = visit.request.path_params["file"]
+    found, proposal, metadata = await asyncio.gather(
+        _file_of(visit),
+        api.get(
+            path_of("files", number, "mapping"), object=chosen["object"], action=chosen["action"]
+        ),
+        api.get(f"/objects/{_path_of_object(chosen['object'])}/metadata"),
+    )
+    known = [one for one in metadata["fields"] if not one.get("vendorReadOnly")]
+    choices = choices_of(proposal) if fields is None else choices_of_form(fields)
+    return visit.page(
+        "load_columns.html",
+        200 if refusal is None else refusal.status,
+        file=found,
+        chosen=chosen,
+        choices=choices,
+        fields=known,
+        proposal=proposal,
+        given=fields or {},
+        problem=refusal.message if refusal else "",
+    )
+
+
+def choices_of_form(fields: Mapping[str, str]) -> Sequence[FieldChoice]:
+    """The choices as the person has made them."""
+    return choices_of({"mapping": mapping_of(fields), "fields": []})
+
+
+async def _file_of(visit: Visit) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = await visit.api.get(
+        path_of("files", visit.request.path_params["file"])
+    )
+    return found
+
+
+async def _first_rows(visit: Visit) -> Sequence[Mapping[str, Any]]:
+    path = path_of("files", visit.request.path_params["file"], "rows")
+    try:
+        rows: Sequence[Mapping[str, Any]] = await visit.api.get(path, limit=PREVIEW_ROWS)
+    except ApiError:  # the file itself says what is wrong with it
+        return ()
+    return rows
+
+
+async def _objects_of(visit: Visit, instance: str) -> Sequence[str]:
+    """The objects that files can be uploaded for."""
+    api = await visit.api_of(instance)
+    names: Sequence[str] = await api.get("/objects")
+    return names
+
+
+def _chosen(given: Mapping[str, str]) -> dict[str, str]:
+    chosen = {name: given.get(name, "") for name in _CHOSEN}
+    if chosen["action"] not in ACTIONS:
+        chosen["action"] = "create"
+    return chosen
+
+
+def _path_of_object(name: str) -> str:
+    return path_of(*name.split("/")).removeprefix("/")
+
+
+def _bulk(name: str) -> str:
+    return f"/bulk/{_path_of_object(name)}"
+
+

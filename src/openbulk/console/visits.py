@@ -1,0 +1,91 @@
+"""One request of a person: who it is, what the API says, and the page that answers."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp
+
+from openbulk.console.api_calls import ApiCalls, ApiError
+from openbulk.console.rendering import Reader, reader_of, render
+from openbulk.console.sessions import Session, Sessions
+from openbulk.domain.instance import CallingInstance
+from openbulk.storage.accounts import Accounts, Caller
+
+MAX_FIELDS = 2_000
+"""Fields of a form: one for each column of a file, and some."""
+
+
+class Visit:
+    """A request of a person who is signed in."""
+
+    def __init__(self, request: Request, session: Session) -> None:
+        self.request = request
+        self.session = session
+        state = request.app.state
+        self._api: ASGIApp = state.api
+        self._prefix: str = state.api_prefix
+        self._accounts: Accounts = state.accounts
+        self.sessions: Sessions = state.sessions
+
+    @property
+    def reader(self) -> Reader:
+        """How the person reads."""
+        return reader_of(self.request)
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the address."""
+        return self.request.query_params
+
+    @property
+    def api(self) -> ApiCalls:
+        """The API for the person, without an instance."""
+        return ApiCalls(self._api, self._prefix, self.request, self.session.caller)
+
+    async def api_of(self, instance_id: object) -> ApiCalls:
+        """The API for the person with one instance. Raises ApiError if there is none."""
+        caller = await self._with_instance(str(instance_id))
+        return ApiCalls(self._api, self._prefix, self.request, caller)
+
+    async def form(self) -> FormData:
+        """The fields of a form."""
+        return await self.request.form(max_files=0, max_fields=MAX_FIELDS)
+
+    def page(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A page with these values."""
+        return render(self.request, template, values, status)
+
+    def go_to(self, path: str, **parameters: object) -> Response:
+        """Have the browser open another page, which a reload does not send again."""
+        given = {name: value for name, value in parameters.items() if value not in (None, "")}
+        query = f"?{urlencode(given)}" if given else ""
+        return RedirectResponse(path + query, 303)
+
+    def seal(self, content: bytes, context: str) -> str:
+        """What only this server can read, for a cookie of the person."""
+        return self.sessions.seal(content, self._context(context))
+
+    def open(self, sealed: str, context: str) -> bytes | None:
+        """What `seal` has sealed for this person; None if it was not that."""
+        return self.sessions.open(sealed, self._context(context))
+
+    def _context(self, context: str) -> str:
+        return f"{context} for user {self.session.caller.user.id}"
+
+    async def _with_instance(self, instance_id: str) -> Caller:
+        caller = self.session.caller
+        number = int(instance_id) if instance_id.isascii() and instance_id.isdecimal() else 0
+        found = await self._accounts.instance(number) if 0 < number < 2**63 else None
+        if found is None or found.organization_id != caller.user.organization_id:
+            text = self.reader.texts.gettext("There is no such service; it may have been deleted.")
+            raise ApiError(404, text, {})
+        instance = CallingInstance(found.id, found.organization_id, found.element, found.version)
+        return replace(caller, instance=instance)
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
