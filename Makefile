@@ -9,19 +9,25 @@ ROOT := $(shell test "$$(id -u)" = 0 || echo sudo)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-mariadb demo test crash fuzz check bench lock clean
+.PHONY: help install install-browser install-mariadb demo test crash fuzz check bench lock clean
 
 help:  ## Print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(READY)  ## Make .venv and install openbulk with its locked dependencies
 
-$(READY): requirements/dev.txt pyproject.toml
+$(READY): requirements/dev.txt requirements/console/package-lock.json pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("openbulk needs Python 3.11 or newer; name one with PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/npm ci --prefix requirements/console --ignore-scripts --no-audit --no-fund --loglevel=error
+	mkdir -p src/openbulk/console/vendor
+	cp requirements/console/node_modules/htmx.org/dist/htmx.min.js requirements/console/node_modules/htmx.org/LICENSE src/openbulk/console/vendor
 	@touch $@
+
+install-browser:  ## Install Chromium for the tests of the console (Debian, Ubuntu)
+	@command -v chromium >/dev/null || { $(ROOT) apt-get update -q && $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium; }
 
 install-mariadb:  ## Install MariaDB's server for the tests (Debian, Ubuntu)
 	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || { $(ROOT) apt-get update -q && $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mariadb-server; }

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 from fastapi import FastAPI
-from starlette.types import ASGIApp
 from obstore.store import LocalStore, ObjectStore
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import ASGIApp
 
 from openbulk import security
 from openbulk.api import make_api
@@ -28,8 +28,8 @@ from openbulk.api.password_sign_in import CallersSecrets, PasswordSignIn
 from openbulk.api.readiness import Readiness
 from openbulk.api.services import Services
 from openbulk.api.wire.jobs import notification_body
-from openbulk.console.app import with_console
 from openbulk.connectors import providers, providers_on_offer
+from openbulk.console.app import with_console
 from openbulk.domain.errors import (
     CannotStart,
     FileStoreUnavailable,

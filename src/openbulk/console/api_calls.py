@@ -61,9 +61,7 @@ class ApiCalls:
         """An answer, and where its next page begins. Raises ApiError."""
         return await self.call("GET", path, parameters=parameters)
 
-    async def send(
-        self, method: str, path: str, body: object = None, **parameters: object
-    ) -> Any:
+    async def send(self, method: str, path: str, body: object = None, **parameters: object) -> Any:
         """Send JSON, and return the body of the answer. Raises ApiError."""
         return (await self.call(method, path, body, parameters)).body
 

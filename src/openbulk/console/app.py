@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from openbulk.api import BASE_PATH
 from openbulk.api.services import Services
 from openbulk.console.api_calls import ApiError
-from openbulk.console.pages import home, jobs, load, services, sign_in
+from openbulk.console.pages import home, jobs, load, mappings, services, sign_in
 from openbulk.console.rendering import LANGUAGE_COOKIE, render
 from openbulk.console.sessions import Session, Sessions
 from openbulk.console.texts import LANGUAGES
@@ -72,6 +72,8 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("GET", "/services/{id}", services.service),
                 ("POST", "/services/{id}", services.change),
                 ("GET", "/services/{id}/status", services.status),
+                ("GET", "/mappings", mappings.mappings),
+                ("POST", "/mappings/{id}", mappings.delete),
                 ("GET", "/load", load.start),
                 ("POST", "/load", load.receive),
                 ("GET", "/load/{file}", load.file),

@@ -54,7 +54,9 @@ class Sessions:
         csrf = hmac.digest(cookie.encode(), b"forms", hashlib.sha256)
         return Session(caller, base64.urlsafe_b64encode(csrf).decode().rstrip("="))
 
-    async def begin(self, request: Request, response: Response, user: str, organization: str) -> bool:
+    async def begin(
+        self, request: Request, response: Response, user: str, organization: str
+    ) -> bool:
         """Open a session with two secrets; return whether they are right."""
         caller = await self._accounts.identify(user, organization, None)
         if caller is None or not caller.knows_organization:

@@ -27,5 +27,5 @@ async def home(visit: Visit) -> Response:
         running=running,
         failed=failed[:RECENT],
         planned=planned[:RECENT],
-        recent=[job for job in jobs if job["status"] in ENDED][:RECENT],
+        recent=[job for job in jobs if job["status"] in ENDED - {"PLANNED"}][:RECENT],
     )

@@ -122,7 +122,9 @@ async def mend_row(visit: Visit) -> Response:
     }
     try:
         if values:
-            await api.send("PATCH", path_of("bulk", found["id"], "rows", number), {"values": values})
+            await api.send(
+                "PATCH", path_of("bulk", found["id"], "rows", number), {"values": values}
+            )
     except ApiError as error:
         return visit.page("row.html", error.status, **await _row_of(visit, error.message))
     return visit.go_to(f"/jobs/{found['id']}")

@@ -17,6 +17,7 @@ from openbulk.console.visits import Visit
 
 PREVIEW_ROWS = 8
 ACTIONS = ("create", "update", "upsert", "delete")
+_ANSWER = "answer:"
 _CHOSEN = ("instance", "object", "action", "key")
 
 
@@ -85,16 +86,27 @@ async def plan(visit: Visit) -> Response:
         "fileId": visit.request.path_params["file"],
         "action": chosen["action"],
         "mapping": mapping_of(fields),
-        **{name.removeprefix("answer:"): value for name, value in fields.items()
-           if name.startswith("answer:") and value},
+        **_answers_of(fields),
     }
     if chosen["key"]:
         meta["identifierFieldName"] = chosen["key"]
     try:
+        if name := fields.get("save", "").strip():
+            saved = {"name": name, "object": chosen["object"], "mapping": meta["mapping"]}
+            await api.send("POST", "/mappings", saved)
         job = await api.send("POST", _bulk(chosen["object"]), {"metaData": meta}, plan="true")
     except ApiError as error:
         return await _columns_page(visit, api, chosen, fields, error)
     return visit.go_to(f"/jobs/{job['id']}")
+
+
+def _answers_of(fields: Mapping[str, str]) -> dict[str, str]:
+    """What the person says of what the file leaves open, by key of `metaData`."""
+    return {
+        name.removeprefix(_ANSWER): value
+        for name, value in fields.items()
+        if name.startswith(_ANSWER) and value
+    }
 
 
 async def _columns_page(
@@ -168,5 +180,3 @@ def _path_of_object(name: str) -> str:
 
 def _bulk(name: str) -> str:
     return f"/bulk/{_path_of_object(name)}"
-
-

@@ -144,9 +144,7 @@ async def _instance_of(visit: Visit, problem: str = "") -> dict[str, Any]:
     return {"instance": instance, "problem": problem}
 
 
-async def _values_of(
-    visit: Visit, given: Mapping[str, str], problem: str = ""
-) -> dict[str, Any]:
+async def _values_of(visit: Visit, given: Mapping[str, str], problem: str = "") -> dict[str, Any]:
     element = await visit.api.get(path_of("elements", visit.request.path_params["key"]))
     entries = [
         entry
