@@ -30,6 +30,7 @@ Outcome = Literal[
     "deleted",
     "notFound",
     "failed",
+    "drifted",
     "unknown",
     "notReached",
 ]
