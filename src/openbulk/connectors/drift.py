@@ -5,18 +5,21 @@ which state of the service's record. If that is not what the plan saw, the recor
 """
 
 import hashlib
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from openbulk.domain.records import Expectation, Outcome, OutcomeKind, Problem
+from openbulk.connectors.base import Connector, PlansWrites
+from openbulk.domain.plan import Planned, PlannedKind
+from openbulk.domain.records import Expectation, Outcome, OutcomeKind, Problem, Record, Target
 from openbulk.exact_json import encode_json
 
-_NOTHING_TO_DO = frozenset({OutcomeKind.UNCHANGED, OutcomeKind.NOT_FOUND})
+NOTHING_TO_DO = frozenset({OutcomeKind.UNCHANGED, OutcomeKind.NOT_FOUND})
 """The service is as the row says already, whoever has made it so."""
-_EXISTS = "the plan would create this record, and the service has it by now"
-_IS_GONE = "the plan saw this record, and the service does not have it any more"
-_HAS_CHANGED = "the record has changed since the plan saw it"
-_END = "; it was left as it is"
+EXISTS = "the plan would create this record, and the service has it by now; it was left as it is"
+IS_GONE = "the plan saw this record, and the service does not have it any more; nothing was written"
+HAS_CHANGED = "the record has changed since the plan saw it; it was left as it is"
 
 
 def version_of(values: Mapping[str, Any]) -> str:
@@ -33,19 +36,48 @@ def drift_of(
     `kind` is what a write would do now, with a record that has this id and version. A plan without
     a version is compared without it.
     """
-    if kind in _NOTHING_TO_DO:
+    if kind in NOTHING_TO_DO:
         return None
     if kind is OutcomeKind.FAILED:
-        return (_IS_GONE if expected.id else _HAS_CHANGED) + _END
+        return IS_GONE if expected.id else HAS_CHANGED
     if kind is expected.kind is OutcomeKind.CREATED:
         return None
     if expected.kind is OutcomeKind.CREATED or expected.kind is OutcomeKind.NOT_FOUND:
-        return _EXISTS + _END
+        return EXISTS
     if kind is OutcomeKind.CREATED:
-        return _IS_GONE + _END
+        return IS_GONE
     is_same_version = None in (expected.version, version) or expected.version == version
     is_same = (kind, id) == (expected.kind, expected.id) and is_same_version
-    return None if is_same else _HAS_CHANGED + _END
+    return None if is_same else HAS_CHANGED
+
+
+async def write_checked(
+    connector: Connector, target: Target, batch: Sequence[Record]
+) -> Sequence[Outcome]:
+    """Write records that are still as their plans saw them, with a connector that plans.
+
+    Each is planned again. Between that and the write somebody may still change it.
+    """
+    assert isinstance(connector, PlansWrites)
+    seen = [record for record in batch if record.expected is not None]
+    # Apart from the plan itself, whose records the connector may remember.
+    look = replace(target, run=f"{target.run}/{uuid.uuid4().hex}")
+    found = {one.row: one for one in await connector.plan(look, seen)} if seen else {}
+    outcomes: list[Outcome] = []
+    for record in seen:
+        reason = _drift_of_planned(record.expected, found[record.row])
+        if reason is not None:
+            outcomes.append(outcome_of_drift(record.row, reason, found[record.row].id))
+    rows = {outcome.row for outcome in outcomes}
+    rest = [record for record in batch if record.row not in rows]
+    return [*outcomes, *(await connector.write(target, rest) if rest else ())]
+
+
+def _drift_of_planned(expected: Expectation | None, found: Planned) -> str | None:
+    if expected is None or found.kind is PlannedKind.NOT_COMPARED:
+        return None
+    kind = OutcomeKind.FAILED if found.is_refused else OutcomeKind(found.kind.value)
+    return drift_of(expected, kind, found.id, found.version)
 
 
 def outcome_of_drift(row: int, reason: str, id: str | None = None) -> Outcome:

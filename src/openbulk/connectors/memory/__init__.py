@@ -35,9 +35,14 @@ OBJECTS: Mapping[str, Features] = {
         concurrency=2,
         idempotent_writes=True,
         plan=Completeness.COMPLETE,
+        guards_writes=True,
     ),
     "log": Features(
-        frozenset({Action.CREATE}), max_batch=100, concurrency=2, plan=Completeness.COMPLETE
+        frozenset({Action.CREATE}),
+        max_batch=100,
+        concurrency=2,
+        plan=Completeness.COMPLETE,
+        guards_writes=True,
     ),
 }
 """`records` have keys: a record sent twice is stored once. `log` stores every copy."""

@@ -84,6 +84,15 @@ class MysqlStatements:
         )
         return found_by_number(rows, map(self._reading(wanted), result.all()), wanted)
 
+    async def lock(self, rows: Sequence[Row], identifiers: Sequence[str]) -> None:
+        """Keep others from changing the table's rows with these identities until the commit."""
+        await self._execute(
+            f"SELECT COUNT(*) FROM {self._source(identifiers, identifiers)} "
+            f"JOIN {self._name} AS {TABLE} ON {self._is_same(identifiers)} FOR UPDATE",
+            identifiers,
+            rows,
+        )
+
     def _reading(self, wanted: Sequence[str]) -> Any:
         """What makes values of a result of `find`, whose first four columns are no values."""
         columns = [self._table.columns[name] for name in wanted]

@@ -106,6 +106,25 @@ class Statements(Protocol):
 
 
 @runtime_checkable
+class ComparingStatements(Statements, Protocol):
+    """Statements of a database that compares columns by itself."""
+
+    fetches_compared: bool
+    """Whether `find` returns these columns, too."""
+
+
+@runtime_checkable
+class LockingStatements(Statements, Protocol):
+    """Statements of a database in which others may write until a row is locked.
+
+    SQLite has one writer at a time.
+    """
+
+    async def lock(self, rows: Sequence[Row], identifiers: Sequence[str]) -> None:
+        """Keep others from changing the table's rows with these identities until the commit."""
+
+
+@runtime_checkable
 class InsertingStatements(Statements, Protocol):
     """Statements that find rows and insert the new ones at once: a batch is sent, and read, once.
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from openbulk.connectors.base import Features
+from openbulk.connectors.drift import write_checked
 from openbulk.domain.apply import DriftPolicy, StopReason
 from openbulk.domain.job import Status
 from openbulk.domain.plan import Planned
-from openbulk.domain.records import Outcome, OutcomeKind, Record
+from openbulk.domain.records import Expectation, Outcome, OutcomeKind, Record
 from openbulk.engine.slices.ending import Fail, ending_of
 from openbulk.engine.slices.plans.planned_rows import PlannedRows
 from openbulk.engine.slices.progress import Progress
@@ -87,8 +88,13 @@ class ApplySlice(UploadSlice):
         if rest:
             await super()._send(rest, features)
 
-    def _expectation(self, planned: Planned) -> Any:
+    def _expectation(self, planned: Planned) -> Expectation | None:
         return None if self._apply.drifted is DriftPolicy.OVERWRITE else planned.expectation
+
+    async def _call(self, batch: Sequence[Record]) -> Sequence[Outcome]:
+        if self._features.guards_writes or all(record.expected is None for record in batch):
+            return await super()._call(batch)
+        return await write_checked(self._connector, self._target, batch)
 
     # --- too much of something ---
 
