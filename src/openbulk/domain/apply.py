@@ -13,8 +13,6 @@ class DriftPolicy(StrEnum):
     """It is left as it is, and its row has drifted."""
     OVERWRITE = "overwrite"
     """It is written as its row says."""
-    REPLAN = "replan"
-    """It is left as it is; the rows that have drifted get a plan of their own at the end."""
 
 
 class StopReason(StrEnum):

@@ -25,6 +25,7 @@ from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import job_of
 from openbulk.storage.outcome_blocks import Range
+from openbulk.storage.retries import own_rows, require_not_retried
 from openbulk.storage.slice_ledger import SliceLedger, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, plan_parts
 
@@ -201,7 +202,8 @@ class Plans:
     ) -> Job | None:
         """Begin to carry out the plan of a job; None if it is not as the caller has seen it.
 
-        Raises IdempotencyKeyTaken.
+        Raises IdempotencyKeyTaken, and Conflict if another job has retried the rows of a retry
+        since it was planned.
         """
         is_same = (jobs.c.status == Status.PLANNED.value, jobs.c.slice == job.slice)
         begin = (
@@ -223,6 +225,9 @@ class Plans:
         )
         try:
             async with self._engine.begin() as connection:
+                own = await own_rows(connection, job)
+                if own is not None:
+                    await require_not_retried(connection, job, own)
                 row = (await connection.execute(begin)).first()
                 if row is None:
                     return None

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
 
 from openbulk.api.bulk.job_requests import (
     IDEMPOTENCY_KEY,
@@ -27,6 +27,19 @@ from openbulk.engine.applies import ApplyRequest
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405), route_class=BoundedRoute)
 _PERCENT = r"(100|\d{1,2})(\.\d{1,3})?%"
 MAX_ROWS = 2**53
+
+
+def _refuse_replan(word: Any) -> Any:
+    """A word for what to do with a record that has changed. Raises ValueError."""
+    if word == "replan":
+        raise ValueError(
+            "no plan is made by itself; leave it at skip, and send "
+            'POST /bulk/{id}/retry?plan=true with {"kind": ["drifted"]} once the job is finished'
+        )
+    return word
+
+
+DriftWord = Annotated[Literal["skip", "overwrite"], BeforeValidator(_refuse_replan)]
 Limit = (
     Annotated[StrictInt, Field(ge=0, le=MAX_ROWS)]
     | Annotated[StrictStr, Field(pattern=f"^{_PERCENT}$")]
@@ -57,10 +70,11 @@ class ApplyBody(BaseModel):
         description="The digest of the plan, as `/bulk/{job_id}/plan` shows it.",
         examples=["5d41402abc4b2a76b9719d911017c592ae6b1d5c9a5b8c0f3e2d1c0b9a897867"],
     )
-    drifted: Literal["skip", "overwrite", "replan"] = Field(
+    drifted: DriftWord = Field(
         "skip",
         description="What to do with a record that has changed since the plan: leave it as it is, "
-        "overwrite it, or leave it and make another plan of these rows.",
+        "or overwrite it. Rows that have drifted get another plan by "
+        "`POST /bulk/{job_id}/retry?plan=true`.",
         examples=["skip"],
     )
     stopAbove: StopAbove | None = Field(  # noqa: N815 - the wire's name

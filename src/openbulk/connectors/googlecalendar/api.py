@@ -54,7 +54,8 @@ class CalendarApi:
         """Call a path below `/calendar/v3`; `calendar` is the calendar that the call changes.
 
         With an etag, Google refuses the call with 412 if what it changes has another one
-        (https://developers.google.com/workspace/calendar/api/guides/version-resources). Raises ServiceError, and FieldError if JSON cannot hold the body.
+        (https://developers.google.com/workspace/calendar/api/guides/version-resources).
+        Raises ServiceError, and FieldError if JSON cannot hold the body.
         """
         content: dict[str, Any] = {"headers": {} if etag is None else {"If-Match": etag}}
         if body is not None:

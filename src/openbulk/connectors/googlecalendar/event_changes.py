@@ -64,6 +64,17 @@ class EventChanges:
         if not is_of_series:
             _require_same_event(row, await claims.first_rows(row, old_id), different)
         etag = await etag_to_match(row, event, claims)
+        return await self._patch(row, old_id, wanted, different, etag)
+
+    async def _patch(
+        self,
+        row: EventRow,
+        old_id: str,
+        wanted: Mapping[str, Any],
+        different: Mapping[str, Any],
+        etag: str | None,
+    ) -> Outcome | None:
+        """Write the fields that differ; None if somebody has deleted the event."""
         try:
             changed = await self._calls.patch(row, old_id, different, etag=etag)
         except EventDrifted:
