@@ -17,7 +17,7 @@ from openbulk.api.http.bodies import BoundedRoute
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import Services, ServicesOfApp
-from openbulk.api.wire.jobs import UploadDetails, present_details
+from openbulk.api.wire.jobs import JobStatus, UploadDetails, present_details
 from openbulk.domain.apply import DriftPolicy, StopReason, Threshold
 from openbulk.domain.errors import BadInput, IdempotencyKeyTaken
 from openbulk.domain.instance import CallingInstance
@@ -92,7 +92,7 @@ class ApplyBody(BaseModel):
     "/bulk/{job_id}/apply",
     summary="Carry out the plan of a job",
     openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-    responses=answers(UploadDetails, 400, 404, 409, 507),
+    responses=answers(UploadDetails | JobStatus, 400, 404, 409, 507),
 )
 async def apply(
     request: Request,

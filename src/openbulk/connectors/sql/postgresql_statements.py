@@ -85,7 +85,7 @@ class PostgresqlStatements:
     ) -> Mapping[int, Found]:
         """What the table has for each row, by the rows' numbers."""
         compared = self._comparisons(rows, wanted)
-        fetched = self._fetched(wanted, compared)
+        fetched = self._columns_to_fetch(wanted, compared)
         names = [*identifiers, *compared]
         look = self._look(rows, names, identifiers, compared, fetched)
         result = await self._execute(
@@ -100,7 +100,7 @@ class PostgresqlStatements:
     ) -> Mapping[int, Found]:
         """What the table has for each row, by the rows' numbers. All other rows are inserted."""
         compared = self._comparisons(rows, wanted)
-        fetched = self._fetched(wanted, compared)
+        fetched = self._columns_to_fetch(wanted, compared)
         names = columns_of(self._table, rows)
         look = self._look(rows, names, identifiers, compared, fetched)
         values = ", ".join(map(self._quote, names))
@@ -121,7 +121,7 @@ class PostgresqlStatements:
             raise WrittenElsewhere
         return found
 
-    def _fetched(self, wanted: Sequence[str], compared: Mapping[str, str]) -> Sequence[str]:
+    def _columns_to_fetch(self, wanted: Sequence[str], compared: Mapping[str, str]) -> Sequence[str]:
         """The columns that are in a result."""
         return [name for name in wanted if self.fetches_compared or name not in compared]
 
