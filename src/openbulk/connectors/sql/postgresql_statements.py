@@ -121,7 +121,9 @@ class PostgresqlStatements:
             raise WrittenElsewhere
         return found
 
-    def _columns_to_fetch(self, wanted: Sequence[str], compared: Mapping[str, str]) -> Sequence[str]:
+    def _columns_to_fetch(
+        self, wanted: Sequence[str], compared: Mapping[str, str]
+    ) -> Sequence[str]:
         """The columns that are in a result."""
         return [name for name in wanted if self.fetches_compared or name not in compared]
 
