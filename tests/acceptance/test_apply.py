@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from acceptance.test_plans import counts, plan_of
-from support.harness import Reply, Server
+from support.harness import Processes, Reply, Server
 
 UPSERT = {"action": "upsert"}
 FILE = b"id,name,fail\n1,Ann,\n2,Bob,\n3,Cara,\n4,Dan,no room\n5,Eve,\n"
@@ -156,6 +156,47 @@ def test_an_apply_that_cannot_be_is_refused_and_loses_nothing(
     again = apply(server, plan)
     assert again.status == 409
     assert f"the plan of job {plan['id']} was carried out already" in again.json["message"]
+
+
+def test_rows_that_have_drifted_get_another_plan(
+    planned: tuple[Server, Mapping[str, Any]],
+) -> None:
+    """A retry overwrites them only if it names them."""
+    server, plan = planned
+    server.done("records", b"id,name\n2,Robert\n", UPSERT)
+    assert applied(server, plan)["drifted"] == 1
+    path = f"/bulk/{plan['id']}/retry"
+    again = server.call("POST", f"{path}?plan=true", json_body={"kind": ["drifted"]})
+    assert server.finished(again.json["id"])["status"] == "PLANNED"
+    other = server.call("GET", f"/bulk/{again.json['id']}/plan").json
+    assert counts(other) == {"updated": 1}
+    retry = server.call("POST", path)
+    assert server.finished(retry.json["id"])["recordsCount"] == 1, "the row that failed"
+    assert applied(server, other) == {"updated": 1}
+    assert names(server)["2"] == "Bob"
+    late = server.call("POST", path, json_body={"kind": ["drifted"]})
+    assert late.status == 409
+    assert f"job {other['id']} retries these rows" in late.json["message"]
+
+
+def test_a_plan_that_has_expired_is_not_carried_out(
+    processes: Processes,
+) -> None:
+    server = processes.server(OPENBULK_KEEP_PLANS_HOURS="0.000001").instance("memory", {})
+    expired = plan_of(server, "records", FILE, UPSERT)
+    reply = apply(server, expired)
+    assert reply.status == 409
+    assert f"the plan of job {expired['id']} expired at" in reply.json["message"]
+    assert names(server) == {}
+
+
+def test_a_plan_for_a_deleted_instance_is_not_carried_out(shared_memory: Server) -> None:
+    plan = plan_of(shared_memory, "records", FILE, UPSERT)
+    user = Server(shared_memory.process)
+    assert user.call("DELETE", f"/instances/{shared_memory.instance_id}").status == 200
+    reply = apply(user, plan)
+    assert reply.status == 409
+    assert "is deleted; plan the file for another instance" in reply.json["message"]
 
 
 def test_a_repeated_apply_with_its_key_is_answered_alike(

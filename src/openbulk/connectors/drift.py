@@ -17,6 +17,8 @@ from openbulk.exact_json import encode_json
 
 NOTHING_TO_DO = frozenset({OutcomeKind.UNCHANGED, OutcomeKind.NOT_FOUND})
 """The service is as the row says already, whoever has made it so."""
+_WITHOUT_RECORD = frozenset({OutcomeKind.CREATED, OutcomeKind.NOT_FOUND, OutcomeKind.FAILED})
+"""What becomes of a row for which the service has no record."""
 EXISTS = "the plan would create this record, and the service has it by now; it was left as it is"
 IS_GONE = "the plan saw this record, and the service does not have it any more; nothing was written"
 HAS_CHANGED = "the record has changed since the plan saw it; it was left as it is"
@@ -36,15 +38,11 @@ def drift_of(
     `kind` is what a write would do now, with a record that has this id and version. A plan without
     a version is compared without it.
     """
-    if kind in NOTHING_TO_DO:
+    if kind in NOTHING_TO_DO or kind is expected.kind is OutcomeKind.CREATED:
         return None
-    if kind is OutcomeKind.FAILED:
-        return IS_GONE if expected.id else HAS_CHANGED
-    if kind is expected.kind is OutcomeKind.CREATED:
-        return None
-    if expected.kind is OutcomeKind.CREATED or expected.kind is OutcomeKind.NOT_FOUND:
+    if expected.kind in _WITHOUT_RECORD:
         return EXISTS
-    if kind is OutcomeKind.CREATED:
+    if kind in _WITHOUT_RECORD:
         return IS_GONE
     is_same_version = None in (expected.version, version) or expected.version == version
     is_same = (kind, id) == (expected.kind, expected.id) and is_same_version
@@ -76,8 +74,12 @@ async def write_checked(
 def _drift_of_planned(expected: Expectation | None, found: Planned) -> str | None:
     if expected is None or found.kind is PlannedKind.NOT_COMPARED:
         return None
-    kind = OutcomeKind.FAILED if found.is_refused else OutcomeKind(found.kind.value)
-    return drift_of(expected, kind, found.id, found.version)
+    return drift_of(expected, outcome_kind_of(found), found.id, found.version)
+
+
+def outcome_kind_of(planned: Planned) -> OutcomeKind:
+    """What becomes of a record with this plan, which was compared."""
+    return OutcomeKind.FAILED if planned.is_refused else OutcomeKind(planned.kind.value)
 
 
 def outcome_of_drift(row: int, reason: str, id: str | None = None) -> Outcome:

@@ -26,7 +26,7 @@ from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.parameters import parse_flag
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
-from openbulk.api.wire.mending import OUTCOMES, RETRIED_WORDS
+from openbulk.api.wire.mending import DRIFTED_WORD, OUTCOMES, RETRIED_WORDS
 from openbulk.domain.errors import BadInput, Conflict
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Job, Status
@@ -62,8 +62,9 @@ _REQUEST = {
                             "type": "array",
                             "minItems": 1,
                             "items": {"type": "string", "enum": list(RETRIED_WORDS)},
-                            "description": "What became of the rows to retry. All of these kinds "
-                            "without it.",
+                            "description": "What became of the rows to retry. Without it, all of "
+                            "these kinds; `drifted` only with `plan=true`, as records are "
+                            "overwritten.",
                             "examples": [["failed"]],
                         },
                         "group": {
@@ -124,7 +125,7 @@ async def retry(
             request, response, services, instance, job, callback_url, is_plan=is_plan
         )
     body = await read_body(request)
-    kinds, group = _parse_body(body)
+    kinds, group = _parse_body(body, with_drifted=is_plan)
     key = idempotency_key_of(
         request, job.id, [*map(str, kinds)], group, callback_url, *_words_of(is_plan)
     )
@@ -204,8 +205,13 @@ def _require_fitting(job: Job, name: str) -> None:
         )
 
 
-def _parse_body(body: bytes) -> tuple[Sequence[RowKind], str | None]:
-    """The kinds of rows in a body, or the group. Raises BadInput."""
+def _parse_body(body: bytes, *, with_drifted: bool) -> tuple[Sequence[RowKind], str | None]:
+    """The kinds of rows in a body, or the group. Raises BadInput.
+
+    Rows that have drifted are among those that no body names only `with_drifted`: a retry would
+    overwrite what others have changed.
+    """
+    default = [word for word in RETRIED_WORDS if with_drifted or word != DRIFTED_WORD]
     content = parse_json_object(body, _EXAMPLE) if body.strip() else {}
     unknown = content.keys() - {"kind", "group"}
     if unknown:
@@ -215,7 +221,7 @@ def _parse_body(body: bytes) -> tuple[Sequence[RowKind], str | None]:
     group = content.get("group")
     if "group" in content and not isinstance(group, str):
         raise BadInput("body.group must be a string: the id of a group of errors")
-    kinds = content.get("kind", list(RETRIED_WORDS))
+    kinds = content.get("kind", default)
     if not isinstance(kinds, list) or not kinds:
         raise BadInput(f"body.kind must be a list, and not empty; the body looks like {_EXAMPLE}")
     for word in kinds:

@@ -18,7 +18,7 @@ from openbulk.connectors.base import (
     Features,
     OAuth,
 )
-from openbulk.connectors.drift import drift_of, outcome_of_drift, version_of
+from openbulk.connectors.drift import drift_of, outcome_kind_of, outcome_of_drift, version_of
 from openbulk.connectors.memory.planning import PlannedRecords, changes_between
 from openbulk.connectors.memory.records import Records, Room
 from openbulk.connectors.pace import Budget
@@ -108,23 +108,16 @@ class Memory:
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the action with each record. A refused record is an outcome, not an exception."""
         records, write = self._records(target.object), self._writer(target)
-        return [
-            self._find_drift(target, record) or write(record, records)
-            if record.expected is not None
-            else write(record, records)
-            for record in batch
-        ]
+        # Nobody writes between look and write: both are in one step of the event loop.
+        return [self._find_drift(target, one) or write(one, records) for one in batch]
 
     def _find_drift(self, target: Target, record: Record) -> Outcome | None:
-        """The outcome of a record that is not as its plan saw it; None for any other.
-
-        Nobody writes between this and the write: both are in one step of the event loop.
-        """
+        """The outcome of a record that is not as its plan saw it; None for any other."""
+        if record.expected is None:
+            return None
         records = PlannedRecords(self._records(target.object), self._room)
         found = self._plan(target, record, records, self._writer(target))
-        assert record.expected is not None
-        kind = OutcomeKind.FAILED if found.is_refused else OutcomeKind(found.kind.value)
-        reason = drift_of(record.expected, kind, found.id, found.version)
+        reason = drift_of(record.expected, outcome_kind_of(found), found.id, found.version)
         return None if reason is None else outcome_of_drift(record.row, reason, found.id)
 
     def budgets(self, target: Target) -> Sequence[Budget]:

@@ -13,10 +13,8 @@ from openbulk.connectors.drift import EXISTS, drift_of, outcome_of_drift, versio
 from openbulk.connectors.sql.comparison import is_same
 from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
 from openbulk.connectors.sql.statements import (
-    ComparingStatements,
     Found,
     InsertingStatements,
-    LockingStatements,
     Statements,
     WrittenElsewhere,
     columns_of,
@@ -49,8 +47,7 @@ class RowActions:
         self._sees_all = bool(expected) or notes_versions
         self.versions: dict[int, str] = {}
         """The state of the table's rows that were to change, by the numbers of the file's."""
-        if isinstance(statements, ComparingStatements):
-            statements.fetches_compared = self._sees_all
+        statements.fetches_compared = self._sees_all
         self._mapper = mapper
         self._statements = statements
         self._table = mapper.table
@@ -123,19 +120,22 @@ class RowActions:
             return False
         if self._table.computed_columns or have_gaps(rows):
             return False
-        if any(self._expects_a_record(row) for row in rows):
+        if self._seen_by_plan(rows):
             return False
         return rows[0].values.keys() >= set(self._table.key) and all(row.identity for row in rows)
 
-    def _expects_a_record(self, row: Row) -> bool:
-        """Whether a plan saw a row of the table for a row."""
-        expected = self._expected.get(row.number)
-        return expected is not None and expected.kind is not OutcomeKind.CREATED
+    def _seen_by_plan(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows that a plan would not insert."""
+        if not self._expected:
+            return ()
+        return [row for row in rows if row.number in self._expected and not self._is_new(row)]
+
+    def _is_new(self, row: Row) -> bool:
+        return self._expected[row.number].kind is OutcomeKind.CREATED
 
     async def _lock(self, rows: Sequence[Row]) -> None:
         """Lock what a plan has seen, so that nobody changes it between look and change."""
-        seen = [row for row in rows if self._expects_a_record(row) and row.identity]
-        if seen and isinstance(self._statements, LockingStatements):
+        if seen := self._seen_by_plan(rows):
             await self._statements.lock(seen, self._mapper.identifiers)
 
     async def _find(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[int, Found]:
@@ -211,10 +211,8 @@ class RowActions:
 
     def drift_of_taken(self, row: Row) -> Outcome | None:
         """The outcome of a row whose key is taken, if its plan saw no record with it."""
-        expected = self._expected.get(row.number)
-        if expected is None or expected.kind is not OutcomeKind.CREATED:
-            return None
-        return outcome_of_drift(row.number, EXISTS)
+        is_planned = row.number in self._expected and self._is_new(row)
+        return outcome_of_drift(row.number, EXISTS) if is_planned else None
 
     def _outcome_without_writing(self, row: Row, found: Found) -> Outcome | None:
         """The outcome of a row that cannot be written, or need not; None for all others."""

@@ -48,6 +48,7 @@ class MysqlStatements:
         preparer = connection.dialect.identifier_preparer
         self._quote = preparer.quote_identifier
         self._name = preparer.format_table(table.sql)
+        self.fetches_compared = True  # MySQL compares none by itself
         self._is_mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
         self._last: tuple[str, tuple[Any, ...]] = ("", ())
         """The last statement, and its parameters if it gets no rows."""

@@ -52,6 +52,12 @@ class WrittenElsewhere(OpenbulkError):
 class Statements(Protocol):
     """The statements that write into one table. Each raises DBAPIError if the database refuses."""
 
+    fetches_compared: bool
+    """Whether `find` also returns the columns that the database itself compares."""
+
+    async def lock(self, rows: Sequence[Row], identifiers: Sequence[str]) -> None:
+        """Keep others from changing the table's rows with these identities until the commit."""
+
     async def find(
         self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
     ) -> Mapping[int, Found]:
@@ -103,25 +109,6 @@ class Statements(Protocol):
 
     async def column_at_fault(self, row: Row) -> str | None:
         """The column whose type does not take its value; None if it is none alone."""
-
-
-@runtime_checkable
-class ComparingStatements(Statements, Protocol):
-    """Statements of a database that compares columns by itself."""
-
-    fetches_compared: bool
-    """Whether `find` returns these columns, too."""
-
-
-@runtime_checkable
-class LockingStatements(Statements, Protocol):
-    """Statements of a database in which others may write until a row is locked.
-
-    SQLite has one writer at a time.
-    """
-
-    async def lock(self, rows: Sequence[Row], identifiers: Sequence[str]) -> None:
-        """Keep others from changing the table's rows with these identities until the commit."""
 
 
 @runtime_checkable

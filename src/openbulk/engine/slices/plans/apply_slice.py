@@ -63,6 +63,7 @@ class ApplySlice(UploadSlice):
     async def _find_rows_to_send(self) -> tuple[Sequence[Part], Sequence[Range]]:
         """Rows behind those that are to be carried out now count as done."""
         parts, done = await super()._find_rows_to_send()
+        await self._plan.open()
         states, until = self._progress.states, self._apply.until
         if until is not None:
             assert self._job.records is not None

@@ -19,15 +19,19 @@ class PlannedRows:
         self._ledger = ledger
         self._files = files
         self._file = ledger.job.upload.file
-        self._parts: Sequence[PlanPart] | None = None
+        self._parts: Sequence[PlanPart] = ()
         self._read: dict[str, Mapping[int, Planned]] = {}
         """The parts that were read last, by their paths, the latest one at the end."""
+
+    async def open(self) -> None:
+        """Find the parts of the plan."""
+        self._parts = await self._ledger.plan_parts()
 
     async def of(self, rows: Collection[int]) -> Mapping[int, Planned]:
         """The plans of these rows. Raises FileNotFoundError if they are deleted."""
         found = self._find(rows)
         if len(found) < len(rows):
-            for part in await self._parts_with(rows):
+            for part in self._parts_with(rows):
                 found |= await self._read_part(part, rows)
         missing = next((row for row in rows if row not in found), None)
         if missing is not None:
@@ -38,9 +42,7 @@ class PlannedRows:
         """The plans of those of some rows that are in the parts read last."""
         return {row: part[row] for part in self._read.values() for row in rows if row in part}
 
-    async def _parts_with(self, rows: Collection[int]) -> Sequence[PlanPart]:
-        if self._parts is None:
-            self._parts = await self._ledger.plan_parts()
+    def _parts_with(self, rows: Collection[int]) -> Sequence[PlanPart]:
         first, last = min(rows), max(rows)
         return [part for part in self._parts if part.first_row <= last and part.last_row >= first]
 
