@@ -137,13 +137,24 @@ def test_a_plan_of_events_costs_their_listing_and_no_write(
     assert forecast["mails"] == 0
 
 
-def test_an_object_that_cannot_be_compared_is_checked_and_nothing_is_sent(
+def test_a_plan_of_an_import_refuses_what_the_job_refuses(
     shared_server: Server, shared_eloqua: Process
 ) -> None:
     server = shared_server.eloqua(shared_eloqua)
-    file = b"C_EmailAddress,C_FirstName\nann@example.com,Ann\n"
+    file = (
+        b"C_EmailAddress,C_City\nann@example.com,Bonn\n,Ulm\nno address,Ulm\nAnn@example.com,Ulm\n"
+    )
     plan = plan_of(server, "contact", file, {"action": "upsert"})
-    assert (plan["completeness"], counts(plan)) == ("none", {"notCompared": 1})
+    assert (plan["completeness"], counts(plan)) == ("complete", {"created": 1, "refused": 3})
+    assert plan["repeatedRows"] == 1
+    assert request("GET", f"{shared_eloqua.url}/sandbox/contacts").json == []
+    job = server.done("contact", file)
+    said = [
+        (one["rowNum"], one["field"], one["error"])
+        for one in rows_of(server, plan, "?kind=refused")
+    ]
+    done = [(one["rowNum"], one["field"], one["error"]) for one in server.errors(job["id"])]
+    assert said == done
 
 
 def test_a_plan_is_made_whatever_is_killed(processes: Processes) -> None:

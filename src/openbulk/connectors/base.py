@@ -112,8 +112,8 @@ class Features:
     bulk_download: bool = True
     """Jobs can download records. Otherwise they are read page by page alone."""
     plan: Completeness = Completeness.NONE
-    """How much the plan of an upload can say. Unless it is `none`, the connector is `PlansWrites`.
-    """
+    """How much the plan of an upload can say. Unless it is `none`, the connector is `PlansWrites`;
+    if it is, the plan of `PlansWrites` says what the connector checks by itself."""
 
 
 class NativeBulk(Protocol):

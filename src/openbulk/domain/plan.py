@@ -88,3 +88,10 @@ class Planned:
 def kind_of(outcome: Outcome) -> PlannedKind:
     """The kind of a row with this outcome."""
     return _KINDS.get(outcome.kind) or PlannedKind(outcome.kind.value)
+
+
+def plan_of_refusal(outcome: Outcome, key: str | None = None) -> Planned:
+    """The plan of a record that would fail with this outcome. `key` is `Planned.key`."""
+    return Planned(
+        outcome.row, kind_of(outcome), problem=outcome.problem, key=key, is_early=outcome.is_early
+    )
