@@ -12,6 +12,8 @@ from openbulk.connectors.base import (
 )
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
 from openbulk.connectors.googlecalendar.batches import Batches
+from openbulk.connectors.googlecalendar.collection_calls import CollectionCalls
+from openbulk.connectors.googlecalendar.collection_planning import CollectionPlans
 from openbulk.connectors.googlecalendar.collection_uploads import CollectionUploads
 from openbulk.connectors.googlecalendar.collections import (
     CALENDARS,
@@ -75,11 +77,14 @@ class GoogleCalendar:
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
         self._collections = CalendarCollections(api)
-        write_collection = CollectionUploads(api, self._collections).write
+        write_collection = CollectionUploads(CollectionCalls(api, self._collections)).write
         self._writers = dict.fromkeys(COLLECTIONS, write_collection) | {
             EVENTS: EventUploads(EventCalls(api), EventLookup(api)).write
         }
-        self._plans = EventPlans(api)
+        plan_collection = CollectionPlans(api, self._collections).plan
+        self._planners = dict.fromkeys(COLLECTIONS, plan_collection) | {
+            EVENTS: EventPlans(api).plan
+        }
 
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
@@ -136,8 +141,8 @@ class GoogleCalendar:
         return self._api.budgets(str(target.options.get("calendarId") or PRIMARY))
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
-        """What `write` would do with events: it costs their look-up, and no call that writes."""
-        return await self._plans.plan(target, batch)
+        """What `write` would do: it costs the look-up of records, and no call that writes."""
+        return await self._planners[target.object](target, batch)
 
     async def close(self) -> None:
         """Nothing to close: the HTTP session belongs to the server."""
