@@ -133,7 +133,15 @@ def test_a_plan_of_events_costs_their_listing_and_no_write(
     assert counts(plan) == {"created": 30}
     forecast = plan["forecast"]
     assert forecast["calls"] == 30
+    assert forecast["lookups"] == 1, "the listing"
     assert any(limit["calls"] == 60 for limit in forecast["limits"])
+    for limit in forecast["limits"]:
+        assert limit["planned"] == (30 if "one calendar" in limit["limit"] else 31)
+        assert f"{limit['calls']:,} calls" in limit["limit"]
+    assert [(one["counted"], one["number"], one["planned"]) for one in forecast["usage"]] == [
+        ("created", 100_000, 30),
+        ("mailsOutside", 10_000, 0),
+    ]
     assert forecast["mails"] == 0
 
 

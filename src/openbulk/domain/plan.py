@@ -42,6 +42,23 @@ _KINDS = {
 }
 
 
+class Counted(StrEnum):
+    """What a service counts beside calls."""
+
+    CREATED = "created"
+    MAILS_OUTSIDE = "mailsOutside"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageLimit:
+    """How much of something a service lets a person do in some time."""
+
+    counted: Counted
+    number: int
+    sentence: str
+    """The limit, and what happens when it is met."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A field that a job would change."""
@@ -67,6 +84,11 @@ class Planned:
     """The state of the service's record that was seen; None if it has none."""
     calls: int = 0
     """Calls that would write it; 0 if the service takes many records in one call."""
+    lookups: int = 0
+    """Calls that read, and that the job makes, too."""
+    place: str | None = None
+    """Where the calls that write count: the calendar of an event; None if there is no such place.
+    """
     mails: int = 0
     """People whom the service would mail."""
     mails_outside: int = 0

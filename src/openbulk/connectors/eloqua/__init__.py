@@ -37,7 +37,7 @@ from openbulk.connectors.repeated_rows import RepeatedRows
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import NotFound, RetryLater
 from openbulk.domain.options import Option
-from openbulk.domain.plan import Completeness, Planned, plan_of_refusal
+from openbulk.domain.plan import Completeness, Planned, UsageLimit, plan_of_refusal
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -184,8 +184,12 @@ class Eloqua:
             return {}
         return await self._repeated.problems(target, batch, meaning_of_asset)
 
-    def budgets(self, target: Target) -> Sequence[Budget]:
+    def budgets(self, place: str | None) -> Sequence[Budget]:
         """Eloqua's limits are soft ones: it refuses no call."""
+        return ()
+
+    def usage_limits(self, object: str) -> Sequence[UsageLimit]:
+        """None that Oracle documents."""
         return ()
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:

@@ -30,6 +30,8 @@ from openbulk.domain.records import Outcome, Record, Target
 
 CALLS_OF_IMPORT = 3
 """A definition, its data, and a sync."""
+LOOKUPS_OF_IMPORT = 3
+"""The status of the sync, its rejects, and its log."""
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 """What each address looks like that Eloqua takes; it has stricter rules of its own."""
 _DIGIT = re.compile(r"[0-9]")
@@ -97,7 +99,7 @@ class _Import:
         matches = self._held.of(name)
         if not matches:
             self._held.note_planned(name, _without_empty(values))
-            return Planned(record.row, PlannedKind.CREATED, calls=self._calls, key=key)
+            return Planned(record.row, PlannedKind.CREATED, key=key, **self._calls)
         if len(matches) > 1:
             return self._plan_without_decision(record, key, self._several(len(matches), value))
         changes = self._changes(matches[0], values)
@@ -110,19 +112,19 @@ class _Import:
             matches[0].get(ID),
             changes,
             version=None if is_planned else matches[0].get(CHANGED[self._target.object]),
-            calls=self._calls,
             key=key,
+            **self._calls,
         )
 
     @property
-    def _calls(self) -> int:
-        """The calls of the import count for its first row."""
-        return CALLS_OF_IMPORT if len(self._seen) == 1 else 0
+    def _calls(self) -> dict[str, Any]:
+        """The calls of the import, which count for its first row."""
+        if len(self._seen) > 1:
+            return {}
+        return {"calls": CALLS_OF_IMPORT, "lookups": LOOKUPS_OF_IMPORT}
 
     def _plan_without_decision(self, record: Record, key: str | None, remark: str) -> Planned:
-        return Planned(
-            record.row, PlannedKind.NOT_COMPARED, calls=self._calls, key=key, remark=remark
-        )
+        return Planned(record.row, PlannedKind.NOT_COMPARED, key=key, remark=remark, **self._calls)
 
     def _several(self, count: int, value: Any) -> str:
         plural = ENTITIES[self._target.object].plural

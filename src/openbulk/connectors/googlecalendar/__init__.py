@@ -26,7 +26,7 @@ from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.event_uploads import EventUploads
 from openbulk.connectors.googlecalendar.events import is_deleted
-from openbulk.connectors.googlecalendar.limits import Limits
+from openbulk.connectors.googlecalendar.limits import USAGE_LIMITS, Limits
 from openbulk.connectors.googlecalendar.listing import read_events
 from openbulk.connectors.googlecalendar.options import OPTIONS
 from openbulk.connectors.googlecalendar.planning import EventPlans
@@ -36,7 +36,7 @@ from openbulk.connectors.http import Client
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.options import Option
-from openbulk.domain.plan import Completeness, Planned
+from openbulk.domain.plan import Completeness, Planned, UsageLimit
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -81,7 +81,7 @@ class GoogleCalendar:
         self._writers = dict.fromkeys(COLLECTIONS, write_collection) | {
             EVENTS: EventUploads(EventCalls(api), EventLookup(api)).write
         }
-        plan_collection = CollectionPlans(api, self._collections).plan
+        plan_collection = CollectionPlans(api).plan
         self._planners = dict.fromkeys(COLLECTIONS, plan_collection) | {
             EVENTS: EventPlans(api).plan
         }
@@ -136,9 +136,13 @@ class GoogleCalendar:
         write = self._writers[target.object]
         return [await write(record, target) for record in batch]
 
-    def budgets(self, target: Target) -> Sequence[Budget]:
-        """Those of a call that changes the calendar of `metaData`."""
-        return self._api.budgets(str(target.options.get("calendarId") or PRIMARY))
+    def budgets(self, place: str | None) -> Sequence[Budget]:
+        """Those of a call that changes a calendar, or of any other call."""
+        return self._api.budgets(place)
+
+    def usage_limits(self, object: str) -> Sequence[UsageLimit]:
+        """Google's limits on the use of calendars."""
+        return USAGE_LIMITS.get(object, ())
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
         """What `write` would do: it costs the look-up of records, and no call that writes."""

@@ -7,7 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from openbulk.connectors.googlecalendar.api import CalendarApi, events_path
+from openbulk.connectors.googlecalendar.api import (
+    CalendarApi,
+    CountingApi,
+    events_path,
+    of_plan_alone,
+)
 from openbulk.connectors.googlecalendar.collection_calls import (
     CollectionCalls,
     CollectionRow,
@@ -36,6 +41,8 @@ class _RowNotes:
     before: Fields | None = None
     """The record that they would change, as Google has it."""
     changes: Mapping[str, Change] = field(default_factory=dict)
+    calendar: str | None = None
+    """The calendar whose limit the calls count on; None if they count on none."""
     calls: int = 0
     mails: int = 0
     mails_outside: int = 0
@@ -44,8 +51,9 @@ class _RowNotes:
 class _PlannedCalls(CollectionCalls):
     """Answers the calls that write as Google would, and makes none of them."""
 
-    def __init__(self, api: CalendarApi, collections: CalendarCollections) -> None:
-        super().__init__(api, collections)
+    def __init__(self, api: CountingApi) -> None:
+        super().__init__(api, CalendarCollections(api))
+        self.counting_api = api
         self._planned: JobStates[dict[str, Fields | None]] = JobStates(dict)
         """By path, the records as rows of a job would leave them; None for one that is deleted."""
         self._notes: dict[int, _RowNotes] = {}
@@ -70,6 +78,7 @@ class _PlannedCalls(CollectionCalls):
             return planned[row.path(id)]
         return await super().read(row, id)
 
+    @of_plan_alone
     async def create(self, row: CollectionRow, body: Fields) -> str | None:
         before: Fields | None = None
         record_id = f"planned{row.record.row}"
@@ -89,6 +98,7 @@ class _PlannedCalls(CollectionCalls):
             require_accepted(await self._api.read(events_path(calendar), parameters))
         return record
 
+    @of_plan_alone
     async def patch(self, row: CollectionRow, id: str, fields: Fields) -> None:
         before = await self.read(row, id) or {}
         shown = without_marker(before)
@@ -96,11 +106,12 @@ class _PlannedCalls(CollectionCalls):
         notes.changes = {name: Change(shown.get(name), new) for name, new in fields.items()}
         self._keep(row, id, {**before, **fields})
 
+    @of_plan_alone
     async def delete(self, row: CollectionRow, id: str) -> Removal:
         before = await self.read(row, id)
+        self._count_call(row, before, is_deletion=True)  # Google is asked in any case
         if before is None:
             return Removal.NEVER_THERE
-        self._count_call(row, before, is_deletion=True)
         self._keep(row, id, None)
         return Removal.DONE
 
@@ -114,6 +125,7 @@ class _PlannedCalls(CollectionCalls):
     ) -> _RowNotes:
         notes = self._notes.setdefault(row.record.row, _RowNotes())
         notes.before = before
+        notes.calendar = row.calendar if row.collection.is_of_calendar else None
         notes.calls += 1
         scope = row.body.get("scope") or (before or {}).get("scope") or {}
         is_mailed = row.parameters.get("sendNotifications") == "true" and not is_deletion
@@ -130,8 +142,9 @@ def _domain(address: str) -> str:
 class CollectionPlans:
     """Says what the records of an account's jobs would do to the three collections."""
 
-    def __init__(self, api: CalendarApi, collections: CalendarCollections) -> None:
-        self._calls = _PlannedCalls(api, collections)
+    def __init__(self, api: CalendarApi) -> None:
+        self._api = api.counting()
+        self._calls = _PlannedCalls(self._api)
         self._uploads = CollectionUploads(self._calls)
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
@@ -152,6 +165,7 @@ class CollectionPlans:
                 "changes": notes.changes,
                 "version": before.get("etag") if before and is_known else None,
                 "calls": notes.calls,
+                "place": notes.calendar,
                 "mails": notes.mails,
                 "mails_outside": notes.mails_outside,
                 "remark": "" if is_known or before is None else _IS_THERE,
@@ -159,6 +173,7 @@ class CollectionPlans:
         return Planned(
             record.row,
             kind,
+            lookups=self._api.take_reads(),
             problem=outcome.problem,
             key=None if meaning is None else meaning.name,
             **more,

@@ -23,7 +23,7 @@ from openbulk.connectors.memory.records import Records, Room
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.options import Option
-from openbulk.domain.plan import Completeness, Planned, kind_of
+from openbulk.domain.plan import Completeness, Planned, UsageLimit, kind_of
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, value_at
 
@@ -104,8 +104,12 @@ class Memory:
         records, write = self._records(target.object), self._writer(target)
         return [write(record, records) for record in batch]
 
-    def budgets(self, target: Target) -> Sequence[Budget]:
+    def budgets(self, place: str | None) -> Sequence[Budget]:
         """Memory limits no calls."""
+        return ()
+
+    def usage_limits(self, object: str) -> Sequence[UsageLimit]:
+        """Memory has none."""
         return ()
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:

@@ -37,7 +37,7 @@ from openbulk.connectors.sql.writing import BatchWriter
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, BadInput, NotFound, Refused
 from openbulk.domain.options import Option
-from openbulk.domain.plan import Planned
+from openbulk.domain.plan import Planned, UsageLimit
 from openbulk.domain.query import Page, PageRequest, Query, not_a_page_token
 from openbulk.domain.records import Outcome, Record, Target
 
@@ -205,8 +205,12 @@ class Sql:
             raise self._failed_commit(error, is_committing=is_committing) from error
         return outcomes
 
-    def budgets(self, target: Target) -> Sequence[Budget]:
+    def budgets(self, place: str | None) -> Sequence[Budget]:
         """A database limits no calls."""
+        return ()
+
+    def usage_limits(self, object: str) -> Sequence[UsageLimit]:
+        """A database has none."""
         return ()
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
