@@ -199,3 +199,19 @@ def test_two_words_on_whether_to_plan_are_refused(shared_memory: Server) -> None
     reply = shared_memory.upload("records", b"name\nAnn\n", {"plan": False}, query="?plan=true")
     assert reply.status == 400
     assert "leave one of them out" in reply.json["message"]
+
+
+def test_a_download_has_no_plan_and_says_so(shared_memory: Server) -> None:
+    """Wherever its caller asks for one; no job is made."""
+    query = {"q": "select * from records"}
+    for path, body in (
+        ("/bulk/query?plan=true&q=select+*+from+records", None),
+        ("/bulk/query?Plan=TRUE", query),
+        ("/bulk/query", {**query, "plan": True}),
+        ("/bulk/download?plan=true", {"objectName": "records"}),
+        ("/bulk/download", {"objectName": "records", "plan": "true"}),
+    ):
+        reply = shared_memory.call("POST", path, json_body=body)
+        assert reply.status == 400, (path, reply.body)
+        assert "a download has no plan" in reply.json["message"], path
+    assert shared_memory.call("POST", "/bulk/query?plan=false", json_body=query).status == 200
