@@ -87,7 +87,7 @@ class _PlannedWrites(CustomConnector):
         if Operation.GET not in described.calls:
             remark = "" if write.action is Action.DELETE else _NOT_SHOWN
             kind = PlannedKind.DELETED if write.action is Action.DELETE else PlannedKind.UPDATED
-            return _planned(write, kind, remark=remark)
+            return _plan_of(write, kind, remark=remark)
         return await self._compare(write)
 
     def _plan_creation(self, described: ObjectDescription, write: Write) -> Planned:
@@ -104,12 +104,12 @@ class _PlannedWrites(CustomConnector):
 
     async def _compare(self, write: Write) -> Planned:
         record_id = str(write.record_id)
-        shown = await self._shown(write.target, record_id)
+        shown = await self._record_with(write.target, record_id)
         records = self._jobs.of(write.target.run).records
         if write.action is Action.DELETE:
             records[record_id] = None
             kind = PlannedKind.NOT_FOUND if shown is None else PlannedKind.DELETED
-            return _planned(write, kind)
+            return _plan_of(write, kind)
         if shown is None:
             return plan_of_refusal(missing_record(write.record.row, record_id), _key_of(write))
         changes = {
@@ -119,9 +119,9 @@ class _PlannedWrites(CustomConnector):
         }
         records[record_id] = {**shown, **write.values}
         kind = PlannedKind.UPDATED if changes else PlannedKind.UNCHANGED
-        return _planned(write, kind, changes=changes)
+        return _plan_of(write, kind, changes=changes)
 
-    async def _shown(self, target: Target, record_id: str) -> Mapping[str, Any] | None:
+    async def _record_with(self, target: Target, record_id: str) -> Mapping[str, Any] | None:
         """The record with an id, as earlier rows would leave it; None if there is none."""
         records = self._jobs.of(target.run).records
         if record_id in records:
@@ -142,7 +142,7 @@ class _PlannedWrites(CustomConnector):
         return None if is_deleted else found
 
 
-def _planned(write: Write, kind: PlannedKind, **more: Any) -> Planned:
+def _plan_of(write: Write, kind: PlannedKind, **more: Any) -> Planned:
     """The plan of a record that the service has, or that an earlier row would make."""
     is_known = not str(write.record_id).startswith(_MADE_UP) and kind is not PlannedKind.NOT_FOUND
     record_id = write.record_id if is_known else None
