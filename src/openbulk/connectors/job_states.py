@@ -5,7 +5,11 @@ from typing import Generic, TypeVar
 
 MAX_JOBS = 8
 """Jobs that are remembered; what is known of another one is found out again."""
+MAX_RECORDS = 10_000
+"""Records that are remembered of a job: a file may have millions."""
 _State = TypeVar("_State")
+_Key = TypeVar("_Key")
+_Record = TypeVar("_Record")
 
 
 class JobStates(Generic[_State]):
@@ -22,3 +26,13 @@ class JobStates(Generic[_State]):
             self._states.pop(next(iter(self._states)))
         self._states[run] = state
         return state
+
+
+class LastRecords(dict[_Key, _Record]):
+    """What the rows of a job would make of records, as far as they are the last ones."""
+
+    def __setitem__(self, key: _Key, record: _Record) -> None:
+        """Remember a record. The one that was remembered first is forgotten."""
+        if key not in self and len(self) == MAX_RECORDS:
+            del self[next(iter(self))]
+        super().__setitem__(key, record)

@@ -5,7 +5,7 @@ out.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from openbulk.connectors.custom.connector import CustomConnector, Write, texts_of
@@ -14,7 +14,7 @@ from openbulk.connectors.custom.refusals import missing_record
 from openbulk.connectors.custom.service import Service
 from openbulk.connectors.custom.values import has_values
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.job_states import JobStates
+from openbulk.connectors.job_states import JobStates, LastRecords
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound
 from openbulk.domain.plan import (
@@ -36,9 +36,9 @@ _NOT_SHOWN = "the service shows no single records, so nobody can say what would 
 class _Planned:
     """What the rows of a job would do, for the rows behind them."""
 
-    records: dict[str, Mapping[str, Any] | None]
+    records: LastRecords[str, Mapping[str, Any] | None] = field(default_factory=LastRecords)
     """Records by id, as rows would leave them; None for one that is deleted."""
-    ids: dict[tuple[str, str], str]
+    ids: LastRecords[tuple[str, str], str] = field(default_factory=LastRecords)
     """The ids of records that rows would make, by the field that identifies them and its value."""
 
 
@@ -69,7 +69,7 @@ class _PlannedWrites(CustomConnector):
 
     def __init__(self, description: Description, service: Service) -> None:
         super().__init__(description, service)
-        self._jobs = JobStates(lambda: _Planned({}, {}))
+        self._jobs = JobStates(_Planned)
 
     async def plan(self, target: Target, record: Record) -> Planned:
         """What writing a record would do. Raises ServiceError."""
@@ -87,31 +87,30 @@ class _PlannedWrites(CustomConnector):
         if Operation.GET not in described.calls:
             remark = "" if write.action is Action.DELETE else _NOT_SHOWN
             kind = PlannedKind.DELETED if write.action is Action.DELETE else PlannedKind.UPDATED
-            return _plan_of(write, kind, remark=remark)
-        return await self._compare(write)
+            return _plan_of(described, write, kind, remark=remark)
+        return await self._compare(described, write)
 
     def _plan_creation(self, described: ObjectDescription, write: Write) -> Planned:
+        name = write.target.identifier_field
+        if name not in described.lookups:
+            return Planned(write.record.row, PlannedKind.CREATED, calls=1)
         planned = self._jobs.of(write.target.run)
         made = f"{_MADE_UP}{write.record.row}"
         planned.records[made] = write.values
-        for field in described.lookups:
-            value = write.record.values.get(field)
-            if value not in (None, ""):
-                planned.ids[field, str(value)] = made
-        is_found_again = write.target.identifier_field in described.lookups
-        key = f"id {made}" if is_found_again else None
-        return Planned(write.record.row, PlannedKind.CREATED, calls=1, key=key)
+        planned.ids[name, str(write.record.values.get(name))] = made
+        key = f"id {made}"
+        return Planned(write.record.row, PlannedKind.CREATED, calls=1, lookups=1, key=key)
 
-    async def _compare(self, write: Write) -> Planned:
+    async def _compare(self, described: ObjectDescription, write: Write) -> Planned:
         record_id = str(write.record_id)
         shown = await self._record_with(write.target, record_id)
         records = self._jobs.of(write.target.run).records
         if write.action is Action.DELETE:
             records[record_id] = None
             kind = PlannedKind.NOT_FOUND if shown is None else PlannedKind.DELETED
-            return _plan_of(write, kind)
+            return _plan_of(described, write, kind)
         if shown is None:
-            return plan_of_refusal(missing_record(write.record.row, record_id), _key_of(write))
+            return plan_of_refusal(missing_record(write.record.row, record_id), f"id {record_id}")
         changes = {
             name: Change(shown.get(name), value)
             for name, value in write.values.items()
@@ -119,7 +118,7 @@ class _PlannedWrites(CustomConnector):
         }
         records[record_id] = {**shown, **write.values}
         kind = PlannedKind.UPDATED if changes else PlannedKind.UNCHANGED
-        return _plan_of(write, kind, changes=changes)
+        return _plan_of(described, write, kind, changes=changes)
 
     async def _record_with(self, target: Target, record_id: str) -> Mapping[str, Any] | None:
         """The record with an id, as earlier rows would leave it; None if there is none."""
@@ -135,19 +134,17 @@ class _PlannedWrites(CustomConnector):
         self, described: ObjectDescription, target: Target, record: Record
     ) -> str | None:
         planned = self._jobs.of(target.run)
-        field = str(target.identifier_field)
-        made = planned.ids.get((field, str(record.values.get(field))))
+        name = str(target.identifier_field)
+        made = planned.ids.get((name, str(record.values.get(name))))
         found = made or await super()._look_up(described, target, record)
-        is_deleted = found in planned.records and planned.records[found] is None
+        is_deleted = found is not None and planned.records.get(found, {}) is None
         return None if is_deleted else found
 
 
-def _plan_of(write: Write, kind: PlannedKind, **more: Any) -> Planned:
+def _plan_of(described: ObjectDescription, write: Write, kind: PlannedKind, **more: Any) -> Planned:
     """The plan of a record that the service has, or that an earlier row would make."""
     is_known = not str(write.record_id).startswith(_MADE_UP) and kind is not PlannedKind.NOT_FOUND
     record_id = write.record_id if is_known else None
-    return Planned(write.record.row, kind, record_id, calls=1, key=_key_of(write), **more)
-
-
-def _key_of(write: Write) -> str | None:
-    return None if write.record_id is None else f"id {write.record_id}"
+    lookups = int(write.target.identifier_field in described.lookups)
+    key = f"id {write.record_id}"
+    return Planned(write.record.row, kind, record_id, calls=1, lookups=lookups, key=key, **more)

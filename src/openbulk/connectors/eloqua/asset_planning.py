@@ -12,7 +12,7 @@ from openbulk.connectors.eloqua.rest import (
     read_asset,
 )
 from openbulk.connectors.eloqua.service import Service
-from openbulk.connectors.job_states import JobStates
+from openbulk.connectors.job_states import JobStates, LastRecords
 from openbulk.domain.errors import NotFound
 from openbulk.domain.plan import Change, Planned, PlannedKind, plan_of_refusal
 from openbulk.domain.records import Action, Outcome, Record, Target
@@ -38,7 +38,7 @@ class AssetPlans:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._planned: JobStates[dict[str, _Asset]] = JobStates(dict)
+        self._planned: JobStates[LastRecords[str, _Asset]] = JobStates(LastRecords)
         """The campaigns or lists that rows of a job would change, by their ids."""
 
     async def plan(self, target: Target, record: Record) -> Planned:

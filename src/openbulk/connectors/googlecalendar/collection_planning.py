@@ -25,7 +25,7 @@ from openbulk.connectors.googlecalendar.collections import (
     without_marker,
 )
 from openbulk.connectors.googlecalendar.errors import require_accepted
-from openbulk.connectors.job_states import JobStates
+from openbulk.connectors.job_states import JobStates, LastRecords
 from openbulk.domain.plan import Change, Planned, PlannedKind, kind_of
 from openbulk.domain.records import Record, Target
 
@@ -54,7 +54,7 @@ class _PlannedCalls(CollectionCalls):
     def __init__(self, api: CountingApi) -> None:
         super().__init__(api, CalendarCollections(api))
         self.counting_api = api
-        self._planned: JobStates[dict[str, Fields | None]] = JobStates(dict)
+        self._planned: JobStates[LastRecords[str, Fields | None]] = JobStates(LastRecords)
         """By path, the records as rows of a job would leave them; None for one that is deleted."""
         self._notes: dict[int, _RowNotes] = {}
 
