@@ -14,7 +14,8 @@ class Completeness(StrEnum):
     COMPLETE = "complete"
     """Every record is compared with what the service holds."""
     BY_KEY = "by key"
-    """Records are found, and rows that depend on other rows of the file are not decided."""
+    """Records are found, and some rows are not decided: they depend on other rows of the file, or
+    the service refuses them by rules of its own."""
     NONE = "none"
     """Rows are read and checked, and nothing is compared."""
 

@@ -96,7 +96,7 @@ class PlanForecast(TypedDict):
 
     calls: Annotated[
         int,
-        doc("Calls that would write. 0 if the service takes many records in one call.", 0),
+        doc("Calls that would write. A database takes none.", 0),
     ]
     lookups: Annotated[int, doc("Calls that the job makes to find records.", 0)]
     waitSeconds: Annotated[
@@ -117,9 +117,10 @@ class Plan(TypedDict):
     completeness: Annotated[
         Literal["complete", "by key", "none"],
         doc(
-            "`complete`: each row was compared with what the service holds. `by key`: rows that "
-            "depend on other rows of the file are not decided. `none`: rows were read, and nothing "
-            "was compared.",
+            "`complete`: each row was compared with what the service holds. `by key`: records were "
+            "found, and some rows are not decided: they depend on other rows of the file, or the "
+            "service refuses them by rules of its own. `none`: rows were read and checked, and "
+            "nothing was compared.",
             "complete",
         ),
     ]
