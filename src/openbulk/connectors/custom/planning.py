@@ -13,6 +13,7 @@ from openbulk.connectors.custom.description import Description, ObjectDescriptio
 from openbulk.connectors.custom.refusals import missing_record
 from openbulk.connectors.custom.service import Service
 from openbulk.connectors.custom.values import has_values
+from openbulk.connectors.drift import version_of
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.job_states import JobStates, LastRecords
 from openbulk.connectors.pace import Budget
@@ -105,10 +106,12 @@ class _PlannedWrites(CustomConnector):
         record_id = str(write.record_id)
         shown = await self._record_with(write.target, record_id)
         records = self._jobs.of(write.target.run).records
+        is_planned = record_id in records
         if write.action is Action.DELETE:
             records[record_id] = None
             kind = PlannedKind.NOT_FOUND if shown is None else PlannedKind.DELETED
-            return _plan_of(described, write, kind)
+            version = None if shown is None or is_planned else version_of(shown)
+            return _plan_of(described, write, kind, version=version)
         if shown is None:
             return plan_of_refusal(missing_record(write.record.row, record_id), f"id {record_id}")
         changes = {
@@ -118,7 +121,9 @@ class _PlannedWrites(CustomConnector):
         }
         records[record_id] = {**shown, **write.values}
         kind = PlannedKind.UPDATED if changes else PlannedKind.UNCHANGED
-        return _plan_of(described, write, kind, changes=changes)
+        seen = {name: shown.get(name) for name in write.values}
+        version = None if is_planned else version_of(seen)
+        return _plan_of(described, write, kind, changes=changes, version=version)
 
     async def _record_with(self, target: Target, record_id: str) -> Mapping[str, Any] | None:
         """The record with an id, as earlier rows would leave it; None if there is none."""

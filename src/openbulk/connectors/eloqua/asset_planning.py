@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from openbulk.connectors.drift import version_of
 from openbulk.connectors.eloqua.rest import (
     ASSETS,
     NO_NAME,
@@ -27,10 +28,16 @@ class _Asset:
     is_planned: bool = False
     """Whether an earlier row would change it."""
 
-    @property
-    def version(self) -> str | None:
-        """The date of its last change; None if an earlier row would change it."""
-        return None if self.is_planned or not self.values else self.values.get("updatedAt")
+    def version(self, target: Target, record: Record) -> str | None:
+        """Its state: of the fields that the row has, or whole to delete it.
+
+        None if there is none, or an earlier row would change it.
+        """
+        if self.values is None or self.is_planned:
+            return None
+        if target.action is Action.DELETE:
+            return version_of(self.values)
+        return version_of({name: self.values.get(name) for name in record.values})
 
 
 class AssetPlans:
@@ -90,7 +97,7 @@ class AssetPlans:
             kind,
             asset_id if asset.values is not None else None,
             changes,
-            version=asset.version,
+            version=asset.version(target, record),
             calls=1,
             key=_key_of(record),
         )

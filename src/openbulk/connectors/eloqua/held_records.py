@@ -16,7 +16,6 @@ import orjson
 
 from openbulk.connectors.eloqua.bulk import Entity, same_name
 from openbulk.connectors.eloqua.exports import (
-    CHANGED,
     ID,
     MAX_PAGE,
     begin_export,
@@ -47,15 +46,37 @@ WAIT_SECONDS = 10.0
 """An export that takes longer is read by a later slice."""
 FIRST_PAUSE, MAX_PAUSE = 0.05, 2.0
 LATER_SECONDS = 15.0
+MAX_AGE_SECONDS = 900.0
+"""An export that was begun before shows what Eloqua held then, and is not read any more."""
 
 HeldRecord = Mapping[str, Any]
 """Internal names of fields to values, with `id`. Fields without a value are absent."""
 
 
+class Exports:
+    """The exports of one kind of record that Eloqua is preparing, for all jobs of an instance."""
+
+    def __init__(self) -> None:
+        self._begun: dict[tuple[str, ...], tuple[str, float]] = {}
+
+    def find(self, key: tuple[str, ...]) -> str | None:
+        """The sync of an export that was begun a moment ago; None if there is none."""
+        sync, begun_at = self._begun.get(key, ("", 0.0))
+        return sync if sync and time.monotonic() - begun_at < MAX_AGE_SECONDS else None
+
+    def note_begun(self, key: tuple[str, ...], sync: str) -> None:
+        """Note the sync of an export with this filter and these fields."""
+        self._begun[key] = sync, time.monotonic()
+
+    def drop(self, key: tuple[str, ...]) -> None:
+        """Forget an export that was read, or that Eloqua does not prepare."""
+        self._begun.pop(key, None)
+
+
 class HeldRecords:
     """What Eloqua holds for the rows of one job, with what earlier rows of it would change."""
 
-    def __init__(self, service: Service, entity: Entity) -> None:
+    def __init__(self, service: Service, entity: Entity, exports: Exports) -> None:
         self.lock = asyncio.Lock()
         """Held while rows are planned, one batch after another."""
         self._service = service
@@ -64,8 +85,7 @@ class HeldRecords:
         self._database.executescript(_SCHEMA)
         self._exported: Collection[str] = ()
         """The fields of all records that are known; empty if only some records are."""
-        self._syncs: dict[tuple[str, ...], str] = {}
-        """By filter and fields, the exports that Eloqua is preparing."""
+        self._exports = exports
 
     def of(self, name: str) -> Sequence[HeldRecord]:
         """The records with an identifier, as earlier rows would leave them."""
@@ -101,7 +121,7 @@ class HeldRecords:
 
         Raises RetryLater while Eloqua is preparing an export.
         """
-        names = sorted({*wanted, identifier.name, CHANGED[self._entity.object]})
+        names = sorted({*wanted, identifier.name})
         if self._exported and set(names) <= set(self._exported):
             return
         filters = filters_of(identifier, dict.fromkeys(values))
@@ -125,18 +145,18 @@ class HeldRecords:
         self, fields: Fields, identifier: Field, names: Sequence[str], filter_text: str
     ) -> None:
         key = (filter_text, *names)
-        if key not in self._syncs:
-            self._syncs[key] = await begin_export(
-                self._service, self._entity, fields, names, filter_text
-            )
+        sync = self._exports.find(key)
+        if sync is None:
+            sync = await begin_export(self._service, self._entity, fields, names, filter_text)
+            self._exports.note_begun(key, sync)
         try:
-            await self._read(fields, identifier, self._syncs[key])
-        except RetryLater:
+            await self._read(fields, identifier, sync)
+        except RetryLater:  # the next slice reads it
             raise
         except ServiceError:
-            del self._syncs[key]
+            self._exports.drop(key)
             raise
-        del self._syncs[key]
+        self._exports.drop(key)
 
     async def _read(self, fields: Fields, identifier: Field, sync: str) -> None:
         """Keep the records of an export. Raises RetryLater if Eloqua has not prepared it."""

@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
+from openbulk.connectors.drift import version_of
 from openbulk.connectors.eloqua.bulk import (
     ENTITIES,
     HINTS,
@@ -21,9 +22,9 @@ from openbulk.connectors.eloqua.bulk import (
     same_name,
     update_rule_of,
 )
-from openbulk.connectors.eloqua.exports import CHANGED, ID
+from openbulk.connectors.eloqua.exports import ID
 from openbulk.connectors.eloqua.fields import JSON_TYPES, Field, Fields
-from openbulk.connectors.eloqua.held_records import HeldRecord, HeldRecords
+from openbulk.connectors.eloqua.held_records import Exports, HeldRecord, HeldRecords
 from openbulk.connectors.eloqua.service import Service
 from openbulk.connectors.job_states import JobStates
 from openbulk.domain.plan import Change, Planned, PlannedKind, plan_of_refusal
@@ -50,7 +51,7 @@ class ImportPlans:
     def __init__(self, service: Service, bulk: EloquaBulk) -> None:
         self._bulk = bulk
         self._held = {
-            name: JobStates(partial(HeldRecords, service, entity))
+            name: JobStates(partial(HeldRecords, service, entity, Exports()))
             for name, entity in ENTITIES.items()
         }
 
@@ -118,7 +119,7 @@ class _Import:
             PlannedKind.UPDATED if changes else PlannedKind.UNCHANGED,
             matches[0].get(ID),
             changes,
-            version=None if is_planned else matches[0].get(CHANGED[self._target.object]),
+            version=None if is_planned else _version_of(matches[0], values),
             key=key,
             **self._calls,
         )
@@ -172,6 +173,11 @@ def _keys_of(target: Target, batch: Sequence[Record], fields: Fields) -> Mapping
         return {}
     meanings = {one.row: meaning_of_import(one, fields, identifier) for one in batch}
     return {row: f"{one.field} {one.name}" for row, one in meanings.items() if one is not None}
+
+
+def _version_of(own: HeldRecord, values: Mapping[str, Any]) -> str:
+    """The state of a record: of the fields that the row has, as others change with each mail."""
+    return version_of({name: own.get(name) for name in values})
 
 
 def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from openbulk.connectors.drift import version_of
 from openbulk.connectors.googlecalendar.api import (
     CalendarApi,
     CountingApi,
@@ -27,10 +28,12 @@ from openbulk.connectors.googlecalendar.collections import (
 from openbulk.connectors.googlecalendar.errors import require_accepted
 from openbulk.connectors.job_states import JobStates, LastRecords
 from openbulk.domain.plan import Change, Planned, PlannedKind, kind_of
-from openbulk.domain.records import Record, Target
+from openbulk.domain.records import Action, Record, Target
 
 _MAILED = frozenset({"user", "group"})
 """The scopes of rules whose people Google mails."""
+_PLANNED = "openbulkPlanned"
+"""A field of a record that a plan has changed or made up."""
 _IS_THERE = "it is there already, and is written once more"
 
 
@@ -116,8 +119,7 @@ class _PlannedCalls(CollectionCalls):
         return Removal.DONE
 
     def _keep(self, row: CollectionRow, id: str, record: Fields | None) -> None:
-        # What is made up has no version.
-        kept = record and {name: value for name, value in record.items() if name != "etag"}
+        kept = record and {**record, _PLANNED: True}
         self._planned.of(row.target.run)[row.path(id)] = kept
 
     def _count_call(
@@ -133,6 +135,18 @@ class _PlannedCalls(CollectionCalls):
             notes.mails += 1
             notes.mails_outside += _domain(str(scope.get("value"))) != _domain(row.calendar)
         return notes
+
+
+def _version_of(target: Target, record: Record, before: Fields | None) -> str | None:
+    """The state of a record: of the fields that the row has, or whole to delete it.
+
+    None if an earlier row would change it. Not all of these records have an etag of their own.
+    """
+    if before is None or before.get(_PLANNED):
+        return None
+    if target.action is Action.DELETE:
+        return version_of(before)
+    return version_of({name: before.get(name) for name in record.values})
 
 
 def _domain(address: str) -> str:
@@ -163,7 +177,7 @@ class CollectionPlans:
             more = {
                 "id": outcome.id if is_known else None,
                 "changes": notes.changes,
-                "version": before.get("etag") if before and is_known else None,
+                "version": _version_of(target, record, before) if is_known else None,
                 "calls": notes.calls,
                 "place": notes.calendar,
                 "mails": notes.mails,
