@@ -180,6 +180,38 @@ async def test_a_plan_of_many_rows_costs_the_listing(
     }
 
 
+@pytest.mark.parametrize(
+    ("action", "records"),
+    [
+        *((action, 60) for action in Action),
+        (Action.UPSERT, 12),
+        (Action.DELETE, 12),
+    ],
+)
+async def test_a_plan_counts_the_calls_that_the_job_then_makes(
+    http: aiohttp.ClientSession, url: str, connector: Connector, action: Action, records: int
+) -> None:
+    """Look-ups, too, within 2 %: of changed events, equal ones and new ones.
+
+    Rows that would be refused count for nothing: an apply does not send them.
+    """
+    known = [event(f"Lesson {number}", id=f"lesson{number}") for number in range(records // 2)]
+    await write_rows(connector, target(run="first"), *known)
+    changed = [{**row, "location": "Aula"} for row in known[: records // 4]]
+    same, start = known[records // 4 :], {"dateTime": "2026-10-12T09:00:00"}
+    new = [
+        {**event(f"New {number}", start=start), "id": f"new{number:03}"}
+        for number in range(records - len(known))
+    ]
+    rows = new if action is Action.CREATE else [*changed, *same, *new]
+    planned = await plan_rows(connector, action, *rows, records=records)
+    before = await calls(http, url)
+    await write_rows(connector, target(action, run="then", records=records), *rows)
+    made = sum((await calls(http, url)).values()) - sum(before.values())
+    said = sum(one.calls + one.lookups for one in planned)
+    assert abs(said - made) <= 0.02 * made, (said, made)
+
+
 async def test_a_calendar_that_is_missing_refuses_its_rows(connector: Connector) -> None:
     """Also the rows of an action that looks nothing up."""
     (planned,) = await plan_rows(connector, Action.CREATE, event("Art", calendarId="nobody@x"))

@@ -45,7 +45,9 @@ def drift_of(
     if kind in _WITHOUT_RECORD:
         return IS_GONE
     is_same_version = None in (expected.version, version) or expected.version == version
-    is_same = (kind, id) == (expected.kind, expected.id) and is_same_version
+    # Of a record that an earlier row makes, the plan does not know the id.
+    is_same_record = expected.id in (None, id)
+    is_same = kind is expected.kind and is_same_record and is_same_version
     return None if is_same else HAS_CHANGED
 
 
@@ -56,19 +58,33 @@ async def write_checked(
 
     Each is planned again. Between that and the write somebody may still change it.
     """
-    assert isinstance(connector, PlansWrites)
-    seen = [record for record in batch if record.expected is not None]
-    # Apart from the plan itself, whose records the connector may remember.
-    look = replace(target, run=f"{target.run}/{uuid.uuid4().hex}")
-    found = {one.row: one for one in await connector.plan(look, seen)} if seen else {}
-    outcomes: list[Outcome] = []
-    for record in seen:
-        reason = _drift_of_planned(record.expected, found[record.row])
-        if reason is not None:
-            outcomes.append(outcome_of_drift(record.row, reason, found[record.row].id))
+    outcomes = await outcomes_without_writing(connector, target, batch)
     rows = {outcome.row for outcome in outcomes}
     rest = [record for record in batch if record.row not in rows]
     return [*outcomes, *(await connector.write(target, rest) if rest else ())]
+
+
+async def outcomes_without_writing(
+    connector: Connector, target: Target, batch: Sequence[Record]
+) -> list[Outcome]:
+    """The outcomes of records that have drifted, or are as their rows say already."""
+    assert isinstance(connector, PlansWrites)
+    seen = [record for record in batch if record.expected is not None]
+    if not seen:
+        return []
+    # Apart from the plan itself, whose records the connector may remember. It has refused the rows
+    # that differ from earlier ones: nobody has to read the file for that.
+    look = replace(target, run=f"{target.run}/{uuid.uuid4().hex}", job_records=None)
+    found = {one.row: one for one in await connector.plan(look, seen)}
+    outcomes: list[Outcome] = []
+    for record in seen:
+        now = found[record.row]
+        reason = _drift_of_planned(record.expected, now)
+        if reason is not None:
+            outcomes.append(outcome_of_drift(record.row, reason, now.id))
+        elif now.kind is PlannedKind.UNCHANGED:
+            outcomes.append(Outcome(record.row, OutcomeKind.UNCHANGED, now.id))
+    return outcomes
 
 
 def _drift_of_planned(expected: Expectation | None, found: Planned) -> str | None:

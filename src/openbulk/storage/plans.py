@@ -7,7 +7,7 @@ other parts have: no row is in two parts.
 
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import groupby
@@ -47,6 +47,10 @@ class PlanSummary:
     repeated: int = 0
     """Rows that mean the record of another row of the file, too."""
     completeness: Completeness = Completeness.COMPLETE
+    lookups: int = 0
+    """Calls that read, and that the job makes, too."""
+    calls_by_place: Mapping[str, int] = field(default_factory=dict)
+    """By `Planned.place`, the calls that count there."""
 
     def as_json(self) -> dict[str, Any]:
         """For the ledger; `of_json` reads it."""
@@ -58,6 +62,8 @@ class PlanSummary:
             "mailsOutside": self.mails_outside,
             "repeated": self.repeated,
             "completeness": self.completeness.value,
+            "lookups": self.lookups,
+            "places": dict(self.calls_by_place),
         }
 
     @classmethod
@@ -71,6 +77,9 @@ class PlanSummary:
             kept["mailsOutside"],
             kept["repeated"],
             Completeness(kept["completeness"]),
+            # A part of an older release has neither.
+            kept.get("lookups", 0),
+            kept.get("places", {}),
         )
 
     @classmethod
@@ -78,8 +87,10 @@ class PlanSummary:
         """The summary of a whole plan."""
         summaries = [part.summary for part in parts]
         kinds: Counter[PlannedKind] = Counter()
+        calls_by_place: Counter[str] = Counter()
         for summary in summaries:
             kinds.update(summary.kinds)
+            calls_by_place.update(summary.calls_by_place)
         return cls(
             kinds,
             sum(summary.row_digest for summary in summaries) % _DIGEST_MODULUS,
@@ -89,6 +100,8 @@ class PlanSummary:
             sum(summary.repeated for summary in summaries),
             # The last part knows the object as it was seen last.
             summaries[-1].completeness if summaries else Completeness.COMPLETE,
+            sum(summary.lookups for summary in summaries),
+            calls_by_place,
         )
 
 

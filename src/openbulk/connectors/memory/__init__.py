@@ -24,7 +24,7 @@ from openbulk.connectors.memory.records import Records, Room
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.options import Option
-from openbulk.domain.plan import Completeness, Planned, kind_of
+from openbulk.domain.plan import Completeness, Planned, UsageLimit, kind_of
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, value_at
 
@@ -120,8 +120,12 @@ class Memory:
         reason = drift_of(record.expected, outcome_kind_of(found), found.id, found.version)
         return None if reason is None else outcome_of_drift(record.row, reason, found.id)
 
-    def budgets(self, target: Target) -> Sequence[Budget]:
+    def budgets(self, place: str | None) -> Sequence[Budget]:
         """Memory limits no calls."""
+        return ()
+
+    def usage_limits(self, object: str) -> Sequence[UsageLimit]:
+        """Memory has none."""
         return ()
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:

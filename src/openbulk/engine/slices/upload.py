@@ -214,9 +214,14 @@ class UploadSlice:
                 self._record,
                 lambda: self._must_stop,
                 self._memory,
+                self._find_finished,
             ).run(self._features.max_batch)
         except ServiceError as error:
             self._end(ending_of(error))
+
+    async def _find_finished(self, batch: Sequence[Record]) -> Sequence[Outcome]:
+        """The outcomes of records that are not imported; here, all are."""
+        return ()
 
     # --- records in batches, several at a time ---
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.drift import write_checked
+from openbulk.connectors.drift import outcomes_without_writing, write_checked
 from openbulk.domain.apply import DriftPolicy, StopReason
 from openbulk.domain.job import Status
 from openbulk.domain.plan import Planned
@@ -75,19 +75,29 @@ class ApplySlice(UploadSlice):
         if self._ending:
             return
         try:
-            planned = await self._plan.of([record.row for record in batch])
+            refused, rest = await self._split(batch)
         except Exception as error:
             self._end(ending_of(error))
             return
+        self._progress.add(refused)
+        if rest:
+            await super()._send(rest, features)
+
+    async def _find_finished(self, batch: Sequence[Record]) -> Sequence[Outcome]:
+        """What the plan refused, what has drifted, and what need not be imported."""
+        refused, rest = await self._split(batch)
+        return [*refused, *await outcomes_without_writing(self._connector, self._target, rest)]
+
+    async def _split(self, batch: Sequence[Record]) -> tuple[list[Outcome], list[Record]]:
+        """The outcomes of records that the plan refused; the others, with what it saw of them."""
+        planned = await self._plan.of([record.row for record in batch])
         refused = [one for one in planned.values() if one.is_refused]
-        self._progress.add(list(map(_outcome_of_refused, refused)))
         rest = [
             record._replace(expected=self._expectation(planned[record.row]))
             for record in batch
             if not planned[record.row].is_refused
         ]
-        if rest:
-            await super()._send(rest, features)
+        return list(map(_outcome_of_refused, refused)), rest
 
     def _expectation(self, planned: Planned) -> Expectation | None:
         return None if self._apply.drifted is DriftPolicy.OVERWRITE else planned.expectation
