@@ -446,7 +446,7 @@ def _services(
         job_controls=engine.job_controls,
         job_deletion=engine.job_deletion,
         mending=Mending(ledger, files, mends),
-        retries=Retries(ledger, mends),
+        retries=Retries(ledger, files, mends),
         plans=PlanReader(
             Plans(database),
             files,

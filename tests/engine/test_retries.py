@@ -49,7 +49,7 @@ async def end(bench: Bench) -> Job:
 
 async def retry(bench: Bench, job: Job, file: str) -> Bench:
     """A bench with the retry of a finished job, whose file is cut."""
-    retries = Retries(bench.ledger, mends_of(bench))
+    retries = Retries(bench.ledger, bench.files, mends_of(bench))
     rows = await retries.choose(job, RETRIED)
     added = await bench.ledger.add_job(
         work_of_retry(job, file, rows, None),
@@ -71,7 +71,7 @@ async def retry(bench: Bench, job: Job, file: str) -> Bench:
 
     done = await cut(bench.files, file, source, never)
     assert done is not None
-    begun.set_parts(done.records, done.first_rows, done.remarks, done.columns)
+    begun.set_parts(done.records, done.first_rows, done.remarks, done.columns, done.delimiter)
     kinds = await bench.ledger.row_kinds(job)
     unknown = kinds.choose([OutcomeKind.UNKNOWN]).both(own)
     await begun.begin_retry(list(unknown.rows()))
@@ -140,7 +140,7 @@ async def test_a_retry_that_ended_before_it_read_a_row_gives_its_rows_back(
     """It was cancelled, say: it has sent none of them."""
     assert await bench.run_slice(Scripted(KEYED, [failed])) == Complete()
     job = await end(bench)
-    rows = await Retries(bench.ledger, mends_of(bench)).choose(job, RETRIED)
+    rows = await Retries(bench.ledger, bench.files, mends_of(bench)).choose(job, RETRIED)
     added = await bench.ledger.add_job(
         work_of_retry(job, "beef", rows, None),
         organization_id=1,
@@ -171,7 +171,7 @@ async def test_without_its_file_a_job_says_what_is_left(bench: Bench) -> None:
     with pytest.raises(Conflict, match=left):
         await mending.mend_rows(job, RowChoice(6), "name", str, is_trial=False)
     with pytest.raises(Conflict, match=left):
-        await Retries(bench.ledger, mends).choose(job, RETRIED)
+        await Retries(bench.ledger, bench.files, mends).choose(job, RETRIED)
 
 
 async def test_a_job_is_kept_while_another_one_retries_its_rows(bench: Bench) -> None:

@@ -1,6 +1,6 @@
 """Turns jobs into rows of the ledger, and rows into jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
@@ -54,13 +54,15 @@ HAS_UNFINISHED_RETRY = exists().where(
 
 def job_of(row: Row[Any]) -> Job:
     """A job from its row."""
+    columns, delimiter = _columns_of(row.columns)
     return Job(
         id=row.id,
         organization_id=row.organization_id,
         instance_id=row.instance_id,
         work=work_of(row),
         position=Position(**(row.position or {})),
-        columns=tuple(row.columns or ()),
+        columns=columns,
+        delimiter=delimiter,
         has_file=row.has_file,
         status=Status(row.status),
         created_at=row.created_at,
@@ -81,6 +83,19 @@ def job_of(row: Row[Any]) -> Job:
         calls_per_minute=row.calls_per_minute,
         error=row.error,
     )
+
+
+def columns_value(columns: Sequence[str], delimiter: str) -> Any:
+    """The column `columns` of a job's row: names, or also the delimiter if it is no comma."""
+    if not columns:
+        return None
+    return list(columns) if delimiter == "," else {"names": list(columns), "delimiter": delimiter}
+
+
+def _columns_of(kept: Any) -> tuple[tuple[str, ...], str]:
+    if isinstance(kept, Mapping):
+        return tuple(kept["names"]), kept["delimiter"]
+    return tuple(kept or ()), ","
 
 
 def remarks_value(remarks: Remarks) -> dict[str, Any] | None:

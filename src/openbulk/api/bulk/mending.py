@@ -188,11 +188,10 @@ async def _rows_of(services: Services, job: Job, body: MendedColumn) -> RowChoic
     kinds = await kinds_of_rows(services.ledger, job)
     if body.group is not None:
         return await rows_of_group(services, job, body.group, kinds.records)
+    rows = body.rows or []
+    await services.mending.require_mendable(job, rows)
     chosen = RowChoice(kinds.records)
-    for number in body.rows or ():
-        if not kinds.has(number):
-            raise BadInput(f"job {job.id} has no row {number}")
-        chosen.add([number])
+    chosen.add(rows)
     return chosen
 
 

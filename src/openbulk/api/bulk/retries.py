@@ -31,6 +31,7 @@ from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Job
 from openbulk.domain.row_kinds import RowKind
 from openbulk.engine.retries import work_of_retry
+from openbulk.formats.csv.dialect import DELIMITERS
 from openbulk.reading.reader import StoredFile
 from openbulk.storage.retries import RetriedRows
 
@@ -151,12 +152,14 @@ async def _read_results(services: Services, job: Job, name: str, form: ReceivedF
     file = StoredFile(name, form.size)
     beginning = await services.files.block(name, 0, form.size) if form.size else b""
     is_jsonl = beginning.lstrip().startswith(b"{")  # also if it is a single line
+    # Another one than these is not recognized.
+    options = {} if job.delimiter in DELIMITERS else {"delimiter": job.delimiter}
     found = await services.inspectors.inspect(
-        file, "jsonl" if is_jsonl else None, {}, 1, takes_events=False, owner=job.instance_id
+        file, "jsonl" if is_jsonl else None, options, 1, takes_events=False, owner=job.instance_id
     )
     _require_fitting(job, found.format.name)
     async with services.inspectors.parts(
-        file, found.format.name, {}, owner=job.instance_id
+        file, found.format.name, options, owner=job.instance_id
     ) as parts:
         return await services.retries.read(job, parts)
 
