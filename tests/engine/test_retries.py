@@ -5,17 +5,20 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
 
 from engine.test_upload import KEYED, NOW, UNKEYED, Bench, Scripted, created, make_bench
-from openbulk.domain.errors import AnswerLost, Conflict, TooLarge
+from openbulk.api.bulk.job_requests import read_whole
+from openbulk.domain.errors import AnswerLost, Conflict, NotFound, TooLarge
 from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.mending import Mend
 from openbulk.domain.records import Outcome, OutcomeKind
 from openbulk.domain.row_kinds import RETRIED, RowChoice
 from openbulk.engine.mending import Mending
+from openbulk.engine.results import kinds_of_rows, results_of
 from openbulk.engine.retries import Retries, work_of_retry
 from openbulk.engine.slices.ending import Complete
 from openbulk.engine.slices.parts import cut
@@ -207,3 +210,30 @@ async def test_mended_values_are_sealed_bounded_and_deleted_with_the_file(
     assert list(await mends.between(job.id, job.upload, 1, 6)) == [1]
     await mends.forget("f00d")
     assert await mends.between(job.id, job.upload, 1, 6) == {}
+
+
+# --- jobs that are deleted while they are read ---
+
+
+async def test_rows_of_a_job_that_is_deleted_meanwhile_are_not_taken_for_all(
+    bench: Bench,
+) -> None:
+    """Its outcomes go after it: rows without them would look as if nothing were wrong."""
+    assert await bench.run_slice(Scripted(KEYED, [failed])) == Complete()
+    job = await end(bench)
+    kinds = await kinds_of_rows(bench.ledger, job)
+    every = kinds.choose(RETRIED)
+    results = await results_of(bench.ledger, bench.files, job, kinds, every)
+    parts = results.parts()
+    assert await anext(parts)
+    assert await DeletedJobs(bench.ledger._engine).add(job.id) is not None
+    for attempt in (
+        anext(parts),
+        results_of(bench.ledger, bench.files, job, kinds, every),
+        mends_of(bench).add(job.id, job.upload, {1: Mend({"name": "Ann"})}),
+    ):
+        with pytest.raises(NotFound, match=f"job {job.id} was deleted"):
+            await attempt
+    with pytest.raises(NotFound, match="was deleted while it was read"):
+        async with read_whole(cast(Any, bench), job):
+            raise Conflict("its file is no longer kept")
