@@ -234,6 +234,31 @@ def test_rows_that_a_job_retries_are_retried_by_no_other(shared_memory: Server) 
     assert names(server) == {"Ann": 1, "Bob": 1, "Eva": 1}
 
 
+def test_nothing_is_done_for_an_instance_that_was_deleted(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server)
+    assert server.call("DELETE", f"/instances/{server.instance_id}").status == 200
+    server = Server(server.process)
+    assert server.call("GET", f"/bulk/{first}/results").status == 200
+    for reply in (
+        retry(server, first),
+        with_file(server, first, b"openbulk.row,fail\n2,\n"),
+        mend(server, first, 2, {"fail": None}),
+        server.call(
+            "POST",
+            f"/bulk/{first}/rows/mend",
+            json_body={"rows": [2], "column": "fail", "set": None},
+        ),
+        server.call("PUT", f"/bulk/{first}/pause"),
+        server.call("PUT", f"/bulk/{first}/resume"),
+        server.call("PATCH", f"/bulk/{first}", json_body={"priority": 1}),
+    ):
+        assert reply.status == 409
+        assert f"of job {first} was deleted" in reply.json["message"]
+        assert f"/bulk/{first}/results?kind=failed" in reply.json["message"]
+    assert server.call("DELETE", f"/bulk/{first}").status == 200
+
+
 def test_rows_of_an_object_without_keys_are_not_written_twice(shared_memory: Server) -> None:
     server = shared_memory
     first = job(server, FILE, "log")

@@ -29,6 +29,8 @@ from openbulk.domain.transformation import transformation_of
 from openbulk.storage.tables import jobs
 
 ACTIVE = tuple(status.value for status in Status if status not in FINAL)
+AT_REST: Mapping[str, Any] = {"waiting_until": None, "waiting_for": None, "paused": False}
+"""What the row of a finished job has in columns that say what happens to an unfinished one."""
 _IS_SMALL = and_(jobs.c.records_of.is_(None), jobs.c.file_size <= SMALL_FILE)
 HAS_WORK_IN_LANE = and_(
     jobs.c.status.in_(ACTIVE),

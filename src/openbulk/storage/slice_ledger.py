@@ -38,6 +38,7 @@ from openbulk.domain.row_kinds import RowChoice
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import (
     ACTIVE,
+    AT_REST,
     HAS_WORK_IN_LANE,
     columns_value,
     is_ready,
@@ -223,8 +224,7 @@ class SliceLedger:
             error=error,
             finished_at=now,
             slice_running=False,
-            waiting_until=None,
-            waiting_for=None,
+            **AT_REST,
         )
         if row is not None:
             # A job that is new has those of this slice alone, and they have gone with outcomes.

@@ -195,6 +195,28 @@ async def submit(
     return present_new_job(job)
 
 
+async def find_job_to_change(services: Services, caller: Caller, job_id: str) -> Job:
+    """A job that can still send or read something. Raises NotFound, and Conflict otherwise."""
+    job = await find_job(services, caller, job_id)
+    await require_instance(services, job)
+    return job
+
+
+async def require_instance(services: Services, job: Job) -> None:
+    """Raise Conflict if the instance of a job was deleted: nothing can be called for it."""
+    if await services.accounts.version_of(job.instance_id) is not None:
+        return
+    what = (
+        "start the download with it"
+        if job.is_download
+        else f"upload the rows of /bulk/{job.id}/results?kind=failed,unknown,notReached with it"
+    )
+    raise Conflict(
+        f"instance {job.instance_id} of job {job.id} was deleted, so the job can call its service "
+        f"no more; make another instance (POST /instances), and {what}"
+    )
+
+
 @asynccontextmanager
 async def read_whole(services: Services, job: Job) -> AsyncIterator[None]:
     """Raise NotFound if a job is deleted while it is read: something of it may be missing."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from openbulk.api.bulk.job_requests import JobId, find_job
+from openbulk.api.bulk.job_requests import JobId, find_job, require_instance
 from openbulk.api.http.bodies import BoundedRoute, answer_records
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
@@ -110,7 +110,7 @@ async def mend_row(
 
     The file stays as it is. The values are sealed like it, and deleted with it.
     """
-    job = await find_upload(services, caller, job_id)
+    job = await find_upload_to_change(services, caller, job_id)
     return answer_records(present_row(job, await services.mending.mend_row(job, row, body.values)))
 
 
@@ -126,7 +126,7 @@ async def mend_rows(
 
     Send one of `set`, `replace` and `values`. Rows that were written are left out.
     """
-    job = await find_upload(services, caller, job_id)
+    job = await find_upload_to_change(services, caller, job_id)
     change = _change_of(body)
     chosen = await _rows_of(services, job, body)
     mended = await services.mending.mend_rows(
@@ -139,6 +139,13 @@ async def find_upload(services: Services, caller: Caller, job_id: str) -> Job:
     """An upload by its id. Raises NotFound, and BadInput for a download or a plan."""
     job = await find_job(services, caller, job_id)
     require_upload(job)
+    return job
+
+
+async def find_upload_to_change(services: Services, caller: Caller, job_id: str) -> Job:
+    """An upload whose rows can be sent again. Raises NotFound, BadInput and Conflict."""
+    job = await find_upload(services, caller, job_id)
+    await require_instance(services, job)
     return job
 
 

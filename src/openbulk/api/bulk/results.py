@@ -23,13 +23,13 @@ from openbulk.threads import Threads
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(400, 401, 404, 405, 409))
 
-_OWN = "openbulk.row,openbulk.outcome,openbulk.id,openbulk.field,openbulk.error"
+_OWN = "openbulk.row,openbulk.outcome,openbulk.id,openbulk.field,openbulk.error,openbulk.unread"
 _PROBLEM = "2026-02-30 is not a date; dates look like 2026-02-28"
 _EXAMPLES = {
-    "csv": f"summary,start.date,{_OWN}\nLate,2026-02-30,2,failed,,start.date,{_PROBLEM}\n",
+    "csv": f"summary,start.date,{_OWN}\nLate,2026-02-30,2,failed,,start.date,{_PROBLEM},\n",
     "jsonl": '{"summary": "Late", "start.date": "2026-02-30", "openbulk.row": 2, '
     '"openbulk.outcome": "failed", "openbulk.id": null, "openbulk.field": "start.date", '
-    f'"openbulk.error": "{_PROBLEM}"}}\n',
+    f'"openbulk.error": "{_PROBLEM}", "openbulk.unread": null}}\n',
     "xlsx": "(the bytes of a workbook)",
 }
 _FILE: dict[int | str, dict[str, Any]] = {

@@ -18,7 +18,7 @@ from openbulk.api.bulk.job_requests import (
     require_room,
     submit,
 )
-from openbulk.api.bulk.mending import find_upload
+from openbulk.api.bulk.mending import find_upload_to_change
 from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.multipart import ReceivedForm, receive_upload
@@ -101,7 +101,7 @@ async def retry(
 
     Rows keep their numbers and keys: what had arrived after all is not made a second time.
     """
-    job = await find_upload(services, caller, job_id)
+    job = await find_upload_to_change(services, caller, job_id)
     # The job's own instance: the caller may act for the organization.
     instance = CallingInstance(job.instance_id, job.organization_id, "")
     callback_url = callback_url_of(request)
