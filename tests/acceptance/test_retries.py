@@ -234,6 +234,56 @@ def test_rows_that_a_job_retries_are_retried_by_no_other(shared_memory: Server) 
     assert names(server) == {"Ann": 1, "Bob": 1, "Eva": 1}
 
 
+def test_a_body_or_a_number_that_says_something_else_is_refused(shared_memory: Server) -> None:
+    """Nothing of it is taken for what it may mean, and no row is left out in silence."""
+    server = shared_memory
+    first = job(server)
+    one = {"rows": [2], "column": "fail", "set": "x"}
+    for body, status, says in (
+        ({**one, "rows": [True]}, 400, "body.rows.0 must be a whole number"),
+        ({**one, "rows": ["2"]}, 400, "body.rows.0 must be a whole number"),
+        ({**one, "dryRun": "yes"}, 400, "body.dryRun must be true or false"),
+        ({**one, "dryrun": True}, 400, "body.dryrun is not known"),
+        ({**one, "column": 5}, 400, "body.column must be a string"),
+        ({"rows": [2], "column": "fail", "replace": None}, 400, 'send one of "set"'),
+        ({**one, "rows": [2, 1]}, 409, f"row 1 of job {first} was written"),
+        ({**one, "rows": [2, 9]}, 400, f"job {first} has no row 9"),
+    ):
+        reply = server.call("POST", f"/bulk/{first}/rows/mend", json_body=body)
+        assert (reply.status, says in reply.json["message"]) == (status, True), reply.json
+    long = {**one, "set": "é" * 300}
+    done = server.call("POST", f"/bulk/{first}/rows/mend", json_body=long).json
+    assert done["examples"][0]["after"] == "é" * 200 + "…"
+    for row in ("a", "-1", "0", "2.0"):
+        reply = server.call("GET", f"/bulk/{first}/rows/{row}")
+        assert (reply.status, reply.json["message"]) == (
+            400,
+            f"the number of the row is {row!r}; it must be a whole number of at least 1",
+        )
+    reply = server.call("PATCH", f"/bulk/{first}", json_body={"priority": True})
+    assert (reply.status, reply.json["message"]) == (
+        400,
+        "body.priority must be a whole number",
+    )
+
+
+def test_columns_are_found_in_any_case_unless_two_are_meant(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server, b"Name,fail,x y,X  Y\nAnn,no,1,2\nBob,no,1,2\n")
+    assert mend(server, first, 1, {"NAME": "Anna"}).json["mended"] == {"Name": "Anna"}
+    change = {"rows": [1], "column": "Fail", "set": None}
+    assert server.call("POST", f"/bulk/{first}/rows/mend", json_body=change).json["changed"] == 1
+    for values, says in (
+        ({"X y": 1}, "'X y' can mean the column 'x y' or 'X  Y'; write its name exactly"),
+        ({"name": "a", "NAME": "b"}, "'Name' is mended twice; send one value for it"),
+    ):
+        reply = mend(server, first, 2, values)
+        assert (reply.status, reply.json["message"]) == (400, says)
+    reply = with_file(server, first, b"OPENBULK.ROW,FAIL\n2,\n".replace(b"OPENBULK", b"openbulk"))
+    assert reply.status == 400, "the column of the number has its own name"
+    assert with_file(server, first, b"openbulk.row,FAIL\n2,\n").status == 200
+
+
 def test_nothing_is_done_for_an_instance_that_was_deleted(shared_memory: Server) -> None:
     server = shared_memory
     first = job(server)
@@ -275,7 +325,14 @@ def test_records_of_json_are_mended_by_their_paths(shared_memory: Server) -> Non
     first = job(server, json.dumps(records).encode())
     deep = mend(server, first, 1, {".".join("a" * 3_000): 6})
     assert (deep.status, "more than 32 steps" in deep.json["message"]) == (400, True)
-    assert mend(server, first, 1, {"at.day": 6, "fail": ""}).status == 200
+    for values, says in (
+        ({"at": {}, "at.day": 6}, "'at' and 'at.day' are mended, and one is inside of the other"),
+        ({"name.first": 6}, "inside 'name', which is not an object in this row"),
+        ({"at[0]": 6}, "is an item of a list; mend the list as a whole"),
+    ):
+        clash = mend(server, first, 1, values)
+        assert (clash.status, says in clash.json["message"]) == (400, True), clash.json
+    assert mend(server, first, 1, {"at.DAY": 6, "fail": ""}).status == 200
     assert outcomes(retried(server, first)) == {"created": 1}
     found = {one["name"]: one for one in server.call("GET", "/records").json}
     assert found["Ann"]["at"] == {"day": 6, "hour": 5}

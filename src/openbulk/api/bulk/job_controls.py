@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import Field
 
 from openbulk.api.bulk.job_requests import JobId, find_job_to_change
-from openbulk.api.http.bodies import BoundedRoute
+from openbulk.api.http.bodies import BoundedRoute, StrictBody
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import Services, ServicesOfApp
@@ -23,13 +23,11 @@ MAX_CALLS_PER_MINUTE = 1_000_000
 _ANSWER = UploadDetails | JobStatus | DownloadStatus
 
 
-class JobPace(BaseModel):
+class JobPace(StrictBody):
     """How fast a job may be."""
 
-    model_config = ConfigDict(extra="forbid")
-
     calls_per_minute: Annotated[
-        Annotated[StrictInt, Field(ge=1, le=MAX_CALLS_PER_MINUTE)] | None,
+        Annotated[int, Field(ge=1, le=MAX_CALLS_PER_MINUTE)] | None,
         Field(
             alias="callsPerMinute",
             description="Maximum calls of the service a minute, of all processes together; null "
@@ -39,16 +37,14 @@ class JobPace(BaseModel):
     ]
 
 
-class JobChange(BaseModel):
+class JobChange(StrictBody):
     """What to change of a job. What is left out stays."""
-
-    model_config = ConfigDict(extra="forbid")
 
     pace: Annotated[
         JobPace | None, Field(description="How fast the job may be; null: as it can.")
     ] = None
     priority: Annotated[
-        Annotated[StrictInt, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None,
+        Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None,
         Field(
             description="Of the jobs of an instance, those with a higher priority go first; 0 if "
             "never set.",

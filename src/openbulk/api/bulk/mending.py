@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ConfigDict, Field
 
+from openbulk.api.bulk import downloaded_records
 from openbulk.api.bulk.job_requests import JobId, find_job, require_instance
-from openbulk.api.http.bodies import BoundedRoute, answer_records
+from openbulk.api.http.bodies import BoundedRoute, StrictBody, answer_records
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.mending import (
     RowsMended,
@@ -26,14 +28,12 @@ from openbulk.storage.accounts import Caller
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405), route_class=BoundedRoute)
 RowNumber = Annotated[
-    int, Path(description="Number of the record, counted from 1.", examples=[2], ge=1, lt=2**31)
+    str, Path(description="Number of the record, counted from 1.", examples=["2"])
 ]
 
 
-class MendedValues(BaseModel):
+class MendedValues(StrictBody):
     """Values to mend in a row."""
-
-    model_config = ConfigDict(extra="forbid")
 
     values: dict[str, Any] = Field(
         min_length=1,
@@ -42,11 +42,10 @@ class MendedValues(BaseModel):
     )
 
 
-class MendedColumn(BaseModel):
+class MendedColumn(StrictBody):
     """What to mend in a column, and in which rows."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"rows": [2], "column": "start.date", "set": "2026-02-28", "dryRun": True}]
         },
@@ -82,20 +81,27 @@ class MendedColumn(BaseModel):
 
 
 @router.get(
-    "/bulk/{job_id}/rows/{row:int}",
+    "/bulk/{job_id}/rows/{row}",
     summary="Retrieve a row of an upload",
     responses=answers(UploadedRow, 400, 404, 409),
 )
 async def row(
-    job_id: JobId, row: RowNumber, services: ServicesOfApp, caller: SignedInCaller
+    request: Request,
+    job_id: JobId,
+    row: RowNumber,
+    services: ServicesOfApp,
+    caller: SignedInCaller,
 ) -> Response:
     """A row as the file has it, what became of it, and what was mended in it since."""
-    job = await find_upload(services, caller, job_id)
-    return answer_records(present_row(job, await services.mending.row(job, row)))
+    job = await find_job(services, caller, job_id)
+    if job.is_download:  # of an object that is named by such a path
+        return await downloaded_records.file(request, job_id, f"rows/{row}", services, caller)
+    require_upload(job)
+    return answer_records(present_row(job, await services.mending.row(job, _row_number(row))))
 
 
 @router.patch(
-    "/bulk/{job_id}/rows/{row:int}",
+    "/bulk/{job_id}/rows/{row}",
     summary="Mend a row of an upload",
     responses=answers(UploadedRow, 400, 404, 409, 413),
 )
@@ -111,7 +117,8 @@ async def mend_row(
     The file stays as it is. The values are sealed like it, and deleted with it.
     """
     job = await find_upload_to_change(services, caller, job_id)
-    return answer_records(present_row(job, await services.mending.mend_row(job, row, body.values)))
+    mended = await services.mending.mend_row(job, _row_number(row), body.values)
+    return answer_records(present_row(job, mended))
 
 
 @router.post(
@@ -133,6 +140,10 @@ async def mend_rows(
         job, chosen, body.column, change, is_trial=body.dryRun
     )
     return answer_records(present_mended_rows(mended, is_trial=body.dryRun))
+
+
+def _row_number(text: str) -> int:
+    return parse_whole_number(text, "the number of the row", minimum=1)
 
 
 async def find_upload(services: Services, caller: Caller, job_id: str) -> Job:
@@ -162,7 +173,9 @@ def require_upload(job: Job) -> None:
 def _change_of(body: MendedColumn) -> Change:
     """What is done with each value. Raises BadInput unless the body says exactly one thing."""
     given = body.model_fields_set & {"set", "replace", "values"}
-    if len(given) != 1:
+    # null is a value to set, and no list or object to replace by.
+    is_null = given <= {"replace", "values"} and body.replace is None and body.values is None
+    if len(given) != 1 or is_null:
         raise BadInput(
             'send one of "set" (a value), "replace" (["old text", "new text"]) and "values" '
             '({"old": "new"})'
