@@ -94,16 +94,24 @@ class Mending:
         return MendedRow(found.result, whole)
 
     async def mend_rows(
-        self, job: Job, chosen: RowChoice, column: str, change: Change, *, is_trial: bool
+        self,
+        job: Job,
+        chosen: RowChoice | Sequence[int],
+        column: str,
+        change: Change,
+        *,
+        is_trial: bool,
     ) -> MendedRows:
         """Change the values of a column in rows, and say how many were changed.
 
-        Rows of a group that another job retries are left out. A trial keeps nothing. Raises
-        BadInput for an unknown column, and TooLarge.
+        Chosen rows that another job retries are left out. Numbers of rows have to be rows that can
+        be mended. A trial keeps nothing. Raises BadInput, Conflict and TooLarge.
         """
         if job.columns:
             column = column_of_table(job, column)
         kinds = await kinds_of_rows(self._ledger, job)
+        if not isinstance(chosen, RowChoice):
+            chosen = await self._choice_of(job, kinds, chosen)
         wanted = chosen.both(await mendable_rows(self._ledger, job, kinds))
         results = await results_of(self._ledger, self._files, job, kinds, wanted)
         done, mended = MendedRows(left_out=len(chosen) - len(wanted)), dict[int, Mend]()
@@ -133,13 +141,14 @@ class Mending:
                 done.add(Example(row.number, before, after))
         return mended
 
-    async def require_mendable(self, job: Job, numbers: Iterable[int]) -> None:
-        """Raise BadInput and Conflict unless all these rows of a job can be mended."""
-        kinds = await kinds_of_rows(self._ledger, job)
+    async def _choice_of(self, job: Job, kinds: RowKinds, numbers: Sequence[int]) -> RowChoice:
         for number in numbers:
             if not kinds.has(number):
                 raise BadInput(f"job {job.id} has no row {number}")
         await self._require_mendable(job, kinds, numbers)
+        chosen = RowChoice(kinds.records)
+        chosen.add(numbers)
+        return chosen
 
     async def _require_mendable(self, job: Job, kinds: RowKinds, numbers: Iterable[int]) -> None:
         retried = await self._ledger.retried_rows(job.id)

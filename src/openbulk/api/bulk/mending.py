@@ -1,6 +1,6 @@
 """Rows of uploads: what became of each, and values that people mend in them for a retry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -201,23 +201,19 @@ def _mapping(new_by_old: dict[str, Any]) -> Callable[[Any], Any]:
     return new_value
 
 
-async def _rows_of(services: Services, job: Job, body: MendedColumn) -> RowChoice:
+async def _rows_of(services: Services, job: Job, body: MendedColumn) -> RowChoice | Sequence[int]:
     """The rows that a body names. Raises BadInput, and Conflict if none can be read."""
     if (body.group is None) == (body.rows is None):
         raise BadInput('send "group", the id of a group of errors, or "rows", numbers of rows')
-    kinds = await kinds_of_rows(services.ledger, job)
-    if body.group is not None:
-        return await rows_of_group(services, job, body.group, kinds.records)
-    rows = body.rows or []
-    await services.mending.require_mendable(job, rows)
-    chosen = RowChoice(kinds.records)
-    chosen.add(rows)
-    return chosen
+    if body.group is None:
+        return body.rows or ()
+    return await _rows_of_group(services, job, body.group)
 
 
-async def rows_of_group(services: Services, job: Job, group: str, records: int) -> RowChoice:
+async def _rows_of_group(services: Services, job: Job, group: str) -> RowChoice:
     """The rows of a group of errors. Raises BadInput if there is none."""
-    chosen = await services.ledger.rows_of_cause(job.id, group, records)
+    kinds = await kinds_of_rows(services.ledger, job)
+    chosen = await services.ledger.rows_of_cause(job.id, group, kinds.records)
     if not len(chosen):
         raise BadInput(
             f"job {job.id} has no errors of the group {group[:40]!r}; "
