@@ -455,7 +455,7 @@ def _services(
         job_controls=engine.job_controls,
         job_deletion=engine.job_deletion,
         mending=Mending(ledger, files, mends),
-        retries=Retries(ledger, mends),
+        retries=Retries(ledger, files, mends),
         plans=plan_reader,
         applies=Applies(Plans(database), plan_reader, ledger, accounts, queue, clock),
         workflows=engine.workflows,

@@ -198,7 +198,7 @@ def cases_of_rows(job: str) -> Iterator[Case]:
     written = "row 1 of job 1 was written"
     values: Any = {"values": {"name": "Bob"}}
     no_upload = "only uploads have rows"
-    yield Case(get, 400, no_upload, "/bulk/2/rows/1")
+    yield Case(get, 400, NUMBER, "/bulk/1/rows/0")
     yield Case(get, 404, "the last one is 1", "/bulk/1/rows/2")
     yield Case(patch, 400, no_upload, "/bulk/2/rows/1", body=values)
     yield Case(patch, 404, "the last one is 1", "/bulk/1/rows/2", body=values)
@@ -708,9 +708,15 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
         for hub in ("", HUB)
         for method, what in (("GET", "{row}"), ("POST", "mend"))
     },
+    **{
+        (method, f"{BASE_PATH}{hub}/bulk/{{job_id}}{what}"): {409}
+        for hub in ("", HUB)
+        for method, what in (("PUT", "/pause"), ("PUT", "/resume"), ("PATCH", ""))
+    },
 }
 """In test_services.py, engine/test_file_profiles.py, test_job_events.py, test_doors.py for more
-instances or schedules than the limit, and engine/test_retries.py for rows that are no longer kept.
+instances or schedules than the limit, engine/test_retries.py for rows that are no longer kept, and
+test_retries.py for jobs of an instance that was deleted.
 """
 
 

@@ -294,6 +294,8 @@ class Job:
     columns: tuple[str, ...] = ()
     """The fields of all records that a download has kept, dotted. Of an upload, the columns of its
     table, in their order; none of other formats."""
+    delimiter: str = ","
+    """What is between the cells of an uploaded CSV."""
 
     @property
     def upload(self) -> Upload:

@@ -166,6 +166,8 @@ class Row(NamedTuple):
     """About how many bytes of memory it takes, once it was packed."""
     cells: Mapping[str, Any] | None = None
     """Of a row with a problem: what could be read of it, for the person who mends it."""
+    unread: str = ""
+    """Of a row with a problem: the text of it that is in none of its cells, or not for sure."""
 
 
 class RowBatch(NamedTuple):

@@ -31,6 +31,7 @@ from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import (
     ACTIVE,
+    AT_REST,
     HAS_UNFINISHED_RETRY,
     HAS_WORK_IN_LANE,
     is_ready,
@@ -287,8 +288,7 @@ class Ledger:
                     .values(
                         status=_cancel_status(),
                         finished_at=_end_unless_running(now),
-                        waiting_until=None,
-                        waiting_for=None,
+                        **AT_REST,
                     )
                     .returning(jobs)
                 )
@@ -329,8 +329,11 @@ class Ledger:
         return _job_or_none(row)
 
     async def pause(self, job_id: int) -> Job | None:
-        """Pause a job: its running slice ends soon, and none follows. None if it has finished."""
-        return await self._change_active(job_id, paused=True)
+        """Pause a job: its running slice ends soon, and none follows.
+
+        None if it has finished, or is cancelled.
+        """
+        return await self._change_active(job_id, ~_IS_CANCELLED, paused=True)
 
     async def resume(self, job_id: int) -> Job | None:
         """Resume a job: its next slice is due now. None if it is not paused, or has finished.

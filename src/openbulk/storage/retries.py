@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from openbulk.domain.errors import Conflict
+from openbulk.domain.errors import Conflict, NotFound
 from openbulk.domain.job import Job
 from openbulk.domain.row_kinds import RowChoice, RowKinds
 from openbulk.storage.job_rows import ACTIVE
@@ -37,11 +37,15 @@ async def kinds_of(connection: AsyncConnection, job: Job) -> RowKinds:
 
 
 async def own_rows(connection: AsyncConnection, job: Job) -> RowChoice | None:
-    """The rows that a job retries; None if it is no retry, and sends all rows of its file."""
+    """The rows that a job retries; None if it is no retry, and sends all rows of its file.
+
+    Raises NotFound if it is deleted.
+    """
     if job.retry is None:
         return None
     packed = await connection.scalar(select(retries.c.rows).where(retries.c.job_id == job.id))
-    assert packed is not None
+    if packed is None:  # it goes after its job
+        raise NotFound(f"job {job.id} was deleted")
     return RowChoice.unpack(packed)
 
 

@@ -1,6 +1,8 @@
 """Requests about jobs: submit one, and only one for each idempotency key, or find one by its id."""
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import orjson
@@ -11,6 +13,7 @@ from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.jobs import present_new_job
 from openbulk.domain.errors import (
     BadInput,
+    CallerError,
     Conflict,
     DiskFull,
     IdempotencyKeyTaken,
@@ -19,6 +22,7 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
+from openbulk.engine.results import require_there
 from openbulk.notify.callbacks import check_host
 from openbulk.notify.egress import check_url
 from openbulk.storage.accounts import Caller
@@ -208,6 +212,39 @@ async def submit(
         assert answer is not None
         return answer
     return present_new_job(job)
+
+
+async def find_job_to_change(services: Services, caller: Caller, job_id: str) -> Job:
+    """A job that can still send or read something. Raises NotFound, and Conflict otherwise."""
+    job = await find_job(services, caller, job_id)
+    await require_instance(services, job)
+    return job
+
+
+async def require_instance(services: Services, job: Job) -> None:
+    """Raise Conflict if the instance of a job was deleted: nothing can be called for it."""
+    if await services.accounts.version_of(job.instance_id) is not None:
+        return
+    what = (
+        "start the download with it"
+        if job.is_download
+        else f"upload the rows of /bulk/{job.id}/results?kind=failed,unknown,notReached with it"
+    )
+    raise Conflict(
+        f"instance {job.instance_id} of job {job.id} was deleted, so the job can call its service "
+        f"no more; make another instance (POST /instances), and {what}"
+    )
+
+
+@asynccontextmanager
+async def read_whole(services: Services, job: Job) -> AsyncIterator[None]:
+    """Raise NotFound if a job is deleted while it is read: something of it may be missing."""
+    try:
+        yield
+    except CallerError:
+        await require_there(services.ledger, job)
+        raise
+    await require_there(services.ledger, job)
 
 
 async def find_job(services: Services, caller: Caller, job_id: str) -> Job:

@@ -18,7 +18,7 @@ from openbulk.api.bulk.job_requests import (
     require_room,
     submit,
 )
-from openbulk.api.bulk.mending import find_upload
+from openbulk.api.bulk.mending import find_upload_to_change
 from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.multipart import ReceivedForm, receive_upload
@@ -32,6 +32,7 @@ from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Job, Status
 from openbulk.domain.row_kinds import RowKind
 from openbulk.engine.retries import work_of_retry
+from openbulk.formats.csv.dialect import DELIMITERS
 from openbulk.reading.reader import StoredFile
 from openbulk.storage.retries import RetriedRows
 
@@ -112,7 +113,7 @@ async def retry(
 
     Rows keep their numbers and keys: what had arrived after all is not made a second time.
     """
-    job = await find_upload(services, caller, job_id)
+    job = await find_upload_to_change(services, caller, job_id)
     _require_no_rows_planned(job)
     is_plan = parse_flag(request.query_params.get("plan", ""), "plan")
     # The job's own instance: the caller may act for the organization.
@@ -185,12 +186,14 @@ async def _read_results(services: Services, job: Job, name: str, form: ReceivedF
     file = StoredFile(name, form.size)
     beginning = await services.files.block(name, 0, form.size) if form.size else b""
     is_jsonl = beginning.lstrip().startswith(b"{")  # also if it is a single line
+    # Another one than these is not recognized.
+    options = {} if job.delimiter in DELIMITERS else {"delimiter": job.delimiter}
     found = await services.inspectors.inspect(
-        file, "jsonl" if is_jsonl else None, {}, 1, takes_events=False, owner=job.instance_id
+        file, "jsonl" if is_jsonl else None, options, 1, takes_events=False, owner=job.instance_id
     )
     _require_fitting(job, found.format.name)
     async with services.inspectors.parts(
-        file, found.format.name, {}, owner=job.instance_id
+        file, found.format.name, options, owner=job.instance_id
     ) as parts:
         return await services.retries.read(job, parts)
 

@@ -209,7 +209,7 @@ class SliceRunner:
             raise BadInput(f"{error.message}; that happened {MAX_READ_ATTEMPTS} times") from error
         if done is None:
             return False
-        ledger.set_parts(done.records, done.first_rows, done.remarks, done.columns)
+        ledger.set_parts(done.records, done.first_rows, done.remarks, done.columns, done.delimiter)
         if upload.retry is not None:
             await ledger.begin_retry(await self._unknown_rows(ledger))
         log.info("file is cut", job=ledger.job.id, records=done.records)
