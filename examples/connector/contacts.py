@@ -319,5 +319,5 @@ def _budget_of(key: str) -> Budget:
         label="key",
         calls=CALLS_PER_MINUTE,
         seconds=60.0,
-        limit_text=f"Contacts allows {CALLS_PER_MINUTE} calls a minute for one key",
+        limit_text="Contacts allows {calls} calls a minute for one key",
     )

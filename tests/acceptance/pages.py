@@ -123,7 +123,7 @@ def check(steps: list[Step]) -> None:
     for step in steps:
         if step.expected is not None:
             pattern = ".*".join(re.escape(piece) for piece in step.expected.strip().split("..."))
-            assert re.fullmatch(pattern, step.printed.strip(), re.DOTALL), (
+            assert re.fullmatch(pattern, _shown(step.printed), re.DOTALL), (
                 f"{step.commands}\nprints\n{step.printed}\nand not\n{step.expected}"
             )
 
@@ -197,3 +197,8 @@ def _communicate(shell: "subprocess.Popen[str]") -> tuple[str, str]:
 def _kill_group(group: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
+
+
+def _shown(printed: str) -> str:
+    """What a terminal shows: it has no sign for the byte order mark of a file."""
+    return printed.removeprefix("\ufeff").strip()

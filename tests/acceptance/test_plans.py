@@ -133,17 +133,36 @@ def test_a_plan_of_events_costs_their_listing_and_no_write(
     assert counts(plan) == {"created": 30}
     forecast = plan["forecast"]
     assert forecast["calls"] == 30
+    assert forecast["lookups"] == 1, "the listing"
     assert any(limit["calls"] == 60 for limit in forecast["limits"])
+    for limit in forecast["limits"]:
+        assert limit["planned"] == (30 if "one calendar" in limit["limit"] else 31)
+        assert f"{limit['calls']:,} calls" in limit["limit"]
+    assert [(one["counted"], one["number"], one["planned"]) for one in forecast["usage"]] == [
+        ("created", 100_000, 30),
+        ("mailsOutside", 10_000, 0),
+    ]
     assert forecast["mails"] == 0
 
 
-def test_an_object_that_cannot_be_compared_is_checked_and_nothing_is_sent(
+def test_a_plan_of_an_import_refuses_what_the_job_refuses(
     shared_server: Server, shared_eloqua: Process
 ) -> None:
     server = shared_server.eloqua(shared_eloqua)
-    file = b"C_EmailAddress,C_FirstName\nann@example.com,Ann\n"
+    file = (
+        b"C_EmailAddress,C_City\nann@example.com,Bonn\n,Ulm\nno address,Ulm\nAnn@example.com,Ulm\n"
+    )
     plan = plan_of(server, "contact", file, {"action": "upsert"})
-    assert (plan["completeness"], counts(plan)) == ("none", {"notCompared": 1})
+    assert (plan["completeness"], counts(plan)) == ("complete", {"created": 1, "refused": 3})
+    assert plan["repeatedRows"] == 1
+    assert request("GET", f"{shared_eloqua.url}/sandbox/contacts").json == []
+    job = server.done("contact", file)
+    said = [
+        (one["rowNum"], one["field"], one["error"])
+        for one in rows_of(server, plan, "?kind=refused")
+    ]
+    done = [(one["rowNum"], one["field"], one["error"]) for one in server.errors(job["id"])]
+    assert said == done
 
 
 def test_a_plan_is_made_whatever_is_killed(processes: Processes) -> None:
@@ -180,3 +199,19 @@ def test_two_words_on_whether_to_plan_are_refused(shared_memory: Server) -> None
     reply = shared_memory.upload("records", b"name\nAnn\n", {"plan": False}, query="?plan=true")
     assert reply.status == 400
     assert "leave one of them out" in reply.json["message"]
+
+
+def test_a_download_has_no_plan_and_says_so(shared_memory: Server) -> None:
+    """Wherever its caller asks for one; no job is made."""
+    query = {"q": "select * from records"}
+    for path, body in (
+        ("/bulk/query?plan=true&q=select+*+from+records", None),
+        ("/bulk/query?Plan=TRUE", query),
+        ("/bulk/query", {**query, "plan": True}),
+        ("/bulk/download?plan=true", {"objectName": "records"}),
+        ("/bulk/download", {"objectName": "records", "plan": "true"}),
+    ):
+        reply = shared_memory.call("POST", path, json_body=body)
+        assert reply.status == 400, (path, reply.body)
+        assert "a download has no plan" in reply.json["message"], path
+    assert shared_memory.call("POST", "/bulk/query?plan=false", json_body=query).status == 200

@@ -154,6 +154,10 @@ def cases_of_jobs() -> Iterator[Case]:
         "it can be created, updated",
         "/bulk/1/plan/rows?kind=x",
     )
+    apply, of_plan = "PUT /bulk/{job_id}/apply", {"plan": "f00"}
+    yield Case(apply, 400, "plan", "/bulk/{planned}/apply", body={})
+    yield Case(apply, 404, "job 1 has no plan", "/bulk/1/apply", body=of_plan)
+    yield Case(apply, 409, "send the digest that it has", "/bulk/{planned}/apply", body=of_plan)
     yield Case("GET /bulk/{job_id}/status/events", 404, job, "/bulk/99/status/events")
     for what in ("/errors", "/errors/groups"):
         yield Case(f"GET /bulk/{{job_id}}{what}", 400, NUMBER, f"/bulk/1{what}?nextPage=x")
@@ -194,7 +198,7 @@ def cases_of_rows(job: str) -> Iterator[Case]:
     written = "row 1 of job 1 was written"
     values: Any = {"values": {"name": "Bob"}}
     no_upload = "only uploads have rows"
-    yield Case(get, 400, no_upload, "/bulk/2/rows/1")
+    yield Case(get, 400, NUMBER, "/bulk/1/rows/0")
     yield Case(get, 404, "the last one is 1", "/bulk/1/rows/2")
     yield Case(patch, 400, no_upload, "/bulk/2/rows/1", body=values)
     yield Case(patch, 404, "the last one is 1", "/bulk/1/rows/2", body=values)
@@ -651,12 +655,15 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
         while memory.call("GET", f"/jobs/{over}").json["trigger"]["state"] != "COMPLETE":
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        planned = memory.upload("records", b"name\nBand\n", {"plan": True}).json["id"]
+        memory.finished(planned)
         places = {name: str(number) for number, name in enumerate(made, 1)}
         places |= {
             "own_file": own_file,
             "ann": ann,
             "schedule": schedule,
             "over": over,
+            "planned": planned,
             "token": str(memory.element_token),
         }
         yield Callers(made, places, configuration)
@@ -701,9 +708,15 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
         for hub in ("", HUB)
         for method, what in (("GET", "{row}"), ("POST", "mend"))
     },
+    **{
+        (method, f"{BASE_PATH}{hub}/bulk/{{job_id}}{what}"): {409}
+        for hub in ("", HUB)
+        for method, what in (("PUT", "/pause"), ("PUT", "/resume"), ("PATCH", ""))
+    },
 }
 """In test_services.py, engine/test_file_profiles.py, test_job_events.py, test_doors.py for more
-instances or schedules than the limit, and engine/test_retries.py for rows that are no longer kept.
+instances or schedules than the limit, engine/test_retries.py for rows that are no longer kept, and
+test_retries.py for jobs of an instance that was deleted.
 """
 
 

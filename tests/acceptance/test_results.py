@@ -8,7 +8,14 @@ from typing import Any
 from openbulk.formats.xlsx import Xlsx
 from support.harness import Process, Server, until
 
-OWN = ["openbulk.row", "openbulk.outcome", "openbulk.id", "openbulk.field", "openbulk.error"]
+OWN = [
+    "openbulk.row",
+    "openbulk.outcome",
+    "openbulk.id",
+    "openbulk.field",
+    "openbulk.error",
+    "openbulk.unread",
+]
 FILE = b"""name;note;fail;amount
 Ann;"a; b";;1,50
 Bob;;no such band;-5
@@ -22,7 +29,10 @@ def rows_of(server: Server, job_id: str, query: str = "") -> list[list[str]]:
     reply = server.call("GET", f"/bulk/{job_id}/results?{query}")
     assert reply.status == 200, reply.body
     assert reply.headers["content-type"] == "text/csv"
-    return list(csv.reader(io.StringIO(reply.body.decode())))
+    assert reply.body.startswith(b"\xef\xbb\xbf"), "spreadsheets read UTF-8 by its mark"
+    text = reply.body.decode("utf-8-sig")
+    delimiter = ";" if ";openbulk.row;" in text else ","
+    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
 
 
 def test_results_have_every_column_in_order_and_what_became_of_each_row(
@@ -42,7 +52,7 @@ def test_results_have_every_column_in_order_and_what_became_of_each_row(
     ]
     assert rows[0][:4] == ["Ann", "a; b", "", "1,50"]
     assert rows[1][:4] == ["Bob", "", "no such band", "-5"]
-    assert rows[1][7:] == ["fail", "no such band"]
+    assert rows[1][7:] == ["fail", "no such band", ""]
     assert rows[0][6] and not rows[1][6], "the id of a record that is there"
     assert rows[3][:4] == ["Dora", "short", "", ""], "a broken row, as far as it can be had"
     assert "2 cells, the header has 4" in rows[3][8]
@@ -89,6 +99,7 @@ def test_results_come_as_a_workbook_and_as_json_lines(shared_memory: Server) -> 
         "openbulk.id": None,
         "openbulk.field": "fail",
         "openbulk.error": "no such band",
+        "openbulk.unread": None,
     }
 
 

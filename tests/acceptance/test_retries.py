@@ -76,7 +76,7 @@ def test_a_mended_row_is_retried_under_its_number_and_nothing_else_is_sent(
         (4, 5),
     ]
     assert names(server) == {"Ann": 1, "Bobby": 1, "Eva": 1}
-    results = server.call("GET", f"/bulk/{second['id']}/results").body.decode()
+    results = server.call("GET", f"/bulk/{second['id']}/results").body.decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(results)))
     assert [(one["openbulk.row"], one["name"], one["start"]) for one in rows] == [
         ("2", "Bobby", "7"),
@@ -131,7 +131,9 @@ def test_a_group_is_mended_at_once_and_retried_alone(shared_memory: Server) -> N
 def test_results_that_were_mended_outside_are_matched_by_their_row(shared_memory: Server) -> None:
     server = shared_memory
     first = job(server, HEADER + b"Ann,=1,\nBob,=2,no\nCid,,no\nDora\n")
-    text = server.call("GET", f"/bulk/{first}/results?kind=failed&guard=true").body.decode()
+    text = server.call("GET", f"/bulk/{first}/results?kind=failed&guard=true").body.decode(
+        "utf-8-sig"
+    )
     rows = list(csv.DictReader(io.StringIO(text)))
     assert rows[0]["start"] == "'=2"
     rows[0]["fail"] = rows[1]["fail"] = ""
@@ -141,6 +143,14 @@ def test_results_that_were_mended_outside_are_matched_by_their_row(shared_memory
     writer.writeheader()
     writer.writerows(rows[::-1])
     reply = with_file(server, first, out.getvalue().encode())
+    assert reply.status == 400, "the row that nobody has mended"
+    assert reply.json["message"].startswith(
+        "line 2 of the file: row 4 could not be read, and still has text in openbulk.unread "
+        "(the row has 1 cell, the header has 3: the first missing is 'start'; "
+    )
+    assert reply.json["message"].endswith("; mend it, or leave it out")
+    without = "".join(line for line in out.getvalue().splitlines(True) if "Dora" not in line)
+    reply = with_file(server, first, without.encode())
     assert reply.status == 200, reply.body
     server.finished(reply.json["id"])
     found = server.call("GET", "/records").json
@@ -148,9 +158,7 @@ def test_results_that_were_mended_outside_are_matched_by_their_row(shared_memory
         ("Ann", "=1"),
         ("Bob", "=2"),
         ("Cid", "3"),
-    ], "an apostrophe of ours goes, and the row that nobody has mended stays broken"
-    (error,) = server.errors(reply.json["id"])
-    assert (error["rowNum"], error["lineNum"]) == (4, 5)
+    ], "an apostrophe of ours goes"
 
 
 def test_a_file_does_not_change_back_what_was_mended_here(shared_memory: Server) -> None:
@@ -226,6 +234,81 @@ def test_rows_that_a_job_retries_are_retried_by_no_other(shared_memory: Server) 
     assert names(server) == {"Ann": 1, "Bob": 1, "Eva": 1}
 
 
+def test_a_body_or_a_number_that_says_something_else_is_refused(shared_memory: Server) -> None:
+    """Nothing of it is taken for what it may mean, and no row is left out in silence."""
+    server = shared_memory
+    first = job(server)
+    one = {"rows": [2], "column": "fail", "set": "x"}
+    for body, status, says in (
+        ({**one, "rows": [True]}, 400, "body.rows.0 must be a whole number"),
+        ({**one, "rows": ["2"]}, 400, "body.rows.0 must be a whole number"),
+        ({**one, "dryRun": "yes"}, 400, "body.dryRun must be true or false"),
+        ({**one, "dryrun": True}, 400, "body.dryrun is not known"),
+        ({**one, "column": 5}, 400, "body.column must be a string"),
+        ({"rows": [2], "column": "fail", "replace": None}, 400, 'send one of "set"'),
+        ({**one, "rows": [2, 1]}, 409, f"row 1 of job {first} was written"),
+        ({**one, "rows": [2, 9]}, 400, f"job {first} has no row 9"),
+    ):
+        reply = server.call("POST", f"/bulk/{first}/rows/mend", json_body=body)
+        assert (reply.status, says in reply.json["message"]) == (status, True), reply.json
+    long = {**one, "set": "é" * 300}
+    done = server.call("POST", f"/bulk/{first}/rows/mend", json_body=long).json
+    assert done["examples"][0]["after"] == "é" * 200 + "…"
+    for row in ("a", "-1", "0", "2.0"):
+        reply = server.call("GET", f"/bulk/{first}/rows/{row}")
+        assert (reply.status, reply.json["message"]) == (
+            400,
+            f"the number of the row is {row!r}; it must be a whole number of at least 1",
+        )
+    reply = server.call("PATCH", f"/bulk/{first}", json_body={"priority": True})
+    assert (reply.status, reply.json["message"]) == (
+        400,
+        "body.priority must be a whole number",
+    )
+
+
+def test_columns_are_found_in_any_case_unless_two_are_meant(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server, b"Name,fail,x y,X  Y\nAnn,no,1,2\nBob,no,1,2\n")
+    assert mend(server, first, 1, {"NAME": "Anna"}).json["mended"] == {"Name": "Anna"}
+    change = {"rows": [1], "column": "Fail", "set": None}
+    assert server.call("POST", f"/bulk/{first}/rows/mend", json_body=change).json["changed"] == 1
+    for values, says in (
+        ({"X y": 1}, "'X y' can mean the column 'x y' or 'X  Y'; write its name exactly"),
+        ({"name": "a", "NAME": "b"}, "'Name' is mended twice; send one value for it"),
+    ):
+        reply = mend(server, first, 2, values)
+        assert (reply.status, reply.json["message"]) == (400, says)
+    reply = with_file(server, first, b"OPENBULK.ROW,FAIL\n2,\n".replace(b"OPENBULK", b"openbulk"))
+    assert reply.status == 400, "the column of the number has its own name"
+    assert with_file(server, first, b"openbulk.row,FAIL\n2,\n").status == 200
+
+
+def test_nothing_is_done_for_an_instance_that_was_deleted(shared_memory: Server) -> None:
+    server = shared_memory
+    first = job(server)
+    assert server.call("DELETE", f"/instances/{server.instance_id}").status == 200
+    server = Server(server.process)
+    assert server.call("GET", f"/bulk/{first}/results").status == 200
+    for reply in (
+        retry(server, first),
+        with_file(server, first, b"openbulk.row,fail\n2,\n"),
+        mend(server, first, 2, {"fail": None}),
+        server.call(
+            "POST",
+            f"/bulk/{first}/rows/mend",
+            json_body={"rows": [2], "column": "fail", "set": None},
+        ),
+        server.call("PUT", f"/bulk/{first}/pause"),
+        server.call("PUT", f"/bulk/{first}/resume"),
+        server.call("PATCH", f"/bulk/{first}", json_body={"priority": 1}),
+    ):
+        assert reply.status == 409
+        assert f"of job {first} was deleted" in reply.json["message"]
+        assert f"/bulk/{first}/results?kind=failed" in reply.json["message"]
+    assert server.call("DELETE", f"/bulk/{first}").status == 200
+
+
 def test_rows_of_an_object_without_keys_are_not_written_twice(shared_memory: Server) -> None:
     server = shared_memory
     first = job(server, FILE, "log")
@@ -242,7 +325,14 @@ def test_records_of_json_are_mended_by_their_paths(shared_memory: Server) -> Non
     first = job(server, json.dumps(records).encode())
     deep = mend(server, first, 1, {".".join("a" * 3_000): 6})
     assert (deep.status, "more than 32 steps" in deep.json["message"]) == (400, True)
-    assert mend(server, first, 1, {"at.day": 6, "fail": ""}).status == 200
+    for values, says in (
+        ({"at": {}, "at.day": 6}, "'at' and 'at.day' are mended, and one is inside of the other"),
+        ({"name.first": 6}, "inside 'name', which is not an object in this row"),
+        ({"at[0]": 6}, "is an item of a list; mend the list as a whole"),
+    ):
+        clash = mend(server, first, 1, values)
+        assert (clash.status, says in clash.json["message"]) == (400, True), clash.json
+    assert mend(server, first, 1, {"at.DAY": 6, "fail": ""}).status == 200
     assert outcomes(retried(server, first)) == {"created": 1}
     found = {one["name"]: one for one in server.call("GET", "/records").json}
     assert found["Ann"]["at"] == {"day": 6, "hour": 5}

@@ -7,10 +7,12 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from openbulk.api.http import streamed_answers
 from openbulk.api.http.streamed_answers import StreamedAnswer, stream_pieces
 from openbulk.byte_budget import ByteBudget
+from openbulk.domain.errors import NotFound
 
 
 async def answer_of(*made: bytes) -> StreamedAnswer:
@@ -49,6 +51,30 @@ async def test_an_answer_that_is_not_taken_ends_and_the_next_one_gets_its_memory
     assert b"".join(message.get("body", b"") for message in sent) == b"y" * 60_000 + b"z" * 70_000
     assert max(len(message.get("body", b"")) for message in sent) < 70_000
     assert not sent[-1]["more_body"]
+
+
+async def test_an_answer_of_what_is_deleted_meanwhile_is_cut_with_a_line_in_the_log() -> None:
+    async def make() -> bytes:
+        if sent:
+            raise NotFound("job 5 was deleted while it was read")
+        return b"x"
+
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    pieces = stream_pieces(make)
+    answer = StreamedAnswer(pieces, await anext(pieces), {"content-type": "text/csv"})
+    with capture_logs() as logs:
+        await answer.stream_response(send)
+    assert sent[-1]["more_body"], "the last piece is missing, so that the answer is no whole one"
+    (line,) = logs
+    assert (line["event"], line["reason"]) == (
+        "answer cut off",
+        "job 5 was deleted while it was read",
+    )
+    assert "exc_info" not in line
 
 
 async def test_while_others_wait_the_slowest_caller_gives_way(

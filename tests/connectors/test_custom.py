@@ -28,10 +28,19 @@ from openbulk.domain.errors import (
     ServiceError,
     SignInAgain,
 )
+from openbulk.domain.plan import Change
 from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.notify.egress import guarded_connector
-from openbulk.testing.connectors import Connect, ConnectorTests, check_schema, record, send
+from openbulk.testing.connectors import (
+    Connect,
+    ConnectorTests,
+    check_schema,
+    plan,
+    record,
+    records_of,
+    send,
+)
 from support import Serve, forget
 
 EXPORT = Path(__file__).parents[2] / "examples" / "custom_connector" / "acmecrm.json"
@@ -380,6 +389,39 @@ async def test_an_upsert_looks_a_record_up_by_a_field_that_the_list_takes(
     assert message(twice) == ("email 'a@b.c' does not identify a record: the service has 2 records")
     other = await write(connector, Action.UPDATE, {"name": "A"}, identifier_field="name")
     assert message(other) == "name cannot identify records of 'contacts'; id or email can"
+
+
+async def test_a_plan_says_what_becomes_of_records_that_the_service_shows(
+    http: aiohttp.ClientSession, url: str, service: Service
+) -> None:
+    """By id and by a field of the list, each row behind the ones before it; nothing is sent."""
+    connector = connect(with_lookup(url), http)
+    ann = {"email": "ann@example.com", "name": "Ann", "age": 40}
+    (made,) = await send(lambda: connector, Target("contacts", Action.CREATE), [record(1, ann)])
+    stored = json.dumps(service.people, default=str)
+    by_email = Target("contacts", Action.UPSERT, "email", run="upsert")
+    rows: list[Mapping[str, Any]] = [
+        {"email": "ann@example.com", "name": "Anna", "age": "40"},
+        {"email": "ann@example.com", "name": "Anna"},
+        {"email": "bob@example.com", "name": "Bob"},
+        {"email": "bob@example.com", "name": "Rob"},
+        {"name": "Cara"},
+        {"email": "dan@example.com", "age": "old"},
+    ]
+    planned = await plan(lambda: connector, by_email, records_of(rows))
+    assert [one.kind.value for one in planned] == [
+        *("updated", "unchanged", "created", "updated", "refused", "refused")
+    ]
+    assert (planned[0].id, planned[0].changes) == (made.id, {"name": Change("Ann", "Anna")})
+    assert (planned[3].id, planned[3].changes) == (None, {"name": Change("Bob", "Rob")})
+    assert (planned[0].key, planned[2].key) == (planned[1].key, planned[3].key)
+    delete = Target("contacts", Action.DELETE, run="delete")
+    twice = await plan(lambda: connector, delete, records_of([{"id": made.id}] * 2))
+    assert [one.kind.value for one in twice] == ["deleted", "not_found"]
+    missing = Target("contacts", Action.UPDATE, run="update")
+    (one,) = await plan(lambda: connector, missing, [record(1, {"id": "99", "name": "x"})])
+    assert one.problem and one.problem.message == "the service has no record with the id '99'"
+    assert json.dumps(service.people, default=str) == stored
 
 
 async def test_what_became_of_a_lost_answer_is_told_by_the_record_itself(

@@ -1,6 +1,7 @@
 """Oracle Eloqua, against the sandbox."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,17 +11,18 @@ import orjson
 import pytest
 
 from openbulk.api.wire.objects import present_fields
-from openbulk.connectors.base import ConnectionContext, Connector
+from openbulk.connectors.base import ConnectionContext, Connector, PlansWrites
 from openbulk.connectors.eloqua import EloquaProvider
 from openbulk.connectors.eloqua.bulk import staging_bodies
 from openbulk.connectors.eloqua.fields import read_fields
 from openbulk.connectors.eloqua.service import Service
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import BadInput, RetryLater
+from openbulk.domain.plan import Change, PlannedKind
 from openbulk.domain.query import PageRequest, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.sandbox import eloqua
-from openbulk.testing.connectors import Connect, ConnectorTests, record, send
+from openbulk.testing.connectors import Connect, ConnectorTests, plan, record, records_of, send
 from support import Serve, forget
 
 CONTACT = Target("contact", Action.CREATE)
@@ -40,6 +42,25 @@ async def held(
     async with http.get(f"{url}/sandbox/{what}") as answer:
         records: list[dict[str, str]] = await answer.json()
     return records
+
+
+async def count_of_posts(http: aiohttp.ClientSession, url: str) -> int:
+    async with http.get(f"{url}/sandbox/stats") as answer:
+        return int((await answer.json())["by_method"].get("POST", 0))
+
+
+class WholeFile:
+    """The records of a file that one slice sends."""
+
+    fence = cursor = last = 0
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._records = records_of(rows)
+
+    async def each(self, after: int = 0) -> AsyncIterator[tuple[Record, str | None]]:
+        for one in self._records:
+            if one.row > after:
+                yield one, None
 
 
 def problem(outcome: Outcome) -> str:
@@ -208,6 +229,113 @@ class TestContacts(EloquaTests):
         assert all(outcome.problem is None for outcome in outcomes)
         assert len(await held(http, url)) == 3
 
+    async def test_a_plan_shows_each_field_and_sends_no_import(
+        self, http: aiohttp.ClientSession, url: str, connect: Connect
+    ) -> None:
+        """Values that Eloqua writes otherwise are the same; each refusal has the job's words."""
+        await send(
+            connect,
+            CONTACT,
+            [
+                record(1, contact("Ann", C_City="Bonn", C_Annual_Revenue1="5.50")),
+                record(2, contact("Bob", C_City="Ulm")),
+            ],
+        )
+        before = await held(http, url)
+        posts = await count_of_posts(http, url)
+        rows = [
+            {"Email address": "ANN@example.com", "C_Annual_Revenue1": "5.5", "C_City": "Köln"},
+            contact("Bob", C_City="Ulm", C_Title=""),
+            contact("O'Cara"),
+            {"C_FirstName": "Dan"},
+            contact("Eve", C_EmailAdress="x"),
+            {"C_EmailAddress": "no address"},
+            contact("Fay", C_Annual_Revenue1="much"),
+            contact("Bob", C_City="Trier"),
+        ]
+        target = Target("contact", Action.UPSERT, run="plan", job_records=WholeFile(rows))
+        planned = await plan(connect, target, records_of(rows))
+        assert [one.kind.value for one in planned] == [
+            *("updated", "unchanged", "created"),
+            *["refused"] * 5,
+        ]
+        assert planned[0].changes == {
+            "C_EmailAddress": Change("ann@example.com", "ANN@example.com"),
+            "C_City": Change("Bonn", "Köln"),
+        }
+        assert planned[0].version
+        assert [one.problem and one.problem.message for one in planned[3:]] == [
+            "C_EmailAddress is missing: it identifies the record",
+            "'C_EmailAdress' is not a field of contact; did you mean 'C_EmailAddress'?",
+            "the email address is not valid; addresses look like ann@example.com",
+            "a value does not fit its field's type",
+            "row 2 has the C_EmailAddress bob@example.com, too, and differs in C_City; "
+            "keep one of them",
+        ]
+        assert planned[7].key == planned[1].key
+        assert await held(http, url) == before
+        # An export of some contacts, and none that imports: a definition and a sync each.
+        assert await count_of_posts(http, url) - posts == 2
+
+    async def test_a_plan_of_many_rows_exports_all_contacts_once(
+        self, http: aiohttp.ClientSession, url: str, connect: Connect
+    ) -> None:
+        rows = [contact(f"Person{n:03}", C_City="Bonn") for n in range(400)]
+        await send(connect, CONTACT, records_of(rows[:300]))
+        connector = connect()
+        assert isinstance(connector, PlansWrites)
+        posts = await count_of_posts(http, url)
+        target = Target("contact", Action.UPSERT, run="plan", records=400)
+        changed = [{**one, "C_City": "Ulm"} if place < 5 else one for place, one in enumerate(rows)]
+        batch = records_of(changed)
+        planned = [
+            *await connector.plan(target, batch[:200]),
+            *await connector.plan(target, [*batch[200:], record(401, rows[0])]),
+        ]
+        kinds = Counter(one.kind.value for one in planned)
+        assert kinds == {"updated": 6, "unchanged": 295, "created": 100}
+        # Row 401 is planned behind row 1, in another import.
+        assert planned[-1].changes["C_City"] == Change("Ulm", "Bonn")
+        assert await count_of_posts(http, url) - posts == 2
+
+    @pytest.mark.parametrize(
+        ("rule", "changes"),
+        [
+            ("ifNewIsNotNull", {"C_City": Change("Bonn", "Ulm"), "C_Title": Change(None, "Dr")}),
+            ("ifExistingIsNull", {"C_Title": Change(None, "Dr")}),
+            (
+                "always",
+                {
+                    "C_City": Change("Bonn", "Ulm"),
+                    "C_Title": Change(None, "Dr"),
+                    "C_Company": Change("Acme", None),
+                },
+            ),
+            ("useFieldRule", {}),
+        ],
+    )
+    async def test_a_plan_knows_the_rules_of_updates(
+        self, connect: Connect, rule: str, changes: Mapping[str, Change]
+    ) -> None:
+        first = contact("Ann", C_City="Bonn", C_Company="Acme")
+        await send(connect, CONTACT, [record(1, first)])
+        target = Target("contact", Action.UPSERT, options={"updateRule": rule}, run=rule)
+        rows = [contact("Ann", C_City="Ulm", C_Title="Dr"), contact("Bob", C_Company="Bolt")]
+        ann, _ = await plan(connect, target, records_of(rows))
+        assert ann.changes == changes
+        assert (ann.kind is PlannedKind.NOT_COMPARED) == (rule == "useFieldRule")
+
+    async def test_a_record_that_may_be_several_is_not_decided(self, connect: Connect) -> None:
+        rows = [contact("Ann", C_Company="Acme"), contact("Bob", C_Company="acme")]
+        await send(connect, CONTACT, records_of(rows))
+        target = Target("contact", Action.UPSERT, "C_Company", run="several")
+        (one,) = await plan(connect, target, [record(1, {"C_Company": "Acme", "C_City": "Bonn"})])
+        assert one.kind is PlannedKind.NOT_COMPARED
+        assert one.remark == (
+            "Eloqua has 2 contacts whose C_Company is Acme, and does not say which of them it "
+            "changes"
+        )
+
 
 class TestContactsCountedFromZero(TestContacts):
     first_record_index = 0
@@ -250,6 +378,28 @@ class TestCampaigns(EloquaTests):
         )
         assert (gone.kind, again.kind) == (OutcomeKind.DELETED, OutcomeKind.NOT_FOUND)
         assert "id is missing" in problem(missing)
+
+    async def test_a_plan_compares_the_record_with_the_id(
+        self, http: aiohttp.ClientSession, url: str, connect: Connect
+    ) -> None:
+        """Each row behind the ones before it."""
+        (made,) = await send(connect, self.target(), [record(1, {"name": "Spring"})])
+        posts = await count_of_posts(http, url)
+        update = Target(self.object_name, Action.UPDATE, run="update")
+        rows: list[Mapping[str, Any]] = [
+            {"id": made.id, "name": "Summer"},
+            {"id": made.id, "name": "Summer"},
+            {"id": "99", "name": "x"},
+        ]
+        changed, same, missing = await plan(connect, update, records_of(rows))
+        assert (changed.id, changed.changes) == (made.id, {"name": Change("Spring", "Summer")})
+        assert (changed.version is None, same.kind) == (False, PlannedKind.UNCHANGED)
+        outcomes = await send(connect, update, [record(3, rows[2])])
+        assert missing.problem == outcomes[0].problem
+        target = Target(self.object_name, Action.DELETE, run="delete")
+        planned = await plan(connect, target, records_of([{"id": made.id}] * 2))
+        assert [one.kind for one in planned] == [PlannedKind.DELETED, PlannedKind.NOT_FOUND]
+        assert await count_of_posts(http, url) == posts
 
 
 class TestLists(TestCampaigns):

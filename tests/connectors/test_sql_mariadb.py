@@ -11,6 +11,7 @@ from openbulk.connectors.base import ConnectionContext
 from openbulk.connectors.sql import MysqlProvider, Sql
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import Refused
+from openbulk.domain.plan import Change, Completeness, PlannedKind
 from openbulk.domain.query import Order, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.notify.egress import allowed_address
@@ -461,3 +462,56 @@ async def test_names_are_plain_texts(opened: Open) -> None:
     query = Query(name, order=(Order("b`:c"),), where=Comparison("d.e", "is null"))
     assert await rows_of(connector, query, 1) == [{"a%d": 9, "b`:c": 3, "d.e": None}]
     assert kinds(await write(connector, name, Action.DELETE, {"a%d": 1})) == [OutcomeKind.DELETED]
+
+
+async def test_a_plan_leaves_nothing_behind(opened: Open, mariadb: Mariadb, database: str) -> None:
+    """Triggers run, and what they do is rolled back, too. Each refusal has the job's words."""
+    connector = opened(
+        "CREATE TABLE towns (id int AUTO_INCREMENT PRIMARY KEY, name varchar(5) UNIQUE, "
+        "size int CHECK (size > 0))",
+        "CREATE TABLE seen (name varchar(5))",
+        "CREATE TRIGGER notes AFTER INSERT ON towns FOR EACH ROW "
+        "INSERT INTO seen VALUES (NEW.name)",
+        "INSERT INTO towns VALUES (1, 'Bonn', 3), (2, 'Ulm', 1)",
+    )
+    target = Target("towns", Action.UPSERT, "name", run=uuid4().hex, records=6)
+    rows = [
+        {"name": "bonn", "size": "4"},
+        {"name": "Ulm", "size": "1"},
+        {"name": "Köln", "size": "9"},
+        {"name": "Trier", "size": "-1"},
+        {"name": "Dresden", "size": "2"},
+        {"name": "Jena", "size": "much"},
+    ]
+    batch = [record(number, row) for number, row in enumerate(rows, 1)]
+    assert (await connector.objects())["towns"].plan is Completeness.COMPLETE
+    planned = sorted(await connector.plan(target, batch), key=lambda one: one.row)
+    assert [one.kind.value for one in planned] == ["updated", "unchanged", "created"] + [
+        "refused"
+    ] * 3
+    assert planned[0].changes == {"size": Change(3, 4)}
+    stored = "SELECT (SELECT COUNT(*) FROM towns), (SELECT COUNT(*) FROM seen)"
+    assert mariadb.execute(database, stored) == [(2, 2)]
+    outcomes = await connector.write(target, batch)
+    said = {one.row: one.problem and one.problem.message for one in planned}
+    assert said == {one.row: one.problem and one.problem.message for one in outcomes}
+
+
+async def test_what_a_trigger_writes_for_good_is_not_planned(
+    opened: Open, mariadb: Mariadb, database: str
+) -> None:
+    """MyISAM keeps what a transaction has written that is rolled back: values are checked alone."""
+    connector = opened(
+        "CREATE TABLE towns (name varchar(5) PRIMARY KEY)",
+        "CREATE TABLE `all seen` (name varchar(5)) ENGINE=MyISAM",
+        "CREATE TRIGGER notes AFTER INSERT ON towns FOR EACH ROW "
+        "INSERT INTO `all seen` VALUES (NEW.name)",
+    )
+    assert (await connector.objects())["towns"].plan is Completeness.NONE
+    target = Target("towns", Action.CREATE, run=uuid4().hex, records=2)
+    batch = [record(1, {"name": "Bonn"}), record(2, {"name": "Dresden"})]
+    planned = {one.row: one for one in await connector.plan(target, batch)}
+    assert planned[1].kind is PlannedKind.NOT_COMPARED
+    assert mariadb.execute(database, "SELECT COUNT(*) FROM `all seen`") == [(0,)]
+    outcomes = {one.row: one for one in await connector.write(target, batch)}
+    assert planned[2].problem == outcomes[2].problem

@@ -5,17 +5,21 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
 
 from engine.test_upload import KEYED, NOW, UNKEYED, Bench, Scripted, created, make_bench
-from openbulk.domain.errors import AnswerLost, Conflict, TooLarge
+from openbulk.api.bulk.job_requests import read_whole
+from openbulk.domain.errors import AnswerLost, Conflict, NotFound, TooLarge
 from openbulk.domain.job import Job, Status, Upload
+from openbulk.domain.mending import Mend
 from openbulk.domain.records import Outcome, OutcomeKind
 from openbulk.domain.row_kinds import RETRIED, RowChoice
+from openbulk.engine import results as results_module
 from openbulk.engine.mending import Mending
+from openbulk.engine.results import kinds_of_rows, results_of
 from openbulk.engine.retries import Retries, work_of_retry
 from openbulk.engine.slices.ending import Complete
 from openbulk.engine.slices.parts import cut
@@ -23,6 +27,7 @@ from openbulk.engine.slices.retried_parts import RetriedParts
 from openbulk.storage import mends as mends_module
 from openbulk.storage import tables
 from openbulk.storage.deleted_jobs import DeletedJobs
+from openbulk.storage.files import Part
 from openbulk.storage.mends import Mends
 
 FILE = b"name\n" + b"".join(b"Name %d\n" % number for number in range(1, 7))
@@ -49,7 +54,7 @@ async def end(bench: Bench) -> Job:
 
 async def retry(bench: Bench, job: Job, file: str) -> Bench:
     """A bench with the retry of a finished job, whose file is cut."""
-    retries = Retries(bench.ledger, mends_of(bench))
+    retries = Retries(bench.ledger, bench.files, mends_of(bench))
     rows = await retries.choose(job, RETRIED)
     added = await bench.ledger.add_job(
         work_of_retry(job, file, rows, None),
@@ -71,7 +76,7 @@ async def retry(bench: Bench, job: Job, file: str) -> Bench:
 
     done = await cut(bench.files, file, source, never)
     assert done is not None
-    begun.set_parts(done.records, done.first_rows, done.remarks, done.columns)
+    begun.set_parts(done.records, done.first_rows, done.remarks, done.columns, done.delimiter)
     kinds = await bench.ledger.row_kinds(job)
     unknown = kinds.choose([OutcomeKind.UNKNOWN]).both(own)
     await begun.begin_retry(list(unknown.rows()))
@@ -140,7 +145,7 @@ async def test_a_retry_that_ended_before_it_read_a_row_gives_its_rows_back(
     """It was cancelled, say: it has sent none of them."""
     assert await bench.run_slice(Scripted(KEYED, [failed])) == Complete()
     job = await end(bench)
-    rows = await Retries(bench.ledger, mends_of(bench)).choose(job, RETRIED)
+    rows = await Retries(bench.ledger, bench.files, mends_of(bench)).choose(job, RETRIED)
     added = await bench.ledger.add_job(
         work_of_retry(job, "beef", rows, None),
         organization_id=1,
@@ -171,7 +176,7 @@ async def test_without_its_file_a_job_says_what_is_left(bench: Bench) -> None:
     with pytest.raises(Conflict, match=left):
         await mending.mend_rows(job, RowChoice(6), "name", str, is_trial=False)
     with pytest.raises(Conflict, match=left):
-        await Retries(bench.ledger, mends).choose(job, RETRIED)
+        await Retries(bench.ledger, bench.files, mends).choose(job, RETRIED)
 
 
 async def test_a_job_is_kept_while_another_one_retries_its_rows(bench: Bench) -> None:
@@ -207,3 +212,31 @@ async def test_mended_values_are_sealed_bounded_and_deleted_with_the_file(
     assert list(await mends.between(job.id, job.upload, 1, 6)) == [1]
     await mends.forget("f00d")
     assert await mends.between(job.id, job.upload, 1, 6) == {}
+
+
+# --- jobs that are deleted while they are read ---
+
+
+async def test_rows_of_a_job_that_is_deleted_meanwhile_are_not_taken_for_all(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its outcomes go after it: rows without them would look as if nothing were wrong."""
+    monkeypatch.setattr(results_module, "with_last_rows", lambda *_: [(Part(1), 6), (Part(1), 6)])
+    assert await bench.run_slice(Scripted(KEYED, [failed])) == Complete()
+    job = await end(bench)
+    kinds = await kinds_of_rows(bench.ledger, job)
+    every = kinds.choose(RETRIED)
+    results = await results_of(bench.ledger, bench.files, job, kinds, every)
+    parts = results.parts()
+    assert await anext(parts)
+    assert await DeletedJobs(bench.ledger._engine).add(job.id) is not None
+    for attempt in (
+        anext(parts),
+        results_of(bench.ledger, bench.files, job, kinds, every),
+        mends_of(bench).add(job.id, job.upload, {1: Mend({"name": "Ann"})}),
+    ):
+        with pytest.raises(NotFound, match=f"job {job.id} was deleted"):
+            await attempt
+    with pytest.raises(NotFound, match="was deleted while it was read"):
+        async with read_whole(cast(Any, bench), job):
+            raise Conflict("its file is no longer kept")

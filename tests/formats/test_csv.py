@@ -553,7 +553,7 @@ def test_any_records_of_texts_are_read_as_they_were(records: list[dict[str, Any]
 def test_a_line_without_quotes_is_what_the_csv_module_writes(rows: list[list[object]]) -> None:
     written = b"".join(writing.encode_rows(["a"], rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "_plain_line", lambda cells: None)
+        patch.setattr(writing, "_plain_line", lambda cells, delimiter: None)
         assert b"".join(writing.encode_rows(["a"], rows)) == written
 
 

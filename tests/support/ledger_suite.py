@@ -524,6 +524,24 @@ class LedgerTests:
         assert await ledger.wake(job.id, NOW) is None
         assert [job async for job in ledger.active_jobs()] == []
 
+    async def test_a_finished_job_is_not_paused(self, ledger: Ledger) -> None:
+        """Nor can one be paused that is to be cancelled: it will not go on."""
+        idle, busy = await self.job(ledger, "a"), await self.job(ledger, "b")
+        begun = await self.begin(ledger, busy)
+        for job in (idle, busy):
+            assert await ledger.pause(job.id) is not None
+        assert await begun.finish(Status.COMPLETE, now=NOW) == await self.now(ledger, busy.id)
+        assert (await ledger.cancel(idle.id, NOW)) == await self.now(ledger, idle.id)
+        found = [await self.now(ledger, job.id) for job in (idle, busy)]
+        assert [(job.status, job.is_paused) for job in found] == [
+            (Status.CANCELLED, False),
+            (Status.COMPLETE, False),
+        ]
+        pending = await self.job(ledger, "c")
+        await self.begin(ledger, pending)
+        await ledger.cancel(pending.id, NOW)
+        assert await ledger.pause(pending.id) is None
+
     async def test_a_slice_of_a_job_that_is_to_be_cancelled_can_be_begun(
         self, ledger: Ledger
     ) -> None:

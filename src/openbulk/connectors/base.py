@@ -25,7 +25,7 @@ import aiohttp
 
 from openbulk.connectors.pace import Budget, Pace, Unpaced
 from openbulk.domain.options import Option
-from openbulk.domain.plan import Completeness, Planned
+from openbulk.domain.plan import Completeness, Planned, UsageLimit
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -112,8 +112,12 @@ class Features:
     bulk_download: bool = True
     """Jobs can download records. Otherwise they are read page by page alone."""
     plan: Completeness = Completeness.NONE
-    """How much the plan of an upload can say. Unless it is `none`, the connector is `PlansWrites`.
-    """
+    """How much the plan of an upload can say. Unless it is `none`, the connector is `PlansWrites`;
+    if it is, the plan of `PlansWrites` says what the connector checks by itself."""
+    guards_writes: bool = False
+    """`write` itself leaves a record as it is that is not as `Record.expected` says, and nobody can
+    change the record between its look and its write. Otherwise the engine plans each record again
+    right before it writes it."""
 
 
 class NativeBulk(Protocol):
@@ -201,8 +205,14 @@ class PlansWrites(Protocol):
     """Whether it knows, of each job, what the earlier calls of `plan` would do. Otherwise a record
     that depends on an earlier one is planned in one batch with it, behind it."""
 
-    def budgets(self, target: Target) -> Sequence[Budget]:
-        """The budgets that a call of `write` counts on, from the widest to the narrowest."""
+    def budgets(self, place: str | None) -> Sequence[Budget]:
+        """The budgets that a call counts on, from the widest to the narrowest.
+
+        Of a call that writes in a place (`Planned.place`), or of any other call.
+        """
+
+    def usage_limits(self, object: str) -> Sequence[UsageLimit]:
+        """What the service lets a person do to this object in some time, beside calls."""
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
         """What `write` would do with these records, one after another; one for each, in any order.

@@ -26,10 +26,15 @@ class Budget:
     calls: int
     seconds: float
     limit_text: str
-    """The limit in a sentence: "Google allows 600 calls a minute for one user"."""
+    """The limit in a sentence, with a place for its number: "Google allows {calls} calls a minute
+    for one user"."""
     may_probe: bool = False
     """`calls` is the documented limit, and some accounts have a higher one. When the budget is used
     up, one call beyond it (a probe) finds out."""
+
+    def sentence(self, calls: int) -> str:
+        """The limit in a sentence, with the number that holds: an account may have a higher one."""
+        return self.limit_text.replace("{calls}", f"{calls:,}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,13 @@ from typing import Any
 import orjson
 
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.job_states import JobStates
 from openbulk.domain.records import Record, Target
 from openbulk.exact_json import encode_json
 
 _SCHEMA = "CREATE TABLE records (name TEXT PRIMARY KEY, fields BLOB) WITHOUT ROWID"
 _FIND = "SELECT fields FROM records WHERE name = ?"
 _SET = "INSERT INTO records VALUES (?, ?) ON CONFLICT DO UPDATE SET fields = excluded.fields"
-MAX_JOBS = 8
-"""Jobs whose rows are kept; those of another one are read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class RepeatedRows:
     """The rows of the jobs of one connector."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, _JobRows] = {}
+        self._jobs = JobStates(_JobRows)
 
     async def problems(
         self, target: Target, batch: Sequence[Record], meaning_of: MeaningOf
@@ -57,11 +56,7 @@ class RepeatedRows:
         """What is wrong with rows of a batch that differ from an earlier row of the file."""
         if target.job_records is None or not batch:
             return {}
-        if target.run not in self._jobs:
-            if len(self._jobs) == MAX_JOBS:
-                self._jobs.pop(next(iter(self._jobs)))
-            self._jobs[target.run] = _JobRows()
-        return await self._jobs[target.run].problems(target, batch, meaning_of)
+        return await self._jobs.of(target.run).problems(target, batch, meaning_of)
 
 
 class _JobRows:

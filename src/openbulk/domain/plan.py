@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from openbulk.domain.records import Outcome, OutcomeKind, Problem
+from openbulk.domain.records import Expectation, Outcome, OutcomeKind, Problem
 
 
 class Completeness(StrEnum):
@@ -14,7 +14,8 @@ class Completeness(StrEnum):
     COMPLETE = "complete"
     """Every record is compared with what the service holds."""
     BY_KEY = "by key"
-    """Records are found, and rows that depend on other rows of the file are not decided."""
+    """Records are found, and some rows are not decided: they depend on other rows of the file, or
+    the service refuses them by rules of its own."""
     NONE = "none"
     """Rows are read and checked, and nothing is compared."""
 
@@ -42,6 +43,23 @@ _KINDS = {
 }
 
 
+class Counted(StrEnum):
+    """What a service counts beside calls."""
+
+    CREATED = "created"
+    MAILS_OUTSIDE = "mailsOutside"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageLimit:
+    """How much of something a service lets a person do in some time."""
+
+    counted: Counted
+    number: int
+    sentence: str
+    """The limit, and what happens when it is met."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A field that a job would change."""
@@ -67,6 +85,11 @@ class Planned:
     """The state of the service's record that was seen; None if it has none."""
     calls: int = 0
     """Calls that would write it; 0 if the service takes many records in one call."""
+    lookups: int = 0
+    """Calls that read, and that the job makes, too."""
+    place: str | None = None
+    """Where the calls that write count: the calendar of an event; None if there is no such place.
+    """
     mails: int = 0
     """People whom the service would mail."""
     mails_outside: int = 0
@@ -80,6 +103,14 @@ class Planned:
     behind the others."""
 
     @property
+    def expectation(self) -> Expectation | None:
+        """What carrying it out expects of the service's record; None if nothing is known of it."""
+        if self.kind is PlannedKind.NOT_COMPARED or self.is_refused:
+            return None
+        before = {name: change.before for name, change in self.changes.items()}
+        return Expectation(OutcomeKind(self.kind.value), self.id, self.version, before)
+
+    @property
     def is_refused(self) -> bool:
         """Whether the record would fail."""
         return self.kind in {PlannedKind.REFUSED, PlannedKind.AMBIGUOUS}
@@ -88,3 +119,10 @@ class Planned:
 def kind_of(outcome: Outcome) -> PlannedKind:
     """The kind of a row with this outcome."""
     return _KINDS.get(outcome.kind) or PlannedKind(outcome.kind.value)
+
+
+def plan_of_refusal(outcome: Outcome, key: str | None = None) -> Planned:
+    """The plan of a record that would fail with this outcome. `key` is `Planned.key`."""
+    return Planned(
+        outcome.row, kind_of(outcome), problem=outcome.problem, key=key, is_early=outcome.is_early
+    )

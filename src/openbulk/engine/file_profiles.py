@@ -151,7 +151,7 @@ class FileProfiles:
         try:
             return await self._files.get_json(path)
         except FileNotFoundError:
-            raise NotFound(f"file {file.id} was deleted; send it again") from None
+            raise _deletion_error(file) from None
 
     async def page_of(self, file: UploadedFile, first: int, limit: int) -> RowPage:
         """Rows of a file from a row on: `limit` at most, fewer if they are large.
@@ -162,7 +162,10 @@ class FileProfiles:
         if first > index["rows"]:
             _require_read(file, index["rows"])
             return RowPage((), None)
-        rows = await self._read_rows(file.file, index["parts"], first, limit)
+        try:
+            rows = await self._read_rows(file.file, index["parts"], first, limit)
+        except FileNotFoundError:
+            raise _deletion_error(file) from None
         following = rows[-1].number + 1
         is_last = file.is_read and following > index["rows"]
         return RowPage(rows, None if is_last else following)
@@ -283,6 +286,10 @@ class _KeptRows:
         """Let readers find the parts that were written."""
         index = {"parts": self._parts, "rows": self._rows}
         await self._files.put_json(_index_path(self._name), index)
+
+
+def _deletion_error(file: UploadedFile) -> NotFound:
+    return NotFound(f"file {file.id} was deleted; send it again")
 
 
 def _require_read(file: UploadedFile, rows: int) -> None:

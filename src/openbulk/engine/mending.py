@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openbulk.domain.errors import BadInput, Conflict, NotFound
-from openbulk.domain.field_paths import MAX_STEPS
 from openbulk.domain.job import Job
 from openbulk.domain.mending import Mend
 from openbulk.domain.records import Row, value_at
 from openbulk.domain.row_kinds import RETRIED, RowChoice, RowKinds
-from openbulk.domain.spelling import suggestion
+from openbulk.engine.mended_columns import column_of_table, field_of_record, require_apart
 from openbulk.engine.results import ResultRow, kinds_of_rows, results_of
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
@@ -47,7 +46,15 @@ class MendedRows:
     changed: int = 0
     unreadable: int = 0
     """Rows that could not be read as records: each is mended by itself."""
+    left_out: int = 0
+    """Rows that another job retries."""
     examples: list[Example] = field(default_factory=list)
+
+    def add(self, example: Example) -> None:
+        """Count a mended cell, and keep the first few."""
+        self.changed += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(example)
 
 
 class Mending:
@@ -77,36 +84,37 @@ class Mending:
         """Keep mended values of a row, by column. Raises BadInput, NotFound and Conflict."""
         kinds = await kinds_of_rows(self._ledger, job)
         _require_row(job, kinds, number)
-        await self._require_mendable(job, kinds, number)
-        mend = mend_of(job, values)
+        await self._require_mendable(job, kinds, [number])
         found = await self._row(job, kinds, number)
-        _require_fields(job, found.result.row, values)
+        mend = mend_of(job, own_names(job, found.result.row, values))
         whole = mend if found.mend is None else found.mend.then(mend)
-        if (
-            found.result.row.problem is not None
-            and whole.apply(found.result.row, job.columns).problem
-        ):
-            names = f": {', '.join(job.columns)}" if job.columns else ""
-            raise BadInput(
-                f"row {number} could not be read; send a value for each of its columns, null for "
-                f"an empty one{names}"
-            )
+        if found.result.row.problem is not None:
+            _require_mended(job, found.result.row, whole)
         await self._mends.add(job.id, job.upload, {number: mend})
         return MendedRow(found.result, whole)
 
     async def mend_rows(
-        self, job: Job, chosen: RowChoice, column: str, change: Change, *, is_trial: bool
+        self,
+        job: Job,
+        chosen: RowChoice | Sequence[int],
+        column: str,
+        change: Change,
+        *,
+        is_trial: bool,
     ) -> MendedRows:
         """Change the values of a column in rows, and say how many were changed.
 
-        Rows that were written, or that another job retries, are left out. A trial keeps nothing.
-        Raises BadInput for an unknown column, and TooLarge.
+        Chosen rows that another job retries are left out. Numbers of rows have to be rows that can
+        be mended. A trial keeps nothing. Raises BadInput, Conflict and TooLarge.
         """
-        require_columns(job, [column])
+        if job.columns:
+            column = column_of_table(job, column)
         kinds = await kinds_of_rows(self._ledger, job)
+        if not isinstance(chosen, RowChoice):
+            chosen = await self._choice_of(job, kinds, chosen)
         wanted = chosen.both(await mendable_rows(self._ledger, job, kinds))
         results = await results_of(self._ledger, self._files, job, kinds, wanted)
-        done, mended = MendedRows(), dict[int, Mend]()
+        done, mended = MendedRows(left_out=len(chosen) - len(wanted)), dict[int, Mend]()
         async with aclosing(results.parts()) as parts:
             async for part in parts:
                 mended |= await self._mend_part(job, part, column, change, done)
@@ -122,32 +130,65 @@ class Mending:
         mended: dict[int, Mend] = {}
         for result in part:
             row = known.get(result.row.number, Mend()).apply(result.row, job.columns)
-            if row.problem is not None:
+            if row.values is None:
                 done.unreadable += 1
                 continue
-            before = value_at(row.values or {}, column)
-            after = change(before)
-            if job.columns and after == "":
-                after = None
+            name = column if job.columns else field_of_record(row.values, column)
+            before = value_at(row.values, name)
+            after = _cell(job, change(before))
             if after != before:
-                mended[row.number] = mend_of(job, {column: after})
-                done.changed += 1
-                if len(done.examples) < EXAMPLES:
-                    done.examples.append(Example(row.number, before, after))
+                mended[row.number] = mend_of(job, {name: after})
+                done.add(Example(row.number, before, after))
         return mended
 
-    async def _require_mendable(self, job: Job, kinds: RowKinds, number: int) -> None:
-        kind = kinds.of(number)
-        if kind not in RETRIED:
-            raise Conflict(f"row {number} of job {job.id} was written; there is nothing to mend")
-        if kind is None and not job.is_finished:
-            raise Conflict(
-                f"job {job.id} is {job.status.value} and has not come to row {number}; mend it "
-                "once the job is finished"
-            )
-        for other, rows in (await self._ledger.retried_rows(job.id)).items():
-            if number in rows:
-                raise Conflict(f"job {other} retries row {number} of job {job.id}; mend it there")
+    async def _choice_of(self, job: Job, kinds: RowKinds, numbers: Sequence[int]) -> RowChoice:
+        for number in numbers:
+            if not kinds.has(number):
+                raise BadInput(f"job {job.id} has no row {number}")
+        await self._require_mendable(job, kinds, numbers)
+        chosen = RowChoice(kinds.records)
+        chosen.add(numbers)
+        return chosen
+
+    async def _require_mendable(self, job: Job, kinds: RowKinds, numbers: Iterable[int]) -> None:
+        retried = await self._ledger.retried_rows(job.id)
+        for number in numbers:
+            kind = kinds.of(number)
+            if kind not in RETRIED:
+                raise Conflict(
+                    f"row {number} of job {job.id} was written; there is nothing to mend"
+                )
+            if kind is None and not job.is_finished:
+                raise Conflict(
+                    f"job {job.id} is {job.status.value} and has not come to row {number}; mend it "
+                    "once the job is finished"
+                )
+            for other, rows in retried.items():
+                if number in rows:
+                    raise Conflict(
+                        f"job {other} retries row {number} of job {job.id}; mend it there"
+                    )
+
+
+def _cell(job: Job, value: Any) -> Any:
+    """A value as its job keeps it: in a table, an empty text is an empty cell."""
+    return None if job.columns and value == "" else value
+
+
+def own_names(job: Job, row: Row, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Mended values by the columns of a job's row. Raises BadInput for a name that is none."""
+    own: dict[str, Any] = {}
+    for given, value in values.items():
+        _require_field(job, row, given)
+        name = (
+            column_of_table(job, given) if job.columns else field_of_record(row.values or {}, given)
+        )
+        if name in own:
+            raise BadInput(f"{name[:80]!r} is mended twice; send one value for it")
+        own[name] = value
+    if not job.columns:
+        require_apart(own)
+    return own
 
 
 async def mendable_rows(ledger: Ledger, job: Job, kinds: RowKinds) -> RowChoice:
@@ -160,11 +201,7 @@ async def mendable_rows(ledger: Ledger, job: Job, kinds: RowKinds) -> RowChoice:
 
 
 def mend_of(job: Job, values: Mapping[str, Any]) -> Mend:
-    """Mended values by column. In a table, no value and an empty text are an empty cell.
-
-    Raises BadInput for an unknown column.
-    """
-    require_columns(job, values)
+    """Mended values by column. In a table, no value and an empty text are an empty cell."""
     if not job.columns:
         return Mend(values)
     empty = tuple(name for name, value in values.items() if value in (None, ""))
@@ -179,29 +216,25 @@ def mend_of(job: Job, values: Mapping[str, Any]) -> Mend:
     )
 
 
-def require_columns(job: Job, names: Iterable[str]) -> None:
-    """Raise BadInput for a column that the table of a job does not have."""
-    for name in names:
-        if job.columns and name not in job.columns:
-            raise BadInput(
-                f"the file of job {job.id} has no column {name[:80]!r}; "
-                f"{suggestion(name, job.columns)} (its columns: {', '.join(job.columns)})"
-            )
-        if not job.columns and name.count(".") >= MAX_STEPS:
-            raise BadInput(
-                f"the field {name[:80]!r} has more than {MAX_STEPS} steps, which no record can have"
-            )
+def _require_mended(job: Job, row: Row, mend: Mend) -> None:
+    """Raise BadInput if a row that could not be read is still no record."""
+    if mend.apply(row, job.columns).problem is None:
+        return
+    names = f": {', '.join(job.columns)}" if job.columns else ""
+    raise BadInput(
+        f"row {row.number} could not be read; send a value for each of its columns, null for "
+        f"an empty one{names}"
+    )
 
 
-def _require_fields(job: Job, row: Row, names: Iterable[str]) -> None:
+def _require_field(job: Job, row: Row, name: str) -> None:
     """Raise BadInput for a column of Google's file: a mended row has fields already."""
-    for name in names:
-        if not job.columns and row.cells is not None and name in row.cells:
-            raise BadInput(
-                f"{name[:80]!r} is a column of the file, which {job.upload.file_format} turns into "
-                f"fields: mend row {row.number} with the fields of the whole record, such as "
-                '{"summary": "Choir", "start.date": "2026-06-04", "end.date": "2026-06-05"}'
-            )
+    if not job.columns and row.cells is not None and name in row.cells:
+        raise BadInput(
+            f"{name[:80]!r} is a column of the file, which {job.upload.file_format} turns into "
+            f"fields: mend row {row.number} with the fields of the whole record, such as "
+            '{"summary": "Choir", "start.date": "2026-06-04", "end.date": "2026-06-05"}'
+        )
 
 
 def _require_row(job: Job, kinds: RowKinds, number: int) -> None:

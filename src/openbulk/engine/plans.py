@@ -2,41 +2,52 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from openbulk.connectors.base import PlansWrites
-from openbulk.connectors.pace import Budget
 from openbulk.connectors.targets import resolve_target
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.job import Job, Status
-from openbulk.domain.plan import PlannedKind
+from openbulk.domain.plan import Counted, PlannedKind
 from openbulk.engine.connections import Connections
 from openbulk.engine.queue.clock import Clock
-from openbulk.engine.quota.sliding_window import calls_in_window, limit_of
+from openbulk.engine.quota.forecast import (
+    BudgetForecast,
+    UsageForecast,
+    calls_by_budget,
+    forecast_of_budget,
+    forecast_of_usage,
+    seconds_for,
+    seconds_until_met,
+)
 from openbulk.engine.slices.plans.plan_rows import PlanRow, rows_of_plan
 from openbulk.exact_json import encode_json
 from openbulk.storage.budgets import Budgets
 from openbulk.storage.files import FileStore
 from openbulk.storage.plans import Plans, PlanSummary
 
+MAX_PLACES = 3
+"""Places of which a forecast shows limits of their own: those with the most calls."""
+
 
 @dataclass(frozen=True, slots=True)
-class BudgetForecast:
-    """One limit of the service, and what a plan would take of it."""
+class Forecast:
+    """What a plan takes of the limits of the service."""
 
-    budget: Budget
-    limit: int
-    """Calls in its window, as far as is known."""
-    left: int
-    """Calls that are left of it now."""
-    seconds: float
-    """Until it has allowed all calls of the plan."""
+    budgets: Sequence[BudgetForecast] = ()
+    """The limits for calls, from the widest to the narrowest."""
+    usage: Sequence[UsageForecast] = ()
+    """The limits for other things."""
 
     @property
-    def is_met(self) -> bool:
-        """Whether the plan takes more calls than are left now."""
-        return self.seconds > 0
+    def seconds(self) -> float:
+        """How long the limits would make the job wait."""
+        return seconds_for(1.0, self.budgets)
+
+    def seconds_until(self, met: BudgetForecast) -> float | None:
+        """Seconds until the job meets a limit; None if it does not."""
+        return seconds_until_met(met, self.budgets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +55,10 @@ class PlanOverview:
     """A plan, without its rows."""
 
     summary: PlanSummary
-    digest: str | None
+    digest: str | None = None
     """Identifies the plan; None until it is made."""
-    expires_at: datetime | None
-    budgets: Sequence[BudgetForecast]
+    expires_at: datetime | None = None
+    forecast: Forecast = Forecast()
 
 
 class PlanReader:
@@ -72,13 +83,21 @@ class PlanReader:
 
     async def overview(self, job: Job) -> PlanOverview:
         """The plan of a job, as far as it is made. Raises NotFound if it has none."""
+        plan = await self.read(job)
+        if job.status is not Status.PLANNED:
+            return plan
+        return replace(plan, forecast=await self._forecast(job, plan.summary))
+
+    async def read(self, job: Job) -> PlanOverview:
+        """The plan of a job, without what it would take of the service's limits.
+
+        Raises NotFound if it has none.
+        """
         _require_plan(job)
         summary = PlanSummary.of_parts(await self._plans.parts(job.id))
-        if job.status is not Status.PLANNED or job.finished_at is None:
-            return PlanOverview(summary, None, None, ())
-        expires_at = job.finished_at + self._keep_plans
-        budgets = await self._forecast(job, summary.calls)
-        return PlanOverview(summary, _digest(job, summary), expires_at, budgets)
+        if job.planned_at is None:
+            return PlanOverview(summary)
+        return PlanOverview(summary, _digest(job, summary), job.planned_at + self._keep_plans)
 
     async def rows(
         self, job: Job, *, kind: PlannedKind | None, after: int, limit: int
@@ -103,26 +122,39 @@ class PlanReader:
             ) from error
         return rows
 
-    async def _forecast(self, job: Job, calls: int) -> Sequence[BudgetForecast]:
-        """What the plan takes of each limit of the service; nothing if it cannot be connected."""
+    async def _forecast(self, job: Job, summary: PlanSummary) -> Forecast:
+        """What the plan takes of the service's limits; nothing if it cannot be connected."""
         try:
             connector = (await self._connections.to(job.instance_id)).connector
             target = resolve_target(job.upload.target, await connector.objects())
         except (BadInput, NotFound, ServiceError):
-            return ()
-        if not calls or not isinstance(connector, PlansWrites):
-            return ()
-        budgets = connector.budgets(target)
-        spent = await self._budgets.spending([budget.scope for budget in budgets])
+            return Forecast()
+        if not isinstance(connector, PlansWrites):
+            return Forecast()
+        budgets = await self._budgets_of(connector, summary) if summary.calls else ()
+        counted = {
+            Counted.CREATED: summary.kinds.get(PlannedKind.CREATED, 0),
+            Counted.MAILS_OUTSIDE: summary.mails_outside,
+        }
+        limits = connector.usage_limits(target.object)
+        return Forecast(
+            budgets, [forecast_of_usage(one, counted[one.counted], budgets) for one in limits]
+        )
+
+    async def _budgets_of(
+        self, connector: PlansWrites, summary: PlanSummary
+    ) -> Sequence[BudgetForecast]:
+        places = sorted(summary.calls_by_place.items(), key=lambda place: -place[1])
+        elsewhere = summary.calls - sum(calls for _, calls in places[:MAX_PLACES])
+        counted = [(connector.budgets(place), calls) for place, calls in places[:MAX_PLACES]]
+        shared = connector.budgets(None)
+        calls = calls_by_budget(shared, summary.lookups, [*counted, (shared, elsewhere)])
+        spent = await self._budgets.spending([budget.scope for budget in calls])
         now = self._clock.time()
-        found = []
-        for budget in budgets:
-            spending = spent[budget.scope]
-            limit = max(1, limit_of(budget, spending))
-            left = max(0, limit - calls_in_window(budget, spending, now))
-            seconds = max(0, calls - left) * budget.seconds / limit
-            found.append(BudgetForecast(budget, limit, left, seconds))
-        return found
+        return [
+            forecast_of_budget(budget, spent[budget.scope], count, now)
+            for budget, count in calls.items()
+        ]
 
 
 def _require_plan(job: Job) -> None:

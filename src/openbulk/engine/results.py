@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from openbulk.domain.errors import Conflict
+from openbulk.domain.errors import Conflict, NotFound
 from openbulk.domain.job import Job
 from openbulk.domain.records import Row
 from openbulk.domain.row_kinds import RowChoice, RowKind, RowKinds
@@ -46,7 +46,10 @@ class Results:
         self._wanted = wanted
 
     async def parts(self) -> AsyncGenerator[Sequence[ResultRow]]:
-        """The wanted rows, those of a part at a time. Raises Conflict if the file is deleted."""
+        """The wanted rows, those of a part at a time.
+
+        Raises NotFound once the job is deleted, and Conflict once its file is.
+        """
         for part, last in self._parts:
             if self._wanted.has_any(part.first_row, last):
                 yield await self._read(part, last)
@@ -61,6 +64,8 @@ class Results:
         rows = [row async for row in self._rows_of(part)]
         outcomes = await self._ledger.outcomes_between(self.job.id, part.first_row, last)
         found = await self._ledger.errors_between(self.job.id, part.first_row, last)
+        # Outcomes and files go after their job: as long as it is there, all of them are.
+        await require_there(self._ledger, self.job)
         ids = {outcome.row: outcome.id for outcome in outcomes}
         errors = {error.row: error for error in found}
         return [self._result(row, ids, errors) for row in rows]
@@ -81,6 +86,7 @@ class Results:
                     if row.number in self._wanted:
                         yield row
         except FileNotFoundError as error:
+            await require_there(self._ledger, self.job)
             raise file_is_gone(self.job) from error
 
 
@@ -93,8 +99,10 @@ async def _next(parts: AsyncGenerator[Sequence[ResultRow]]) -> Sequence[ResultRo
 async def results_of(
     ledger: Ledger, files: FileStore, job: Job, kinds: RowKinds, wanted: RowChoice
 ) -> Results:
-    """The results of some rows of a job, of what `kinds_of_rows` has found."""
-    return Results(ledger, files, job, await ledger.parts_from(job.id, 1), kinds, wanted)
+    """The results of some rows of a job, of what `kinds_of_rows` has found. Raises NotFound."""
+    parts = await ledger.parts_from(job.id, 1)
+    await require_there(ledger, job)
+    return Results(ledger, files, job, parts, kinds, wanted)
 
 
 async def kinds_of_rows(ledger: Ledger, job: Job) -> RowKinds:
@@ -109,6 +117,12 @@ async def kinds_of_rows(ledger: Ledger, job: Job) -> RowKinds:
     if job.records is None:
         raise Conflict(f"the file of job {job.id} is still being read; ask again in a moment")
     return await ledger.row_kinds(job)
+
+
+async def require_there(ledger: Ledger, job: Job) -> None:
+    """Raise NotFound if a job was deleted: what was read of it before may be a part."""
+    if await ledger.job(job.id) is None:
+        raise NotFound(f"job {job.id} was deleted while it was read")
 
 
 def file_is_gone(job: Job) -> Conflict:

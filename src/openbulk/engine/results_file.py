@@ -1,12 +1,12 @@
 """Results of a job as a file: its columns in their order, and what became of each row."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from openbulk.domain.errors import BadInput
 from openbulk.domain.formulas import guard
-from openbulk.domain.job import Job
 from openbulk.domain.records import flatten
 from openbulk.domain.row_kinds import RowKind
 from openbulk.engine.mending import with_null_text
@@ -16,8 +16,8 @@ from openbulk.formats.csv.writing import encode_rows
 from openbulk.formats.table import Table, cell_of, order_columns
 from openbulk.formats.xlsx.writing import encode_workbook
 
-ROW = "openbulk.row"
-OWN_COLUMNS = (ROW, "openbulk.outcome", "openbulk.id", "openbulk.field", "openbulk.error")
+ROW, UNREAD = "openbulk.row", "openbulk.unread"
+OWN_COLUMNS = (ROW, "openbulk.outcome", "openbulk.id", "openbulk.field", "openbulk.error", UNREAD)
 """Columns that stand behind those of the file. A file's own columns of these names are left out."""
 FORMATS = ("csv", "xlsx", "jsonl")
 MAX_COLUMNS = 16_000
@@ -43,8 +43,12 @@ class ResultsFile:
             return
         columns = self._columns()
         header = [*(map(guard, columns) if self._is_guarded else columns), *OWN_COLUMNS]
-        encode = encode_rows if format_name == "csv" else encode_workbook
-        yield from encode(header, self._cells(columns))
+        if format_name == "xlsx":
+            yield from encode_workbook(header, self._cells(columns))
+            return
+        # Without the mark, spreadsheets read UTF-8 as their own 8-bit encoding.
+        yield BOM_UTF8
+        yield from encode_rows(header, self._cells(columns), self._results.job.delimiter)
 
     def _rows(self) -> Iterator[ResultRow]:
         return self._results.rows(self._loop)
@@ -85,15 +89,10 @@ class ResultsFile:
         """The values of `OWN_COLUMNS`."""
         error = result.error
         field, problem = (None, None) if error is None else (error.field, error.problem)
-        return result.row.number, self._word(result.kind), result.id, field, problem
+        row = result.row
+        return row.number, self._word(result.kind), result.id, field, problem, row.unread or None
 
 
 def _values_of(result: ResultRow) -> Mapping[str, Any]:
     """The values of a row, or what could be read of a broken one."""
     return result.row.values or result.row.cells or {}
-
-
-def columns_of_job(job: Job, names: Iterable[str]) -> Mapping[str, str]:
-    """The columns of a job by those of its results, which may be guarded."""
-    known = {guard(name): name for name in job.columns}
-    return {name: known.get(name, name) for name in names if name not in OWN_COLUMNS}

@@ -136,12 +136,12 @@ class _TextWindow:
         self.peek()
         line = self.line
         try:
-            value, problem = self._take_value()
+            value, problem, text = self._take_value()
         except BadInput as error:
             return self._take_broken(number, error.message)
         except (ValueError, RecursionError) as error:
             return self._take_broken(number, f"it is not JSON: {describe_syntax_error(error)}")
-        return make_row(number, line, value, problem, Json.looks_like)
+        return make_row(number, line, value, problem, text, Json.looks_like)
 
     def take_unseparated(self, number: int) -> Row:
         """Text behind an element that is neither a comma nor the closing bracket."""
@@ -151,6 +151,7 @@ class _TextWindow:
         """A broken row; its text up to the mark behind it is taken, or else the whole rest."""
         line = self.line
         end = self._find_element_end()
+        unread = self._held[self._position : end].strip()
         if end is not None:
             self._move_to(end)
         else:
@@ -158,7 +159,7 @@ class _TextWindow:
             self._chunks, self._returned = iter(()), []
             self._held, self._position = "", 0
             self.is_given_up = True
-        return Row(number, line=line, problem=Problem(reason))
+        return Row(number, line=line, problem=Problem(reason), unread=unread)
 
     def _find_element_end(self) -> int | None:
         is_whole = False
@@ -171,8 +172,8 @@ class _TextWindow:
             is_whole = is_too_long or not self._grow()
         return None
 
-    def _take_value(self) -> tuple[Any, Problem | None]:
-        """The next value, and what is wrong in it.
+    def _take_value(self) -> tuple[Any, Problem | None, str]:
+        """The next value, what is wrong in it, and its text if it makes no record.
 
         Raises ValueError and RecursionError if there is no value.
         """
@@ -187,10 +188,12 @@ class _TextWindow:
             # A number at the end of the text may continue in the next piece.
             if end < len(self._held) or not self._grow():
                 break
+        is_record = problem is None and isinstance(value, dict)
+        text = "" if is_record else self._held[self._position : end]
         self._move_to(end)
         if end > 2 * CHUNK_BYTES:
             self._return_pieces()
-        return value, problem
+        return value, problem, text
 
     def _may_continue(self, error: json.JSONDecodeError) -> bool:
         """Whether the rest of the value that is no JSON may be in the next piece of the file."""

@@ -229,13 +229,15 @@ _SPOKEN_TYPES: Mapping[type, str] = {
 }
 
 
-def make_row(number: int, line: int, value: Any, problem: Problem | None, looks_like: str) -> Row:
-    """The row of a decoded value: a broken one if it has a problem or is not an object."""
+def make_row(
+    number: int, line: int, value: Any, problem: Problem | None, text: str, looks_like: str
+) -> Row:
+    """The row of a decoded text: a broken one if it has a problem or is not an object."""
     if problem is None and not isinstance(value, dict):
         spoken = _SPOKEN_TYPES.get(type(value), "a number")
         problem = Problem(f"{spoken} is not an object; {looks_like}")
     if problem is not None:
-        return Row(number, line=line, problem=problem)
+        return Row(number, line=line, problem=problem, unread=text)
     return Row(number, value, line=line)
 
 

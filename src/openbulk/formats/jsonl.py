@@ -70,7 +70,8 @@ class Jsonl:
                 continue
             number += 1
             value, problem = _decode_line(line, decoder, encoding)
-            yield make_row(number, line_number, value, problem, self.looks_like)
+            text = "" if problem is None and isinstance(value, dict) else _shown_text(line)
+            yield make_row(number, line_number, value, problem, text, self.looks_like)
 
 
 def _decode_line(line: bytes, decoder: ValueDecoder, encoding: str) -> tuple[Any, Problem | None]:
@@ -88,6 +89,10 @@ def _decode_line(line: bytes, decoder: ValueDecoder, encoding: str) -> tuple[Any
     except (ValueError, RecursionError) as error:
         reason = describe_syntax_error(error)
         return None, Problem(f"the line is not JSON: {reason}; {Jsonl.looks_like}")
+
+
+def _shown_text(line: bytes) -> str:
+    return line.decode(errors="replace").strip()
 
 
 def _damaged_field(line: bytes) -> str | None:

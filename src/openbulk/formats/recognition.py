@@ -152,23 +152,34 @@ def _inspect(
         raise BadInput(f"the file holds no record; {recognized.looks_like}")
     source = describe_sheet(file, options) if recognized.is_binary else ""
     is_whole = beginning.is_whole and len(rows) < count
-    header = read_header(recognized, readable, options)
+    header = read_header(recognized, readable, options).columns
     return Inspection(recognized, rows, is_whole, source, header)
 
 
-def read_header(recognized: Format, file: BinaryIO, options: Mapping[str, Any]) -> Sequence[str]:
-    """The columns of a table, in their order; none of other formats. Raises BadInput, as `read`.
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a table says of itself above its rows."""
+
+    columns: Sequence[str] = ()
+    """In their order; none of other formats."""
+    delimiter: str = ","
+    """What is between the cells of a CSV."""
+
+
+def read_header(recognized: Format, file: BinaryIO, options: Mapping[str, Any]) -> Header:
+    """The header of a table. Raises BadInput, as `read`.
 
     Seeks back to the beginning of the file first.
     """
     file.seek(0)
     match recognized:
         case Csv():
-            return recognized.open(file, detect_encoding(file, options), options).header
+            reader = recognized.open(file, detect_encoding(file, options), options)
+            return Header(reader.header, reader.delimiter)
         case Xlsx():
-            return recognized.open(file, options).header
+            return Header(recognized.open(file, options).header)
         case _:
-            return ()
+            return Header()
 
 
 def _first_rows(

@@ -20,6 +20,8 @@ RECORDS_PER_PART = 1_000
 BYTES_PER_PART = 1024 * 1024
 """A part has at most so many records and bytes, but for a larger record, which has a part of its
 own: whoever reads a part holds all of it."""
+MAX_UNREAD_CHARACTERS = 30_000
+"""Of the text that could not be read of a row: a cell of a workbook has room for them."""
 MAX_ROW_BYTES = 8 * 1024 * 1024
 """Of one record, packed: a larger one would take the server's memory."""
 _VALUE_BYTES = 64
@@ -44,20 +46,27 @@ class Summary:
     signs: Mapping[str, DateSigns] = field(default_factory=dict)
     columns: Sequence[str] = ()
     """Those of a table, in their order; none of other formats."""
+    delimiter: str = ","
+    """What is between the cells of a CSV."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it."""
         signs = {path: one.to_json() for path, one in self.signs.items()}
         first = [asdict(one) for one in self.remarks.first]
-        columns = list(self.columns)
-        return {"rows": self.remarks.rows, "first": first, "signs": signs, "columns": columns}
+        return {
+            "rows": self.remarks.rows,
+            "first": first,
+            "signs": signs,
+            "columns": list(self.columns),
+            "delimiter": self.delimiter,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Summary":
         """Of what `to_json` has made."""
         first = tuple(RowRemark(**one) for one in value["first"])
         signs = {path: DateSigns.from_json(one) for path, one in value["signs"].items()}
-        return cls(Remarks(value["rows"], first), signs, value["columns"])
+        return cls(Remarks(value["rows"], first), signs, value["columns"], value["delimiter"])
 
 
 class PartLines:
@@ -98,9 +107,15 @@ class PartLines:
 class Packer:
     """Packs the rows of a file, part by part."""
 
-    def __init__(self, rows: Iterator[Row | RowBatch], columns: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        rows: Iterator[Row | RowBatch],
+        columns: Sequence[str] = (),
+        delimiter: str = ",",
+    ) -> None:
         self._parts = self._pack_all(rows)
         self._columns = columns
+        self._delimiter = delimiter
         self._remarks = _RemarkCollector()
         self._dates = DateColumns()
         self._lines = PartLines()
@@ -114,7 +129,7 @@ class Packer:
     def summary(self) -> Summary:
         """What the rows have shown so far."""
         remarks = Remarks(self._remarks.rows, tuple(self._remarks.first))
-        return Summary(remarks, self._dates.signs(), self._columns)
+        return Summary(remarks, self._dates.signs(), self._columns, self._delimiter)
 
     def _pack_all(self, rows: Iterator[Row | RowBatch]) -> Iterator[Packed]:
         for found in rows:
@@ -160,9 +175,8 @@ def pack_batch(batch: RowBatch) -> bytes:
 
 def pack_row(row: Row) -> tuple[Row, bytes]:
     """A row as it can be sent, and packed. One that no service takes has a problem in its place."""
-    problem = None if row.problem is None else asdict(row.problem)
     try:
-        packed = pack_line((row.line, row.values if problem is None else row.cells, problem))
+        packed = pack_line(_line_of(row))
     except TypeError as error:
         # No service takes such a value either: half of a surrogate pair, hundreds of nested levels.
         # Its row alone fails.
@@ -178,6 +192,21 @@ def pack_row(row: Row) -> tuple[Row, bytes]:
             row, f"the record has more than {MAX_VALUES:,} values; send less in one record"
         )
     return row, packed
+
+
+def _line_of(row: Row) -> Sequence[Any]:
+    """The items of the line of a part that has a row."""
+    if row.problem is None:
+        return row.line, row.values, None
+    broken = (row.line, row.cells, asdict(row.problem))
+    return (*broken, _shorten(row.unread)) if row.unread else broken
+
+
+def _shorten(unread: str) -> str:
+    """The text that could not be read of a row, as JSON and a workbook can have it."""
+    if len(unread) > MAX_UNREAD_CHARACTERS:
+        unread = f"{unread[:MAX_UNREAD_CHARACTERS]}…"
+    return unread.encode(errors="replace").decode()
 
 
 def is_batch(packed: bytes) -> bool:
@@ -196,10 +225,10 @@ def unpack_batch(number: int, packed: bytes) -> RowBatch:
 def unpack_row(number: int, packed: bytes) -> Row:
     """The row that `pack_row` packed."""
     size = _size_in_memory(packed)
-    line, values, problem = unpack_line(packed)
+    line, values, problem, *unread = unpack_line(packed)
     if problem is None:
         return Row(number, values, None, line, size=size)
-    return Row(number, None, Problem(**problem), line, size=size, cells=values)
+    return Row(number, None, Problem(**problem), line, (), size, values, "".join(unread))
 
 
 def _size_in_memory(packed: bytes) -> int:

@@ -49,7 +49,8 @@ class _Reading:
         options, readable = self.request["options"], unpack(self.file)
         header = read_header(file_format, readable, options)
         readable.seek(0)
-        self.packer = Packer(read_batches(file_format, readable, options), header)
+        rows = read_batches(file_format, readable, options)
+        self.packer = Packer(rows, header.columns, header.delimiter)
         while part := self.packer.next_part():
             self.channel.send(Kind.ROWS, *encode_rows(part.records, part.content))
         return self.packer.summary().to_json()

@@ -1,12 +1,13 @@
 """Turns jobs into rows of the ledger, and rows into jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, exists, func, or_
 
+from openbulk.domain.apply import Apply
 from openbulk.domain.conditions import condition_of
 from openbulk.domain.file_mapping import parse_mapping
 from openbulk.domain.job import (
@@ -29,6 +30,8 @@ from openbulk.domain.transformation import transformation_of
 from openbulk.storage.tables import jobs
 
 ACTIVE = tuple(status.value for status in Status if status not in FINAL)
+AT_REST: Mapping[str, Any] = {"waiting_until": None, "waiting_for": None, "paused": False}
+"""What the row of a finished job has in columns that say what happens to an unfinished one."""
 _IS_SMALL = and_(jobs.c.records_of.is_(None), jobs.c.file_size <= SMALL_FILE)
 HAS_WORK_IN_LANE = and_(
     jobs.c.status.in_(ACTIVE),
@@ -54,13 +57,15 @@ HAS_UNFINISHED_RETRY = exists().where(
 
 def job_of(row: Row[Any]) -> Job:
     """A job from its row."""
+    columns, delimiter = _columns_of(row.columns)
     return Job(
         id=row.id,
         organization_id=row.organization_id,
         instance_id=row.instance_id,
         work=work_of(row),
         position=Position(**(row.position or {})),
-        columns=tuple(row.columns or ()),
+        columns=columns,
+        delimiter=delimiter,
         has_file=row.has_file,
         status=Status(row.status),
         created_at=row.created_at,
@@ -80,7 +85,22 @@ def job_of(row: Row[Any]) -> Job:
         priority=row.priority,
         calls_per_minute=row.calls_per_minute,
         error=row.error,
+        planned_at=row.planned_at,
+        apply=row.apply and Apply.of_json(row.apply),
     )
+
+
+def columns_value(columns: Sequence[str], delimiter: str) -> Any:
+    """The column `columns` of a job's row: names, or also the delimiter if it is no comma."""
+    if not columns:
+        return None
+    return list(columns) if delimiter == "," else {"names": list(columns), "delimiter": delimiter}
+
+
+def _columns_of(kept: Any) -> tuple[tuple[str, ...], str]:
+    if isinstance(kept, Mapping):
+        return tuple(kept["names"]), kept["delimiter"]
+    return tuple(kept or ()), ","
 
 
 def remarks_value(remarks: Remarks) -> dict[str, Any] | None:

@@ -31,6 +31,7 @@ from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import (
     ACTIVE,
+    AT_REST,
     HAS_UNFINISHED_RETRY,
     HAS_WORK_IN_LANE,
     is_ready,
@@ -38,7 +39,7 @@ from openbulk.storage.job_rows import (
     work_values,
 )
 from openbulk.storage.outcome_blocks import RecordedOutcome, recorded_outcomes
-from openbulk.storage.plans import PlanLedger
+from openbulk.storage.plans import ApplyLedger, PlanLedger
 from openbulk.storage.problems import ErrorGroup, RecordError, error_groups_of, errors_of
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.retries import (
@@ -70,7 +71,10 @@ _BEGIN = (
     .values(
         status=case(
             (_IS_CANCELLED, jobs.c.status),
-            (jobs.c.planned_file.is_not(None), Status.PLANNING.value),
+            (
+                and_(jobs.c.planned_file.is_not(None), jobs.c.apply.is_(None)),
+                Status.PLANNING.value,
+            ),
             else_=Status.RUNNING.value,
         ),
         slice_running=True,
@@ -260,10 +264,10 @@ class Ledger:
             own = {"id": row.instance_id, "priority": row.priority, "now": now}
             around = (await connection.execute(_SURROUNDINGS, own)).one()
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
-        begun = SliceLedger if row.planned_file is None else PlanLedger
-        return begun(
+        job = job_of(row)
+        return _kind_of_ledger(job)(
             self._engine,
-            job_of(row),
+            job,
             row.fence,
             reading=self._reading,
             waits=row.waits,
@@ -290,8 +294,7 @@ class Ledger:
                     .values(
                         status=_cancel_status(),
                         finished_at=_end_unless_running(now),
-                        waiting_until=None,
-                        waiting_for=None,
+                        **AT_REST,
                     )
                     .returning(jobs)
                 )
@@ -332,8 +335,11 @@ class Ledger:
         return _job_or_none(row)
 
     async def pause(self, job_id: int) -> Job | None:
-        """Pause a job: its running slice ends soon, and none follows. None if it has finished."""
-        return await self._change_active(job_id, paused=True)
+        """Pause a job: its running slice ends soon, and none follows.
+
+        None if it has finished, or is cancelled.
+        """
+        return await self._change_active(job_id, ~_IS_CANCELLED, paused=True)
 
     async def resume(self, job_id: int) -> Job | None:
         """Resume a job: its next slice is due now. None if it is not paused, or has finished.
@@ -444,6 +450,12 @@ class Ledger:
         """The causes of a job's problems, those with most records first."""
         async with self._reading.connect() as connection:
             return await error_groups_of(connection, job_id, limit=limit, skip=skip)
+
+
+def _kind_of_ledger(job: Job) -> type[SliceLedger]:
+    if job.is_plan:
+        return PlanLedger
+    return SliceLedger if job.apply is None else ApplyLedger
 
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:

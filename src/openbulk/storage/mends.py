@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import BigInteger, delete, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.errors import TooLarge
+from openbulk.domain.errors import NotFound, TooLarge
 from openbulk.domain.job import Upload
 from openbulk.domain.mending import Mend
 from openbulk.exact_json import pack_line, unpack_line
@@ -48,12 +48,14 @@ class Mends:
     async def add(self, job_id: int, upload: Upload, mended: Mapping[int, Mend]) -> None:
         """Keep mended rows of a job: what was mended in them before stays, unless it is mended now.
 
-        Raises TooLarge, and keeps none of them, if that would be too many.
+        Raises TooLarge, and keeps none of them, if that would be too many, and NotFound if the job
+        is deleted.
         """
         async with self._engine.begin() as connection:
             # Others that mend rows of the job wait for the end of this transaction.
             locked = select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()
-            await connection.execute(locked)
+            if await connection.scalar(locked) is None:
+                raise NotFound(f"job {job_id} was deleted")
             rows = list(mended)
             for begin in range(0, len(rows), _AT_ONCE):
                 some = rows[begin : begin + _AT_ONCE]

@@ -36,7 +36,15 @@ from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark, Status
 from openbulk.domain.records import Outcome, OutcomeKind, Problem
 from openbulk.domain.row_kinds import RowChoice
 from openbulk.storage.files import Part
-from openbulk.storage.job_rows import ACTIVE, HAS_WORK_IN_LANE, is_ready, job_of, remarks_value
+from openbulk.storage.job_rows import (
+    ACTIVE,
+    AT_REST,
+    HAS_WORK_IN_LANE,
+    columns_value,
+    is_ready,
+    job_of,
+    remarks_value,
+)
 from openbulk.storage.outcome_blocks import (
     AlreadyRecorded,
     Range,
@@ -95,6 +103,7 @@ class _Cut:
     first_rows: Sequence[int]
     remarks: Remarks
     columns: Sequence[str]
+    delimiter: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +224,8 @@ class SliceLedger:
             error=error,
             finished_at=now,
             slice_running=False,
-            waiting_until=None,
-            waiting_for=None,
+            **AT_REST,
+            **self._changes_at_end(status, now),
         )
         if row is not None:
             # A job that is new has those of this slice alone, and they have gone with outcomes.
@@ -228,6 +237,10 @@ class SliceLedger:
         if (row := (await connection.execute(same)).first()) is None:
             raise Fenced
         return job_of(row)
+
+    def _changes_at_end(self, status: Status, now: datetime) -> Mapping[str, Any]:
+        """Further changes of the job's row with which it ends."""
+        return {}
 
     # --- whether it should end ---
 
@@ -263,14 +276,21 @@ class SliceLedger:
         first_rows: Sequence[int],
         remarks: Remarks = NO_REMARKS,
         columns: Sequence[str] = (),
+        delimiter: str = ",",
     ) -> None:
         """Set the file's number of records, and the first row of each part: it has been cut.
 
         `remarks` says what was left out of its rows, `columns` are those of a table. The next write
         records all of it.
         """
-        self._cut = _Cut(records, first_rows, remarks, columns)
-        self.job = replace(self.job, records=records, remarks=remarks, columns=tuple(columns))
+        self._cut = _Cut(records, first_rows, remarks, columns, delimiter)
+        self.job = replace(
+            self.job,
+            records=records,
+            remarks=remarks,
+            columns=tuple(columns),
+            delimiter=delimiter,
+        )
 
     async def begin_retry(self, unknown: Sequence[int]) -> None:
         """Record the parts of a retry: the mended values are in them, and are forgotten.
@@ -552,7 +572,7 @@ class SliceLedger:
         changes: dict[str, Any] = {}
         if self._cut is not None:
             changes["records"] = self._cut.records
-            changes["columns"] = list(self._cut.columns) or None
+            changes["columns"] = columns_value(self._cut.columns, self._cut.delimiter)
             changes["remarks"] = (
                 remarks_value(self._cut.remarks) if self._cut.remarks.rows else None
             )
@@ -619,7 +639,12 @@ async def open_intents(connection: AsyncConnection, job_id: int) -> frozenset[in
 
 
 async def close_intents(connection: AsyncConnection, job: Job) -> Job:
-    """Close the intents of a job that has just ended: their records are unknown. Return the job."""
+    """Close the intents of a job that has just ended: their records are unknown. Return the job.
+
+    A plan has sent none of its rows: intents are those of earlier jobs, whose rows it retries.
+    """
+    if job.is_plan or job.status is Status.PLANNED:
+        return job
     rows = await open_intents(connection, job.id)
     if not rows:
         return job

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from openbulk.api.bulk.job_requests import DownloadId, find_job
+from openbulk.api.bulk.job_requests import DownloadId, find_job, read_whole
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
@@ -69,11 +69,12 @@ async def page(
     _require_complete_download(job)
     size = parse_page_size(page_size)
     begin = parse_whole_number(next_page or "1", "nextPage", minimum=1)
-    result = await result_of(services.ledger, services.files, job, begin)
-    records = _PageOfRecords(result, size)
-    pieces = stream_pieces(lambda: _THREADS.run(records.next_piece))
-    with conflict_without_key(f"records of job {job.id}"):
-        first = await anext(pieces)
+    async with read_whole(services, job):
+        result = await result_of(services.ledger, services.files, job, begin)
+        records = _PageOfRecords(result, size)
+        pieces = stream_pieces(lambda: _THREADS.run(records.next_piece))
+        with conflict_without_key(f"records of job {job.id}"):
+            first = await anext(pieces)
     next_row = begin + records.count
     set_page_headers(response, records.count, next_row if next_row <= job.cursor else None)
     return StreamedAnswer(pieces, first, {"content-type": "application/json", **response.headers})
@@ -96,12 +97,13 @@ async def file(
     job = await find_job(services, caller, job_id)
     _require_complete_download(job)
     chosen = await _choose_format(services, job, request.headers.get("accept", ""))
-    result = await result_of(services.ledger, services.files, job)
-    written = chosen.write(result, download_columns(job))
-    pieces = stream_pieces(lambda: _THREADS.run(_next_piece, result, written))
-    # Make the first piece before answering: an error after the status is sent could not be shown.
-    with conflict_without_key(f"records of job {job.id}"), _named_by_transformation(job):
-        first = await anext(pieces, b"")
+    async with read_whole(services, job):
+        result = await result_of(services.ledger, services.files, job)
+        written = chosen.write(result, download_columns(job))
+        pieces = stream_pieces(lambda: _THREADS.run(_next_piece, result, written))
+        # Before the status is sent: an error after it could not be shown.
+        with conflict_without_key(f"records of job {job.id}"), _named_by_transformation(job):
+            first = await anext(pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[chosen.name],
         "content-disposition": _content_disposition(file_name(job, chosen.name)),

@@ -1,6 +1,7 @@
 """Downloads: a job reads the records that a query selects into a file."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -21,6 +22,7 @@ from openbulk.api.bulk.job_requests import (
     require_room,
     submit,
 )
+from openbulk.api.bulk.metadata import PLAN
 from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInInstance
 from openbulk.api.http.multipart import read_form_fields
@@ -29,6 +31,7 @@ from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.api.wire.query_texts import EXAMPLE
+from openbulk.domain.errors import BadInput
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import IdempotencyKey
 from openbulk.domain.spelling import known_spelling
@@ -171,6 +174,7 @@ async def query(
     request: Request, response: Response, services: ServicesOfApp, instance: SignedInInstance
 ) -> dict[str, Any]:
     """Create a job that reads the records that a query selects. The answer has the job's id."""
+    _refuse_plan(request.query_params)
     # The contract ignores a parameter that it does not know.
     parameters = {
         name: text
@@ -178,6 +182,7 @@ async def query(
         if text and known_spelling(name, QUERY_KEYS)
     }
     given = {**await _read_options(request), **parameters}
+    _refuse_plan(given)
     callback_url = callback_url_of(request)
     idempotency_key = idempotency_key_of(request, "query", given, callback_url)
     wanted = download_of_query(given, _new_file(), callback_url)
@@ -194,10 +199,22 @@ async def download(
     request: Request, response: Response, services: ServicesOfApp, instance: SignedInInstance
 ) -> dict[str, Any]:
     """Create a job that reads the records of an object. The answer has the job's id."""
+    _refuse_plan(request.query_params)
     body = parse_json_object(await read_body(request), _BODY_EXAMPLE)
+    _refuse_plan(body)
     idempotency_key = idempotency_key_of(request, "download", body)
     wanted = download_of_body(body, _new_file())
     return await _submit(request, response, services, instance, wanted, idempotency_key)
+
+
+def _refuse_plan(given: Mapping[str, Any]) -> None:
+    """Raise BadInput for a plan of a download: who asks for one counts on it."""
+    name = next((name for name in given if known_spelling(name, (PLAN,))), None)
+    if name is not None and str(given[name]).lower() not in ("", "false", "none"):
+        raise BadInput(
+            f"{name} is {str(given[name])[:40]!r}, and a download has no plan: it writes nothing. "
+            "Leave it out; POST /bulk/{object}?plan=true plans an upload"
+        )
 
 
 def _new_file() -> str:

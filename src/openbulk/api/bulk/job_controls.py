@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import Field
 
-from openbulk.api.bulk.job_requests import JobId, find_job
-from openbulk.api.http.bodies import BoundedRoute
+from openbulk.api.bulk.job_requests import JobId, find_job_to_change
+from openbulk.api.http.bodies import BoundedRoute, StrictBody
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import Services, ServicesOfApp
@@ -23,13 +23,11 @@ MAX_CALLS_PER_MINUTE = 1_000_000
 _ANSWER = UploadDetails | JobStatus | DownloadStatus
 
 
-class JobPace(BaseModel):
+class JobPace(StrictBody):
     """How fast a job may be."""
 
-    model_config = ConfigDict(extra="forbid")
-
     calls_per_minute: Annotated[
-        Annotated[StrictInt, Field(ge=1, le=MAX_CALLS_PER_MINUTE)] | None,
+        Annotated[int, Field(ge=1, le=MAX_CALLS_PER_MINUTE)] | None,
         Field(
             alias="callsPerMinute",
             description="Maximum calls of the service a minute, of all processes together; null "
@@ -39,16 +37,14 @@ class JobPace(BaseModel):
     ]
 
 
-class JobChange(BaseModel):
+class JobChange(StrictBody):
     """What to change of a job. What is left out stays."""
-
-    model_config = ConfigDict(extra="forbid")
 
     pace: Annotated[
         JobPace | None, Field(description="How fast the job may be; null: as it can.")
     ] = None
     priority: Annotated[
-        Annotated[StrictInt, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None,
+        Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None,
         Field(
             description="Of the jobs of an instance, those with a higher priority go first; 0 if "
             "never set.",
@@ -57,25 +53,27 @@ class JobChange(BaseModel):
     ] = None
 
 
-@router.put("/bulk/{job_id}/pause", summary="Pause a job", responses=answers(_ANSWER))
+@router.put("/bulk/{job_id}/pause", summary="Pause a job", responses=answers(_ANSWER, 409))
 async def pause(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
     """Pause a job. Calls under way are finished and recorded; `resume` continues behind them.
 
     A finished job stays as it is.
     """
-    job = await find_job(services, caller, job_id)
+    job = await find_job_to_change(services, caller, job_id)
     return _present(await services.job_controls.pause(job), services)
 
 
-@router.put("/bulk/{job_id}/resume", summary="Resume a job", responses=answers(_ANSWER))
+@router.put("/bulk/{job_id}/resume", summary="Resume a job", responses=answers(_ANSWER, 409))
 async def resume(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
     """Continue a paused job where it was. Any other job goes on as it is."""
-    job = await find_job(services, caller, job_id)
+    job = await find_job_to_change(services, caller, job_id)
     return _present(await services.job_controls.resume(job), services)
 
 
 @router.patch(
-    "/bulk/{job_id}", summary="Change a job's pace or priority", responses=answers(_ANSWER, 400)
+    "/bulk/{job_id}",
+    summary="Change a job's pace or priority",
+    responses=answers(_ANSWER, 400, 409),
 )
 async def change(
     job_id: JobId, body: JobChange, services: ServicesOfApp, caller: SignedInCaller
@@ -84,7 +82,7 @@ async def change(
 
     The change holds within half a minute, and over restarts. A finished job stays as it is.
     """
-    job = await find_job(services, caller, job_id)
+    job = await find_job_to_change(services, caller, job_id)
     controls: dict[str, Any] = {}
     if body.priority is not None:
         controls["priority"] = body.priority

@@ -1,6 +1,8 @@
 """Requests about jobs: submit one, and only one for each idempotency key, or find one by its id."""
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import orjson
@@ -11,6 +13,7 @@ from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.jobs import present_new_job
 from openbulk.domain.errors import (
     BadInput,
+    CallerError,
     Conflict,
     DiskFull,
     IdempotencyKeyTaken,
@@ -19,6 +22,7 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
+from openbulk.engine.results import require_there
 from openbulk.notify.callbacks import check_host
 from openbulk.notify.egress import check_url
 from openbulk.storage.accounts import Caller
@@ -141,17 +145,36 @@ async def earlier_answer(
 
     Raises Conflict if the content of that request differs.
     """
+    job = await require_same_request(services, instance, idempotency_key)
+    if job is None:
+        return None
+    response.headers[REPLAYED] = "true"
+    return present_new_job(job)
+
+
+async def require_same_request(
+    services: Services,
+    instance: CallingInstance,
+    idempotency_key: IdempotencyKey,
+    *,
+    verb: str = "created",
+    content: str = "the file, the object, metaData or the callback",
+) -> Job | None:
+    """The job of an earlier request with this key; None if there was none.
+
+    Raises Conflict if the content of that request differs. `verb` says what it has done with the
+    job, and `content` what it may differ in.
+    """
     earlier = await services.ledger.job_with_key(instance.id, idempotency_key.key)
     if earlier is None:
         return None
     job, earlier_key = earlier
     if earlier_key != idempotency_key:
         raise Conflict(
-            f"job {job.id} was created with this Idempotency-Key and other content (the file, the "
-            "object, metaData or the callback differs); send that content, or use a new key"
+            f"job {job.id} was {verb} with this Idempotency-Key and other content ({content} "
+            "differs); send that content, or use a new key"
         )
-    response.headers[REPLAYED] = "true"
-    return present_new_job(job)
+    return job
 
 
 async def submit(
@@ -189,6 +212,39 @@ async def submit(
         assert answer is not None
         return answer
     return present_new_job(job)
+
+
+async def find_job_to_change(services: Services, caller: Caller, job_id: str) -> Job:
+    """A job that can still send or read something. Raises NotFound, and Conflict otherwise."""
+    job = await find_job(services, caller, job_id)
+    await require_instance(services, job)
+    return job
+
+
+async def require_instance(services: Services, job: Job) -> None:
+    """Raise Conflict if the instance of a job was deleted: nothing can be called for it."""
+    if await services.accounts.version_of(job.instance_id) is not None:
+        return
+    what = (
+        "start the download with it"
+        if job.is_download
+        else f"upload the rows of /bulk/{job.id}/results?kind=failed,unknown,notReached with it"
+    )
+    raise Conflict(
+        f"instance {job.instance_id} of job {job.id} was deleted, so the job can call its service "
+        f"no more; make another instance (POST /instances), and {what}"
+    )
+
+
+@asynccontextmanager
+async def read_whole(services: Services, job: Job) -> AsyncIterator[None]:
+    """Raise NotFound if a job is deleted while it is read: something of it may be missing."""
+    try:
+        yield
+    except CallerError:
+        await require_there(services.ledger, job)
+        raise
+    await require_there(services.ledger, job)
 
 
 async def find_job(services: Services, caller: Caller, job_id: str) -> Job:

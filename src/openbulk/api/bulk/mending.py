@@ -1,15 +1,17 @@
 """Rows of uploads: what became of each, and values that people mend in them for a retry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ConfigDict, Field
 
-from openbulk.api.bulk.job_requests import JobId, find_job
-from openbulk.api.http.bodies import BoundedRoute, answer_records
+from openbulk.api.bulk import downloaded_records
+from openbulk.api.bulk.job_requests import JobId, find_job, require_instance
+from openbulk.api.http.bodies import BoundedRoute, StrictBody, answer_records
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.mending import (
     RowsMended,
@@ -26,14 +28,12 @@ from openbulk.storage.accounts import Caller
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405), route_class=BoundedRoute)
 RowNumber = Annotated[
-    int, Path(description="Number of the record, counted from 1.", examples=[2], ge=1, lt=2**31)
+    str, Path(description="Number of the record, counted from 1.", examples=["2"])
 ]
 
 
-class MendedValues(BaseModel):
+class MendedValues(StrictBody):
     """Values to mend in a row."""
-
-    model_config = ConfigDict(extra="forbid")
 
     values: dict[str, Any] = Field(
         min_length=1,
@@ -42,11 +42,10 @@ class MendedValues(BaseModel):
     )
 
 
-class MendedColumn(BaseModel):
+class MendedColumn(StrictBody):
     """What to mend in a column, and in which rows."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"rows": [2], "column": "start.date", "set": "2026-02-28", "dryRun": True}]
         },
@@ -82,20 +81,27 @@ class MendedColumn(BaseModel):
 
 
 @router.get(
-    "/bulk/{job_id}/rows/{row:int}",
+    "/bulk/{job_id}/rows/{row}",
     summary="Retrieve a row of an upload",
     responses=answers(UploadedRow, 400, 404, 409),
 )
 async def row(
-    job_id: JobId, row: RowNumber, services: ServicesOfApp, caller: SignedInCaller
+    request: Request,
+    job_id: JobId,
+    row: RowNumber,
+    services: ServicesOfApp,
+    caller: SignedInCaller,
 ) -> Response:
     """A row as the file has it, what became of it, and what was mended in it since."""
-    job = await find_upload(services, caller, job_id)
-    return answer_records(present_row(job, await services.mending.row(job, row)))
+    job = await find_job(services, caller, job_id)
+    if job.is_download:  # of an object that is named by such a path
+        return await downloaded_records.file(request, job_id, f"rows/{row}", services, caller)
+    require_upload(job)
+    return answer_records(present_row(job, await services.mending.row(job, _row_number(row))))
 
 
 @router.patch(
-    "/bulk/{job_id}/rows/{row:int}",
+    "/bulk/{job_id}/rows/{row}",
     summary="Mend a row of an upload",
     responses=answers(UploadedRow, 400, 404, 409, 413),
 )
@@ -110,8 +116,9 @@ async def mend_row(
 
     The file stays as it is. The values are sealed like it, and deleted with it.
     """
-    job = await find_upload(services, caller, job_id)
-    return answer_records(present_row(job, await services.mending.mend_row(job, row, body.values)))
+    job = await find_upload_to_change(services, caller, job_id)
+    mended = await services.mending.mend_row(job, _row_number(row), body.values)
+    return answer_records(present_row(job, mended))
 
 
 @router.post(
@@ -126,13 +133,17 @@ async def mend_rows(
 
     Send one of `set`, `replace` and `values`. Rows that were written are left out.
     """
-    job = await find_upload(services, caller, job_id)
+    job = await find_upload_to_change(services, caller, job_id)
     change = _change_of(body)
     chosen = await _rows_of(services, job, body)
     mended = await services.mending.mend_rows(
         job, chosen, body.column, change, is_trial=body.dryRun
     )
     return answer_records(present_mended_rows(mended, is_trial=body.dryRun))
+
+
+def _row_number(text: str) -> int:
+    return parse_whole_number(text, "the number of the row", minimum=1)
 
 
 async def find_upload(services: Services, caller: Caller, job_id: str) -> Job:
@@ -142,11 +153,18 @@ async def find_upload(services: Services, caller: Caller, job_id: str) -> Job:
     return job
 
 
+async def find_upload_to_change(services: Services, caller: Caller, job_id: str) -> Job:
+    """An upload whose rows can be sent again. Raises NotFound, BadInput and Conflict."""
+    job = await find_upload(services, caller, job_id)
+    await require_instance(services, job)
+    return job
+
+
 def require_upload(job: Job) -> None:
     """Raise BadInput for a job that writes no rows of a file."""
     if job.is_download:
         raise BadInput(f"job {job.id} is a download; only uploads have rows to mend and to retry")
-    if job.upload.planned_file is not None:
+    if job.is_plan:
         raise BadInput(
             f"job {job.id} is a plan, which writes nothing; /bulk/{job.id}/plan/rows has its rows"
         )
@@ -155,7 +173,9 @@ def require_upload(job: Job) -> None:
 def _change_of(body: MendedColumn) -> Change:
     """What is done with each value. Raises BadInput unless the body says exactly one thing."""
     given = body.model_fields_set & {"set", "replace", "values"}
-    if len(given) != 1:
+    # null is a value to set, and no list or object to replace by.
+    is_null = given <= {"replace", "values"} and body.replace is None and body.values is None
+    if len(given) != 1 or is_null:
         raise BadInput(
             'send one of "set" (a value), "replace" (["old text", "new text"]) and "values" '
             '({"old": "new"})'
@@ -181,24 +201,19 @@ def _mapping(new_by_old: dict[str, Any]) -> Callable[[Any], Any]:
     return new_value
 
 
-async def _rows_of(services: Services, job: Job, body: MendedColumn) -> RowChoice:
+async def _rows_of(services: Services, job: Job, body: MendedColumn) -> RowChoice | Sequence[int]:
     """The rows that a body names. Raises BadInput, and Conflict if none can be read."""
     if (body.group is None) == (body.rows is None):
         raise BadInput('send "group", the id of a group of errors, or "rows", numbers of rows')
-    kinds = await kinds_of_rows(services.ledger, job)
-    if body.group is not None:
-        return await rows_of_group(services, job, body.group, kinds.records)
-    chosen = RowChoice(kinds.records)
-    for number in body.rows or ():
-        if not kinds.has(number):
-            raise BadInput(f"job {job.id} has no row {number}")
-        chosen.add([number])
-    return chosen
+    if body.group is None:
+        return body.rows or ()
+    return await _rows_of_group(services, job, body.group)
 
 
-async def rows_of_group(services: Services, job: Job, group: str, records: int) -> RowChoice:
+async def _rows_of_group(services: Services, job: Job, group: str) -> RowChoice:
     """The rows of a group of errors. Raises BadInput if there is none."""
-    chosen = await services.ledger.rows_of_cause(job.id, group, records)
+    kinds = await kinds_of_rows(services.ledger, job)
+    chosen = await services.ledger.rows_of_cause(job.id, group, kinds.records)
     if not len(chosen):
         raise BadInput(
             f"job {job.id} has no errors of the group {group[:40]!r}; "

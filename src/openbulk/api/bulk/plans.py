@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from openbulk.api.bulk import downloaded_records
-from openbulk.api.bulk.job_requests import JobId, find_job
+from openbulk.api.bulk.job_requests import JobId, find_job, read_whole
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, take_page
@@ -34,7 +34,8 @@ async def plan(
     job = await find_job(services, caller, job_id)
     if job.is_download:  # of an object that has this name
         return await downloaded_records.file(request, job_id, "plan", services, caller)
-    return present_plan(job, await services.plans.overview(job))
+    async with read_whole(services, job):
+        return present_plan(job, await services.plans.overview(job))
 
 
 @router.get(
@@ -57,12 +58,13 @@ async def rows(
     """What a job would do with each row, field by field, in the order of the file."""
     job = await find_job(services, caller, job_id)
     limit = parse_page_size(page_size)
-    found = await services.plans.rows(
-        job,
-        kind=_parse_kind(kind),
-        after=parse_whole_number(next_page or "0", "nextPage", minimum=0),
-        limit=limit + 1,
-    )
+    async with read_whole(services, job):
+        found = await services.plans.rows(
+            job,
+            kind=_parse_kind(kind),
+            after=parse_whole_number(next_page or "0", "nextPage", minimum=0),
+            limit=limit + 1,
+        )
     page = take_page(response, found, limit, lambda row: row.planned.row)
     return [present_plan_row(row) for row in page]
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from openbulk.api.bulk import downloaded_records
-from openbulk.api.bulk.job_requests import JobId, find_job
+from openbulk.api.bulk.job_requests import JobId, find_job, read_whole
 from openbulk.api.bulk.mending import require_upload
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import may_answer
@@ -23,13 +23,13 @@ from openbulk.threads import Threads
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(400, 401, 404, 405, 409))
 
-_OWN = "openbulk.row,openbulk.outcome,openbulk.id,openbulk.field,openbulk.error"
+_OWN = "openbulk.row,openbulk.outcome,openbulk.id,openbulk.field,openbulk.error,openbulk.unread"
 _PROBLEM = "2026-02-30 is not a date; dates look like 2026-02-28"
 _EXAMPLES = {
-    "csv": f"summary,start.date,{_OWN}\nLate,2026-02-30,2,failed,,start.date,{_PROBLEM}\n",
+    "csv": f"summary,start.date,{_OWN}\nLate,2026-02-30,2,failed,,start.date,{_PROBLEM},\n",
     "jsonl": '{"summary": "Late", "start.date": "2026-02-30", "openbulk.row": 2, '
     '"openbulk.outcome": "failed", "openbulk.id": null, "openbulk.field": "start.date", '
-    f'"openbulk.error": "{_PROBLEM}"}}\n',
+    f'"openbulk.error": "{_PROBLEM}", "openbulk.unread": null}}\n',
     "xlsx": "(the bytes of a workbook)",
 }
 _FILE: dict[int | str, dict[str, Any]] = {
@@ -86,13 +86,14 @@ async def results(
     if is_guarded and name == "jsonl":
         raise BadInput("guard is for csv and xlsx: no spreadsheet opens jsonl")
     wanted = parse_outcomes(kind) if kind else EVERY_KIND
-    kinds = await kinds_of_rows(services.ledger, job)
-    found = await results_of(services.ledger, services.files, job, kinds, kinds.choose(wanted))
-    written = ResultsFile(found, outcome_word, is_guarded=is_guarded).write(name)
-    pieces = stream_pieces(lambda: _THREADS.run(next_piece, written))
-    # Before the status is sent: an error after it could not be shown.
-    with downloaded_records.conflict_without_key(f"rows of job {job.id}"):
-        first = await anext(pieces, b"")
+    async with read_whole(services, job):
+        kinds = await kinds_of_rows(services.ledger, job)
+        found = await results_of(services.ledger, services.files, job, kinds, kinds.choose(wanted))
+        written = ResultsFile(found, outcome_word, is_guarded=is_guarded).write(name)
+        pieces = stream_pieces(lambda: _THREADS.run(next_piece, written))
+        # Before the status is sent: an error after it could not be shown.
+        with downloaded_records.conflict_without_key(f"rows of job {job.id}"):
+            first = await anext(pieces, b"")
     headers = {
         "content-type": MEDIA_TYPES[name],
         "content-disposition": f'attachment; filename="results-{job.id}.{name}"',

@@ -218,13 +218,23 @@ def require_distinct_keys(text: str, owner: str) -> None:
     json.loads(text, object_pairs_hook=require, parse_int=str)
 
 
+class StrictBody(BaseModel):
+    """A JSON body of which every key is known, and every value has the type that it is to have.
+
+    No text is taken for a number or a switch, and `true` for no number.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
 class ContractBody(BaseModel):
     """A JSON body of the wire contract, whose clients send keys that openbulk does not read.
 
-    A key that is almost a known one is refused; one that is like none is ignored.
+    A key that is almost a known one is refused; one that is like none is ignored. Values have the
+    types that they are to have, as in a `StrictBody`.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     @model_validator(mode="before")
     @classmethod

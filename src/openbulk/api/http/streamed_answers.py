@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
 from openbulk.byte_budget import ByteBudget
+from openbulk.domain.errors import OpenbulkError
 
 log = structlog.get_logger()
 
@@ -62,11 +63,15 @@ class StreamedAnswer(StreamingResponse):
         self._first = first
 
     async def stream_response(self, send: Send) -> None:
-        """Send the pieces. If the caller is too slow, break the connection."""
+        """Send the pieces. Break the connection if the caller is too slow, or they end early."""
         try:
             await self._send_pieces(send)
         except TimeoutError as error:
             log.warning("answer not taken in time")
+            clear_frames(error.__traceback__)
+        except OpenbulkError as error:
+            # Whoever takes it sees that it is cut: its last piece is missing.
+            log.warning("answer cut off", reason=error.message)
             clear_frames(error.__traceback__)
         except BaseException as error:
             # Otherwise their frames keep what they hold until the garbage collector comes.

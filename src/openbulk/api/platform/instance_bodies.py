@@ -10,6 +10,8 @@ from openbulk.api.http.bodies import ContractBody
 class ElementKey(BaseModel):
     """The service of an instance."""
 
+    model_config = ConfigDict(strict=True)
+
     key: str | None = Field(
         None, description="Key or number of the service.", examples=["googlecalendar"]
     )

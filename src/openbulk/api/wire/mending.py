@@ -13,6 +13,7 @@ from openbulk.domain.mending import Mend
 from openbulk.domain.records import OutcomeKind
 from openbulk.domain.row_kinds import RETRIED, RowKind
 from openbulk.engine.mending import MendedRow, MendedRows, original, with_null_text
+from openbulk.exact_json import encode_json
 
 OUTCOMES: Mapping[str, RowKind] = {
     **{"notFound" if kind is OutcomeKind.NOT_FOUND else kind.value: kind for kind in OutcomeKind},
@@ -20,7 +21,10 @@ OUTCOMES: Mapping[str, RowKind] = {
 }
 """What became of a row, by its word: the keys of `outcomes` in `GET /bulk/{id}`."""
 _WORDS = {kind: word for word, kind in OUTCOMES.items()}
+DRIFTED_WORD = _WORDS[OutcomeKind.DRIFTED]
 RETRIED_WORDS = tuple(_WORDS[kind] for kind in RETRIED)
+MAX_SHOWN = 200
+"""Characters of a value in an example."""
 _EXAMPLE = {"summary": "Late", "start.date": "2026-02-30"}
 Outcome = Literal[
     "created",
@@ -30,6 +34,7 @@ Outcome = Literal[
     "deleted",
     "notFound",
     "failed",
+    "drifted",
     "unknown",
     "notReached",
 ]
@@ -59,6 +64,12 @@ class UploadedRow(TypedDict):
     values: Annotated[
         dict[str, Any], doc("Its values as the file has them; null for an empty cell.", _EXAMPLE)
     ]
+    unread: NotRequired[
+        Annotated[
+            str,
+            doc("Of a row that could not be read, the text that is in none of its values."),
+        ]
+    ]
     mended: NotRequired[
         Annotated[
             dict[str, Any],
@@ -86,6 +97,9 @@ class RowsMended(TypedDict):
             int,
             doc("Rows that could not be read as records. Mend each of them by itself."),
         ]
+    ]
+    leftOut: NotRequired[
+        Annotated[int, doc("Rows of the group that another job retries. Mend them there.")]
     ]
     dryRun: Annotated[bool, doc("Whether nothing was kept.", False)]
     examples: Annotated[list[MendedExample], doc("The first three of them.")]
@@ -119,6 +133,7 @@ def present_row(job: Job, mended: MendedRow) -> dict[str, Any]:
         "error": error and error.problem,
         "field": error and error.field,
         "response": error and error.provider_message,
+        "unread": row.unread or None,
         "mended": None if mended.mend is None else _present_mend(job, mended.mend),
     }
     return {**without_none(shape), "values": original(job, row)}
@@ -133,7 +148,16 @@ def present_mended_rows(mended: MendedRows, *, is_trial: bool) -> dict[str, Any]
     shape: dict[str, Any] = {"changed": mended.changed, "dryRun": is_trial}
     if mended.unreadable:
         shape["unreadable"] = mended.unreadable
+    if mended.left_out:
+        shape["leftOut"] = mended.left_out
     shape["examples"] = [
-        {"rowNum": one.row, "before": one.before, "after": one.after} for one in mended.examples
+        {"rowNum": one.row, "before": _shorten(one.before), "after": _shorten(one.after)}
+        for one in mended.examples
     ]
     return shape
+
+
+def _shorten(value: Any) -> Any:
+    """A value of an example; of a long one, the beginning of its text."""
+    text = value if isinstance(value, str) else encode_json(value, default=str).decode()
+    return value if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

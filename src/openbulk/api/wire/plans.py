@@ -8,7 +8,8 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
 from openbulk.domain.job import Job
 from openbulk.domain.plan import Change, PlannedKind
-from openbulk.engine.plans import BudgetForecast, PlanOverview
+from openbulk.engine.plans import Forecast, PlanOverview
+from openbulk.engine.quota.forecast import BudgetForecast, UsageForecast
 from openbulk.engine.slices.plans.plan_rows import PlanRow
 
 KIND_WORDS = {
@@ -63,7 +64,30 @@ class PlanLimit(TypedDict):
     calls: Annotated[int, doc("Calls that it allows.", 600)]
     seconds: Annotated[float, doc("The time in which it allows them.", 60)]
     left: Annotated[int, doc("Calls that are left now.", 600)]
+    planned: Annotated[int, doc("Calls of the plan that count on it, look-ups included.", 31)]
     isMet: Annotated[bool, doc("Whether the plan takes more calls than are left now.", False)]
+    secondsUntilMet: NotRequired[
+        Annotated[float, doc("Seconds after its start at which the job would meet it.")]
+    ]
+
+
+@with_config(EXACT)
+class PlanUsage(TypedDict):
+    """A limit of the service on something else than calls."""
+
+    limit: Annotated[
+        str, doc("The limit, in a sentence.", "Google lets one user create 60 calendars")
+    ]
+    counted: Annotated[
+        Literal["created", "mailsOutside"],
+        doc("What counts: records that are created, or mails to people outside.", "created"),
+    ]
+    number: Annotated[int, doc("How many it allows.", 60)]
+    planned: Annotated[int, doc("How many the plan has.", 1)]
+    isMet: Annotated[bool, doc("Whether the plan alone goes beyond it.", False)]
+    secondsUntilMet: NotRequired[
+        Annotated[float, doc("Seconds after its start at which the job would meet it.")]
+    ]
 
 
 @with_config(EXACT)
@@ -72,12 +96,14 @@ class PlanForecast(TypedDict):
 
     calls: Annotated[
         int,
-        doc("Calls that would write. 0 if the service takes many records in one call.", 0),
+        doc("Calls that would write. A database takes none.", 0),
     ]
+    lookups: Annotated[int, doc("Calls that the job makes to find records.", 0)]
     waitSeconds: Annotated[
         float, doc("Seconds that the limits of the service would make the job wait.", 0)
     ]
     limits: Annotated[list[PlanLimit], doc("The limits that these calls count on.", [])]
+    usage: Annotated[list[PlanUsage], doc("Limits of the service on other things than calls.", [])]
     mails: Annotated[int, doc("Mails that the service would send to people.", 0)]
     mailsOutside: Annotated[int, doc("Those of them that would leave the organization.", 0)]
 
@@ -91,9 +117,10 @@ class Plan(TypedDict):
     completeness: Annotated[
         Literal["complete", "by key", "none"],
         doc(
-            "`complete`: each row was compared with what the service holds. `by key`: rows that "
-            "depend on other rows of the file are not decided. `none`: rows were read, and nothing "
-            "was compared.",
+            "`complete`: each row was compared with what the service holds. `by key`: records were "
+            "found, and some rows are not decided: they depend on other rows of the file, or the "
+            "service refuses them by rules of its own. `none`: rows were read and checked, and "
+            "nothing was compared.",
             "complete",
         ),
     ]
@@ -160,8 +187,10 @@ def present_plan(job: Job, plan: PlanOverview) -> dict[str, Any]:
         "repeatedRows": summary.repeated,
         "forecast": {
             "calls": summary.calls,
-            "waitSeconds": round(max([one.seconds for one in plan.budgets], default=0.0), 1),
-            "limits": [_present_limit(one) for one in plan.budgets],
+            "lookups": summary.lookups,
+            "waitSeconds": round(plan.forecast.seconds, 1),
+            "limits": [_present_limit(one, plan.forecast) for one in plan.forecast.budgets],
+            "usage": [_present_usage(one) for one in plan.forecast.usage],
             "mails": summary.mails,
             "mailsOutside": summary.mails_outside,
         },
@@ -171,14 +200,33 @@ def present_plan(job: Job, plan: PlanOverview) -> dict[str, Any]:
     return without_none(shape)
 
 
-def _present_limit(forecast: BudgetForecast) -> dict[str, Any]:
-    return {
-        "limit": forecast.budget.limit_text,
-        "calls": forecast.limit,
-        "seconds": forecast.budget.seconds,
-        "left": forecast.left,
-        "isMet": forecast.is_met,
+def _present_limit(of_budget: BudgetForecast, forecast: Forecast) -> dict[str, Any]:
+    shape = {
+        "limit": of_budget.budget.sentence(of_budget.limit),
+        "calls": of_budget.limit,
+        "seconds": of_budget.budget.seconds,
+        "left": of_budget.left,
+        "planned": of_budget.calls,
+        "isMet": of_budget.is_met,
+        "secondsUntilMet": _tenths_of(forecast.seconds_until(of_budget)),
     }
+    return without_none(shape)
+
+
+def _present_usage(forecast: UsageForecast) -> dict[str, Any]:
+    shape = {
+        "limit": forecast.limit.sentence,
+        "counted": forecast.limit.counted.value,
+        "number": forecast.limit.number,
+        "planned": forecast.planned,
+        "isMet": forecast.is_met,
+        "secondsUntilMet": _tenths_of(forecast.seconds),
+    }
+    return without_none(shape)
+
+
+def _tenths_of(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def present_plan_row(row: PlanRow) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from openbulk.connectors.base import ConfigurationEntry, ConnectionContext, Connector, OAuth
-from openbulk.connectors.custom.connector import CustomConnector
 from openbulk.connectors.custom.description import (
     ACCESS_TOKEN,
     BASE_URL,
@@ -12,6 +11,7 @@ from openbulk.connectors.custom.description import (
     SignInKind,
     Value,
 )
+from openbulk.connectors.custom.planning import PlanningConnector
 from openbulk.connectors.custom.service import Service
 from openbulk.connectors.custom.sign_in import (
     CustomOAuth,
@@ -68,7 +68,7 @@ class CustomProvider:
         client = Client(context.http, auth, self.name, context.pace)
         secrets = [configuration[key] for key in configuration if _is_secret(entries, key)]
         service = Service(configuration, base_url, client, secrets)
-        return CustomConnector(self.description, service)
+        return PlanningConnector(self.description, service)
 
 
 def _is_secret(entries: Mapping[str, Entry], key: str) -> bool:

@@ -1,6 +1,7 @@
 """Speaks to a service as its export describes it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from openbulk.connectors.answers import Answer, kind_of
@@ -18,6 +19,7 @@ from openbulk.connectors.custom.service import Prepared, Service, content_of, re
 from openbulk.connectors.custom.values import has_values, to_types
 from openbulk.connectors.fields import FieldError, did_you_mean, short_repr
 from openbulk.domain.errors import BadInput, NotFound, Refused, ServiceError
+from openbulk.domain.plan import Completeness
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 
@@ -30,6 +32,22 @@ _DONE = {
     Action.UPDATE: OutcomeKind.UPDATED,
     Action.DELETE: OutcomeKind.DELETED,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The call that writes one record."""
+
+    target: Target
+    record: Record
+    action: Action
+    """What it does; an upsert creates or updates."""
+    record_id: str | None
+    """The id of the record at the service; None for a new one."""
+    prepared: Prepared
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """The fields to send, in the types of the service."""
+    body: Any = None
 
 
 class CustomConnector:
@@ -135,7 +153,7 @@ class CustomConnector:
             return await self._id_if_gone(described, target, record_id)
         if record_id is None:
             return None
-        shown = await self.get(target.object, record_id, _texts_of(target.options))
+        shown = await self.get(target.object, record_id, texts_of(target.options))
         return record_id if has_values(shown, self._values_of(described, target, record)) else None
 
     async def _id_if_gone(
@@ -144,7 +162,7 @@ class CustomConnector:
         if record_id is None:
             return None
         try:
-            await self.get(target.object, record_id, _texts_of(target.options))
+            await self.get(target.object, record_id, texts_of(target.options))
         except NotFound:
             return record_id
         return None
@@ -188,24 +206,33 @@ class CustomConnector:
         return [await self._write_one(target, record) for record in batch]
 
     async def _write_one(self, target: Target, record: Record) -> Outcome:
-        described = self._object(target.object)
         try:
-            action, record_id = await self._action_for(described, target, record)
-            if record_id is None and action is Action.DELETE:
-                return Outcome(record.row, OutcomeKind.NOT_FOUND)
-            call = _call_of(described, action)
-            given = {} if record_id is None else {call.id_name: record_id}
-            prepared = self._prepare_write(call, target, given)
-            body = None
-            if action is not Action.DELETE:
-                body = self._body_of(call, self._values_of(described, target, record))
+            write = await self._prepare(target, record)
         except FieldError as error:
             return error.outcome(record.row)
-        answer = await self._service.send(prepared, {}, json=body)
+        if write is None:
+            return Outcome(record.row, OutcomeKind.NOT_FOUND)
+        answer = await self._service.send(write.prepared, {}, json=write.body)
         if answer.is_success:
-            made = _id_in(answer, call, described) or record_id
-            return Outcome(record.row, _DONE[action], made)
-        return problem_outcome(action, record.row, record_id, answer)
+            described = self._object(target.object)
+            made = _id_in(answer, write.prepared.call, described) or write.record_id
+            return Outcome(record.row, _DONE[write.action], made)
+        return problem_outcome(write.action, record.row, write.record_id, answer)
+
+    async def _prepare(self, target: Target, record: Record) -> "Write | None":
+        """The call that writes a record; None if there is none to delete. Raises FieldError."""
+        described = self._object(target.object)
+        action, record_id = await self._action_for(described, target, record)
+        if record_id is None and action is Action.DELETE:
+            return None
+        call = _call_of(described, action)
+        given = {} if record_id is None else {call.id_name: record_id}
+        prepared = self._prepare_write(call, target, given)
+        if action is Action.DELETE:
+            return Write(target, record, action, record_id, prepared)
+        values = self._values_of(described, target, record)
+        body = self._body_of(call, values)
+        return Write(target, record, action, record_id, prepared, values, body)
 
     async def _action_for(
         self, described: ObjectDescription, target: Target, record: Record
@@ -226,7 +253,7 @@ class CustomConnector:
 
     def _prepare_write(self, call: Call, target: Target, given: Mapping[str, str]) -> Prepared:
         """The call for one record. Raises FieldError for a value that cannot be in its path."""
-        given = {**_texts_of(target.options), **given}
+        given = {**texts_of(target.options), **given}
         for name in sorted(call.path_parameters - given.keys()):
             raise FieldError(
                 None, f"metaData.{name} is missing: it is part of the path of {target.object!r}"
@@ -289,10 +316,17 @@ def features_of(described: ObjectDescription) -> Features:
         skips_read_only=True,
         bulk_upload=described.takes_uploads,
         bulk_download=described.gives_downloads,
+        plan=_completeness_of(described),
     )
 
 
-def _texts_of(options: Mapping[str, Any]) -> dict[str, str]:
+def _completeness_of(described: ObjectDescription) -> Completeness:
+    """Records are found by what the service shows of them. What it refuses, it alone knows."""
+    can_find = Operation.GET in described.calls or described.lookups
+    return Completeness.BY_KEY if can_find else Completeness.NONE
+
+
+def texts_of(options: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in options.items()}
 
 

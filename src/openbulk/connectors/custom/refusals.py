@@ -22,13 +22,16 @@ def problem_outcome(action: Action, row: int, record_id: str | None, answer: Ans
     if record_id is not None and answer.status in _GONE:
         if action is Action.DELETE:
             return Outcome(row, OutcomeKind.NOT_FOUND)
-        return Outcome.failure(
-            row, f"the service has no record with the id {record_id!r}", field=None
-        )
+        return missing_record(row, record_id)
     if answer.status in OF_A_RECORD:
         message = message_in(answer) or f"the service refuses the record ({answer.status})"
         return Outcome.failure(row, message, provider_message=answer.text() or None)
     raise _refusal(answer)
+
+
+def missing_record(row: int, record_id: str) -> Outcome:
+    """The outcome of a record that the service does not have."""
+    return Outcome.failure(row, f"the service has no record with the id {record_id!r}")
 
 
 def require_success(answer: Answer) -> Answer:

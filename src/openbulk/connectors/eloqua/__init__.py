@@ -13,8 +13,10 @@ from openbulk.connectors.base import (
     NativeBulk,
     OAuth,
 )
+from openbulk.connectors.eloqua.asset_planning import AssetPlans
 from openbulk.connectors.eloqua.bulk import ENTITIES, UPDATE_RULES, EloquaBulk
 from openbulk.connectors.eloqua.exports import CHANGED, read_export
+from openbulk.connectors.eloqua.planning import ImportPlans
 from openbulk.connectors.eloqua.rest import (
     ACTIVITY_PARAMETERS,
     ACTIVITY_SCHEMA,
@@ -30,10 +32,12 @@ from openbulk.connectors.eloqua.rest import (
 from openbulk.connectors.eloqua.service import LOGIN_URL, EloquaOAuth, Service, auth_of
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.http import Client
+from openbulk.connectors.pace import Budget
 from openbulk.connectors.repeated_rows import RepeatedRows
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import NotFound, RetryLater
 from openbulk.domain.options import Option
+from openbulk.domain.plan import Completeness, Planned, UsageLimit, plan_of_refusal
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -52,6 +56,8 @@ MAX_POLLS = 240
 _CONTACT = Features(
     frozenset({Action.CREATE, Action.UPSERT}),
     max_batch=RECORDS_PER_IMPORT,
+    # A plan is made import by import, too.
+    concurrency=1,
     idempotent_writes=True,
     native=True,
     changed=CHANGED["contact"],
@@ -59,6 +65,7 @@ _CONTACT = Features(
     skips_read_only=True,
     # The Open Connectors service takes both, and lists the one.
     paths=("contacts",),
+    plan=Completeness.COMPLETE,
 )
 _ACCOUNT = replace(
     _CONTACT,
@@ -70,16 +77,21 @@ _ASSET = Features(
     frozenset({Action.CREATE, Action.UPDATE, Action.DELETE}),
     concurrency=4,
     parameters=ASSET_PARAMETERS,
+    plan=Completeness.COMPLETE,
 )
 
 
 class Eloqua:
     """One signed-in Eloqua account."""
 
+    remembers_plans = True
+
     def __init__(self, service: Service) -> None:
         self._service = service
         self._bulk = EloquaBulk(service)
         self._repeated = RepeatedRows()
+        self._import_plans = ImportPlans(service, self._bulk)
+        self._asset_plans = AssetPlans(service)
 
     @property
     def native(self) -> NativeBulk | None:
@@ -158,13 +170,37 @@ class Eloqua:
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Campaigns and lists, one call each."""
         asset = ASSETS[target.object]
-        differing: Mapping[int, FieldError] = {}
-        if target.action is Action.UPDATE:
-            differing = await self._repeated.problems(target, batch, meaning_of_asset)
+        differing = await self._differing(target, batch)
         return [
             differing[record.row].outcome(record.row)
             if record.row in differing
             else await write_asset(self._service, asset, target.action, record)
+            for record in batch
+        ]
+
+    async def _differing(self, target: Target, batch: Sequence[Record]) -> Mapping[int, FieldError]:
+        """Rows of campaigns or lists that say otherwise than an earlier row of their file."""
+        if target.action is not Action.UPDATE:
+            return {}
+        return await self._repeated.problems(target, batch, meaning_of_asset)
+
+    def budgets(self, place: str | None) -> Sequence[Budget]:
+        """Eloqua's limits are soft ones: it refuses no call."""
+        return ()
+
+    def usage_limits(self, object: str) -> Sequence[UsageLimit]:
+        """None that Oracle documents."""
+        return ()
+
+    async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
+        """What an import, or `write`, would do. It exports, or reads, what Eloqua has."""
+        if target.object in ENTITIES:
+            return await self._import_plans.plan(target, batch)
+        differing = await self._differing(target, batch)
+        return [
+            plan_of_refusal(differing[record.row].outcome(record.row), f"id {record.values['id']}")
+            if record.row in differing
+            else await self._asset_plans.plan(target, record)
             for record in batch
         ]
 

@@ -55,7 +55,7 @@ LOG = {
 }
 """A reject and a log as Eloqua answers them."""
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
-_HINTS = {
+HINTS = {
     "ELQ-00002": "the email address is not valid; addresses look like ann@example.com",
     "ELQ-00011": "the email address is in the file twice; keep one of the rows",
     "ELQ-00026": "the identifier is in the file twice; keep one of the rows",
@@ -63,6 +63,7 @@ _HINTS = {
     "ELQ-00059": "the row has no values",
     "ELQ-00061": "the identifier is missing",
 }
+"""What Eloqua's codes of rejected records mean, and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class EloquaBulk:
         Each submit creates its own definition, and syncs it once the whole batch is staged. An
         interrupted submit leaves staged data that is never imported.
         """
-        staged = await self._stage(batch, target)
+        staged = await self.stage(batch, target)
         if not staged.records:
             return orjson.dumps({"sync": None}).decode()
         definition = await self._service.bulk(
@@ -148,7 +149,7 @@ class EloquaBulk:
         self, ticket: str, target: Target, batch: Sequence[Record]
     ) -> Sequence[Outcome] | None:
         """The outcomes; None until the sync has ended."""
-        staged = await self._stage(batch, target)
+        staged = await self.stage(batch, target)
         uri = orjson.loads(ticket)["sync"]
         if uri is None:
             return staged.failed
@@ -162,13 +163,13 @@ class EloquaBulk:
             return [*staged.failed, *_all_failed(staged, logs)]
         return [*staged.failed, *outcomes_of(staged, rejects, logs)]
 
-    async def _stage(self, batch: Sequence[Record], target: Target) -> Staged:
+    async def stage(self, batch: Sequence[Record], target: Target) -> Staged:
         """Prepare a batch; a row that says otherwise than an earlier one of its file is refused."""
         fields = await self.fields(target.object)
-        identifier = fields.find(_identifier_of(target))
+        identifier = fields.find(identifier_of(target))
         differing: Mapping[int, FieldError] = {}
         if identifier is not None:
-            meaning_of = partial(_meaning, fields=fields, identifier=identifier)
+            meaning_of = partial(meaning_of_import, fields=fields, identifier=identifier)
             differing = await self._repeated.problems(target, batch, meaning_of)
         good = [record for record in batch if record.row not in differing]
         staged = stage(good, target, fields)
@@ -194,7 +195,7 @@ def errors_in(logs: Sequence[Mapping[str, Any]]) -> str:
 
 def stage(batch: Sequence[Record], target: Target, fields: Fields) -> Staged:
     """Prepare a batch for staging: which of its records can be staged, and how."""
-    identifier = fields.find(_identifier_of(target))
+    identifier = fields.find(identifier_of(target))
     if identifier is None:
         return Staged.nothing(batch, fields.unknown_field(str(target.identifier_field)).message)
     columns = dict.fromkeys(chain.from_iterable(record.values for record in batch))
@@ -220,12 +221,12 @@ def stage(batch: Sequence[Record], target: Target, fields: Fields) -> Staged:
     return Staged(records, values, staged_fields, identifier.name, failed)
 
 
-def _identifier_of(target: Target) -> str:
+def identifier_of(target: Target) -> str:
     """The name of the field that identifies a record."""
     return target.identifier_field or ENTITIES[target.object].identifier
 
 
-def _meaning(record: Record, fields: Fields, identifier: Field) -> Meaning | None:
+def meaning_of_import(record: Record, fields: Fields, identifier: Field) -> Meaning | None:
     """The contact or account that a row means; None for a row that is refused."""
     by_column = {column: fields.find(column) for column in record.values}
     try:
@@ -233,9 +234,13 @@ def _meaning(record: Record, fields: Fields, identifier: Field) -> Meaning | Non
     except FieldError:
         return None
     value = str(values.pop(identifier.name))
-    # Eloqua ignores the case of an email address and of a name.
-    name = value.strip().casefold()
-    return Meaning(identifier.name, f"{identifier.name} {value}", name, values)
+    return Meaning(identifier.name, f"{identifier.name} {value}", same_name(value), values)
+
+
+def same_name(value: Any) -> str:
+    """Equal for identifiers that are equal to Eloqua: it ignores the case of an email address and
+    of a name."""
+    return str(value).strip().casefold()
 
 
 def _values_of(
@@ -278,6 +283,11 @@ def _require_writable(column: str, field: Field | None, fields: Fields) -> Field
     return field
 
 
+def update_rule_of(target: Target) -> str:
+    """What an import of this job does with a value that Eloqua has."""
+    return str(target.options.get("updateRule") or "ifNewIsNotNull")
+
+
 def _definition(target: Target, staged: Staged) -> dict[str, Any]:
     # https://docs.oracle.com/en/cloud/saas/marketing/eloqua-develop/Developers/BulkAPI/Reference/import-characteristics.htm
     return {
@@ -285,7 +295,7 @@ def _definition(target: Target, staged: Staged) -> dict[str, Any]:
         "fields": {name: field.statement for name, field in staged.fields.items()},
         "identifierFieldName": staged.identifier,
         # A missing value keeps the one that Eloqua has: rows need not fill every column.
-        "updateRule": str(target.options.get("updateRule") or "ifNewIsNotNull"),
+        "updateRule": update_rule_of(target),
         # True, the default, would import what an interrupted submit has staged.
         "isSyncTriggeredOnImport": False,
         "autoDeleteDuration": DEFINITION_LIFE,
@@ -383,7 +393,7 @@ def _reject_outcome(record: Record, reject: Mapping[str, Any]) -> Outcome:
     fields = reject.get("invalidFields") or [None]
     return Outcome.failure(
         record.row,
-        _HINTS.get(code, message),
+        HINTS.get(code, message),
         field=fields[0],
         provider_message=f"{code}: {message}",
     )

@@ -8,13 +8,13 @@ the sync runs, `/syncs/12@2500` after that. Eloqua keeps exported records for tw
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, timedelta
 from typing import Any
 
 from openbulk.connectors.answers import PageCount
 from openbulk.connectors.eloqua.bulk import DEFINITION_LIFE, LOG, Entity, errors_in, is_running
-from openbulk.connectors.eloqua.fields import Fields
+from openbulk.connectors.eloqua.fields import Field, Fields
 from openbulk.connectors.eloqua.service import Service
 from openbulk.domain.comparison import is_text
 from openbulk.domain.conditions import Comparison, Condition, conjuncts
@@ -68,18 +68,27 @@ async def _read_data(service: Service, sync: str, begin: int, size: int) -> Asyn
 
 
 async def _begin(service: Service, entity: Entity, fields: Fields, query: Query) -> str:
-    """Define an export, start its sync and return the sync's URI.
+    """Begin an export; return the sync's URI. Raises Refused for too many fields."""
+    statements = {field.name: field.statement for field in fields.all}
+    filter_text = _filter(entity, {ID: _id_statement(entity), **statements}, query)
+    return await begin_export(service, entity, fields, query.fields, filter_text)
 
-    Raises Refused for too many fields.
+
+async def begin_export(
+    service: Service, entity: Entity, fields: Fields, wanted: Sequence[str], filter_text: str
+) -> str:
+    """Define an export of these fields, or of all, and start its sync; return the sync's URI.
+
+    `read_export` reads it, with the URI as page token. Raises Refused for too many fields.
     """
     statements = {field.name: field.statement for field in fields.all}
     definition: dict[str, Any] = {
         "name": f"openbulk export {entity.object}",
-        "fields": {ID: _id_statement(entity), **_choose(statements, query.fields, entity)},
+        "fields": {ID: _id_statement(entity), **_choose(statements, wanted, entity)},
         "areSystemTimestampsInUTC": True,
         "autoDeleteDuration": DEFINITION_LIFE,
     }
-    if filter_text := _filter(entity, {ID: _id_statement(entity), **statements}, query):
+    if filter_text:
         definition["filter"] = filter_text
     # Each export has its own definition: one with an active sync must not be synced again.
     export = await service.bulk("POST", f"/{entity.plural}/exports", json=definition)
@@ -119,6 +128,24 @@ def _filter(entity: Entity, statements: Mapping[str, str], query: Query) -> str:
         if len(" AND ".join([*chosen, term])) <= MAX_FILTER:
             chosen.append(term)
     return " AND ".join(chosen)
+
+
+def filters_of(field: Field, values: Iterable[str]) -> list[str] | None:
+    """Filters that together find the records with these values of a field.
+
+    None if Eloqua's language cannot write one of the values.
+    """
+    filters: list[str] = []
+    for value in values:
+        term = f"'{field.statement}' = '{value}'"
+        if not _is_plain_id(value) or len(term) > MAX_FILTER:
+            return None
+        longer = f"{filters[-1]} OR {term}" if filters else term
+        if filters and len(longer) <= MAX_FILTER:
+            filters[-1] = longer
+        else:
+            filters.append(term)
+    return filters
 
 
 def _equality(condition: Condition, statements: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from openbulk.connectors.base import CUSTOM
@@ -42,7 +43,7 @@ class Field:
     is_custom: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fields:
     """All fields of an entity."""
 
@@ -51,9 +52,12 @@ class Fields:
 
     def find(self, column: str) -> Field | None:
         """The field of a column: by internal name, else by title, in any case."""
-        wanted = column.strip().lower()
-        by_name = {field.name.lower(): field for field in self.all}
-        return by_name.get(wanted) or {field.title.lower(): field for field in self.all}.get(wanted)
+        return self._by_name.get(column.strip().lower())
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Field]:
+        by_title = {field.title.lower(): field for field in self.all}
+        return {**by_title, **{field.name.lower(): field for field in self.all}}
 
     def unknown_field(self, column: str) -> FieldError:
         """The error for a column that is not a field."""

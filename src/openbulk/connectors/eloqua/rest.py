@@ -72,6 +72,8 @@ READABLE: Mapping[str, str] = {
     "account": "/api/rest/1.0/data/accounts",
     **{name: asset.list_path for name, asset in ASSETS.items()},
 }
+NO_NAME = "name: NonEmptyTextRequirement is not met"
+"""The refusal of a campaign or list without a name."""
 ACTIVITY_TYPES: tuple[str, ...] = (
     "campaignMembership",
     "emailClickThrough",
@@ -101,7 +103,7 @@ async def write_asset(service: Service, asset: Asset, action: Action, record: Re
         answer = await service.call("POST", asset.path, json=values)
         return _outcome(record, answer, OutcomeKind.CREATED)
     if not asset_id:
-        return Outcome.failure(record.row, "id is missing: it identifies the record", field="id")
+        return asset_without_id(record)
     path = f"{asset.path}/{asset_id}"
     if action is Action.UPDATE:
         answer = await service.call("PUT", path, json=values)
@@ -110,6 +112,17 @@ async def write_asset(service: Service, asset: Asset, action: Action, record: Re
     if answer.status == 404:
         return Outcome(record.row, OutcomeKind.NOT_FOUND)
     return _outcome(record, answer, OutcomeKind.DELETED)
+
+
+def asset_without_id(record: Record) -> Outcome:
+    """The outcome of a record that does not say which campaign or list it means."""
+    return Outcome.failure(record.row, "id is missing: it identifies the record", field="id")
+
+
+def missing_asset(record: Record) -> Outcome:
+    """The outcome of a record whose campaign or list Eloqua does not have."""
+    asset_id = record.values.get("id")
+    return Outcome.failure(record.row, f"Eloqua has no record with the id {asset_id!r}", field="id")
 
 
 def meaning_of_asset(record: Record) -> Meaning | None:
@@ -128,9 +141,7 @@ def _outcome(record: Record, answer: Answer, kind: OutcomeKind) -> Outcome:
         new_id = answer.text_at("id") if kind is OutcomeKind.CREATED else str(asset_id)
         return Outcome(record.row, kind, new_id)
     if answer.status == 404:
-        return Outcome.failure(
-            record.row, f"Eloqua has no record with the id {asset_id!r}", field="id"
-        )
+        return missing_asset(record)
     return Outcome.failure(record.row, _problem_in(answer), provider_message=answer.text())
 
 
@@ -151,6 +162,15 @@ async def read_asset(service: Service, asset: Asset, asset_id: str) -> Mapping[s
     if answer.status == 404:
         raise NotFound(f"Eloqua has no {asset.object} with the id {asset_id!r}")
     return _successful(answer).object()
+
+
+async def count_records(service: Service, object: str) -> int:
+    """How many records of an object Eloqua has."""
+    parameters = {"count": "1", "page": "1", "depth": "minimal"}
+    answer = await service.call("GET", READABLE[object], params=parameters)
+    body = read_object(_successful(answer), {"total": {"type": "integer"}}, ["total"])
+    total: int = body["total"]
+    return total
 
 
 async def read_pages(

@@ -12,6 +12,8 @@ from openbulk.connectors.base import (
 )
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
 from openbulk.connectors.googlecalendar.batches import Batches
+from openbulk.connectors.googlecalendar.collection_calls import CollectionCalls
+from openbulk.connectors.googlecalendar.collection_planning import CollectionPlans
 from openbulk.connectors.googlecalendar.collection_uploads import CollectionUploads
 from openbulk.connectors.googlecalendar.collections import (
     CALENDARS,
@@ -24,7 +26,7 @@ from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.event_uploads import EventUploads
 from openbulk.connectors.googlecalendar.events import is_deleted
-from openbulk.connectors.googlecalendar.limits import Limits
+from openbulk.connectors.googlecalendar.limits import USAGE_LIMITS, Limits
 from openbulk.connectors.googlecalendar.listing import read_events
 from openbulk.connectors.googlecalendar.options import OPTIONS
 from openbulk.connectors.googlecalendar.planning import EventPlans
@@ -34,7 +36,7 @@ from openbulk.connectors.http import Client
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound, Refused
 from openbulk.domain.options import Option
-from openbulk.domain.plan import Completeness, Planned
+from openbulk.domain.plan import Completeness, Planned, UsageLimit
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
 
@@ -58,6 +60,7 @@ EVENT_FEATURES = Features(
     changed="updated",
     has_changes=True,
     plan=Completeness.COMPLETE,
+    guards_writes=True,
 )
 _COLLECTION_FEATURES = {name: collection.features for name, collection in COLLECTIONS.items()}
 _SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
@@ -75,11 +78,14 @@ class GoogleCalendar:
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
         self._collections = CalendarCollections(api)
-        write_collection = CollectionUploads(api, self._collections).write
+        write_collection = CollectionUploads(CollectionCalls(api, self._collections)).write
         self._writers = dict.fromkeys(COLLECTIONS, write_collection) | {
             EVENTS: EventUploads(EventCalls(api), EventLookup(api)).write
         }
-        self._plans = EventPlans(api)
+        plan_collection = CollectionPlans(api).plan
+        self._planners = dict.fromkeys(COLLECTIONS, plan_collection) | {
+            EVENTS: EventPlans(api).plan
+        }
 
     async def check(self) -> None:
         """List one event of the primary calendar: the narrowest scope allows that."""
@@ -131,13 +137,17 @@ class GoogleCalendar:
         write = self._writers[target.object]
         return [await write(record, target) for record in batch]
 
-    def budgets(self, target: Target) -> Sequence[Budget]:
-        """Those of a call that changes the calendar of `metaData`."""
-        return self._api.budgets(str(target.options.get("calendarId") or PRIMARY))
+    def budgets(self, place: str | None) -> Sequence[Budget]:
+        """Those of a call that changes a calendar, or of any other call."""
+        return self._api.budgets(place)
+
+    def usage_limits(self, object: str) -> Sequence[UsageLimit]:
+        """Google's limits on the use of calendars."""
+        return USAGE_LIMITS.get(object, ())
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
-        """What `write` would do with events: it costs their look-up, and no call that writes."""
-        return await self._plans.plan(target, batch)
+        """What `write` would do: it costs the look-up of records, and no call that writes."""
+        return await self._planners[target.object](target, batch)
 
     async def close(self) -> None:
         """Nothing to close: the HTTP session belongs to the server."""

@@ -1,7 +1,10 @@
 """Calls of the Calendar API v3, each counted on the budgets that it uses."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote
 
 from openbulk.connectors.answers import Answer, PageCount
@@ -25,14 +28,19 @@ class CalendarApi:
 
     def __init__(self, client: Client, base_url: str, limits: Limits) -> None:
         self._client = client
+        self._base_url = base_url
         self._url = f"{base_url.rstrip('/')}/calendar/v3"
         self._limits = limits
         self.account = limits.account
         """A name for the account that does not reveal it."""
 
-    def budgets(self, calendar: str) -> Sequence[Budget]:
-        """The budgets of a call that changes this calendar, the widest first."""
+    def budgets(self, calendar: str | None) -> Sequence[Budget]:
+        """The budgets of a call that changes this calendar, or none, the widest first."""
         return self._limits.budgets(calendar)
+
+    def counting(self) -> "CountingApi":
+        """The same API, which counts the calls that read."""
+        return CountingApi(self._client, self._base_url, self._limits)
 
     async def read(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
         """`GET` a path below `/calendar/v3`. Raises ServiceError."""
@@ -49,14 +57,18 @@ class CalendarApi:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        etag: str | None = None,
     ) -> Answer:
         """Call a path below `/calendar/v3`; `calendar` is the calendar that the call changes.
 
+        With an etag, Google refuses the call with 412 if what it changes has another one
+        (https://developers.google.com/workspace/calendar/api/guides/version-resources).
         Raises ServiceError, and FieldError if JSON cannot hold the body.
         """
-        content: dict[str, Any] = {}
+        content: dict[str, Any] = {"headers": {} if etag is None else {"If-Match": etag}}
         if body is not None:
-            content = {"data": _encode_json(body), "headers": _JSON}
+            content["data"] = _encode_json(body)
+            content["headers"] |= _JSON
         budgets = self._limits.budgets(calendar)
         url = self._url + path
         return await self._client.call(method, url, params=params, budgets=budgets, **content)
@@ -90,6 +102,58 @@ class CalendarApi:
                 )
         require_success(answer)
         return read_resource(answer, name)
+
+
+class CountingApi(CalendarApi):
+    """The API as a plan uses it: it counts the calls that read, and that a job makes, too."""
+
+    def __init__(self, client: Client, base_url: str, limits: Limits) -> None:
+        super().__init__(client, base_url, limits)
+        self._reads = 0
+        self._is_counting = ContextVar("is_counting", default=True)
+
+    async def read(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+        if self._is_counting.get():
+            self._reads += 1
+        return await super().read(path, params)
+
+    @contextmanager
+    def without_counting(self) -> Iterator[None]:
+        """Calls that the plan alone makes."""
+        token = self._is_counting.set(False)
+        try:
+            yield
+        finally:
+            self._is_counting.reset(token)
+
+    def take_reads(self) -> int:
+        """The calls that were counted since the last look."""
+        reads, self._reads = self._reads, 0
+        return reads
+
+
+class CallsOfPlan(Protocol):
+    """Calls that only pretend to write, and may read what a job does not read."""
+
+    counting_api: CountingApi
+
+
+_Calls = TypeVar("_Calls", bound=CallsOfPlan)
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def of_plan_alone(
+    method: Callable[Concatenate[_Calls, _P], Awaitable[_T]],
+) -> Callable[Concatenate[_Calls, _P], Coroutine[Any, Any, _T]]:
+    """The method, whose calls that read are not counted as a job's."""
+
+    @wraps(method)
+    async def call(self: _Calls, /, *args: _P.args, **more: _P.kwargs) -> _T:
+        with self.counting_api.without_counting():
+            return await method(self, *args, **more)
+
+    return call
 
 
 def count_pages(parameters: Mapping[str, str]) -> PageCount:

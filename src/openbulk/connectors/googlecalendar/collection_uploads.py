@@ -5,61 +5,24 @@ A service account owns the calendars that it creates for good
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from openbulk.connectors.answers import Answer
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.googlecalendar.api import CalendarApi
+from openbulk.connectors.googlecalendar.collection_calls import (
+    CollectionCalls,
+    CollectionRow,
+    Removal,
+)
 from openbulk.connectors.googlecalendar.collections import (
-    CALENDARS,
     COLLECTIONS,
-    CalendarCollections,
-    Collection,
     marker_of,
-    path_for,
     without_marker,
 )
 from openbulk.connectors.googlecalendar.diff import changes
-from openbulk.connectors.googlecalendar.errors import (
-    RecordRefused,
-    read_existing,
-    require_accepted,
-)
+from openbulk.connectors.googlecalendar.errors import RecordRefused
 from openbulk.connectors.googlecalendar.event_rows import calendar_of
 from openbulk.connectors.googlecalendar.fields import convert, require_fields
 from openbulk.connectors.repeated_rows import Meaning, RepeatedRows
-from openbulk.domain.query import PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionRow:
-    """A record of one of the three collections, prepared for Google."""
-
-    record: Record
-    target: Target
-    collection: Collection
-    calendar: str
-    body: Mapping[str, Any]
-    """The fields in Google's types."""
-    identity: Mapping[str, Any]
-    """The fields that identify the record in its collection; empty if the row has none."""
-    parameters: Mapping[str, str]
-    """The query parameters of a call that writes."""
-
-    def path(self, id: str | None = None) -> str:
-        """The path at which Google creates the record; with an id, the path of the record."""
-        return path_for(self.collection.path, self.calendar, id)
-
-    @property
-    def label(self) -> str:
-        """The name of the record for a person."""
-        return str(self.identity.get("id") or self.body.get("summary") or "no id")
-
-    def outcome(self, kind: OutcomeKind, id: str | None = None) -> Outcome:
-        """The outcome of the record."""
-        return Outcome(self.record.row, kind, id)
 
 
 def collection_row(record: Record, target: Target) -> CollectionRow:
@@ -73,7 +36,7 @@ def collection_row(record: Record, target: Target) -> CollectionRow:
     return CollectionRow(record, target, collection, calendar, body, identity, parameters)
 
 
-def _meaning(record: Record, target: Target) -> Meaning | None:
+def meaning_of(record: Record, target: Target) -> Meaning | None:
     """The record of Google's that a row means; None if it can only be a new one, or is refused."""
     try:
         row = collection_row(record, target)
@@ -96,9 +59,8 @@ def _meaning(record: Record, target: Target) -> Meaning | None:
 class CollectionUploads:
     """Writes the three collections of one account."""
 
-    def __init__(self, api: CalendarApi, collections: CalendarCollections) -> None:
-        self._api = api
-        self._collections = collections
+    def __init__(self, calls: CollectionCalls) -> None:
+        self._calls = calls
         self._repeated = RepeatedRows()
         self._actions: Mapping[Action, Callable[[CollectionRow], Awaitable[Outcome]]] = {
             Action.CREATE: self._create,
@@ -120,7 +82,7 @@ class CollectionUploads:
         """Raise FieldError if an earlier row of the file says otherwise of the same record."""
         if row.target.action is not Action.DELETE:
             problems = await self._repeated.problems(
-                row.target, [row.record], lambda record: _meaning(record, row.target)
+                row.target, [row.record], lambda record: meaning_of(record, row.target)
             )
             for problem in problems.values():
                 raise problem
@@ -132,22 +94,20 @@ class CollectionUploads:
             # The marker identifies the calendar if the answer is lost (collections.py).
             body.pop("id", None)
             body["description"] = f"{body.get('description', '')}\n{marker_of(row.record)}".lstrip()
-        answer = await self._write("POST", row.path(), row, body)
-        return row.outcome(OutcomeKind.CREATED, answer.text_at("id"))
+        return row.outcome(OutcomeKind.CREATED, await self._calls.create(row, body))
 
     async def _change(self, row: CollectionRow) -> Outcome:
         known_id = await self._find_id(row)
         if known_id is None:
             return await self._create_missing(row, None)
-        answer = await self._api.read(row.path(known_id))
-        current = read_existing(answer, row.collection.schema_name)
+        current = await self._calls.read(row, known_id)
         if current is None:
             return await self._create_missing(row, known_id)
         fields = {name: row.body[name] for name in row.body.keys() - row.identity.keys()}
         different = changes(fields, without_marker(current))
         if not different:
             return row.outcome(OutcomeKind.UNCHANGED, known_id)
-        await self._write("PATCH", row.path(known_id), row, different)
+        await self._calls.patch(row, known_id, different)
         return row.outcome(OutcomeKind.UPDATED, known_id)
 
     async def _create_missing(self, row: CollectionRow, known_id: str | None) -> Outcome:
@@ -163,25 +123,11 @@ class CollectionUploads:
         known_id = await self._find_id(row)
         if known_id is None:
             return row.outcome(OutcomeKind.NOT_FOUND)
-        answer = await self._call("DELETE", row.path(known_id), row)
-        if answer.status == 404:
-            return row.outcome(OutcomeKind.NOT_FOUND)
-        # Google answers 410 if it was deleted before, by our retry or by a person.
-        if answer.status == 410:
-            return row.outcome(OutcomeKind.NOT_FOUND, known_id)
-        require_accepted(answer)
-        return row.outcome(OutcomeKind.DELETED, known_id)
-
-    async def _write(
-        self, method: str, path: str, row: CollectionRow, body: Mapping[str, Any]
-    ) -> Answer:
-        answer = await self._call(method, path, row, params=row.parameters, body=body)
-        require_accepted(answer)
-        return answer
-
-    async def _call(self, method: str, path: str, row: CollectionRow, **content: Any) -> Answer:
-        calendar = row.calendar if row.collection.is_of_calendar else None
-        return await self._api.write(method, path, calendar, **content)
+        removal = await self._calls.delete(row, known_id)
+        if removal is Removal.DONE:
+            return row.outcome(OutcomeKind.DELETED, known_id)
+        is_known = removal is Removal.DONE_BEFORE
+        return row.outcome(OutcomeKind.NOT_FOUND, known_id if is_known else None)
 
     async def _find_id(self, row: CollectionRow) -> str | None:
         """The id that a row means; None if it can only mean a new calendar. Raises FieldError.
@@ -192,15 +138,13 @@ class CollectionUploads:
             return str(row.identity["id"])
         if row.collection.has_given_ids:
             if row.target.identifier_field == "summary":
-                return await self._find_calendar(str(row.body.get("summary", "")))
+                return await self._find_calendar(row, str(row.body.get("summary", "")))
             if row.target.action is Action.UPSERT:
                 return None
         raise FieldError("id", "id is missing: it identifies the record")
 
-    async def _find_calendar(self, summary: str) -> str | None:
-        ids: list[str] = []
-        async for page in self._collections.read(Query(CALENDARS), PageRequest()):
-            ids += [str(one["id"]) for one in page.records if one.get("summary") == summary]
+    async def _find_calendar(self, row: CollectionRow, summary: str) -> str | None:
+        ids = await self._calls.find_calendars(row, summary)
         if len(ids) > 1:
             raise FieldError(
                 "summary",

@@ -14,6 +14,7 @@ from openbulk.connectors.base import Features
 from openbulk.connectors.googlecalendar.api import CalendarApi, count_pages, read_page
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
 from openbulk.connectors.googlecalendar.schema import list_parameters, schema_of
+from openbulk.domain.plan import Completeness
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Record
 
@@ -75,7 +76,13 @@ class Calendars(Collection):
     schema_name = "Calendar"
     insert_method = "calendar.calendars.insert"
     path = "/calendars"
-    features = Features(_ACTIONS, concurrency=2, identifiers=("id",), extra_columns=("calendarId",))
+    features = Features(
+        _ACTIONS,
+        concurrency=2,
+        identifiers=("id",),
+        extra_columns=("calendarId",),
+        plan=Completeness.COMPLETE,
+    )
     has_given_ids = True
     _fields = ("id", "summary", "description", "location", "timeZone")
 
@@ -102,6 +109,7 @@ class CalendarList(Collection):
         identifiers=("id",),
         extra_columns=("calendarId",),
         parameters=list_parameters("calendar.calendarList.list"),
+        plan=Completeness.COMPLETE,
     )
 
     def write_parameters(self, body: Fields, options: Mapping[str, Any]) -> dict[str, str]:
@@ -127,6 +135,7 @@ class AccessRules(Collection):
         extra_columns=("calendarId",),
         paths=("calendars/{calendarId}/access-control-list", "calendars/{calendarId}/acl"),
         parameters=list_parameters("calendar.acl.list"),
+        plan=Completeness.COMPLETE,
     )
     is_of_calendar = True
 

@@ -10,6 +10,7 @@ from openbulk.connectors.auth import API_KEY, REFRESH_TOKEN
 from openbulk.connectors.googlecalendar.sign_in import SERVICE_ACCOUNT, SUBJECT
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import BadInput
+from openbulk.domain.plan import Counted, UsageLimit
 
 USER_MINUTE = 600
 PROJECT_MINUTE = 10_000
@@ -45,12 +46,39 @@ class _Quota:
             label=self.label,
             calls=int(text),
             seconds=self.seconds,
-            limit_text=f"Google takes {int(text):,} calls {self.period}",
+            limit_text=f"Google takes {{calls}} calls {self.period}",
             # Google charges for more than the million a day: openbulk never exceeds it by itself.
             may_probe=self.seconds == _MINUTE and self.setting not in configuration,
         )
 
 
+_LIFTED = (
+    "; above it, Google may refuse changes for hours, and may not lift the limit for months. New "
+    "accounts and trials have lower ones, which Google does not publish"
+)
+USAGE_LIMITS: Mapping[str, Sequence[UsageLimit]] = {
+    # https://knowledge.workspace.google.com/admin/calendar/avoid-calendar-use-limits
+    "events": (
+        UsageLimit(
+            Counted.CREATED,
+            100_000,
+            f"Google lets one user create 100,000 events in a short period{_LIFTED}",
+        ),
+        UsageLimit(
+            Counted.MAILS_OUTSIDE,
+            10_000,
+            f"Google lets one user send 10,000 invitations to people outside{_LIFTED}",
+        ),
+    ),
+    "calendars": (
+        UsageLimit(
+            Counted.CREATED,
+            60,
+            f"Google lets one user create 60 calendars in a short period{_LIFTED}",
+        ),
+    ),
+}
+"""By object, Google's limits on the use of calendars."""
 _QUOTAS = (
     _Quota(
         "quota.project.day",
@@ -106,7 +134,7 @@ class Limits:
         # documented: openbulk begins with the limit of a user, and learns from the refusals.
         minute = self.shared[-1].calls
         scope = f"googlecalendar/calendar/{self.account}/{calendar}"
-        sentence = f"Google takes {minute:,} calls a minute for one calendar"
+        sentence = "Google takes {calls} calls a minute for one calendar"
         return (
             *self.shared,
             Budget(scope, "calendar", minute, _MINUTE, sentence, may_probe=True),

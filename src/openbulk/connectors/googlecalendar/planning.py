@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.googlecalendar.api import CalendarApi, events_path
+from openbulk.connectors.googlecalendar.api import (
+    CalendarApi,
+    CountingApi,
+    events_path,
+    of_plan_alone,
+)
 from openbulk.connectors.googlecalendar.errors import require_accepted
 from openbulk.connectors.googlecalendar.event_calls import (
     Deletion,
@@ -44,6 +49,8 @@ class RowNotes:
 
     events: dict[str, Event] = field(default_factory=dict)
     """The events that they would change, as they are."""
+    calendar: str | None = None
+    """The calendar of the event; None if no call would be made."""
     changes: dict[str, Mapping[str, Change]] = field(default_factory=dict)
     calls: int = 0
     mails: int = 0
@@ -104,8 +111,9 @@ class PlannedLookup(EventLookup):
 class PlannedCalls(EventCalls):
     """Answers the calls that write as Google would, and makes none of them."""
 
-    def __init__(self, api: CalendarApi, lookup: PlannedLookup) -> None:
+    def __init__(self, api: CountingApi, lookup: PlannedLookup) -> None:
         super().__init__(api)
+        self.counting_api = api
         self._lookup = lookup
         self._notes: dict[int, RowNotes] = {}
 
@@ -115,9 +123,11 @@ class PlannedCalls(EventCalls):
 
     def _count_call(self, row: EventRow) -> RowNotes:
         notes = self._notes.setdefault(row.number, RowNotes())
+        notes.calendar = row.calendar
         notes.calls += 1
         return notes
 
+    @of_plan_alone
     async def insert(self, row: EventRow, event_id: str, properties: Properties) -> Event | None:
         """The new event; None if its id is taken. Raises FieldError."""
         body = insert_body(row, event_id, properties)
@@ -135,6 +145,7 @@ class PlannedCalls(EventCalls):
             return await self._lookup.find(row) is not None
         return await self._lookup.fetch(row, row.identity) is not None
 
+    @of_plan_alone
     async def import_event(self, row: EventRow, properties: Properties) -> Event | None:
         """The new private copy; None if its iCalUID is taken. Raises FieldError."""
         row.require_times()
@@ -151,7 +162,15 @@ class PlannedCalls(EventCalls):
             return await self._lookup.find(row) is not None
         return await self._lookup.fetch(row, row.identity, showDeleted="true") is not None
 
-    async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
+    @of_plan_alone
+    async def patch(
+        self,
+        row: EventRow,
+        event_id: str,
+        fields: Mapping[str, Any],
+        *,
+        etag: str | None = None,
+    ) -> Event | None:
         """The event with other fields; None if there is none."""
         name = await self._lookup.name_of(row.calendar)
         event = await self._event(row, event_id)
@@ -166,6 +185,7 @@ class PlannedCalls(EventCalls):
         self._note_mails(row, after, name)
         return after
 
+    @of_plan_alone
     async def revive(self, row: EventRow, event_id: str) -> Event:
         """A deleted event with the fields of the row."""
         fields = with_private_properties(row.fields, row.markers)
@@ -174,15 +194,17 @@ class PlannedCalls(EventCalls):
             body["iCalUID"] = row.identity.value
         return await self._make_up(row, body, mails=True)
 
-    async def delete(self, row: EventRow, event_id: str) -> Deletion:
+    @of_plan_alone
+    async def delete(self, row: EventRow, event_id: str, *, etag: str | None = None) -> Deletion:
         """What a deletion would find."""
         event = await self._event(row, event_id)
+        notes = self._count_call(row)  # Google is asked in any case
         if event is None:
             return Deletion.NEVER_THERE
         if is_cancelled(event):
             return Deletion.DONE_BEFORE
         name = await self._lookup.name_of(row.calendar)
-        self._count_call(row).events.setdefault(event_id, event)
+        notes.events.setdefault(event_id, event)
         self._note_mails(row, event, name)
         return Deletion.DONE
 
@@ -275,8 +297,9 @@ class EventPlans:
     """Says what the records of an account's jobs would do to its calendars."""
 
     def __init__(self, api: CalendarApi) -> None:
-        lookup = PlannedLookup(api)
-        self._calls = PlannedCalls(api, lookup)
+        self._api = api.counting()
+        lookup = PlannedLookup(self._api)
+        self._calls = PlannedCalls(self._api, lookup)
         self._uploads = _NamedUploads(self._calls, lookup)
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
@@ -297,6 +320,8 @@ class EventPlans:
             problem=outcome.problem,
             version=_version_of(event) if event and not is_refused else None,
             calls=0 if is_refused else notes.calls,
+            lookups=self._api.take_reads(),
+            place=notes.calendar,
             mails=0 if is_refused else notes.mails,
             mails_outside=0 if is_refused else notes.mails_outside,
             remark=outcome.remark,

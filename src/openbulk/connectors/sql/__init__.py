@@ -27,7 +27,7 @@ from openbulk.connectors.sql.databases import AUTH_METHODS, Resolve, open_postgr
 from openbulk.connectors.sql.failures import failure, is_gone
 from openbulk.connectors.sql.mysql_connections import open_mysql
 from openbulk.connectors.sql.ordering import ordering_keys_of
-from openbulk.connectors.sql.planning import completeness_of, plan_batch, refusal_of
+from openbulk.connectors.sql.planning import check_batch, completeness_of, plan_batch, refusal_of
 from openbulk.connectors.sql.reading import Selection, read_page
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
@@ -37,7 +37,7 @@ from openbulk.connectors.sql.writing import BatchWriter
 from openbulk.domain.conditions import Comparison
 from openbulk.domain.errors import AnswerLost, BadInput, NotFound, Refused
 from openbulk.domain.options import Option
-from openbulk.domain.plan import Planned
+from openbulk.domain.plan import Planned, UsageLimit
 from openbulk.domain.query import Page, PageRequest, Query, not_a_page_token
 from openbulk.domain.records import Outcome, Record, Target
 
@@ -82,7 +82,8 @@ class Sql:
             name: replace(
                 table.features(self._concurrency),
                 ordering=partial(ordering_keys_of, table, is_mysql=is_mysql),
-                plan=completeness_of(table, self._engine.dialect.name),
+                plan=completeness_of(table),
+                guards_writes=True,
             )
             for name, table in tables.items()
         }
@@ -205,12 +206,19 @@ class Sql:
             raise self._failed_commit(error, is_committing=is_committing) from error
         return outcomes
 
-    def budgets(self, target: Target) -> Sequence[Budget]:
+    def budgets(self, place: str | None) -> Sequence[Budget]:
         """A database limits no calls."""
         return ()
 
+    def usage_limits(self, object: str) -> Sequence[UsageLimit]:
+        """A database has none."""
+        return ()
+
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
-        """What `write` would do. The batch is written, and rolled back."""
+        """What `write` would do. The batch is written, and rolled back, if all of it can be."""
+        table = await self._table_to_write(target.object)
+        if not table.rolls_back:
+            return check_batch(table, target, batch, self._engine.dialect.name)
         try:
             return await self._look_once_more(partial(self._plan_once, target, batch))
         except RolledBack as rolled_back:

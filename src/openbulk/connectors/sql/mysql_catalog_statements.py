@@ -31,6 +31,25 @@ TABLES = sa.text(
     WHERE {_HERE} AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
     """
 )
+TRIGGERS = sa.text(
+    f"""
+    SELECT event_object_table, action_statement
+    FROM information_schema.triggers
+    WHERE {_HERE.replace("table_schema", "event_object_schema")}
+    """
+)
+NOT_ROLLED_BACK = sa.text(
+    """
+    SELECT t.table_name
+    FROM information_schema.tables t LEFT JOIN information_schema.engines e ON e.engine = t.engine
+    WHERE t.table_type = 'BASE TABLE' AND coalesce(e.transactions, 'NO') <> 'YES'
+        AND t.table_schema NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')
+    UNION
+    SELECT routine_name FROM information_schema.routines WHERE routine_schema <> 'sys'
+    """
+)
+"""What a trigger may do that stays when its transaction is rolled back: tables without transactions
+keep what is written into them, and a routine may write into them."""
 REFERENCES = sa.text(
     f"""
     SELECT constraint_name, table_name, column_name,

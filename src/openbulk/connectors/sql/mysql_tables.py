@@ -57,7 +57,22 @@ def reflect_mysql(connection: sa.Connection, metadata: sa.MetaData) -> None:
         table = sa.Table(name, metadata, *columns.get(name, ()))
         if not is_transactional:
             table.info["unwritable"] = _no_transactions(name, engine)
+    for name in _tables_not_rolled_back(connection):
+        if name in metadata.tables:
+            metadata.tables[name].info["rolls_back"] = False
     _add_references(connection, metadata)
+
+
+def _tables_not_rolled_back(connection: sa.Connection) -> set[str]:
+    """The tables with a trigger whose effects may stay when its transaction is rolled back."""
+    triggers = list(connection.execute(catalog.TRIGGERS))
+    if not triggers:
+        return set()
+    names = [re.escape(str(name)) for (name,) in connection.execute(catalog.NOT_ROLLED_BACK)]
+    if not names:
+        return set()
+    lasting = re.compile(rf"(?<![\w$])(?:{'|'.join(names)})(?![\w$])", re.IGNORECASE)
+    return {str(table) for table, statement in triggers if lasting.search(str(statement))}
 
 
 def _no_transactions(table: str, engine: str | None) -> str:

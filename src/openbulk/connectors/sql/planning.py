@@ -3,15 +3,17 @@
 So the database itself says which rows it would refuse, and why (docs/decisions/0054).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.sql.actions import RowActions
 from openbulk.connectors.sql.bisection import RowWriter
 from openbulk.connectors.sql.comparison import is_same
+from openbulk.connectors.sql.mysql_statements import MysqlStatements
 from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
 from openbulk.connectors.sql.rows import Row, RowMapper
 from openbulk.connectors.sql.schema import Table
@@ -28,13 +30,9 @@ _WAITS = (
 )
 
 
-_PLANNED_BY = frozenset({"postgresql", "sqlite"})
-"""The databases that undo all of a transaction."""
-
-
-def completeness_of(table: Table, dialect: str) -> Completeness:
+def completeness_of(table: Table) -> Completeness:
     """How much the plan of an upload into a table can say."""
-    if dialect not in _PLANNED_BY:
+    if not table.rolls_back:
         return Completeness.NONE
     return Completeness.BY_KEY if table.refers_to_itself else Completeness.COMPLETE
 
@@ -46,6 +44,8 @@ class Notes:
     changes: dict[int, Changes] = field(default_factory=dict)
     matches: dict[int, int] = field(default_factory=dict)
     """Rows of which the table has several."""
+    versions: dict[int, str] = field(default_factory=dict)
+    """The state of the table's rows that would change."""
     keys: dict[int, str] = field(default_factory=dict)
     """The identities of rows that have one."""
 
@@ -107,6 +107,35 @@ class _SqlitePlan(SqliteStatements):
         return await super().update(rows, identifiers, changed)
 
 
+class _MysqlPlan(MysqlStatements):
+    """The statements of MySQL and MariaDB, with notes of what they change."""
+
+    def __init__(self, connection: AsyncConnection, table: Table, notes: Notes) -> None:
+        super().__init__(connection, table)
+        self._notes = notes
+
+    async def find(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        found = await super().find(rows, identifiers, wanted)
+        _note_matches(self._notes, found)
+        return found
+
+    async def update(
+        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+    ) -> set[int]:
+        found = await super().find(rows, identifiers, changed)
+        _note_changes(self._notes, rows, found, changed)
+        return await super().update(rows, identifiers, changed)
+
+
+_STATEMENTS: Mapping[str, Callable[[AsyncConnection, Table, Notes], Statements]] = {
+    "postgresql": _PostgresqlPlan,
+    "sqlite": _SqlitePlan,
+    "mysql": _MysqlPlan,
+}
+
+
 def _note_matches(notes: Notes, found: Mapping[int, Found]) -> None:
     for number, one in found.items():
         notes.matches[number] = len(one.matches)
@@ -132,21 +161,40 @@ async def plan_batch(
 
     Raises SQLAlchemyError, and RolledBack.
     """
-    is_sqlite = connection.dialect.name == "sqlite"
+    dialect = connection.dialect.name
     try:
-        mapper = RowMapper.of(table, target, is_sqlite=is_sqlite)
+        mapper = _mapper_of(table, target, dialect)
     except FieldError as error:
         return [_plan_of(error.outcome(record.row), Notes()) for record in batch]
     notes = Notes()
-    statements: Statements
-    if is_sqlite:
-        statements = _SqlitePlan(connection, table, notes)
-    else:
-        statements = _PostgresqlPlan(connection, table, notes)
+    statements = _STATEMENTS[dialect](connection, table, notes)
     rows, refused = mapper.rows(batch)
     notes.keys = {row.number: mapper.identity_text(row) for row in rows if row.identity}
-    written = await RowWriter(connection, mapper, statements).write(rows, None)
+    actions = RowActions(mapper, statements, notes_versions=True)
+    written = await RowWriter(connection, mapper, statements, actions).write(rows, None)
+    notes.versions = actions.versions
     return [_plan_of(one, notes) for one in mapper.with_remarks([*refused, *written])]
+
+
+def check_batch(
+    table: Table, target: Target, batch: Sequence[Record], dialect: str
+) -> list[Planned]:
+    """Which records of a batch cannot be rows; the database is not asked about the others."""
+    try:
+        mapper = _mapper_of(table, target, dialect)
+    except FieldError as error:
+        return [_plan_of(error.outcome(record.row), Notes()) for record in batch]
+    rows, refused = mapper.rows(batch)
+    keys = {row.number: mapper.identity_text(row) for row in rows if row.identity}
+    return [
+        *(_plan_of(outcome, Notes()) for outcome in refused),
+        *(Planned(row.number, PlannedKind.NOT_COMPARED, key=keys.get(row.number)) for row in rows),
+    ]
+
+
+def _mapper_of(table: Table, target: Target, dialect: str) -> RowMapper:
+    is_sqlite, is_mysql = dialect == "sqlite", dialect == "mysql"
+    return RowMapper.of(table, target, is_sqlite=is_sqlite, is_mysql=is_mysql)
 
 
 def refusal_of(outcome: Outcome) -> Planned:
@@ -171,6 +219,7 @@ def _plan_of(outcome: Outcome, notes: Notes) -> Planned:
         changes,
         problem=problem,
         matches=matches if kind is PlannedKind.AMBIGUOUS else 0,
+        version=notes.versions.get(outcome.row) if is_known else None,
         key=notes.keys.get(outcome.row),
         remark=_WAITS if outcome.is_early else outcome.remark,
     )

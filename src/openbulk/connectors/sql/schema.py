@@ -114,6 +114,9 @@ class Table:
     unique_keys: Sequence[UniqueKey] = ()
     unwritable: str = ""
     """Why no batch can be written into it; empty if batches can."""
+    rolls_back: bool = True
+    """Whether the database undoes all of a transaction, with what the table's triggers have done.
+    """
 
     @property
     def name(self) -> str:
@@ -252,6 +255,7 @@ def reflect(connection: sa.Connection, schema: str | None) -> dict[str, Table]:
             referring=_tables_referring_to(table, references),
             unique_keys=keys.get(table.name, ()),
             unwritable=table.info.get("unwritable", ""),
+            rolls_back=table.info.get("rolls_back", True),
         )
         for table in tables
     }

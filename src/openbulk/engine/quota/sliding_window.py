@@ -110,10 +110,11 @@ def grant(
     empty = [pair for pair, free in zip(pairs, left, strict=True) if free <= 0]
     if may_probe and all(_is_probe_due(*pair, now) for pair in empty):
         return Grant(1, probes=tuple(budget.scope for budget, _ in empty))
-    after, budget = max(
-        ((_seconds_until_free(*pair, now), pair[0]) for pair in empty), key=lambda wait: wait[0]
+    after, budget, limit = max(
+        ((_seconds_until_free(*pair, now), pair[0], limit_of(*pair)) for pair in empty),
+        key=lambda wait: wait[0],
     )
-    return Grant(0, after, f"{budget.limit_text}, and all are used")
+    return Grant(0, after, f"{budget.sentence(limit)}, and all are used")
 
 
 def _none_while_closed(spending: Spending, now: float) -> Grant:

@@ -24,6 +24,10 @@ class RecordOutcomes(Protocol):
         """With `ticket_done`, the service is done with the batch of the ticket."""
 
 
+FindFinished = Callable[[Sequence[Record]], Awaitable[Sequence[Outcome]]]
+"""The outcomes of records of a batch that are not imported."""
+
+
 class NativeImport:
     """Imports a job's records until the slice ends."""
 
@@ -37,8 +41,11 @@ class NativeImport:
         record: RecordOutcomes,
         must_stop: Callable[[], bool],
         memory: MemoryShare,
+        find_finished: FindFinished,
     ) -> None:
+        """`find_finished` is awaited before a batch is submitted."""
         self._native = native
+        self._find_finished = find_finished
         self._ledger = ledger
         self._target = target
         self._reader = reader
@@ -52,11 +59,22 @@ class NativeImport:
         while not self._must_stop() and self._progress.cursor != self._ledger.job.records:
             batch, until = await self._next_batch(max_batch)
             async with self._memory.hold(batch):
+                if self._ledger.ticket is None:
+                    batch = await self._without_finished(batch)
+                    if self._must_stop():
+                        return
                 outcomes = await self._import(batch, until)
             if outcomes is None:
                 return
             self._progress.add(complete_outcomes(batch, outcomes, self._target))
             await self._record(ticket_done=True)
+
+    async def _without_finished(self, batch: Sequence[Record]) -> Sequence[Record]:
+        """The records that are to be imported. The others get their outcomes."""
+        outcomes = await self._find_finished(batch)
+        self._progress.add(outcomes)
+        rows = {outcome.row for outcome in outcomes}
+        return [record for record in batch if record.row not in rows]
 
     async def _import(self, batch: Sequence[Record], until: int) -> Sequence[Outcome] | None:
         """Import a batch; None if the slice ended before the service was done with it."""
@@ -78,7 +96,7 @@ class NativeImport:
             pause = min(MAX_POLL_SECONDS, pause * 1.5)
         return outcomes
 
-    async def _next_batch(self, max_records: int) -> tuple[list[Record], int]:
+    async def _next_batch(self, max_records: int) -> tuple[Sequence[Record], int]:
         """The next batch, and the last row in it. A ticket alone says what its batch has."""
         batch = Batch()
         ticket = self._ledger.ticket

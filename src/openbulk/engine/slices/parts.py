@@ -48,6 +48,8 @@ class Cut:
     remarks: Remarks = NO_REMARKS
     columns: Sequence[str] = ()
     """Those of a table, in their order."""
+    delimiter: str = ","
+    """What is between the cells of a CSV."""
 
 
 class PartSource(Protocol):
@@ -98,7 +100,7 @@ async def cut(
     summary = source.summary()
     if summary.signs:
         await keep_signs(files, file, summary.signs)
-    return Cut(records, first_rows, summary.remarks, summary.columns)
+    return Cut(records, first_rows, summary.remarks, summary.columns, summary.delimiter)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ means another finds it, also if it is not sent again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from openbulk.domain.job import Job
 from openbulk.domain.mending import Mend
@@ -40,14 +41,14 @@ class RetriedParts:
         self._earlier = earlier
         self._parts = iter(with_last_rows(parts, earlier.records))
         self._own = own
-        self._summary = Summary(columns=earlier.columns)
+        self._summary = Summary(columns=earlier.columns, delimiter=earlier.delimiter)
 
     async def next_part(self) -> Packed | None:
         """The next part; None after the last one. Raises FileNotFoundError if they are deleted."""
         found = next(self._parts, None)
         if found is None:
             signs = await signs_of(self._files, self._earlier.upload.file)
-            self._summary = Summary(signs=signs, columns=self._earlier.columns)
+            self._summary = replace(self._summary, signs=signs)
             return None
         part, last = found
         content = await self._files.get(part.path(self._earlier.upload.file))

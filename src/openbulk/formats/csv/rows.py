@@ -146,9 +146,11 @@ class RowReader:
         """The record that was just read, good or broken; None for a blank line."""
         has_quotes = '"' in self._lines.record_lines[0]
         if len(cells) != len(self.header) or self._is_suspect(line):
+            lines_read = len(self._lines.record_lines)
             problem = self._find_problem(cells)
             if problem is not None:
-                return self._broken_row(line, problem, cells)
+                is_whole = len(self._lines.record_lines) == lines_read
+                return self._broken_row(line, problem, cells if is_whole else ())
             cells = cells if len(cells) >= len(self.header) else ()
         pairs = zip(self.header, cells, strict=False)
         values: dict[str, Any] = {name: cell for name, cell in pairs if cell}
@@ -178,11 +180,25 @@ class RowReader:
         return {name: "" for name, cell, raw in triples if not cell and raw.strip() == '""'}
 
     def _broken_row(self, line: int, problem: Problem, cells: Sequence[str] = ()) -> Row:
-        """A row with the cells that could be read, as far as they have a column: to be mended."""
+        """A row with the cells that could be read, and the rest of its text: to be mended."""
         self._rows += 1
         pairs = zip(self.header, cells, strict=False)
-        values = {name: _DAMAGED.sub("\ufffd", cell) for name, cell in pairs if cell}
-        return Row(self._rows, problem=problem, line=line, cells=values)
+        values = {name: self._shown_cell(cell) for name, cell in pairs if cell}
+        unread = self._unread_text(cells)
+        return Row(self._rows, problem=problem, line=line, cells=values, unread=unread)
+
+    def _shown_cell(self, cell: str) -> str | None:
+        """A cell of a broken row; None if it says that it clears its field."""
+        return _DAMAGED.sub("\ufffd", cell) if cell != self._null_value else None
+
+    def _unread_text(self, cells: Sequence[str]) -> str:
+        """The cells that have no column; all of the text if it has too few cells."""
+        if len(cells) < len(self.header):
+            text = "".join(self._lines.record_lines).rstrip("\r\n")
+        else:
+            surplus = self.delimiter.join(cells[len(self.header) :])
+            text = surplus.rstrip(f" {self.delimiter}")
+        return _DAMAGED.sub("\ufffd", text)
 
     def _find_problem(self, cells: Sequence[str]) -> Problem | None:
         """The problem of the record that was just read; None for a good one or a blank line."""

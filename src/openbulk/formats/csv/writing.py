@@ -13,17 +13,21 @@ _PIECE_CHARACTERS = 64 * 1024
 _LINE_END = "\r\n"
 
 
-def encode_rows(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+def encode_rows(
+    header: Sequence[str], rows: Iterable[Sequence[Any]], delimiter: str = ","
+) -> Iterator[bytes]:
     """The lines of a CSV in UTF-8, many in each piece. None is empty, "" is empty in quotes."""
     lines: list[str] = []
     characters = 0
-    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator=_LINE_END)
+    writer = csv.writer(
+        SimpleNamespace(write=lines.append), delimiter=delimiter, lineterminator=_LINE_END
+    )
     for cells in chain([header], rows):
-        line = _plain_line(cells)
+        line = _plain_line(cells, delimiter)
         if line is not None:
             lines.append(line)
         elif "" in cells:
-            lines.append(",".join(map(_quote, map(_cell_text, cells))) + _LINE_END)
+            lines.append(delimiter.join(map(_quote, map(_cell_text, cells))) + _LINE_END)
         else:
             writer.writerow(map(_cell_text, cells))
         characters += len(lines[-1])
@@ -33,7 +37,7 @@ def encode_rows(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterato
     yield _take(lines)
 
 
-def _plain_line(cells: Sequence[Any]) -> str | None:
+def _plain_line(cells: Sequence[Any], delimiter: str) -> str | None:
     """The line of texts that need no quotes; None for other cells.
 
     `csv.writer` writes the same line, and takes three times as long.
@@ -43,11 +47,11 @@ def _plain_line(cells: Sequence[Any]) -> str | None:
     if None in cells:
         cells = ["" if cell is None else cell for cell in cells]
     try:
-        line = ",".join(cells)
+        line = delimiter.join(cells)
     except TypeError:
         return None
     has_quotes = '"' in line or "\n" in line or "\r" in line
-    if has_quotes or not line or line.count(",") >= len(cells):
+    if has_quotes or not line or line.count(delimiter) >= len(cells):
         return None
     return line + _LINE_END
 

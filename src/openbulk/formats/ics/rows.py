@@ -41,12 +41,18 @@ def _read_row(
             f"the event on line {component.line} has a date before the year 1 or after 9999; "
             "change it"
         )
-        yield Row(next(numbers), problem=problem, line=component.line)
+        yield _broken_row(next(numbers), component, problem)
     except ValueError as error:
-        yield Row(next(numbers), problem=Problem(str(error)), line=component.line)
+        yield _broken_row(next(numbers), component, Problem(str(error)))
     else:
         for event in events:
             yield Row(next(numbers), event.values, line=component.line, remarks=event.remarks)
+
+
+def _broken_row(number: int, component: Component, problem: Problem) -> Row:
+    lines = b"\n".join(line.content for line in component.raw_lines)
+    unread = lines.decode(errors="replace")
+    return Row(number, problem=problem, line=component.line, unread=unread)
 
 
 def _resolve(component: Component, place: Place, index: FileIndex) -> Sequence[ParsedEvent]:

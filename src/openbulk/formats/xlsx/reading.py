@@ -58,7 +58,8 @@ class SheetReader:
             if problem is None:
                 yield Row(number, values, None, line)
             else:
-                yield Row(number, None, problem, line, cells=values)
+                unread = self._unread_text(line, cells)
+                yield Row(number, None, problem, line, cells=values, unread=unread)
 
     def _values(self, cells: Cells) -> Mapping[str, Any]:
         header, width = self.header, len(self.header)
@@ -76,6 +77,19 @@ class SheetReader:
                 place = f"{column_letters(column)}{line}"
                 return Problem(f"cell {place} {value}", self.header[column])
         return None
+
+    def _unread_text(self, line: int, cells: Cells) -> str:
+        """The cells that have no column, and those without a value, each with its place."""
+        width = len(self.header)
+        unread = {
+            column: value
+            for column, value in cells.items()
+            if type(value) is Unreadable or (column >= width and not is_blank(value))
+        }
+        return "; ".join(
+            f"{column_letters(column)}{line} {value if type(value) is Unreadable else repr(value)}"
+            for column, value in unread.items()
+        )
 
     def _describe_width(self, line: int, first: int, cells: Cells) -> Problem:
         last = max(column for column, value in cells.items() if not is_blank(value))

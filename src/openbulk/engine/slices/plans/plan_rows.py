@@ -85,15 +85,28 @@ def make_part(
         sum(one.mails_outside for one in planned),
         sum(row.is_repeated for row in ordered),
         completeness,
+        sum(one.lookups for one in planned),
+        _calls_by_place(planned),
     )
     part = PlanPart(ranges_of([one.row for one in planned]), fence, summary)
     content = b"\n".join(encode_json(row) for row in kept)
     return part, zlib.compress(content, _COMPRESSION)
 
 
+def _calls_by_place(planned: Iterable[Planned]) -> Mapping[str, int]:
+    calls: Counter[str] = Counter()
+    for one in planned:
+        if one.place is not None:
+            calls[one.place] += one.calls
+    return calls
+
+
 def _digest(kept: Mapping[str, Any]) -> int:
-    """The digest of a row. The service's own words may name what is new each time."""
-    said = dict(kept)
+    """The digest of a row: of what it does, and not of how many rows share a call.
+
+    The service's own words may name what is new each time.
+    """
+    said = {name: value for name, value in kept.items() if name != "calls"}
     if "problem" in said:
         said["problem"] = said["problem"][:2]
     return int.from_bytes(hashlib.sha256(encode_json(said)).digest(), "big")
@@ -121,6 +134,12 @@ async def rows_of_plan(
                 heapq.heappush(pending, (kept["row"], kept))
     while pending:
         yield PlanRow.of_json(heapq.heappop(pending)[1])
+
+
+def planned_in_part(content: bytes) -> Mapping[int, Planned]:
+    """The plans in the content of a part, by their rows."""
+    planned = (PlanRow.of_json(kept).planned for kept in _lines_of(content))
+    return {one.row: one for one in planned}
 
 
 def _lines_of(content: bytes) -> Iterable[Mapping[str, Any]]:

@@ -70,10 +70,9 @@ class PlanSlice(UploadSlice):
         return [_outcome_of(one) for one in planned]
 
     async def _plan(self, batch: Sequence[Record]) -> Sequence[Planned]:
-        if self._completeness is Completeness.NONE:
-            return [Planned(record.row, PlannedKind.NOT_COMPARED) for record in batch]
         connector = self._connector
-        assert isinstance(connector, PlansWrites)
+        if not isinstance(connector, PlansWrites):
+            return [Planned(record.row, PlannedKind.NOT_COMPARED) for record in batch]
         await self._replay(connector)
         earlier: Sequence[Record] = ()
         if not connector.remembers_plans:

@@ -1,0 +1,45 @@
+"""What a plan takes of the limits of a service, and when it meets them."""
+
+from openbulk.connectors.pace import Budget
+from openbulk.domain.plan import Counted, UsageLimit
+from openbulk.engine.quota.forecast import (
+    calls_by_budget,
+    forecast_of_budget,
+    forecast_of_usage,
+    seconds_for,
+    seconds_until_met,
+)
+from openbulk.engine.quota.sliding_window import grant
+from openbulk.storage.budgets import Spending
+
+DAY = Budget("day", "day", 1_000, 86_400.0, "one project takes {calls} calls a day")
+USER = Budget("user", "user", 600, 60.0, "one user takes {calls} calls a minute")
+
+
+def test_calls_count_on_the_limits_that_they_use() -> None:
+    """Those that read on the shared ones alone; those that write in their place, too."""
+    choir = Budget("choir", "calendar", 60, 60.0, "one calendar takes {calls} calls")
+    counted = calls_by_budget([DAY, USER], 5, [([DAY, USER, choir], 30), ([DAY, USER], 2)])
+    assert counted == {DAY: 37, USER: 37, choir: 30}
+
+
+def test_a_limit_is_met_when_the_others_have_allowed_so_many_calls() -> None:
+    """The first 600 calls at once, then 10 a second: the 1,000th of 3,000 comes after 40 s."""
+    user = forecast_of_budget(USER, Spending(), 3_000, 0.0)
+    day = forecast_of_budget(DAY, Spending(), 3_000, 0.0)
+    assert seconds_until_met(day, [day, user]) == 40.0
+    assert seconds_for(1.0, [user]) == 240.0
+    assert seconds_until_met(forecast_of_budget(DAY, Spending(), 1_000, 0.0), [user]) is None
+    limit = UsageLimit(Counted.CREATED, 60, "60 calendars")
+    assert forecast_of_usage(limit, 60, [user]).seconds is None
+    half = forecast_of_usage(limit, 120, [user])
+    assert (half.is_met, half.seconds) == (True, 90.0)
+
+
+def test_a_learned_limit_is_the_one_that_is_told() -> None:
+    learned = Spending(learned=12_000)
+    told = forecast_of_budget(USER, learned, 1, 0.0)
+    assert told.budget.sentence(told.limit) == "one user takes 12,000 calls a minute"
+    spent = Spending(buckets=((0, 12_000),), learned=12_000)
+    reason = grant([USER], [spent], 1, 1.0).reason
+    assert reason == "one user takes 12,000 calls a minute, and all are used"
