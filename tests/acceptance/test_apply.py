@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from acceptance.test_plans import counts, plan_of
-from support.harness import Processes, Reply, Server
+from support.harness import Process, Processes, Reply, Server
 from support.receiver import Receiver
 
 UPSERT = {"action": "upsert"}
@@ -214,6 +214,16 @@ def test_an_apply_calls_back_when_it_ends_and_its_plan_does_not(
     (received,) = receiver.received
     job = json.loads(received.body)
     assert (job["id"], job["status"], job["recordsCount"]) == (job_id, "COMPLETE", 5)
+
+
+def test_a_plan_that_compares_nothing_is_carried_out_by_the_services_own_import(
+    shared_server: Server, shared_eloqua: Process
+) -> None:
+    server = shared_server.eloqua(shared_eloqua)
+    file = b"C_EmailAddress,C_FirstName\nann@example.com,Ann\nbob@example.com,Bob,too many\n"
+    plan = plan_of(server, "contact", file, UPSERT)
+    assert applied(server, plan, first=1) == {"created": 1, "notReached": 1}
+    assert applied(server, plan) == {"created": 1, "failed": 1}
 
 
 def test_a_repeated_apply_with_its_key_is_answered_alike(

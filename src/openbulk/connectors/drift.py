@@ -54,21 +54,31 @@ async def write_checked(
 ) -> Sequence[Outcome]:
     """Write records that are still as their plans saw them, with a connector that plans.
 
-    Each is planned again. Between that and the write somebody may still change it.
+    Between look and write somebody may still change one of them.
     """
-    assert isinstance(connector, PlansWrites)
+    outcomes = await find_drifted(connector, target, batch)
+    rows = {outcome.row for outcome in outcomes}
+    rest = [record for record in batch if record.row not in rows]
+    return [*outcomes, *(await connector.write(target, rest) if rest else ())]
+
+
+async def find_drifted(
+    connector: Connector, target: Target, batch: Sequence[Record]
+) -> list[Outcome]:
+    """The outcomes of those records that are not as their plans saw them: each is planned again."""
     seen = [record for record in batch if record.expected is not None]
     # Apart from the plan itself, whose records the connector may remember.
     look = replace(target, run=f"{target.run}/{uuid.uuid4().hex}")
-    found = {one.row: one for one in await connector.plan(look, seen)} if seen else {}
+    if not seen:
+        return []
+    assert isinstance(connector, PlansWrites)
+    found = {one.row: one for one in await connector.plan(look, seen)}
     outcomes: list[Outcome] = []
     for record in seen:
         reason = _drift_of_planned(record.expected, found[record.row])
         if reason is not None:
             outcomes.append(outcome_of_drift(record.row, reason, found[record.row].id))
-    rows = {outcome.row for outcome in outcomes}
-    rest = [record for record in batch if record.row not in rows]
-    return [*outcomes, *(await connector.write(target, rest) if rest else ())]
+    return outcomes
 
 
 def _drift_of_planned(expected: Expectation | None, found: Planned) -> str | None:

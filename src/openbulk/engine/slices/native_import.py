@@ -17,6 +17,10 @@ FIRST_POLL_SECONDS = 0.05
 MAX_POLL_SECONDS = 2.0
 
 
+Screen = Callable[[list[Record]], Awaitable[list[Record]]]
+"""Adds the outcomes of records that are not to be sent, and returns the others."""
+
+
 class RecordOutcomes(Protocol):
     """Records the outcomes of the slice so far."""
 
@@ -37,7 +41,9 @@ class NativeImport:
         record: RecordOutcomes,
         must_stop: Callable[[], bool],
         memory: MemoryShare,
+        screen: Screen,
     ) -> None:
+        """`screen` takes out the records of a batch that are not to be sent."""
         self._native = native
         self._ledger = ledger
         self._target = target
@@ -46,6 +52,7 @@ class NativeImport:
         self._record = record
         self._must_stop = must_stop
         self._memory = memory
+        self._screen = screen
 
     async def run(self, max_batch: int) -> None:
         """Import batches. Raises ServiceError."""
@@ -92,5 +99,6 @@ class NativeImport:
                 if not is_in:
                     break
                 batch.add(record)
-        until = batch.records[-1].row if batch.records else self._progress.cursor
-        return batch.records, until
+        chosen = batch.records if ticket else await self._screen(batch.records)
+        until = chosen[-1].row if chosen else self._progress.cursor
+        return chosen, until

@@ -214,9 +214,14 @@ class UploadSlice:
                 self._record,
                 lambda: self._must_stop,
                 self._memory,
+                self._screen,
             ).run(self._features.max_batch)
         except ServiceError as error:
             self._end(ending_of(error))
+
+    async def _screen(self, batch: list[Record]) -> list[Record]:
+        """The records of a batch for a native import; all of them."""
+        return batch
 
     # --- records in batches, several at a time ---
 

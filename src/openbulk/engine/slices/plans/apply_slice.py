@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from openbulk.connectors.base import Features
-from openbulk.connectors.drift import write_checked
+from openbulk.connectors.drift import find_drifted, write_checked
 from openbulk.domain.apply import DriftPolicy, StopReason
 from openbulk.domain.job import Status
 from openbulk.domain.plan import Planned
@@ -75,19 +75,31 @@ class ApplySlice(UploadSlice):
         if self._ending:
             return
         try:
-            planned = await self._plan.of([record.row for record in batch])
+            rest = await self._take_out_refused(batch)
         except Exception as error:
             self._end(ending_of(error))
             return
+        if rest:
+            await super()._send(rest, features)
+
+    async def _take_out_refused(self, batch: Sequence[Record]) -> list[Record]:
+        """The records that the plan does not refuse, each with what the plan saw of it."""
+        planned = await self._plan.of([record.row for record in batch])
         refused = [one for one in planned.values() if one.is_refused]
         self._progress.add(list(map(_outcome_of_refused, refused)))
-        rest = [
+        return [
             record._replace(expected=self._expectation(planned[record.row]))
             for record in batch
             if not planned[record.row].is_refused
         ]
-        if rest:
-            await super()._send(rest, features)
+
+    async def _screen(self, batch: list[Record]) -> list[Record]:
+        """The records for a native import: it is checked, and not guarded."""
+        rest = await self._take_out_refused(batch)
+        drifted = await find_drifted(self._connector, self._target, rest)
+        self._progress.add(drifted)
+        rows = {outcome.row for outcome in drifted}
+        return [record for record in rest if record.row not in rows]
 
     def _expectation(self, planned: Planned) -> Expectation | None:
         return None if self._apply.drifted is DriftPolicy.OVERWRITE else planned.expectation
