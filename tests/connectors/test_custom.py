@@ -433,7 +433,7 @@ async def test_a_plan_of_rows_of_one_new_record_is_carried_out(
     to = Target("contacts", Action.UPSERT, "email", run="apply")
     rows = [{"email": "bob@example.com", "name": name} for name in ("Bob", "Rob", "Rob")]
     planned = await plan(lambda: connector, to, records_of(rows))
-    outcomes = []
+    outcomes: list[Outcome] = []
     for one, said in zip(records_of(rows), planned, strict=True):
         expecting = one._replace(expected=said.expectation)
         outcomes += await write_checked(connector, to, [expecting])
