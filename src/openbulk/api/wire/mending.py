@@ -21,6 +21,7 @@ OUTCOMES: Mapping[str, RowKind] = {
 }
 """What became of a row, by its word: the keys of `outcomes` in `GET /bulk/{id}`."""
 _WORDS = {kind: word for word, kind in OUTCOMES.items()}
+DRIFTED_WORD = _WORDS[OutcomeKind.DRIFTED]
 RETRIED_WORDS = tuple(_WORDS[kind] for kind in RETRIED)
 MAX_SHOWN = 200
 """Characters of a value in an example."""
@@ -33,6 +34,7 @@ Outcome = Literal[
     "deleted",
     "notFound",
     "failed",
+    "drifted",
     "unknown",
     "notReached",
 ]
