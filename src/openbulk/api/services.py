@@ -21,6 +21,7 @@ from openbulk.engine.job_deletion import JobDeletion
 from openbulk.engine.mending import Mending
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.retries import Retries
+from openbulk.engine.undoing import Undoing
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.notify.networks import Networks
@@ -64,6 +65,7 @@ class Services:
     job_deletion: JobDeletion
     mending: Mending
     retries: Retries
+    undoing: Undoing
     plans: PlanReader
     workflows: Workflows
     connections: Connections

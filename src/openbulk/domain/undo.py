@@ -60,7 +60,7 @@ class Reversal(NamedTuple):
         message = f"the record {self.id!r} has been deleted since the job wrote it"
         return self._not_reversed(OutcomeKind.GONE_ALREADY, message)
 
-    def irreversible(self, message: str) -> Outcome:
+    def not_reversible(self, message: str) -> Outcome:
         """It cannot be put back."""
         return self._not_reversed(OutcomeKind.NOT_REVERSIBLE, message)
 

@@ -17,7 +17,7 @@ from openbulk.domain.errors import (
     ReaderUnavailable,
     Unavailable,
 )
-from openbulk.domain.job import Job, NextSlice, Retry, Status
+from openbulk.domain.job import Job, NextSlice, Retry, Status, Undo
 from openbulk.domain.records import OutcomeKind
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_SLICE_ATTEMPTS, wait_before_retry
@@ -34,6 +34,9 @@ from openbulk.engine.slices.parts import PartSource, RowsInThread, cut
 from openbulk.engine.slices.plans.earlier_rows import EarlierRowsOfJobs
 from openbulk.engine.slices.plans.plan_slice import PlanSlice
 from openbulk.engine.slices.retried_parts import RetriedParts
+from openbulk.engine.slices.undo.keeping import UndoStores
+from openbulk.engine.slices.undo.undo_slice import UndoPlanSlice, UndoSlice
+from openbulk.engine.slices.undo.undone_parts import UndoneParts
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats.base import Format
 from openbulk.reading.reader import StoredFile
@@ -71,6 +74,7 @@ class SliceRunner:
         ledger: Ledger,
         files: FileStore,
         mends: Mends,
+        undo: UndoStores,
         readers: Readers,
         formats: Mapping[str, Format],
         connections: Connections,
@@ -83,6 +87,7 @@ class SliceRunner:
         self._ledger = ledger
         self._files = files
         self._mends = mends
+        self._undo = undo
         self._readers = readers
         self._formats = formats
         self._connections = connections
@@ -180,15 +185,18 @@ class SliceRunner:
             return await DownloadSlice(
                 ledger, connector=connector, files=self._files, deadline=deadline, memory=memory
             ).run()
-        upload: Callable[..., UploadSlice] = UploadSlice
+        upload: Callable[..., UploadSlice] = UploadSlice if job.undo is None else UndoSlice
+        undo: UndoStores | None = self._undo
         if isinstance(ledger, PlanLedger):
-            upload = partial(PlanSlice, earlier=self._earlier_rows.of(job.id))
+            plan = PlanSlice if job.undo is None else UndoPlanSlice
+            upload, undo = partial(plan, earlier=self._earlier_rows.of(job.id)), None
         return await upload(
             ledger,
             connector=connector,
             files=self._files,
             deadline=deadline,
             memory=memory,
+            undo=undo,
             names_are_paths=not job.upload.records_of
             and self._formats[job.upload.file_format].names_are_paths,
         ).run()
@@ -223,6 +231,9 @@ class SliceRunner:
         if upload.retry is not None:
             yield await self._retried_parts(ledger, upload.retry)
             return
+        if upload.undo is not None:
+            yield await self._undone_parts(upload.undo)
+            return
         if upload.records_of is not None:
             yield RowsInThread(as_rows(await self._result_of(upload.records_of)))
             return
@@ -239,6 +250,13 @@ class SliceRunner:
         find_parts = partial(self._ledger.parts_from, earlier.id, 1)
         parts = await retry_while_unavailable(find_parts, self._draining)
         return RetriedParts(self._files, self._mends, ledger.job, earlier, parts, own)
+
+    async def _undone_parts(self, undo: Undo) -> UndoneParts:
+        find = partial(self._ledger.job, undo.of)
+        earlier = await retry_while_unavailable(find, self._draining)
+        if earlier is None:
+            raise BadInput(f"job {undo.of} is deleted, and so is what it has overwritten")
+        return UndoneParts(self._ledger, self._undo.undos, earlier, undo)
 
     async def _unknown_rows(self, ledger: SliceLedger) -> Sequence[int]:
         """The rows of a retry that the service may have taken already, as nobody knows."""
