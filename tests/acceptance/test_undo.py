@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from support.harness import Reply, Server
 
 FIRST = b"id,name,note\na,Ann,old\nb,Bob,old\nc,Cid,old\nd,Dora,old\n"
@@ -99,12 +100,13 @@ def test_what_cannot_be_undone_is_refused_with_what_to_do(filled: Server) -> Non
     server = filled
     log = server.done("log", b"name\nx\n", {"action": "create"})["id"]
     assert "of this service, openbulk can undo records" in ask(server, log).json["message"]
-    download = server.query("select * from records")["id"]
+    download = server.call("POST", "/bulk/query?q=select%20*%20from%20records").json["id"]
     assert ask(server, download).status == 409
     plan = server.call("POST", f"/bulk/{load(server, 'a,A,A', 'upsert')}/undo?plan=true").json["id"]
     server.finished(plan)
     assert "is a plan" in ask(server, plan).json["message"]
     unchanged = load(server, "a,A,A", "upsert")
     assert "nothing is kept" in ask(server, unchanged).json["message"]
-    for body in ({"rows": []}, {"kept": "all"}, {"what": 1}, {"rows": [9]}):
+    bodies: list[Any] = [{"rows": []}, {"kept": "all"}, {"what": 1}, {"rows": [9]}]
+    for body in bodies:
         assert ask(server, load(server, "a,B,B", "upsert"), body).status == 400

@@ -26,6 +26,8 @@ class Undoing:
     async def require_possible(self, job: Job, undo: Undo) -> None:
         """Raise Conflict or BadInput, with what to do, if a job cannot be undone."""
         _require_written(job)
+        if undo.rows is not None:
+            _require_rows(job, undo.rows)
         await self._require_ability(job)
         await self._require_first(job, undo)
         if not await self._undos.has_any(job.id):
@@ -34,8 +36,6 @@ class Undoing:
                 "OPENBULK_KEEP_UNDO_DAYS have passed, or were 0 when it ran; upload the records as "
                 "they were"
             )
-        if undo.rows is not None:
-            _require_rows(job, undo.rows)
 
     async def _require_ability(self, job: Job) -> None:
         """Raise BadInput if the connector cannot undo the job."""

@@ -4,7 +4,7 @@ An attempt may fail as a whole: `bisection.py` then finds the row that is to bla
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -18,7 +18,8 @@ from openbulk.connectors.sql.statements import (
     columns_of,
     have_gaps,
 )
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem
+from openbulk.connectors.sql.traces import Traces, VersionedStatements, before_of
+from openbulk.domain.records import Action, Before, Outcome, OutcomeKind, Problem
 
 Match = Mapping[str, Any]
 """A row of the table, with the requested columns."""
@@ -27,7 +28,11 @@ Match = Mapping[str, Any]
 class RowActions:
     """Does a target's action with rows of one table."""
 
-    def __init__(self, mapper: RowMapper, statements: Statements) -> None:
+    def __init__(
+        self, mapper: RowMapper, statements: Statements, traces: Traces | None = None
+    ) -> None:
+        """`traces` is None if nobody undoes the job."""
+        self._traces = traces
         self._mapper = mapper
         self._statements = statements
         self._table = mapper.table
@@ -111,7 +116,7 @@ class RowActions:
 
     def _compared_columns(self, rows: Sequence[Row]) -> Sequence[str]:
         if self._action is Action.DELETE:
-            return self._table.key
+            return self._table.key if self._traces is None else self._traces.columns
         names = {*self._table.key, *columns_of(self._table, rows)}
         if self._table.computed_columns:
             names = names.union(*(row.computed for row in rows))
@@ -141,7 +146,7 @@ class RowActions:
             else:
                 new.append(row)
         change = self._delete if self._action is Action.DELETE else self._update
-        return [*outcomes, *await insert(new), *await change(old)]
+        return [*outcomes, *await insert(new), *await change(old, found)]
 
     def _outcome_without_writing(self, row: Row, found: Found) -> Outcome | None:
         """The outcome of a row that cannot be written, or need not; None for all others."""
@@ -201,14 +206,21 @@ class RowActions:
         return Outcome.failure(row.number, message, field=self._mapper.identifiers[0])
 
     async def _outcomes_of_new(self, rows: Sequence[Row]) -> list[Outcome]:
-        return _new_row_outcomes(rows, self._table.ids_of([row.values for row in rows]))
+        return await self._created(rows, self._table.ids_of([row.values for row in rows]))
+
+    async def _created(self, rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
+        """The outcomes of rows that one statement has inserted."""
+        versions: Iterable[Any] = repeat(None)
+        if self._traces is not None and rows:
+            versions = await self._traces.versions_of_new(rows, ids)
+        return _new_row_outcomes(rows, ids, versions)
 
     async def _insert(self, rows: Sequence[Row]) -> list[Outcome]:
         if not rows:
             return []
         if self.counts_inserted:
             return await self._insert_and_count(rows)
-        return _new_row_outcomes(rows, await self._statements.insert(rows))
+        return await self._created(rows, await self._statements.insert(rows))
 
     async def _insert_and_count(self, rows: Sequence[Row]) -> list[Outcome]:
         """Insert rows that a trigger may put elsewhere. Raises WrittenElsewhere for several rows
@@ -224,25 +236,56 @@ class RowActions:
             if len(rows) > 1:
                 raise
             return [await self._outcome_held_back(rows[0])]
-        return _new_row_outcomes(rows, ids)
+        return await self._created(rows, ids)
 
-    async def _update(self, rows: Sequence[Row]) -> list[Outcome]:
+    async def _update(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[Outcome]:
         groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
         for row in rows:
             groups[row.columns].append(row)
         outcomes: list[Outcome] = []
         for group in groups.values():
-            updated = await self._statements.update(
-                group, self._mapper.identifiers, self._changed_columns(group[0])
-            )
-            outcomes += await self._outcomes(OutcomeKind.UPDATED, group, updated)
+            outcomes += await self._update_group(group, found)
         return outcomes
 
-    async def _delete(self, rows: Sequence[Row]) -> list[Outcome]:
+    async def _update_group(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[Outcome]:
+        """Update rows with the same columns."""
+        identifiers, changed = self._mapper.identifiers, self._changed_columns(rows[0])
+        before: Mapping[int, Before] = {}
+        if self._traces is not None:
+            before = await self._traces.before_changes(rows, found, identifiers)
+        updated = await self._statements.update(rows, identifiers, changed)
+        outcomes = await self._outcomes(OutcomeKind.UPDATED, rows, updated)
+        if self._traces is None:
+            return outcomes
+        versions = await self._traces.versions_of_changed(rows)
+        return [
+            one._replace(before=before.get(one.row), version=version)
+            for one, version in zip(outcomes, versions, strict=True)
+        ]
+
+    async def _delete(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[Outcome]:
         if not rows:
             return []
+        if self._traces is not None:
+            return await self._delete_and_keep(rows, found, self._traces)
         deleted = await self._statements.delete(rows, self._mapper.identifiers)
         return await self._outcomes(OutcomeKind.DELETED, rows, deleted)
+
+    async def _delete_and_keep(
+        self, rows: Sequence[Row], found: Mapping[int, Found], traces: Traces
+    ) -> list[Outcome]:
+        """Delete rows, and say what they were."""
+        identifiers, statements = self._mapper.identifiers, self._statements
+        if isinstance(statements, VersionedStatements):
+            kept = await statements.delete_and_return(rows, identifiers, traces.columns)
+            before = {number: before_of(*one) for number, one in kept.items()}
+            deleted = set(before)
+        else:
+            matches = {row.number: found[row.number].matches[0] for row in rows}
+            before = {number: before_of(None, one) for number, one in matches.items()}
+            deleted = await statements.delete(rows, identifiers)
+        outcomes = await self._outcomes(OutcomeKind.DELETED, rows, deleted)
+        return [one._replace(before=before.get(one.row)) for one in outcomes]
 
     async def _outcomes(
         self, kind: OutcomeKind, rows: Sequence[Row], written: set[int]
@@ -270,9 +313,12 @@ class RowActions:
         return Outcome(row.number, OutcomeKind.UNKNOWN, row.id, problem)
 
 
-def _new_row_outcomes(rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
-    numbers = [row.number for row in rows]
-    return list(map(Outcome, numbers, repeat(OutcomeKind.CREATED), ids))
+def _new_row_outcomes(
+    rows: Sequence[Row], ids: Sequence[str | None], versions: Iterable[Any]
+) -> list[Outcome]:
+    numbers, kind, nothing = [row.number for row in rows], OutcomeKind.CREATED, repeat(None)
+    fields = (repeat(False), repeat(""), repeat(False), nothing, versions)
+    return list(map(Outcome, numbers, repeat(kind), ids, nothing, *fields))
 
 
 def _number(row: Row) -> int:

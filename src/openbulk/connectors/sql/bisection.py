@@ -26,6 +26,7 @@ from openbulk.connectors.sql.rows import Row, RowMapper
 from openbulk.connectors.sql.schema import Reference
 from openbulk.connectors.sql.statements import PointingStatements, Statements, WrittenElsewhere
 from openbulk.connectors.sql.suspects import cut_at, cut_at_suspect
+from openbulk.connectors.sql.traces import Traces
 from openbulk.connectors.sql.waiting_rows import has_plain_key
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Action, Outcome, OutcomeKind
@@ -46,9 +47,13 @@ class RowWriter:
     """Writes the rows of one batch, in a transaction that has begun."""
 
     def __init__(
-        self, connection: AsyncConnection, mapper: RowMapper, statements: Statements
+        self,
+        connection: AsyncConnection,
+        mapper: RowMapper,
+        statements: Statements,
+        traces: Traces | None = None,
     ) -> None:
-        self.actions = RowActions(mapper, statements)
+        self.actions = RowActions(mapper, statements, traces)
         self._connection = connection
         self._statements = statements
         self._is_sqlite = mapper.conversion.is_sqlite
