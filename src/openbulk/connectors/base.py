@@ -116,8 +116,8 @@ class Features:
     """How much the plan of an upload can say. Unless it is `none`, the connector is `PlansWrites`.
     """
     undoes: frozenset[Action] = frozenset()
-    """The actions whose jobs can be undone. Unless it is empty, the connector is `UndoesWrites`, and
-    the outcomes of `write` say what it has overwritten."""
+    """The actions whose jobs can be undone. Unless it is empty, the connector is `UndoesWrites`,
+    and the outcomes of `write` say what it has overwritten."""
 
 
 class NativeBulk(Protocol):

@@ -101,7 +101,7 @@ class BeforeImages(Protocol):
     async def keep(self, row: int, before: Before) -> None:
         """Keep what a row overwrites. On return it is durable, and the call may be made."""
 
-    def kept(self, row: int) -> Before | None:
+    def image_of(self, row: int) -> Before | None:
         """What an earlier slice has kept of a row without an outcome; None if it kept nothing."""
 
 

@@ -41,12 +41,12 @@ class Reversal(NamedTuple):
     version: Any
     """The state that the record must be in; None if it must be gone."""
 
-    def reversed(self, *, before: Before | None = None, version: Any = None) -> Outcome:
+    def as_reversed(self, *, before: Before | None = None, version: Any = None) -> Outcome:
         """It is put back. `before` and `version` are what this has overwritten, and left."""
         outcome = Outcome(self.row, OutcomeKind.REVERSED, self.id)
         return outcome._replace(before=before, version=version)
 
-    def kept(self, message: str = "") -> Outcome:
+    def as_kept(self, message: str = "") -> Outcome:
         """It was left alone, as somebody has changed it since."""
         message = message or (
             f"the record {self.id!r} has been changed since the job wrote it, so it was left "
@@ -55,12 +55,12 @@ class Reversal(NamedTuple):
         )
         return self._not_reversed(OutcomeKind.KEPT, message)
 
-    def gone(self) -> Outcome:
+    def as_gone(self) -> Outcome:
         """Somebody has deleted it since."""
         message = f"the record {self.id!r} has been deleted since the job wrote it"
         return self._not_reversed(OutcomeKind.GONE_ALREADY, message)
 
-    def not_reversible(self, message: str) -> Outcome:
+    def as_irreversible(self, message: str) -> Outcome:
         """It cannot be put back."""
         return self._not_reversed(OutcomeKind.NOT_REVERSIBLE, message)
 

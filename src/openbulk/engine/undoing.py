@@ -54,7 +54,7 @@ class Undoing:
         )
 
     async def _require_first(self, job: Job, undo: Undo) -> None:
-        """Raise Conflict if another job undoes this one, or has, and nothing is left to be asked."""
+        """Raise Conflict if another job undoes this one, or has done so."""
         for job_id in reversed(await self._undos.undoing(job.id)):
             other = await self._ledger.job(job_id)
             if other is None:
@@ -63,8 +63,8 @@ class Undoing:
                 raise Conflict(f"job {other.id} undoes job {job.id} already; wait for its end")
             if other.status is Status.COMPLETE and not undo.overwrites:
                 raise Conflict(
-                    f"job {other.id} has undone job {job.id}; POST /bulk/{other.id}/undo takes that "
-                    'back, and {"kept": "overwrite"} also puts back the '
+                    f"job {other.id} has undone job {job.id}; POST /bulk/{other.id}/undo takes "
+                    'that back, and {"kept": "overwrite"} also puts back the '
                     f"{other.counts.kept} records that it kept"
                 )
 

@@ -315,7 +315,8 @@ problems = Table(
     Column("job_id", BigInteger, primary_key=True),
     Column("row", BigInteger, primary_key=True),
     Column("line", BigInteger),
-    Column("kind", String(16), nullable=False),
+    # SQLite does not count characters, and would have to copy the table to change this.
+    Column("kind", String(16).with_variant(String(9), "sqlite"), nullable=False),
     Column("problem", SafeText, nullable=False),
     Column("field", SafeText),
     Column("provider_message", SafeText),

@@ -37,7 +37,7 @@ def undo_folder(file: str) -> str:
 
 
 def jobs_files_of(folders: Collection[str]) -> Mapping[str, str]:
-    """Those of some names in the file store that `undo_folder` has made: by them, the job's file."""
+    """The names that `undo_folder` has made, each with the file of its job."""
     return {name: name.removesuffix(_FOLDER) for name in folders if name.endswith(_FOLDER)}
 
 
@@ -77,10 +77,10 @@ def runs_of(traces: Sequence[Trace]) -> Sequence[Run] | None:
 
 def pack_traces(traces: Sequence[Trace]) -> bytes:
     """The content of a part."""
-    return pack_line([_packed(trace) for trace in traces])
+    return pack_line([_pack(trace) for trace in traces])
 
 
-def _packed(trace: Trace) -> list[Any]:
+def _pack(trace: Trace) -> list[Any]:
     row, before, version, irreversible, restored = trace
     if before is None and not irreversible and restored is None:
         return [row, version]

@@ -592,7 +592,7 @@ class KeptImages:
         """Keep an image."""
         self.images[row] = before
 
-    def kept(self, row: int) -> Before | None:
+    def image_of(self, row: int) -> Before | None:
         """Nothing: no earlier slice has kept any."""
         return None
 

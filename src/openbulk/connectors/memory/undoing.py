@@ -13,28 +13,28 @@ def undo(reversal: Reversal, records: Records, *, overwrites: bool, is_trial: bo
     known = records.get(reversal.id)
     if known is None:
         return _undo_of_missing(reversal, records, is_trial=is_trial)
-    before = Before(_overwritten(reversal, known), records.version(reversal.id))
+    before = Before(_image_of(reversal, known), records.version(reversal.id))
     if reversal.deed is not Deed.CREATED and before.values == reversal.values:
-        return reversal.reversed()
+        return reversal.as_reversed()
     if before.version != reversal.version and not overwrites:
-        return reversal.kept()
+        return reversal.as_kept()
     if is_trial:
-        return reversal.reversed()
+        return reversal.as_reversed()
     if reversal.deed is Deed.CREATED:
         records.delete(reversal.id)
-        return reversal.reversed(before=before)
+        return reversal.as_reversed(before=before)
     return _put(reversal, records, {**known, **reversal.values}, before)
 
 
 def _undo_of_missing(reversal: Reversal, records: Records, *, is_trial: bool) -> Outcome:
     if reversal.deed is not Deed.DELETED:
-        return reversal.gone()
+        return reversal.as_gone()
     if is_trial:
-        return reversal.reversed()
+        return reversal.as_reversed()
     return _put(reversal, records, reversal.values, None)
 
 
-def _overwritten(reversal: Reversal, known: Mapping[str, Any]) -> Mapping[str, Any]:
+def _image_of(reversal: Reversal, known: Mapping[str, Any]) -> Mapping[str, Any]:
     """What putting a record back overwrites."""
     if reversal.deed is Deed.UPDATED:
         return {name: known.get(name) for name in reversal.values}
@@ -47,4 +47,4 @@ def _put(
     kept = {name: value for name, value in values.items() if value is not None}
     if not records.put(reversal.id, kept):
         return Outcome.failure(reversal.row, "the memory of this server is full")
-    return reversal.reversed(before=before, version=records.version(reversal.id))
+    return reversal.as_reversed(before=before, version=records.version(reversal.id))

@@ -206,9 +206,13 @@ class RowActions:
         return Outcome.failure(row.number, message, field=self._mapper.identifiers[0])
 
     async def _outcomes_of_new(self, rows: Sequence[Row]) -> list[Outcome]:
-        return await self._created(rows, self._table.ids_of([row.values for row in rows]))
+        return await self._outcomes_of_inserted(
+            rows, self._table.ids_of([row.values for row in rows])
+        )
 
-    async def _created(self, rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
+    async def _outcomes_of_inserted(
+        self, rows: Sequence[Row], ids: Sequence[str | None]
+    ) -> list[Outcome]:
         """The outcomes of rows that one statement has inserted."""
         versions: Iterable[Any] = repeat(None)
         if self._traces is not None and rows:
@@ -220,7 +224,7 @@ class RowActions:
             return []
         if self.counts_inserted:
             return await self._insert_and_count(rows)
-        return await self._created(rows, await self._statements.insert(rows))
+        return await self._outcomes_of_inserted(rows, await self._statements.insert(rows))
 
     async def _insert_and_count(self, rows: Sequence[Row]) -> list[Outcome]:
         """Insert rows that a trigger may put elsewhere. Raises WrittenElsewhere for several rows
@@ -236,7 +240,7 @@ class RowActions:
             if len(rows) > 1:
                 raise
             return [await self._outcome_held_back(rows[0])]
-        return await self._created(rows, ids)
+        return await self._outcomes_of_inserted(rows, ids)
 
     async def _update(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[Outcome]:
         groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)

@@ -217,7 +217,7 @@ class PostgresqlStatements:
         The next statement sees what this one has waited for: transactions read what is committed.
         """
         result = await self._execute(
-            f"SELECT {self._kept(names)} FROM {self._joined_source(identifiers, rows)} "
+            f"SELECT {self._kept_columns(names)} FROM {self._joined_source(identifiers, rows)} "
             f"JOIN {self._name} AS {TABLE} ON {self._is_same(identifiers)} FOR UPDATE OF {TABLE}",
             identifiers,
             rows,
@@ -231,13 +231,13 @@ class PostgresqlStatements:
         result = await self._execute(
             f"DELETE FROM {self._name} AS {TABLE} "
             f"USING {self._joined_source(identifiers, rows)} "
-            f"WHERE {self._is_same(identifiers)} RETURNING {self._kept(names)}",
+            f"WHERE {self._is_same(identifiers)} RETURNING {self._kept_columns(names)}",
             identifiers,
             rows,
         )
         return _kept_by_number(rows, result, names)
 
-    def _kept(self, names: Sequence[str]) -> str:
+    def _kept_columns(self, names: Sequence[str]) -> str:
         """The place of a row in the batch, its version, and these columns.
 
         `xmin` is the transaction, or the savepoint, that has written the row

@@ -71,7 +71,7 @@ class TableUndo:
         rest = {one.row: one for one in batch if one.row not in known}
         await self._decide(rest, overwrites=overwrites)
         if is_trial:
-            reversed_ = [one.reversed() for one in rest.values() if one.row not in self._done]
+            reversed_ = [one.as_reversed() for one in rest.values() if one.row not in self._done]
             return [*self._done.values(), *reversed_]
         await self._write(rest)
         await log.add(list(self._done.values()))
@@ -88,7 +88,7 @@ class TableUndo:
                 values = self._mapper.values_of(reversal.values)
                 self._decide_row(row, reversal, values, current.get(row.number), overwrites)
             except FieldError as error:
-                self._done[row.number] = reversal.not_reversible(error.message)
+                self._done[row.number] = reversal.as_irreversible(error.message)
 
     def _key_row(self, reversal: Reversal) -> Row | None:
         """The row with the id of a record as its identity."""
@@ -96,7 +96,7 @@ class TableUndo:
         try:
             values = self._mapper.values_of({name: reversal.id})
         except FieldError as error:
-            self._done[reversal.row] = reversal.not_reversible(error.message)
+            self._done[reversal.row] = reversal.as_irreversible(error.message)
             return None
         return Row(reversal.row, values, (values[name],), reversal.id)
 
@@ -122,13 +122,13 @@ class TableUndo:
             if reversal.deed is Deed.DELETED:
                 self._work.insertions.append(row._replace(values={**values, **row.values}))
             else:
-                self._done[row.number] = reversal.gone()
+                self._done[row.number] = reversal.as_gone()
             return
         version, now = current
         if reversal.deed is not Deed.CREATED and _has(now, values):
-            self._done[row.number] = reversal.reversed()
+            self._done[row.number] = reversal.as_reversed()
         elif not overwrites and not self._is_ours(reversal, version, now):
-            self._done[row.number] = reversal.kept()
+            self._done[row.number] = reversal.as_kept()
         elif reversal.deed is Deed.CREATED:
             self._before[row.number] = before_of(version, now)
             self._work.deletions.append(row)
@@ -204,7 +204,7 @@ class TableUndo:
                 version, values = now[row.number]
                 version = version or as_json({name: values[name] for name in row.values})
             before = self._before.get(row.number)
-            self._done[row.number] = batch[row.number].reversed(before=before, version=version)
+            self._done[row.number] = batch[row.number].as_reversed(before=before, version=version)
 
 
 def _has(now: Values, values: Values) -> bool:

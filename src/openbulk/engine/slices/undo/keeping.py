@@ -55,7 +55,7 @@ class SliceImages:
                 self._pending = images | self._pending
                 raise
 
-    def kept(self, row: int) -> Before | None:
+    def image_of(self, row: int) -> Before | None:
         """What an earlier slice has kept of a row without an outcome."""
         return self._kept.get(row)
 

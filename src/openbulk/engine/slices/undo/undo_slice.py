@@ -60,7 +60,9 @@ class _Undoing(UploadSlice):
         rest = {one.row: one for one in batch if not one.values.get("why")}
         if self._is_trial:
             # Nothing was written: the record is as the last of its rows has left it.
-            outcomes += [_reversed(one) for one in rest.values() if self._chains.has(_id_of(one))]
+            outcomes += [
+                _as_reversed(one) for one in rest.values() if self._chains.has(_id_of(one))
+            ]
             rest = {row: one for row, one in rest.items() if not self._chains.has(_id_of(one))}
         reversals = [self._chains.follow(_reversal_of(record)) for record in rest.values()]
         undone = await self._call_undo(reversals) if reversals else []
@@ -142,5 +144,5 @@ def _irreversible(record: Record) -> Outcome:
     return Outcome(record.row, OutcomeKind.NOT_REVERSIBLE, record.values.get("id"), problem)
 
 
-def _reversed(record: Record) -> Outcome:
-    return _reversal_of(record).reversed()
+def _as_reversed(record: Record) -> Outcome:
+    return _reversal_of(record).as_reversed()

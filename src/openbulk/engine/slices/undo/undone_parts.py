@@ -82,12 +82,12 @@ class UndoneParts:
     ) -> Iterator[Mapping[str, Any]]:
         for outcome in outcomes:
             if self._rows is None or outcome.row in self._rows:
-                deed = _deed_of(outcome, traces.get(outcome.row))
+                deed = _row_of_undo(outcome, traces.get(outcome.row))
                 if deed is not None:
                     yield deed
 
 
-def _deed_of(outcome: RecordedOutcome, trace: Trace | None) -> Mapping[str, Any] | None:
+def _row_of_undo(outcome: RecordedOutcome, trace: Trace | None) -> Mapping[str, Any] | None:
     """What a row did, as the undo's own row has it; None if it did nothing."""
     deed, why = _deed_and_problem(outcome, trace)
     if deed is None:
