@@ -237,7 +237,8 @@ class ConnectorTests:
         """After each action that can be undone; and a trial says so before, and writes nothing."""
         for action in await self.undoable_actions(connect):
             if action is not Action.CREATE:
-                await send(connect, self.target(), self.records())
+                new = [one._replace(key=f"{action}:{one.row}") for one in self.records()]
+                await send(connect, self.target(), new)
             before = await self.all_records(connect)
             outcomes = await self.write_and_keep(connect, action)
             after = await self.all_records(connect)

@@ -49,14 +49,20 @@ class CalendarApi:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        if_match: str | None = None,
     ) -> Answer:
         """Call a path below `/calendar/v3`; `calendar` is the calendar that the call changes.
 
-        Raises ServiceError, and FieldError if JSON cannot hold the body.
+        With `if_match`, Google answers 412 if the resource has another etag. Raises ServiceError,
+        and FieldError if JSON cannot hold the body.
         """
+        headers: dict[str, str] = {} if if_match is None else {"If-Match": if_match}
         content: dict[str, Any] = {}
         if body is not None:
-            content = {"data": _encode_json(body), "headers": _JSON}
+            content = {"data": _encode_json(body)}
+            headers |= _JSON
+        if headers:
+            content["headers"] = headers
         budgets = self._limits.budgets(calendar)
         url = self._url + path
         return await self._client.call(method, url, params=params, budgets=budgets, **content)
