@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.harness import Reply, Server
+from support.harness import Process, Reply, Server
 
 FIRST = b"id,name,note\na,Ann,old\nb,Bob,old\nc,Cid,old\nd,Dora,old\n"
 
@@ -110,3 +110,36 @@ def test_what_cannot_be_undone_is_refused_with_what_to_do(filled: Server) -> Non
     bodies: list[Any] = [{"rows": []}, {"kept": "all"}, {"what": 1}, {"rows": [9]}]
     for body in bodies:
         assert ask(server, load(server, "a,B,B", "upsert"), body).status == 400
+
+
+def test_later_jobs_that_were_undone_are_not_in_the_way(filled: Server) -> None:
+    server, before = filled, records(filled)
+    jobs = [load(server, f"a,Ann {step},new\nb,Bob {step},new", "upsert") for step in range(3)]
+    for job_id in reversed(jobs):
+        assert outcomes(undone(server, job_id)) == {"reversed": 2}
+    assert records(server) == before
+
+
+def test_rows_of_an_event_are_undone_in_reverse_order(
+    shared_google: Process, shared_server: Server
+) -> None:
+    server = shared_server.google(shared_google)
+    file = (
+        b"id,summary,start.date,end.date,location,description\n"
+        b"undoone,Choir,2026-03-01,2026-03-02,,\n"
+        b"undobis,Band,2026-03-03,2026-03-04,,\n"
+        b"undoone,,,,Hall,\n"
+        b"undoone,,,,,Bring your notes\n"
+    )
+    first = server.done("events", file, {"action": "upsert"})
+    assert outcomes(server.call("GET", f"/bulk/{first['id']}").json) == {"created": 2, "updated": 2}
+    change = b"id,summary,location\nundobis,Orchestra,Attic\n"
+    changed = server.done("events", change, {"action": "update"})
+    assert outcomes(undone(server, changed["id"])) == {"reversed": 1}
+    two = server.call("GET", "/events/undobis").json
+    assert (two["summary"], "location" in two) == ("Band", False)
+    details = undone(server, first["id"])
+    assert outcomes(details) == {"reversed": 4}, server.errors(details["id"])
+    assert server.call("GET", "/events/undobis").status == 404
+    assert outcomes(undone(server, details["id"])) == {"reversed": 4}
+    assert server.call("GET", "/events/undoone").json["description"] == "Bring your notes"

@@ -338,11 +338,11 @@ class SliceLedger:
 
         return await self.read(read)
 
-    async def ids_of(self, first: int, last: int) -> Mapping[int, str]:
-        """The service's ids that the outcomes of these rows have, by row."""
+    async def ids_of(self, job_id: int, first: int, last: int) -> Mapping[int, str]:
+        """The service's ids that the outcomes of these rows of a job have, by row."""
 
         async def read(connection: AsyncConnection) -> dict[int, str]:
-            recorded = await recorded_outcomes(connection, self.job.id, first, last)
+            recorded = await recorded_outcomes(connection, job_id, first, last)
             return {one.row: one.id for one in recorded if one.id is not None}
 
         return await self.read(read)

@@ -8,24 +8,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import delete, exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from openbulk.domain.job import Job
 from openbulk.domain.records import Before
 from openbulk.domain.undo import Trace
 from openbulk.exact_json import pack_line, unpack_line
 from openbulk.security import Sealer
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import FileStore
-from openbulk.storage.job_rows import HAS_UNFINISHED_UNDO
+from openbulk.storage.job_rows import HAS_UNFINISHED_UNDO, job_of
 from openbulk.storage.outcome_blocks import ranges_of
 from openbulk.storage.tables import before_images, jobs, undo_parts
 
-_ROW, _VERSION = attrgetter("row"), attrgetter("version")
-_BEFORE, _IRREVERSIBLE = attrgetter("before"), attrgetter("irreversible")
+_SECOND = itemgetter(1)
 MAX_RUNS = 50
 _FOLDER = "-undo"
 _AT_ONCE = 500
@@ -62,17 +62,22 @@ class UndoPart:
         return f"{undo_folder(file)}/{self.first_row:012d}-{self.fence}"
 
 
-def runs_of(traces: Sequence[Trace]) -> Sequence[Run] | None:
-    """The versions of new records, by runs of rows; None if a record is old, or has values for a
-    version, or if there are too many runs."""
-    if any(map(_BEFORE, traces)) or any(map(_IRREVERSIBLE, traces)):
-        return None
+def runs_of(rows: Sequence[int], versions: Sequence[Any]) -> Sequence[Run] | None:
+    """The versions of new records, by runs of rows; None if values stand for versions, or if there
+    are too many runs."""
     runs: list[Run] = []
-    for version, group in groupby(traces, _VERSION):
+    for version, group in groupby(zip(rows, versions, strict=True), _SECOND):
         if not isinstance(version, str | int):
             return None
-        runs += [(version, *one) for one in ranges_of(list(map(_ROW, group)))]
-    return runs if len(runs) <= MAX_RUNS else None
+        runs += [(version, *one) for one in ranges_of([row for row, _ in group])]
+        if len(runs) > MAX_RUNS:
+            return None
+    return runs
+
+
+def pack_versions(rows: Sequence[int], versions: Sequence[Any]) -> bytes:
+    """The content of a part that has new records alone."""
+    return pack_line(list(zip(rows, versions, strict=True)))
 
 
 def pack_traces(traces: Sequence[Trace]) -> bytes:
@@ -192,6 +197,18 @@ class Undos:
             return (
                 await connection.scalars(select(jobs.c.id).where(*of_job).order_by(jobs.c.id))
             ).all()
+
+    async def later_undos(self, job: Job, than: int) -> Sequence[Job]:
+        """The undos into the object of a job that are later than another job, its own included."""
+        chosen = select(jobs).where(
+            jobs.c.instance_id == job.instance_id,
+            jobs.c.object == job.object,
+            jobs.c.id > than,
+            jobs.c.undo_of.is_not(None),
+            jobs.c.planned_file.is_(None),
+        )
+        async with self._reading.connect() as connection:
+            return [job_of(row) for row in await connection.execute(chosen.order_by(jobs.c.id))]
 
     async def old_files(self, finished_before: datetime) -> Sequence[str]:
         """The files of jobs that finished before a time, and of which something is kept."""

@@ -217,7 +217,7 @@ def _put(
 ) -> Outcome:
     if keep and not records.put(record.key, record.values):
         return _no_room(record)
-    version = records.version(record.key)
+    version = records.room.version
     return Outcome(record.row, kind, record.key, None, False, "", False, before, version)
 
 

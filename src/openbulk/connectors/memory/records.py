@@ -40,7 +40,8 @@ class Records:
     """The records of an object, by key."""
 
     def __init__(self, room: Room) -> None:
-        self._room = room
+        self.room = room
+        """Its version is that of the records that are written now."""
         self._packed: dict[str, bytes] = {}
         self._versions: dict[str, int] = {}
 
@@ -69,11 +70,11 @@ class Records:
         before = self._packed.get(key)
         more = _size(key, packed) - (0 if before is None else _size(key, before))
         is_new = int(before is None)
-        if not self._room.has(is_new, more):
+        if not self.room.has(is_new, more):
             return False
-        self._room.take(is_new, more)
+        self.room.take(is_new, more)
         self._packed[key] = packed
-        self._versions[key] = self._room.version
+        self._versions[key] = self.room.version
         return True
 
     def delete(self, key: str) -> bool:
@@ -82,7 +83,7 @@ class Records:
         if packed is None:
             return False
         del self._versions[key]
-        self._room.take(-1, -_size(key, packed))
+        self.room.take(-1, -_size(key, packed))
         return True
 
     def clear(self) -> None:

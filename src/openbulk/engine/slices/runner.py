@@ -186,17 +186,16 @@ class SliceRunner:
                 ledger, connector=connector, files=self._files, deadline=deadline, memory=memory
             ).run()
         upload: Callable[..., UploadSlice] = UploadSlice if job.undo is None else UndoSlice
-        undo: UndoStores | None = self._undo
         if isinstance(ledger, PlanLedger):
             plan = PlanSlice if job.undo is None else UndoPlanSlice
-            upload, undo = partial(plan, earlier=self._earlier_rows.of(job.id)), None
+            upload = partial(plan, earlier=self._earlier_rows.of(job.id))
         return await upload(
             ledger,
             connector=connector,
             files=self._files,
             deadline=deadline,
             memory=memory,
-            undo=undo,
+            undo=self._undo,
             names_are_paths=not job.upload.records_of
             and self._formats[job.upload.file_format].names_are_paths,
         ).run()

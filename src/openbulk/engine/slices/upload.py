@@ -72,10 +72,7 @@ class UploadSlice:
         names_are_paths: bool = False,
         undo: UndoStores | None = None,
     ) -> None:
-        """`names_are_paths`: dots in the names of the file's columns make nested fields.
-
-        `undo` is None if the job writes nothing.
-        """
+        """`names_are_paths`: dots in the names of the file's columns make nested fields."""
         self._job = ledger.job
         self._ledger = ledger
         self._connector = connector
@@ -440,7 +437,7 @@ class UploadSlice:
         """Write what outcomes say for an undo, before the ledger has them."""
         if self._target.before_images is None:
             return None
-        restored = {one.row: self._restored.pop(one.row, None) for one in results}
-        known = {row: state for row, state in restored.items() if state is not None}
+        rows = self._restored.keys() & {one.row for one in results} if self._restored else ()
+        restored = {row: self._restored.pop(row) for row in rows}
         file, fence = self._job.upload.file, self._ledger.fence
-        return await keep_traces(self._files, file, fence, results, known)
+        return await keep_traces(self._files, file, fence, results, restored)

@@ -9,9 +9,17 @@ from openbulk.domain.records import Before, Outcome
 from openbulk.domain.undo import Trace
 from openbulk.storage.files import FileStore
 from openbulk.storage.slice_ledger import SliceLedger
-from openbulk.storage.undo import BeforeImageStore, UndoPart, Undos, pack_traces, runs_of
+from openbulk.storage.undo import (
+    BeforeImageStore,
+    UndoPart,
+    Undos,
+    pack_traces,
+    pack_versions,
+    runs_of,
+)
 
-_ROW = attrgetter("row")
+_ROW, _VERSION = attrgetter("row"), attrgetter("version")
+_BEFORE, _IRREVERSIBLE = attrgetter("before"), attrgetter("irreversible")
 _TRACE = attrgetter("row", "before", "version", "irreversible")
 
 
@@ -71,18 +79,24 @@ async def keep_traces(
 
     `restored` has the states that rows of an undo have put their records back to.
     """
-    traces = sorted(
-        (
-            Trace(*_TRACE(one), restored.get(one.row))
-            for one in outcomes
-            if one.version is not None or one.before is not None or one.irreversible
-        ),
-        key=_ROW,
-    )
-    if not traces:
+    # Most rows of most files are new: nothing is made for each of them.
+    kept = [
+        one
+        for one in outcomes
+        if one.version is not None or one.before is not None or one.irreversible
+    ]
+    if not kept:
         return None
-    runs = None if restored else runs_of(traces)
-    part = UndoPart(traces[0].row, traces[-1].row, fence, runs)
+    kept.sort(key=_ROW)
+    rows, runs = list(map(_ROW, kept)), None
+    if restored or any(map(_BEFORE, kept)) or any(map(_IRREVERSIBLE, kept)):
+        traces = [Trace(*_TRACE(one), restored.get(one.row)) for one in kept]
+        content = pack_traces(traces)
+    else:
+        versions = list(map(_VERSION, kept))
+        runs = runs_of(rows, versions)
+        content = b"" if runs is not None else pack_versions(rows, versions)
+    part = UndoPart(rows[0], rows[-1], fence, runs)
     if runs is None:
-        await files.put(part.path(file), pack_traces(traces))
+        await files.put(part.path(file), content)
     return part

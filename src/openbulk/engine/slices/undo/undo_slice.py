@@ -15,6 +15,7 @@ from openbulk.domain.undo import Deed, Reversal
 from openbulk.engine.slices.plans.plan_slice import PlanSlice
 from openbulk.engine.slices.undo.chains import Chains
 from openbulk.engine.slices.upload import UploadSlice
+from openbulk.storage.undo import Undos
 
 
 class _Undoing(UploadSlice):
@@ -37,6 +38,8 @@ class _Undoing(UploadSlice):
         # Rows of one record one after the other.
         self._ordering = lambda record: (str(record.values.get("id", "")),)
         self._chains = Chains()
+        if self._undo is not None:
+            await self._learn_restored(self._undo.undos)
         return None
 
     async def _undo_batch(self, batch: Sequence[Record]) -> Sequence[Outcome]:
@@ -61,9 +64,9 @@ class _Undoing(UploadSlice):
         if self._is_trial:
             # Nothing was written: the record is as the last of its rows has left it.
             outcomes += [
-                _as_reversed(one) for one in rest.values() if self._chains.has(_id_of(one))
+                _as_reversed(one) for one in rest.values() if self._chains.has_own(_id_of(one))
             ]
-            rest = {row: one for row, one in rest.items() if not self._chains.has(_id_of(one))}
+            rest = {row: one for row, one in rest.items() if not self._chains.has_own(_id_of(one))}
         reversals = [self._chains.follow(_reversal_of(record)) for record in rest.values()]
         undone = await self._call_undo(reversals) if reversals else []
         self._note_restored(rest, undone)
@@ -79,40 +82,37 @@ class _Undoing(UploadSlice):
 
     def _note_restored(self, records: Mapping[int, Record], undone: Sequence[Outcome]) -> None:
         """Note which records are back at which state, for rows that have written them before."""
-        restored = []
-        for outcome in undone:
-            values = records[outcome.row].values
-            if outcome.kind is OutcomeKind.REVERSED and values["deed"] != Deed.CREATED:
-                restored.append((_id_of(records[outcome.row]), values.get("was"), outcome.version))
-                self._restored[outcome.row] = values.get("was")
-        self._chains.add(restored)
+        rows = [
+            (records[one.row], one)
+            for one in undone
+            if one.kind is OutcomeKind.REVERSED and records[one.row].values["deed"] != Deed.CREATED
+        ]
+        if self._is_trial:
+            self._chains.add_own(_id_of(record) for record, _ in rows)
+            return
+        states = [(record, one, record.values.get("was")) for record, one in rows]
+        self._chains.add((_id_of(record), was, one.version) for record, one, was in states)
+        self._restored |= {one.row: was for _, one, was in states if was is not None}
+
+    async def _learn_restored(self, undos: Undos) -> None:
+        """Learn what this undo and others have put back since the job that is undone."""
+        assert self._job.undo is not None
+        for job in await undos.later_undos(self._job, self._job.undo.of):
+            for part in await undos.parts_between(job.id, 1, job.records or 0):
+                traces = await undos.traces(part, job.upload.file)
+                ids = await self._ledger.ids_of(job.id, part.first_row, part.last_row)
+                self._chains.add(
+                    (ids[row], trace.restored, trace.version)
+                    for row, trace in traces.items()
+                    if row in ids
+                )
 
 
 class UndoSlice(_Undoing):
     """Runs one slice of a job that undoes another one."""
 
-    async def _prepare(self) -> str | None:
-        refusal = await super()._prepare()
-        if refusal is None:
-            await self._learn_restored()
-        return refusal
-
     async def _call(self, batch: Sequence[Record]) -> Sequence[Outcome]:
         return await self._undo_batch(batch)
-
-    async def _learn_restored(self) -> None:
-        """Learn what earlier slices of the undo have put back."""
-        if not self._job.cursor or self._undo is None:
-            return
-        undos, job = self._undo.undos, self._job
-        for part in await undos.parts_between(job.id, 1, job.records or 0):
-            traces = await undos.traces(part, job.upload.file)
-            ids = await self._ledger.ids_of(part.first_row, part.last_row)
-            self._chains.add(
-                (ids[row], trace.restored, trace.version)
-                for row, trace in traces.items()
-                if row in ids and trace.restored is not None
-            )
 
 
 class UndoPlanSlice(PlanSlice, _Undoing):
