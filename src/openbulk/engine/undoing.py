@@ -12,7 +12,8 @@ from openbulk.engine.connections import Connections
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.undo import Undos
 
-KEPT_OPTIONS = ("calendarId", "path", "timeZone")
+_KEPT_OPTIONS = ("calendarId", "path", "timeZone", "callback-payload")
+"""Keys of `metaData` that hold for the undo, too."""
 
 
 class Undoing:
@@ -111,7 +112,7 @@ def work_of_undo(
     The service mails nobody, unless `options` say so.
     """
     upload = job.upload
-    kept = {name: value for name, value in upload.target.options.items() if name in KEPT_OPTIONS}
+    kept = {name: value for name, value in upload.target.options.items() if name in _KEPT_OPTIONS}
     target = replace(upload.target, options={**kept, **options}, unused_options=(), mapping=None)
     planned = hashlib.sha256(f"undo of {upload.file}".encode()).hexdigest() if is_plan else None
     return Upload(

@@ -18,7 +18,7 @@ from openbulk.api.bulk.job_requests import (
     require_room,
     submit,
 )
-from openbulk.api.bulk.mending import find_upload
+from openbulk.api.bulk.mending import find_upload, require_file
 from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.multipart import ReceivedForm, receive_upload
@@ -128,6 +128,7 @@ async def _retry_with_file(
     job: Job,
     callback_url: str | None,
 ) -> dict[str, Any]:
+    require_file(job)
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:
