@@ -82,7 +82,7 @@ class Record(NamedTuple):
 
 
 class Before(NamedTuple):
-    """What a write has overwritten at one record."""
+    """A before-image: what a write has overwritten at one record."""
 
     values: Mapping[str, Any]
     """Of a changed record, the fields that were written, as they were; None for one that was not

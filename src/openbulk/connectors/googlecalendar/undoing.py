@@ -114,7 +114,9 @@ class EventUndo:
             return None
         if answer.status in GONE:
             return reversal.as_gone()
-        return self._written(row, reversal, answer, image_of_fields(row.calendar, event, values))
+        return self._outcome_of_write(
+            row, reversal, answer, image_of_fields(row.calendar, event, values)
+        )
 
     async def _revive(
         self, row: EventRow, reversal: Reversal, event: Event | None
@@ -131,9 +133,11 @@ class EventUndo:
                 f"Google no longer has the deleted event {reversal.id!r}, so it cannot be made "
                 "again under its id; upload it as a new one"
             )
-        return self._written(row, reversal, answer, None)
+        return self._outcome_of_write(row, reversal, answer, None)
 
-    def _written(self, row: EventRow, reversal: Reversal, answer: Answer, before: Any) -> Outcome:
+    def _outcome_of_write(
+        self, row: EventRow, reversal: Reversal, answer: Answer, before: Any
+    ) -> Outcome:
         require_accepted(answer, calendar=row.calendar)
         event = read_resource(answer, "Event")
         self._lookup.cache_of(row).put(event)
