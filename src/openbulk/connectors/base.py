@@ -118,6 +118,10 @@ class Features:
     undoes: frozenset[Action] = frozenset()
     """The actions whose jobs can be undone. Unless it is empty, the connector is `UndoesWrites`,
     and the outcomes of `write` say what it has overwritten."""
+    guards_writes: bool = False
+    """`write` itself leaves a record as it is that is not as `Record.expected` says, and nobody can
+    change the record between its look and its write. Otherwise the engine plans each record again
+    right before it writes it."""
 
 
 class NativeBulk(Protocol):

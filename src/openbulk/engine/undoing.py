@@ -83,7 +83,7 @@ def _require_written(job: Job) -> None:
     """Raise Conflict if a job has nothing that could be undone, or not yet."""
     if job.is_download:
         raise Conflict(f"job {job.id} is a download: it has changed nothing at the service")
-    if job.upload.planned_file is not None:
+    if job.is_plan:
         raise Conflict(f"job {job.id} is a plan: it has written nothing; there is nothing to undo")
     if not job.is_finished:
         raise Conflict(

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from openbulk.domain.job import Status
 from openbulk.domain.workflow import RunStatus
 from openbulk.storage.budgets import job_scope
 from openbulk.storage.database import DELETING, for_reading, give_space_back, keep_others_out
@@ -72,6 +73,7 @@ _IS_FINISHED = and_(
 )
 _HAS_NOTIFIED = or_(
     jobs.c.callback_url.is_(None),
+    jobs.c.status == Status.PLANNED.value,  # a plan notifies nobody
     exists().where(deliveries.c.job_id == jobs.c.id, deliveries.c.finished_at.is_not(None)),
 )
 

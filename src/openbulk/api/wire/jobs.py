@@ -109,6 +109,15 @@ class Outcomes(TypedDict):
         int, doc("Records to delete that the service did not have. They have not failed.", 0)
     ]
     failed: Annotated[int, doc("Records that failed.", 1)]
+    drifted: NotRequired[
+        Annotated[
+            int,
+            doc(
+                "Of a job that carries out a plan: records that have changed since the plan, and "
+                "were left as they are."
+            ),
+        ]
+    ]
     unknown: Annotated[int, doc("Records that the service may have taken: the answer was lost.", 0)]
     reversed: NotRequired[Annotated[int, doc("Of an undo alone: records that it has put back.")]]
     kept: NotRequired[
@@ -274,7 +283,7 @@ class RecordErrorGroup(TypedDict):
     ]
     count: Annotated[int, doc("Number of its records.", 2)]
     outcome: Annotated[
-        Literal["failed", "unknown", "kept", "goneAlready", "notReversible"],
+        Literal["failed", "drifted", "unknown", "kept", "goneAlready", "notReversible"],
         doc("What became of all of them.", "failed"),
     ]
     error: Annotated[
@@ -353,6 +362,8 @@ def present_job_event(job: Job, completed_status: str) -> dict[str, Any]:
 
 def _outcomes(job: Job) -> dict[str, int]:
     counts = job.counts
+    # Only a plan that is carried out knows of records that have changed since.
+    drifted = {} if job.apply is None else {"drifted": counts.drifted}
     return {
         "created": counts.created,
         "updated": counts.updated,
@@ -361,6 +372,7 @@ def _outcomes(job: Job) -> dict[str, int]:
         "deleted": counts.deleted,
         "notFound": counts.not_found,
         "failed": counts.failed,
+        **drifted,
         "unknown": counts.unknown,
         **(_outcomes_of_undo(counts) if job.undo else {}),
         "notReached": job.not_reached or 0,
@@ -495,8 +507,8 @@ def status_word(job: Job, completed_status: str) -> str:
 
 
 def failed_count(job: Job) -> int:
-    """Number of failed records. An unknown outcome counts as failed."""
-    return job.counts.failed + job.counts.unknown
+    """Number of failed records. Records that are unknown, or have drifted, count as failed."""
+    return job.counts.failed + job.counts.unknown + job.counts.drifted
 
 
 def _record_count(job: Job) -> int:

@@ -60,6 +60,7 @@ EVENT_FEATURES = Features(
     has_changes=True,
     plan=Completeness.COMPLETE,
     undoes=frozenset(Action),
+    guards_writes=True,
 )
 _COLLECTION_FEATURES = {name: collection.features for name, collection in COLLECTIONS.items()}
 _SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {

@@ -49,20 +49,18 @@ class CalendarApi:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-        if_match: str | None = None,
+        etag: str | None = None,
     ) -> Answer:
         """Call a path below `/calendar/v3`; `calendar` is the calendar that the call changes.
 
-        With `if_match`, Google answers 412 if the resource has another etag. Raises ServiceError,
-        and FieldError if JSON cannot hold the body.
+        With an etag, Google refuses the call with 412 if what it changes has another one
+        (https://developers.google.com/workspace/calendar/api/guides/version-resources).
+        Raises ServiceError, and FieldError if JSON cannot hold the body.
         """
-        headers: dict[str, str] = {} if if_match is None else {"If-Match": if_match}
-        content: dict[str, Any] = {}
+        content: dict[str, Any] = {"headers": {} if etag is None else {"If-Match": etag}}
         if body is not None:
-            content = {"data": _encode_json(body)}
-            headers |= _JSON
-        if headers:
-            content["headers"] = headers
+            content["data"] = _encode_json(body)
+            content["headers"] |= _JSON
         budgets = self._limits.budgets(calendar)
         url = self._url + path
         return await self._client.call(method, url, params=params, budgets=budgets, **content)

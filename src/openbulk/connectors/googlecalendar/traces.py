@@ -74,11 +74,13 @@ class NotingCalls(EventCalls):
         self._note(row, str(event and event["id"]), None, event)
         return event
 
-    async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
+    async def patch(
+        self, row: EventRow, event_id: str, fields: Mapping[str, Any], *, etag: str | None = None
+    ) -> Event | None:
         """Change fields of an event; None if it no longer exists."""
         written = with_private_properties(fields, row.markers)
         before = await self._keep(row, event_id, written)
-        event = await super().patch(row, event_id, fields)
+        event = await super().patch(row, event_id, fields, etag=etag)
         self._note(row, event_id, before, event)
         return event
 
@@ -88,10 +90,10 @@ class NotingCalls(EventCalls):
         self._note(row, event_id, None, event)
         return event
 
-    async def delete(self, row: EventRow, event_id: str) -> Deletion:
+    async def delete(self, row: EventRow, event_id: str, *, etag: str | None = None) -> Deletion:
         """Delete an event."""
         before = await self._keep(row, event_id, None)
-        deletion = await super().delete(row, event_id)
+        deletion = await super().delete(row, event_id, etag=etag)
         if deletion is Deletion.DONE and row.target.before_images is not None:
             has_guests = before is not None and _has_guests(before.values)
             note = WriteNote(event_id, before, None, has_guests)

@@ -158,7 +158,7 @@ class EventUndo:
             row.calendar,
             params=parameters,
             body=body,
-            if_match=None if event is None else event.get("etag"),
+            etag=None if event is None else event.get("etag"),
         )
 
 

@@ -86,6 +86,7 @@ class Sql:
                 ordering=partial(ordering_keys_of, table, is_mysql=is_mysql),
                 plan=completeness_of(table, self._engine.dialect.name),
                 undoes=undoable_actions(table, self._engine.dialect.name),
+                guards_writes=True,
             )
             for name, table in tables.items()
         }

@@ -26,7 +26,6 @@ from openbulk.connectors.sql.rows import Row, RowMapper
 from openbulk.connectors.sql.schema import Reference
 from openbulk.connectors.sql.statements import PointingStatements, Statements, WrittenElsewhere
 from openbulk.connectors.sql.suspects import cut_at, cut_at_suspect
-from openbulk.connectors.sql.traces import Traces
 from openbulk.connectors.sql.waiting_rows import has_plain_key
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Action, Outcome, OutcomeKind
@@ -51,9 +50,10 @@ class RowWriter:
         connection: AsyncConnection,
         mapper: RowMapper,
         statements: Statements,
-        traces: Traces | None = None,
+        actions: RowActions | None = None,
     ) -> None:
-        self.actions = RowActions(mapper, statements, traces)
+        """`actions` are those of rows that are planned, or whose plan is carried out."""
+        self.actions = actions or RowActions(mapper, statements)
         self._connection = connection
         self._statements = statements
         self._is_sqlite = mapper.conversion.is_sqlite
@@ -252,6 +252,8 @@ class RowWriter:
         outcome = await self._refusals.outcome(row, error)
         is_insert = self._action is Action.CREATE
         can = may_get_better(error, is_insert=is_insert)
+        if is_insert and violation_of(error) is Violation.UNIQUE:
+            outcome = self.actions.drift_of_taken(row) or outcome
         return self._or_early(row, outcome, may_get_better=can)
 
     def _or_early(self, row: Row, outcome: Outcome, *, may_get_better: bool) -> Outcome:

@@ -31,7 +31,7 @@ def undoable_actions(table: Table, dialect: str) -> frozenset[Action]:
 class VersionedStatements(Statements, Protocol):
     """Statements of a database whose rows have versions."""
 
-    async def lock(
+    async def lock_and_read(
         self, rows: Sequence[Row], identifiers: Sequence[str], names: Sequence[str]
     ) -> Mapping[int, Kept]:
         """The table's rows with the identities of these, locked: by their numbers."""
@@ -61,7 +61,7 @@ class Traces:
         """What the rows are about to overwrite, by their numbers. They have the same columns."""
         names = [name for name in rows[0].values if name not in identifiers]
         if isinstance(self._statements, VersionedStatements):
-            locked = await self._statements.lock(rows, identifiers, names)
+            locked = await self._statements.lock_and_read(rows, identifiers, names)
             return {number: before_of(*kept) for number, kept in locked.items()}
         return {
             row.number: before_of(None, {name: matches[0][name] for name in names})

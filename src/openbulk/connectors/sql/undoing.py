@@ -106,7 +106,7 @@ class TableUndo:
             return {}
         columns, key = self._traces.columns, self._table.key
         if isinstance(self._statements, VersionedStatements):
-            return await self._statements.lock(rows, key, columns)
+            return await self._statements.lock_and_read(rows, key, columns)
         found = await self._statements.find(rows, key, columns)
         return {number: (None, one.matches[0]) for number, one in found.items() if one.matches}
 
