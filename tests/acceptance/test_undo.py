@@ -143,3 +143,21 @@ def test_rows_of_an_event_are_undone_in_reverse_order(
     assert server.call("GET", "/events/undobis").status == 404
     assert outcomes(undone(server, details["id"])) == {"reversed": 4}
     assert server.call("GET", "/events/undoone").json["description"] == "Bring your notes"
+
+
+def test_a_plan_that_is_applied_can_be_undone(filled: Server) -> None:
+    server, before = filled, records(filled)
+    rows = b"id,name\na,Anna\nb,Bea\nz,Zoe\n"
+    metadata = {"action": "upsert", "identifierFieldName": "id", "plan": True}
+    job_id = server.done("records", rows, metadata)["id"]
+    digest = server.call("GET", f"/bulk/{job_id}/plan").json["digest"]
+    assert server.call("PUT", f"/bulk/{job_id}/apply", json_body={"plan": digest}).status == 200
+    server.finished(job_id)
+    server.call("PATCH", "/records/b", json_body={"note": "mine"})
+    plan = undone(server, job_id, query="?plan=true")["id"]
+    digest = server.call("GET", f"/bulk/{plan}/plan").json["digest"]
+    refused = server.call("PUT", f"/bulk/{plan}/apply", json_body={"plan": digest})
+    assert (refused.status, f"POST /bulk/{job_id}/undo" in refused.json["message"]) == (409, True)
+    assert outcomes(undone(server, job_id)) == {"reversed": 2, "kept": 1}
+    before["b"] = {"name": "Bea", "note": "mine"}
+    assert records(server) == before

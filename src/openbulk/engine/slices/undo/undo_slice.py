@@ -5,17 +5,19 @@ records; in place of `write` the connector is asked to put them back.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from openbulk.connectors.base import UndoesWrites
 from openbulk.connectors.targets import resolve_target
+from openbulk.domain.job import Job
 from openbulk.domain.plan import Completeness, Planned, kind_of
 from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record
 from openbulk.domain.undo import Deed, Reversal
 from openbulk.engine.slices.plans.plan_slice import PlanSlice
 from openbulk.engine.slices.undo.chains import Chains
 from openbulk.engine.slices.upload import UploadSlice
-from openbulk.storage.undo import Undos
+from openbulk.storage.undo import UndoPart, Undos
 
 
 class _Undoing(UploadSlice):
@@ -99,13 +101,15 @@ class _Undoing(UploadSlice):
         assert self._job.undo is not None
         for job in await undos.later_undos(self._job, self._job.undo.of):
             for part in await undos.parts_between(job.id, 1, job.records or 0):
-                traces = await undos.traces(part, job.upload.file)
-                ids = await self._ledger.ids_of(job.id, part.first_row, part.last_row)
-                self._chains.add(
-                    (ids[row], trace.restored, trace.version)
-                    for row, trace in traces.items()
-                    if row in ids
-                )
+                with suppress(FileNotFoundError):  # it is old, and is just being forgotten
+                    await self._learn_part(undos, job, part)
+
+    async def _learn_part(self, undos: Undos, job: Job, part: UndoPart) -> None:
+        traces = await undos.traces(part, job.upload.file)
+        ids = await self._ledger.ids_of(job.id, part.first_row, part.last_row)
+        self._chains.add(
+            (ids[row], trace.restored, trace.version) for row, trace in traces.items() if row in ids
+        )
 
 
 class UndoSlice(_Undoing):

@@ -6,6 +6,7 @@ So rows of one record are undone in reverse order.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Job, Undo
 from openbulk.domain.records import OutcomeKind, Row
 from openbulk.domain.undo import Deed, Trace
@@ -45,7 +46,7 @@ class UndoneParts:
         """The traces of the parts that were read last, by their first rows."""
 
     async def next_part(self) -> Packed | None:
-        """The next part; None after the last one. Raises FileNotFoundError if they are deleted."""
+        """The next part; None after the last one. Raises BadInput if nothing is kept any more."""
         while self._last > 0:
             for row in reversed(await self._read()):
                 self._written += 1
@@ -73,9 +74,17 @@ class UndoneParts:
         if part.first_row not in self._held:
             if len(self._held) == _PARTS_HELD:
                 self._held.pop(next(iter(self._held)))
-            file = self._earlier.upload.file
-            self._held[part.first_row] = await self._undos.traces(part, file)
+            self._held[part.first_row] = await self._read_traces(part)
         return self._held[part.first_row]
+
+    async def _read_traces(self, part: UndoPart) -> Mapping[int, Trace]:
+        try:
+            return await self._undos.traces(part, self._earlier.upload.file)
+        except FileNotFoundError as error:
+            raise BadInput(
+                f"what job {self._earlier.id} has overwritten is no longer kept "
+                "(OPENBULK_KEEP_UNDO_DAYS)"
+            ) from error
 
     def _deeds(
         self, outcomes: Sequence[RecordedOutcome], traces: Mapping[int, Trace]
