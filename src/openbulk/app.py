@@ -54,6 +54,8 @@ from openbulk.engine.queue.heartbeat import LEASE_SECONDS, Heartbeat, new_name
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor
 from openbulk.engine.retries import Retries
+from openbulk.engine.slices.undo.keeping import UndoStores
+from openbulk.engine.undoing import Undoing
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.reading.readers import Readers
@@ -81,6 +83,7 @@ from openbulk.storage.plans import Plans
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.transformations import Transformations
+from openbulk.storage.undo import BeforeImageStore, Undos
 from openbulk.storage.uploaded_files import UploadedFiles
 from openbulk.storage.workers import Workers
 
@@ -406,6 +409,9 @@ def _services(
     def present(job: Job) -> bytes:
         return notification_body(job, settings.completed_word)
 
+    undos = Undos(database, files)
+    undo = UndoStores(undos, BeforeImageStore(opened.sealer), is_kept=settings.keep_undo_days > 0)
+
     engine = Engine(
         ledger=ledger,
         deliveries=deliveries,
@@ -413,6 +419,7 @@ def _services(
         schedules=schedules,
         files=files,
         mends=mends,
+        undo=undo,
         readers=readers,
         formats=FORMATS,
         accounts=accounts,
@@ -425,6 +432,7 @@ def _services(
         file_profiles=file_profiles,
         keep_files=timedelta(days=settings.keep_files_days),
         keep_jobs=timedelta(days=settings.keep_jobs_days),
+        keep_undos=timedelta(days=settings.keep_undo_days),
         draining=draining,
         outlooks=outlooks,
         heartbeat=heartbeat,
@@ -462,6 +470,7 @@ def _services(
         job_deletion=engine.job_deletion,
         mending=Mending(ledger, files, mends),
         retries=Retries(ledger, files, mends),
+        undoing=Undoing(undos, ledger, connections),
         plans=plan_reader,
         applies=Applies(Plans(database), plan_reader, ledger, accounts, queue, clock),
         workflows=engine.workflows,

@@ -163,6 +163,12 @@ class Settings(BaseSettings):
     keep_plans_hours: float = Field(
         24, gt=0, description="Hours until the plan of a job expires, once it is made."
     )
+    keep_undo_days: float = Field(
+        30,
+        ge=0,
+        description="Days until a finished job can no longer be undone: what it has overwritten is "
+        "deleted. 0 keeps nothing of new jobs.",
+    )
     metrics_token: Secrets = Field(
         None,
         description="Token for GET /metrics: Authorization: Bearer <token>. Default: "

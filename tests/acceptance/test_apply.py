@@ -1,5 +1,6 @@
 """A plan is carried out: what it said, and nothing else."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from acceptance.test_plans import counts, plan_of
 from support.harness import Processes, Reply, Server
+from support.receiver import Receiver
 
 UPSERT = {"action": "upsert"}
 FILE = b"id,name,fail\n1,Ann,\n2,Bob,\n3,Cara,\n4,Dan,no room\n5,Eve,\n"
@@ -197,6 +199,21 @@ def test_a_plan_for_a_deleted_instance_is_not_carried_out(shared_memory: Server)
     reply = apply(user, plan)
     assert reply.status == 409
     assert "is deleted; plan the file for another instance" in reply.json["message"]
+
+
+def test_an_apply_calls_back_when_it_ends_and_its_plan_does_not(
+    shared_memory: Server, receiver: Receiver
+) -> None:
+    server, headers = shared_memory, {"Elements-Async-Callback-URL": receiver.url}
+    job_id = server.upload("records", FILE, UPSERT, headers=headers, query="?plan=true").json["id"]
+    server.finished(job_id)
+    plan = server.call("GET", f"/bulk/{job_id}/plan").json
+    applied(server, plan, first=1)
+    assert applied(server, plan)["failed"] == 1
+    receiver.wait_for(1)
+    (received,) = receiver.received
+    job = json.loads(received.body)
+    assert (job["id"], job["status"], job["recordsCount"]) == (job_id, "COMPLETE", 5)
 
 
 def test_a_repeated_apply_with_its_key_is_answered_alike(

@@ -1,12 +1,16 @@
 """Results of uploads: every row of a file as it was, with what became of it."""
 
+import codecs
 import csv
 import io
 import json
 from typing import Any
 
+import pytest
+
 from openbulk.formats.xlsx import Xlsx
-from support.harness import Process, Server, until
+from openbulk.formats.xlsx.writing import encode_workbook
+from support.harness import Process, Server, multipart, until
 
 OWN = [
     "openbulk.row",
@@ -152,3 +156,46 @@ def test_results_of_a_job_that_runs_are_those_of_one_moment(shared_memory: Serve
     assert {*kinds} <= {"created", "notReached"}
     server.finished(job_id)
     assert len(rows_of(server, job_id, "kind=created")) == rows + 1
+
+
+@pytest.mark.parametrize("format", ["csv", "xlsx"])
+def test_results_open_in_a_spreadsheet_and_come_back_as_they_were(
+    format: str, shared_memory: Server
+) -> None:
+    """A file of an old program, in its own encoding and with its own delimiter."""
+    server = shared_memory
+    file = "name;zip;day;amount;fail\nJörg;00715;05.06.2026;1,50;no\n".encode("windows-1252")
+    job_id = server.done("records", file, {"action": "create"})["id"]
+    content = server.call("GET", f"/bulk/{job_id}/results?format={format}").body
+    if format == "csv":
+        _, second = content.decode("utf-8-sig").splitlines()
+        assert content.startswith(codecs.BOM_UTF8 + b"name;zip;day;amount;fail;openbulk.row;")
+        assert second.startswith("Jörg;00715;05.06.2026;1,50;no;1;failed;")
+        content = content.replace(b";no;1;failed", b";;1;failed")
+    else:
+        row = next(Xlsx().open(io.BytesIO(content), {}).rows()).values or {}
+        texts = {"name": "Jörg", "zip": "00715", "day": "05.06.2026", "amount": "1,50"}
+        assert row.items() >= texts.items()
+        mended = {**row, "fail": None}
+        content = b"".join(encode_workbook(list(mended), [list(mended.values())]))
+    body, kind = multipart(content, {})
+    sent = {"Content-Type": kind}
+    again = server.call("POST", f"/bulk/{job_id}/retry", body=body, headers=sent)
+    assert again.status == 200, again.body
+    assert server.finished(again.json["id"])["recordsFailedCount"] == 0
+    (record,) = server.call("GET", "/records").json
+    assert (record["name"], record["zip"]) == ("Jörg", "00715")
+    assert (record["day"], record["amount"]) == ("05.06.2026", "1,50")
+    header = server.call("GET", f"/bulk/{again.json['id']}/results").body
+    assert b"name;zip" in header, "a retry has the delimiter of its file, too"
+
+
+def test_a_delimiter_that_only_its_caller_knows_comes_back_too(shared_memory: Server) -> None:
+    server = shared_memory
+    options = {"action": "create", "delimiter": "#"}
+    job_id = server.done("records", b"name#fail\nAnn#no\n", options)["id"]
+    content = server.call("GET", f"/bulk/{job_id}/results").body
+    assert b"\nAnn#no#1#failed#" in content
+    body, kind = multipart(content, {})
+    sent = {"Content-Type": kind}
+    assert server.call("POST", f"/bulk/{job_id}/retry", body=body, headers=sent).status == 200

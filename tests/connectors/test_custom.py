@@ -20,6 +20,7 @@ from openbulk.connectors.custom.export import key_of, read_export, without_secre
 from openbulk.connectors.custom.paging import link_to_next
 from openbulk.connectors.custom.replacement import problem_of_replacement
 from openbulk.connectors.custom.templates import fill_base, fill_path
+from openbulk.connectors.drift import write_checked
 from openbulk.domain.errors import (
     BadInput,
     NotFound,
@@ -422,6 +423,23 @@ async def test_a_plan_says_what_becomes_of_records_that_the_service_shows(
     (one,) = await plan(lambda: connector, missing, [record(1, {"id": "99", "name": "x"})])
     assert one.problem and one.problem.message == "the service has no record with the id '99'"
     assert json.dumps(service.people, default=str) == stored
+
+
+async def test_a_plan_of_rows_of_one_new_record_is_carried_out(
+    http: aiohttp.ClientSession, url: str, service: Service
+) -> None:
+    """The plan does not know its id. A row that changes nothing is not sent."""
+    connector = connect(with_lookup(url), http)
+    to = Target("contacts", Action.UPSERT, "email", run="apply")
+    rows = [{"email": "bob@example.com", "name": name} for name in ("Bob", "Rob", "Rob")]
+    planned = await plan(lambda: connector, to, records_of(rows))
+    outcomes: list[Outcome] = []
+    for one, said in zip(records_of(rows), planned, strict=True):
+        expecting = one._replace(expected=said.expectation)
+        outcomes += await write_checked(connector, to, [expecting])
+    assert [one.kind.value for one in outcomes] == ["created", "updated", "unchanged"]
+    writes = [one.method for one in service.requests if one.method != "GET"]
+    assert len(writes) == 2
 
 
 async def test_what_became_of_a_lost_answer_is_told_by_the_record_itself(

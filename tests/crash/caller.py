@@ -83,7 +83,18 @@ class Caller:
         if isinstance(work, Upload) and work.is_applied:
             await self._apply(attempt, work)
             await self._all_are_finished(work.account)
+        if isinstance(work, Upload) and work.is_undone:
+            await self._undo(attempt)
+            await self._all_are_finished(work.account)
         self._signs.give(f"finished {work.name}")
+
+    async def _undo(self, attempt: Attempt) -> None:
+        """Undo the job."""
+        headers = {"Idempotency-Key": f"{attempt.tag} undone"}
+        self._signs.give(f"undoing {attempt.work.name}")
+        path = f"/bulk/{attempt.job_id}/undo"
+        answer = await self._surely("POST", path, attempt.work.account, headers=headers)
+        attempt.undo_id = int(json.loads(answer[2])["id"])
 
     async def _apply(self, attempt: Attempt, work: Upload) -> None:
         """Have a plan carried out, once somebody else has changed some of its records."""

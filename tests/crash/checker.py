@@ -33,7 +33,7 @@ def broken_promises(seen: Seen) -> list[str]:
     """All promises that are broken, in words."""
     jobs: dict[str, list[LedgerJob]] = {}
     for job in seen.jobs:
-        if job.retry_of is None:
+        if job.retry_of is None and job.undo_of is None:
             jobs.setdefault(job.tag, []).append(job)
     found = list(seen.wrong)
     for attempt in seen.attempts:
@@ -57,17 +57,24 @@ def _of_attempt(seen: Seen, attempt: Attempt, jobs: list[LedgerJob]) -> Iterator
             yield from _carried_out(seen, attempt, attempt.work, job)
             yield from _shown_by_the_api(seen, job)
         elif isinstance(attempt.work, Upload):
-            yield from _accounted(attempt.work, job)
-            retry = next((one for one in seen.jobs if one.retry_of == job.id), None)
-            kinds = job.kinds if retry is None else {**job.kinds, **retry.kinds}
-            yield from _in_the_service(seen, attempt.work, attempt.tag, kinds)
-            if attempt.job_id == job.id:
-                yield from _retried(attempt, attempt.work, job, retry)
-            if attempt.job_id is not None:
-                yield from _shown_by_the_api(seen, job)
+            yield from _of_upload(seen, attempt, attempt.work, job)
         else:
             yield from _read(seen, attempt.work, job)
         yield from _notified(seen, attempt, job)
+
+
+def _of_upload(seen: Seen, attempt: Attempt, upload: Upload, job: LedgerJob) -> Iterator[str]:
+    yield from _accounted(upload, job)
+    retry = next((one for one in seen.jobs if one.retry_of == job.id), None)
+    kinds = job.kinds if retry is None else {**job.kinds, **retry.kinds}
+    if upload.is_undone and attempt.job_id == job.id:
+        yield from _undone(seen, attempt, upload, job)
+    elif not upload.is_undone:
+        yield from _in_the_service(seen, upload, attempt.tag, kinds)
+    if attempt.job_id == job.id:
+        yield from _retried(attempt, upload, job, retry)
+    if attempt.job_id is not None:
+        yield from _shown_by_the_api(seen, job)
 
 
 # --- every acknowledged job finishes ---
@@ -224,7 +231,7 @@ def _in_the_service(
     """The records in the service are those that the outcomes say."""
     if upload.object not in {"events", "calendars"}:
         return
-    writing = [one for one in seen.scenario.uploads if one.writes]
+    writing = [one for one in seen.scenario.uploads if one.writes and not one.is_undone]
     last = next((one for one in writing if one.after == upload.name), upload)
     if last is not upload and last.action == "delete":
         return
@@ -239,6 +246,34 @@ def _in_the_service(
             yield f"row {row} is {kind}, and there are {there} of it"
         elif there and seen.places.get(text) != place:
             yield f"row {row} is {kind}, and it is at {seen.places.get(text)} instead of {place}"
+
+
+def _undone(seen: Seen, attempt: Attempt, upload: Upload, job: LedgerJob) -> Iterator[str]:
+    """The records are as the upload before has left them, and no others are there."""
+    undo = next((one for one in seen.jobs if one.undo_of == job.id), None)
+    if undo is None or undo.id != attempt.undo_id:
+        yield f"is undone by {attempt.undo_id}, and the ledger has {undo and undo.id}"
+        return
+    if undo.status != "COMPLETE":
+        yield f"its undo ended as {undo.status}: {undo.error}"
+    written = [row for row, kind in job.kinds.items() if kind in {"created", "updated"}]
+    if len(undo.kinds) != len(written):
+        yield f"its undo has outcomes of {len(undo.kinds)} rows, and {len(written)} were written"
+    # The answer to a deletion may have been lost: then nobody says who has made it.
+    wrong = {
+        row: kind for row, kind in undo.kinds.items() if kind not in {"reversed", "gone_already"}
+    }
+    if wrong:
+        yield f"its undo has {Counter(wrong.values())}: {undo.problems.get(next(iter(wrong)))}"
+    (before,) = (one for one in seen.scenario.uploads if one.name == upload.after)
+    place = PEOPLE[upload.account], place_of(before)
+    for row in job.kinds:
+        text = text_of(upload, attempt.tag, row)
+        there, expected = seen.live[text], int(row <= before.rows)
+        if there != expected:
+            yield f"row {row} is undone, and there are {there} of it instead of {expected}"
+        elif there and seen.places.get(text) != place:
+            yield f"row {row} is undone, and it is at {seen.places.get(text)} instead of {place}"
 
 
 def _kept(seen: Seen) -> Iterator[str]:

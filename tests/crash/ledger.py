@@ -59,6 +59,7 @@ def _job(
         problems=reasons,
         error=row.error,
         retry_of=row.retry_of,
+        undo_of=row.undo_of,
         planned=planned,
         planned_kinds=planned_kinds,
     )

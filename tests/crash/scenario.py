@@ -54,6 +54,8 @@ class Upload:
     """Whether its caller retries the rows that are not written once it is finished."""
     is_plan: bool = False
     """Whether it only says what it would do."""
+    is_undone: bool = False
+    """Whether its caller undoes it once it is finished."""
     is_applied: bool = False
     """Whether its caller has its plan carried out."""
     during: str = ""
@@ -182,11 +184,12 @@ def scenario_of(seed: int) -> Scenario:
     if small:
         blows.append(_blow_between_transactions(random.Random(f"{seed} blow"), small))
     plans, struck = _plans(random.Random(f"{seed} planning"))
+    undos, struck_at_undos = _undos(random.Random(f"{seed} undoing"))
     return Scenario(
         seed=seed,
         is_shared=is_shared,
-        works=[*works, *small, *plans],
-        blows=[*blows, *struck],
+        works=[*works, *small, *plans, *undos],
+        blows=[*blows, *struck, *struck_at_undos],
         faults=_faults(chance),
         latency_ms=chance.choice((20, 60, 120, 240)),
         kept=kept,
@@ -264,6 +267,25 @@ def _plans(chance: random.Random) -> tuple[list[Upload], list[Blow]]:
 
 def _kill(chance: random.Random, sign: str) -> Blow:
     return Blow("kill", "server", Moment(chance.uniform(0, 0.3), sign), chance.choice((0.0, 1.0)))
+
+
+def _undos(chance: random.Random) -> tuple[list[Upload], list[Blow]]:
+    """Records, and changes to them that are undone; often the server is killed meanwhile.
+
+    They have chances of their own, as plans.
+    """
+    if chance.random() < 0.5:
+        return [], []
+    account: Account = chance.choice(("ann", "bob"))
+    rows = chance.randint(30, 120)
+    first = Upload("undo1", account, "events", "upsert", rows, "undo1", version=1)
+    more = rows + chance.randint(0, 60)
+    changed = replace(first, name="undo1b", version=2, rows=more, after="undo1", is_undone=True)
+    if chance.random() < 0.3:
+        return [first, changed], []
+    sign = chance.choice(("running undo1b", "undoing undo1b", "undoing undo1b"))
+    when = Moment(chance.uniform(0, 0.5), sign)
+    return [first, changed], [Blow("kill", "server", when, chance.choice((0.0, 1.0)))]
 
 
 def _small_uploads(chance: random.Random) -> list[Upload]:

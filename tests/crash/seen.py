@@ -23,6 +23,8 @@ class Attempt:
     """Whether its plan was carried out, as its caller was told."""
     retry_id: int | None = None
     """The job that retries its rows, if any were left."""
+    undo_id: int | None = None
+    """The job that undoes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class LedgerJob:
     error: str | None
     retry_of: int | None = None
     """The job of which it retries rows."""
+    undo_of: int | None = None
+    """The job that it undoes."""
     planned: Mapping[int, int] = field(default_factory=dict)
     """How many parts of its plan have a row, by row."""
     planned_kinds: Mapping[str, int] = field(default_factory=dict)

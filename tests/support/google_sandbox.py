@@ -106,6 +106,8 @@ async def starts(connector: Connector) -> list[str]:
 class GoogleTests(ConnectorTests):
     """The connector's tests against a sandbox, signed in as Ann."""
 
+    volatile = frozenset({"etag", "updated", "sequence"})
+
     @pytest.fixture
     async def url(self, serve: Serve, http: aiohttp.ClientSession) -> AsyncIterator[str]:
         address = await serve(google.make_app(google.Options()))

@@ -20,6 +20,7 @@ from openbulk.api.bulk import (
     plans,
     results,
     retries,
+    undo,
     uploads,
 )
 from openbulk.api.bulk.job_requests import REPLAYED
@@ -82,7 +83,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/jobs                      /bulk/{id}                  DELETE deletes
     GET     /bulk/{id}/status               /bulk/{id}/errors
     GET     /bulk/{id}/results              /bulk/{id}/rows/{row}       PATCH mends
-    POST    /bulk/{id}/retry                /bulk/{id}/rows/mend
+    POST    /bulk/{id}/retry                /bulk/{id}/rows/mend        /bulk/{id}/undo
     GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
@@ -142,6 +143,7 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(workflows.router)
     # Before uploads: the path of an object may have slashes.
     of_instance.include_router(retries.router)
+    of_instance.include_router(undo.router)
     of_instance.include_router(mending.router)
     of_instance.include_router(results.router)
     of_instance.include_router(uploads.router)

@@ -22,6 +22,7 @@ from openbulk.engine.job_deletion import JobDeletion
 from openbulk.engine.mending import Mending
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.retries import Retries
+from openbulk.engine.undoing import Undoing
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.notify.networks import Networks
@@ -65,6 +66,7 @@ class Services:
     job_deletion: JobDeletion
     mending: Mending
     retries: Retries
+    undoing: Undoing
     plans: PlanReader
     applies: Applies
     workflows: Workflows

@@ -28,6 +28,7 @@ from openbulk.domain.options import Option
 from openbulk.domain.plan import Completeness, Planned, UsageLimit
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
+from openbulk.domain.undo import Reversal
 
 CUSTOM = "x-custom"
 """Keyword of a field's schema."""
@@ -114,6 +115,9 @@ class Features:
     plan: Completeness = Completeness.NONE
     """How much the plan of an upload can say. Unless it is `none`, the connector is `PlansWrites`;
     if it is, the plan of `PlansWrites` says what the connector checks by itself."""
+    undoes: frozenset[Action] = frozenset()
+    """The actions whose jobs can be undone. Unless it is empty, the connector is `UndoesWrites`,
+    and the outcomes of `write` say what it has overwritten."""
     guards_writes: bool = False
     """`write` itself leaves a record as it is that is not as `Record.expected` says, and nobody can
     change the record between its look and its write. Otherwise the engine plans each record again
@@ -218,6 +222,23 @@ class PlansWrites(Protocol):
         """What `write` would do with these records, one after another; one for each, in any order.
 
         Nothing stays at the service, not even a note. It raises as `write`.
+        """
+
+
+@runtime_checkable
+class UndoesWrites(Protocol):
+    """A connector that can put back what `write` has changed."""
+
+    async def undo(
+        self, target: Target, batch: Sequence[Reversal], *, overwrites: bool, is_trial: bool
+    ) -> Sequence[Outcome]:
+        """Put records back, each at most once in a batch; an outcome for each, in any order.
+
+        What was created is deleted; what was changed gets the old values of the fields that were
+        written; what was deleted is made again, with the same id. A record whose version is another
+        one than `Reversal.version` is kept, unless `overwrites`. One that is as it was before is
+        reversed already: the call can be made twice. A trial writes nothing, and says what would
+        become of each. It raises as `write`.
         """
 
 

@@ -52,6 +52,10 @@ class Counts:
     failed: int = 0
     drifted: int = 0
     unknown: int = 0
+    reversed: int = 0
+    kept: int = 0
+    gone_already: int = 0
+    not_reversible: int = 0
 
     @classmethod
     def of(cls, kinds: Mapping[OutcomeKind, int]) -> "Counts":
@@ -77,6 +81,18 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """What a job undoes: the writes of an earlier job."""
+
+    of: int
+    """Id of the earlier job."""
+    overwrites: bool = False
+    """Whether records that somebody has changed since are put back, too."""
+    rows: tuple[int, ...] | None = None
+    """The rows of the earlier job that are undone; None for all that it wrote."""
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """A file on its way into a service: the part of a job that never changes."""
 
@@ -97,6 +113,8 @@ class Upload:
     if its file came with its request."""
     retry: Retry | None = None
     """None if it sends all rows of its file."""
+    undo: Undo | None = None
+    """None if it sends records; else its rows are what an earlier job did, the last one first."""
 
     @property
     def first_file(self) -> str:
@@ -313,6 +331,11 @@ class Job:
     def retry(self) -> Retry | None:
         """What the job retries; None if it is no retry."""
         return self.work.retry if isinstance(self.work, Upload) else None
+
+    @property
+    def undo(self) -> Undo | None:
+        """What the job undoes; None if it is no undo."""
+        return self.work.undo if isinstance(self.work, Upload) else None
 
     @property
     def is_plan(self) -> bool:

@@ -35,6 +35,11 @@ class PlannedKind(StrEnum):
     """The service has several records that the row may mean, and so it would fail."""
     NOT_COMPARED = "not_compared"
     """The row can be read, and nobody can say what the service will do with it."""
+    REVERSED = "reversed"
+    """An undo would put the record back. This kind and the next three are those of undos."""
+    KEPT = "kept"
+    GONE_ALREADY = "gone_already"
+    NOT_REVERSIBLE = "not_reversible"
 
 
 _KINDS = {

@@ -41,6 +41,15 @@ class OutcomeKind(StrEnum):
     """The record has changed since the plan that is carried out saw it: it was left as it is."""
     UNKNOWN = "unknown"
     """The service may have taken the record: a person has to check."""
+    REVERSED = "reversed"
+    """An undo has put the record back as it was. This kind and the next three are those of undos.
+    """
+    KEPT = "kept"
+    """Somebody has changed the record since the job that is undone, so it was left alone."""
+    GONE_ALREADY = "gone_already"
+    """Somebody has deleted the record since."""
+    NOT_REVERSIBLE = "not_reversible"
+    """What the row did cannot be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,30 @@ class Record(NamedTuple):
     expected: Expectation | None = None
     """What a plan saw. `write` leaves a record that is not so any more as it is: it has drifted.
     None for a record that no plan is about."""
+
+
+class Before(NamedTuple):
+    """A before-image: what a write has overwritten at one record."""
+
+    values: Mapping[str, Any]
+    """Of a changed record, the fields that were written, as they were; None for one that was not
+    set. Of a deleted one, all of them."""
+    version: Any = None
+    """The state of the record before, in the connector's words; None if it has none."""
+
+
+class BeforeImages(Protocol):
+    """Keeps what a job is about to overwrite, so that a crash in the middle of a call loses it not.
+
+    A connector whose service commits by itself uses it; a database keeps the image in the
+    transaction of its write.
+    """
+
+    async def keep(self, row: int, before: Before) -> None:
+        """Keep what a row overwrites. On return it is durable, and the call may be made."""
+
+    def image_of(self, row: int) -> Before | None:
+        """What an earlier slice has kept of a row without an outcome; None if it kept nothing."""
 
 
 class JobRecords(Protocol):
@@ -143,6 +176,9 @@ class Target:
     """How the file's columns make the fields; None if they are named as the fields."""
     job_records: JobRecords | None = field(default=None, compare=False, repr=False)
     """The records of the job, with those that another process has sent; None for a single call."""
+
+    before_images: BeforeImages | None = field(default=None, compare=False, repr=False)
+    """None if the job cannot be undone later: then outcomes need not say what they overwrote."""
 
     @property
     def key_run(self) -> str:
@@ -225,7 +261,8 @@ class Outcome(NamedTuple):
     """The record's id at the service; None if it has none, or the service does not return it. Of a
     record that was not found, the id that the service still knows: it was deleted before."""
     problem: Problem | None = None
-    """Set if and only if the kind is `failed`, `drifted` or `unknown`."""
+    """Set if and only if the kind is `failed`, `drifted` or `unknown`, or an undo did not put the
+    record back."""
     mails_outside: bool = False
     """Whether the service mailed people outside the caller's organization about it."""
     remark: str = ""
@@ -233,6 +270,13 @@ class Outcome(NamedTuple):
     is_early: bool = False
     """The record failed because the service lacks another one, which may come later in the file:
     it is sent again behind the others."""
+    before: Before | None = None
+    """What was overwritten; None of a new record. As the next two, for an undo of the job."""
+    version: Any = None
+    """The state of the record after the write, in the connector's words, as JSON has it; None if
+    the record is deleted."""
+    irreversible: str = ""
+    """Why nobody can undo it, in a sentence; "" if somebody can."""
 
     @classmethod
     def failure(

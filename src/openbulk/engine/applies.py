@@ -63,6 +63,11 @@ class Applies:
         carried out any more, or would do too much, and IdempotencyKeyTaken. Then nothing is done.
         """
         plan = await self._reader.read(job)
+        if job.undo is not None:
+            raise Conflict(
+                f"job {job.id} is the plan of an undo; POST /bulk/{job.undo.of}/undo carries it "
+                "out: each record is compared again"
+            )
         _require_planned(job)
         if plan.digest != request.digest:
             raise Conflict(

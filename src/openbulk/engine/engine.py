@@ -24,6 +24,7 @@ from openbulk.engine.queue.heartbeat import Heartbeat
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.queue.periodic import run_forever
 from openbulk.engine.slices.runner import SliceRunner
+from openbulk.engine.slices.undo.keeping import UndoStores
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import Scheduler
 from openbulk.formats.base import Format
@@ -58,6 +59,7 @@ class Engine:
         schedules: Schedules,
         files: FileStore,
         mends: Mends,
+        undo: UndoStores,
         readers: Readers,
         formats: Mapping[str, Format],
         accounts: Accounts,
@@ -70,6 +72,7 @@ class Engine:
         file_profiles: FileProfiles,
         keep_files: timedelta,
         keep_jobs: timedelta,
+        keep_undos: timedelta,
         draining: asyncio.Event,
         outlooks: Outlooks,
         heartbeat: Heartbeat | None,
@@ -105,6 +108,7 @@ class Engine:
             ledger=ledger,
             files=files,
             mends=mends,
+            undo=undo,
             readers=readers,
             formats=formats,
             connections=connections,
@@ -118,12 +122,14 @@ class Engine:
             ledger=ledger,
             files=files,
             mends=mends,
+            undos=undo.undos,
             uploaded_files=uploaded_files,
             queue=queue,
             notifications=self._notifications,
             workflows=self.workflows,
             running_jobs=self._runner.running_jobs,
             keep_files=keep_files,
+            keep_undos=keep_undos,
             clock=clock,
         )
         self._file_profiles = file_profiles

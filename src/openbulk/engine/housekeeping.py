@@ -15,6 +15,7 @@ from openbulk.engine.workflows.runner import Workflows
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.mends import Mends
+from openbulk.storage.undo import Undos, jobs_files_of
 from openbulk.storage.uploaded_files import UploadedFiles
 
 log = structlog.get_logger()
@@ -35,23 +36,27 @@ class Housekeeping:
         ledger: Ledger,
         files: FileStore,
         mends: Mends,
+        undos: Undos,
         uploaded_files: UploadedFiles,
         queue: LaneQueue,
         notifications: Notifications,
         workflows: Workflows,
         running_jobs: Collection[int],
         keep_files: timedelta,
+        keep_undos: timedelta,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._files = files
         self._mends = mends
+        self._undos = undos
         self._uploaded_files = uploaded_files
         self._queue = queue
         self._notifications = notifications
         self._workflows = workflows
         self._running_jobs = running_jobs
         self._keep_files = keep_files
+        self._keep_undos = keep_undos
         self._now = clock.now
 
     async def until_next_sweep(self) -> None:
@@ -74,6 +79,7 @@ class Housekeeping:
             self._workflows.sweep,
             self._forget_files,
             self._forget_uploaded_files,
+            self._forget_undos,
             self._forget_slices,
         ]
         await do_each(steps, lambda step: step(), lambda step: f"sweep: {step.__qualname__}")
@@ -121,6 +127,10 @@ class Housekeeping:
         await self._mends.forget(name)
         await self._ledger.forget_file(name)
 
+    async def _forget_undos(self) -> None:
+        old = await self._undos.old_files(self._now() - self._keep_undos)
+        await do_each(old, self._undos.forget, lambda name: f"deletion of the undo of {name}")
+
     async def _forget_uploaded_files(self) -> None:
         used_before = self._now() - self._keep_files
         while old := await self._uploaded_files.delete_old(used_before, FILES_AT_ONCE):
@@ -133,7 +143,9 @@ class Housekeeping:
         If other processes share the file store, files that they may be receiving are kept.
         """
         names = await self._files.names()
-        orphans = names - await self._ledger.files() - await self._uploaded_files.names()
+        undos = jobs_files_of(names).keys()
+        owned = await self._ledger.files() | await self._uploaded_files.names() | undos
+        orphans = (names - owned) | await self._undos.orphans(undos)
         if is_shared:
             old = self._now() - KEEP_ORPHANS
             orphans = frozenset([name for name in orphans if await self._files.is_older(name, old)])

@@ -11,6 +11,7 @@ from openbulk.engine.queue.periodic import do_each
 from openbulk.storage.deleted_jobs import DeletedJob, DeletedJobs
 from openbulk.storage.files import FileStore
 from openbulk.storage.runs import Runs
+from openbulk.storage.undo import undo_folder
 
 log = structlog.get_logger()
 
@@ -46,6 +47,11 @@ class JobDeletion:
                 f"a job that is not finished retries rows of job {job.id}; delete this one once "
                 "that is finished"
             )
+        if deleted is None and await self._deleted.has_unfinished_undo(job.id):
+            raise Conflict(
+                f"a job that is not finished undoes job {job.id}; delete this one once that is "
+                "finished"
+            )
         if deleted is None:
             raise Conflict(
                 f"job {job.id} belongs to a workflow that is running; delete it once the workflow "
@@ -74,4 +80,5 @@ class JobDeletion:
     async def _clear(self, job: DeletedJob) -> None:
         # Its entry goes last: if the process dies before, the next round does this again.
         await self._files.delete(job.file)
+        await self._files.delete(undo_folder(job.file))
         await self._deleted.clear(job)

@@ -193,7 +193,7 @@ def own_names(job: Job, row: Row, values: Mapping[str, Any]) -> dict[str, Any]:
 
 async def mendable_rows(ledger: Ledger, job: Job, kinds: RowKinds) -> RowChoice:
     """The rows of a job that can be mended and retried, and that no other job retries yet."""
-    kinds_to_mend = RETRIED if job.is_finished else RETRIED[:2]
+    kinds_to_mend = [kind for kind in RETRIED if job.is_finished or kind is not None]
     rows = kinds.choose(kinds_to_mend)
     for others in (await ledger.retried_rows(job.id)).values():
         rows = rows.without(others)

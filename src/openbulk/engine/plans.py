@@ -131,7 +131,8 @@ class PlanReader:
             return Forecast()
         if not isinstance(connector, PlansWrites):
             return Forecast()
-        budgets = await self._budgets_of(connector, summary) if summary.calls else ()
+        makes_calls = summary.calls or summary.lookups
+        budgets = await self._budgets_of(connector, summary) if makes_calls else ()
         counted = {
             Counted.CREATED: summary.kinds.get(PlannedKind.CREATED, 0),
             Counted.MAILS_OUTSIDE: summary.mails_outside,

@@ -26,8 +26,9 @@ from openbulk.domain.job import Status
 from openbulk.domain.workflow import RunStatus
 from openbulk.storage.budgets import job_scope
 from openbulk.storage.database import DELETING, for_reading, give_space_back, keep_others_out
-from openbulk.storage.job_rows import ACTIVE, HAS_UNFINISHED_RETRY
+from openbulk.storage.job_rows import ACTIVE, HAS_UNFINISHED_RETRY, HAS_UNFINISHED_UNDO
 from openbulk.storage.tables import (
+    before_images,
     budgets,
     deleted_jobs,
     deliveries,
@@ -42,6 +43,7 @@ from openbulk.storage.tables import (
     retries,
     runs,
     transfers,
+    undo_parts,
 )
 
 JOBS_AT_ONCE = 200
@@ -52,6 +54,8 @@ _LEFT_BEHIND: Sequence[tuple[Table, Column[Any], int]] = (
     (intents, intents.c.row, 5_000),
     (mends, mends.c.row, 5_000),
     (plan_parts, plan_parts.c.first_row, 5_000),
+    (undo_parts, undo_parts.c.first_row, 5_000),
+    (before_images, before_images.c.row, 5_000),
 )
 """Tables with rows of a job, the rest of their keys, and the rows deleted in one transaction."""
 
@@ -61,7 +65,12 @@ _IN_UNFINISHED_RUN = exists().where(
     runs.c.status == RunStatus.RUNNING.value,
 )
 """A workflow would begin a job again that it does not find."""
-_IS_FINISHED = and_(jobs.c.status.not_in(ACTIVE), ~_IN_UNFINISHED_RUN, ~HAS_UNFINISHED_RETRY)
+_IS_FINISHED = and_(
+    jobs.c.status.not_in(ACTIVE),
+    ~_IN_UNFINISHED_RUN,
+    ~HAS_UNFINISHED_RETRY,
+    ~HAS_UNFINISHED_UNDO,
+)
 _HAS_NOTIFIED = or_(
     jobs.c.callback_url.is_(None),
     jobs.c.status == Status.PLANNED.value,  # a plan notifies nobody
@@ -92,6 +101,12 @@ class DeletedJobs:
     async def has_unfinished_retry(self, job_id: int) -> bool:
         """Whether a job that is not finished retries rows of this one."""
         question = select(jobs.c.id).where(jobs.c.id == job_id, HAS_UNFINISHED_RETRY)
+        async with self._reading.connect() as connection:
+            return await connection.scalar(question) is not None
+
+    async def has_unfinished_undo(self, job_id: int) -> bool:
+        """Whether a job that is not finished undoes this one."""
+        question = select(jobs.c.id).where(jobs.c.id == job_id, HAS_UNFINISHED_UNDO)
         async with self._reading.connect() as connection:
             return await connection.scalar(question) is not None
 

@@ -22,6 +22,7 @@ from openbulk.domain.job import (
     Retry,
     RowRemark,
     Status,
+    Undo,
     Upload,
 )
 from openbulk.domain.query import Order, Query, View
@@ -53,6 +54,9 @@ HAS_UNFINISHED_RETRY = exists().where(
     _retry.c.status.in_(ACTIVE),
 )
 """Jobs of which an unfinished one retries rows: it reads their rows and outcomes."""
+_undo = jobs.alias()
+HAS_UNFINISHED_UNDO = exists().where(_undo.c.undo_of == jobs.c.id, _undo.c.status.in_(ACTIVE))
+"""Jobs that an unfinished one undoes: it reads what they have overwritten."""
 
 
 def job_of(row: Row[Any]) -> Job:
@@ -146,6 +150,7 @@ def work_of(row: Any) -> Upload | Download:
         callback_url=row.callback_url,
         records_of=row.records_of,
         retry=_retry_of(row),
+        undo=_undo_of(row),
         planned_file=row.planned_file,
         uploaded_file=row.uploaded_file,
     )
@@ -157,23 +162,42 @@ def _retry_of(row: Any) -> Retry | None:
     return Retry(row.retry_of, tuple(row.earlier_files), row.retried_rows)
 
 
+def _undo_of(row: Any) -> Undo | None:
+    if row.undo_of is None:
+        return None
+    rows = row.undo["rows"]
+    return Undo(row.undo_of, row.undo["overwrites"], None if rows is None else tuple(rows))
+
+
+def _undo_values(undo: Undo | None) -> dict[str, Any]:
+    if undo is None:
+        return {}
+    kept = {"overwrites": undo.overwrites, "rows": undo.rows and list(undo.rows)}
+    return {"undo_of": undo.of, "undo": kept}
+
+
 def _upload_values(upload: Upload) -> dict[str, Any]:
-    return _retry_values(upload.retry) | {
-        "object": upload.target.object,
-        "action": upload.target.action.value,
-        "identifier_field": upload.target.identifier_field,
-        "options": dict(upload.target.options),
-        "unused_options": list(upload.target.unused_options) or None,
-        "transformation": upload.target.transformation and upload.target.transformation.as_json(),
-        "mapping": upload.target.mapping and upload.target.mapping.as_json(),
-        "file": upload.file,
-        "file_size": upload.file_size,
-        "file_format": upload.file_format,
-        "callback_url": upload.callback_url,
-        "records_of": upload.records_of,
-        "planned_file": upload.planned_file,
-        "uploaded_file": upload.uploaded_file,
-    }
+    return (
+        _retry_values(upload.retry)
+        | _undo_values(upload.undo)
+        | {
+            "object": upload.target.object,
+            "action": upload.target.action.value,
+            "identifier_field": upload.target.identifier_field,
+            "options": dict(upload.target.options),
+            "unused_options": list(upload.target.unused_options) or None,
+            "transformation": upload.target.transformation
+            and upload.target.transformation.as_json(),
+            "mapping": upload.target.mapping and upload.target.mapping.as_json(),
+            "file": upload.file,
+            "file_size": upload.file_size,
+            "file_format": upload.file_format,
+            "callback_url": upload.callback_url,
+            "records_of": upload.records_of,
+            "planned_file": upload.planned_file,
+            "uploaded_file": upload.uploaded_file,
+        }
+    )
 
 
 def _retry_values(retry: Retry | None) -> dict[str, Any]:

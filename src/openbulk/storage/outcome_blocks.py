@@ -149,7 +149,7 @@ def _overlaps(job_id: int, first: int, last: int | None) -> Sequence[ColumnEleme
 
 def _block_values(job_id: int, ordered: Sequence[Outcome], lines: Lines) -> dict[str, Any]:
     rows = [outcome.row for outcome in ordered]
-    ranges = _ranges(rows)
+    ranges = ranges_of(rows)
     ids = [outcome.id for outcome in ordered]
     # A line is a number from 1, or None.
     distances = [line and line - row for row, line in zip(rows, map(lines.get, rows), strict=True)]
@@ -171,7 +171,7 @@ def _ranges_of(block: Any) -> Sequence[Range]:
     return block.ranges or [(block.first_row, block.last_row)]
 
 
-def _ranges(rows: Sequence[int]) -> Sequence[Range]:
+def ranges_of(rows: Sequence[int]) -> Sequence[Range]:
     """The ranges of sorted rows, of which none is there twice."""
     if rows[-1] - rows[0] + 1 == len(rows):
         return [(rows[0], rows[-1])]

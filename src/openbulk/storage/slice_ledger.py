@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Fenced
 from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark, Status
-from openbulk.domain.records import Outcome, OutcomeKind, Problem
+from openbulk.domain.records import Before, Outcome, OutcomeKind, Problem
 from openbulk.domain.row_kinds import RowChoice
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import (
@@ -56,9 +56,11 @@ from openbulk.storage.outcome_blocks import (
 from openbulk.storage.retries import own_rows
 from openbulk.storage.retry import retry_until_written, retry_while_unavailable
 from openbulk.storage.tables import Timestamp, intents, jobs, mends, parts
+from openbulk.storage.undo import BeforeImageStore, UndoPart, add_undo_part, forget_images
 
 T = TypeVar("T")
 Statements = Callable[[AsyncConnection], Awaitable[T]]
+KeepUndo = Callable[[], Awaitable[UndoPart | None]]
 
 _KINDS_THAT_LEAVE_A_RECORD = (
     OutcomeKind.CREATED,
@@ -114,6 +116,8 @@ class _Recording:
     cursor: int
     lines: Mapping[int, int | None]
     ticket_done: bool = False
+    undo: UndoPart | None = None
+    """Where what they have overwritten is kept; None if nothing is."""
 
 
 class SliceLedger:
@@ -162,6 +166,8 @@ class SliceLedger:
         self._lost: Exception | None = None
         self._has_intents = False
         """Whether the job may have intents, which go with the outcomes of their rows."""
+        self._has_images = False
+        """Whether the job may have images of what it is about to overwrite."""
         self._is_new = job.records is None and not job.is_download
         """Whether the ledger has nothing of the job yet but its row."""
         # A small job is one transaction, and not one for each thing that becomes known of it.
@@ -352,6 +358,15 @@ class SliceLedger:
 
         return await self.read(read)
 
+    async def ids_of(self, job_id: int, first: int, last: int) -> Mapping[int, str]:
+        """The service's ids that the outcomes of these rows of a job have, by row."""
+
+        async def read(connection: AsyncConnection) -> dict[int, str]:
+            recorded = await recorded_outcomes(connection, job_id, first, last)
+            return {one.row: one.id for one in recorded if one.id is not None}
+
+        return await self.read(read)
+
     async def add_left_out(self, columns: Iterable[str]) -> None:
         """Record columns that were left out of the rows; no-op if all of them are recorded."""
         remarks = self.job.remarks
@@ -370,8 +385,11 @@ class SliceLedger:
         lines: Mapping[int, int | None],
         ticket_done: bool = False,
         is_last: bool = False,
+        keep_undo: KeepUndo | None = None,
     ) -> None:
         """Write outcomes and the new cursor in one transaction. Concurrent calls are serialized.
+
+        `keep_undo` first writes what the outcomes say for an undo to the file store.
 
         Those of the last call of a slice are written with its end. Once a call has failed, every
         later one fails with the same error: the outcomes of the failed call are lost to this slice,
@@ -381,7 +399,8 @@ class SliceLedger:
             async with self._recording:
                 if self._lost is not None:
                     raise self._lost
-                recording = _Recording(results, cursor, lines, ticket_done)
+                undo = None if keep_undo is None else await keep_undo()
+                recording = _Recording(results, cursor, lines, ticket_done, undo)
                 self._add_remarks(recording)
                 if is_last:
                     self._last = recording
@@ -441,6 +460,10 @@ class SliceLedger:
         )
         if self._has_intents:
             await connection.execute(self._intents_of([outcome.row for outcome in results]))
+        if recording.undo is not None:
+            await add_undo_part(connection, self.job.id, recording.undo)
+        if self._has_images:
+            await forget_images(connection, self.job.id, [outcome.row for outcome in results])
 
     async def _has_recorded(self, results: Sequence[Outcome]) -> bool:
         kinds = {outcome.row: outcome.kind for outcome in results}
@@ -487,6 +510,22 @@ class SliceLedger:
 
     def _intents_of(self, rows: Sequence[int]) -> Delete:
         return delete(intents).where(intents.c.job_id == self.job.id, intents.c.row.in_(rows))
+
+    async def keep_images(self, images: Mapping[int, Before], store: BeforeImageStore) -> None:
+        """Record what rows are about to overwrite."""
+        self._has_images = True
+
+        async def write(connection: AsyncConnection) -> None:
+            await self._hold_fence(connection)
+            await store.add(connection, self.job.id, images)
+
+        await self.write(write)
+
+    async def kept_images(self, store: BeforeImageStore) -> Mapping[int, Before]:
+        """What rows were about to overwrite when a runner died, and have no outcome."""
+        images = await self.read(lambda connection: store.all(connection, self.job.id))
+        self._has_images = self._has_images or bool(images)
+        return images
 
     async def set_ticket(self, ticket: Ticket) -> None:
         """Record that a native bulk import has taken a batch."""

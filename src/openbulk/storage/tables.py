@@ -205,6 +205,9 @@ jobs = Table(
     Column("first_file", Text),
     Column("earlier_files", JSON(none_as_null=True)),
     Column("retried_rows", BigInteger),
+    # Undos only: the job that is undone, and how.
+    Column("undo_of", BigInteger),
+    Column("undo", JSON(none_as_null=True)),
     # The query of a download, and how far it has read.
     Column("query", JSON(none_as_null=True)),
     Column("position", JSON(none_as_null=True)),
@@ -228,6 +231,10 @@ jobs = Table(
     Column("failed", BigInteger, nullable=False, server_default="0"),
     Column("drifted", BigInteger, nullable=False, server_default="0"),
     Column("unknown", BigInteger, nullable=False, server_default="0"),
+    Column("reversed", BigInteger, nullable=False, server_default="0"),
+    Column("kept", BigInteger, nullable=False, server_default="0"),
+    Column("gone_already", BigInteger, nullable=False, server_default="0"),
+    Column("not_reversible", BigInteger, nullable=False, server_default="0"),
     Column("mailed_outside", BigInteger, nullable=False, server_default="0"),
     # The slice: the number of the one that is due, whether it runs, and the fence behind which only
     # its newest runner may write.
@@ -250,6 +257,7 @@ jobs = Table(
     Index("jobs_by_status", "status"),
     Index("jobs_by_end", "finished_at"),
     Index("jobs_by_first_file", "first_file"),
+    Index("jobs_by_undo", "undo_of"),
     Index("jobs_by_uploaded_file", "uploaded_file"),
     sqlite_autoincrement=True,  # slices in the queue have the number of a deleted job
 )
@@ -310,7 +318,8 @@ problems = Table(
     Column("job_id", BigInteger, primary_key=True),
     Column("row", BigInteger, primary_key=True),
     Column("line", BigInteger),
-    Column("kind", String(9), nullable=False),
+    # SQLite does not count characters, and would have to copy the table to change this.
+    Column("kind", String(16).with_variant(String(9), "sqlite"), nullable=False),
     Column("problem", SafeText, nullable=False),
     Column("field", SafeText),
     Column("provider_message", SafeText),
@@ -363,6 +372,29 @@ plan_parts = Table(
     sqlite_with_rowid=False,
 )
 """What a planned job would do: the parts in the file store that have its rows, and their counts."""
+
+undo_parts = Table(
+    "undo_parts",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_row", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_row", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    # If all of its rows made new records: their versions, by runs of rows, and there is no part.
+    Column("runs", JSON(none_as_null=True)),
+    sqlite_with_rowid=False,
+)
+"""What the writes of a job have overwritten: the parts in the file store that say it."""
+
+before_images = Table(
+    "before_images",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("row", BigInteger, primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What rows without an outcome are about to overwrite. It goes with their outcomes."""
 
 intents = Table(
     "intents",

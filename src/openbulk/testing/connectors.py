@@ -14,6 +14,7 @@
 """
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -22,14 +23,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from openbulk.connectors.base import Connector, Features, PlansWrites
+from openbulk.connectors.base import Connector, Features, PlansWrites, UndoesWrites
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.drift import write_checked
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.errors import CursorExpired, NotFound, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.plan import Completeness, Planned, PlannedKind, kind_of
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.domain.records import Action, Before, Outcome, OutcomeKind, Record, Target
+from openbulk.domain.undo import Deed, Reversal
 
 Connect = Callable[[], Connector]
 JSON_TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
@@ -57,6 +59,12 @@ class ConnectorTests:
     distinct_field: ClassVar[str]
     """A field that differs in each of the good records, and that `read` returns."""
 
+    changed_field: ClassVar[str] = ""
+    """A field that an undo is tried with; that of `distinct_field` without it."""
+    changed_value: ClassVar[str] = "changed"
+    """Another value for it."""
+    volatile: ClassVar[frozenset[str]] = frozenset()
+    """Fields that the service sets at each write, such as the time of the last change."""
     preexisting: ClassVar[frozenset[str]] = frozenset()
     """Its values in records that always exist, such as a person's main calendar."""
 
@@ -257,6 +265,53 @@ class ConnectorTests:
         (again,) = await send(connect, replace(target, run="overwritten"), [batch[1]])
         assert again.kind is OutcomeKind.UPDATED, again
 
+    # --- undo ---
+
+    async def test_an_undo_leaves_the_service_as_it_was(self, connect: Connect) -> None:
+        """After each action that can be undone; and a trial says so before, and writes nothing."""
+        for action in await self.undoable_actions(connect):
+            if action is not Action.CREATE:
+                new = [one._replace(key=f"{action}:{one.row}") for one in self.records()]
+                await send(connect, self.target(), new)
+            before = await self.all_records(connect)
+            outcomes = await self.write_and_keep(connect, action)
+            after = await self.all_records(connect)
+            assert before != after, action
+            for is_trial in (True, False):
+                assert await self.all_records(connect) == after, "a trial writes nothing"
+                undone = await self.undo(connect, outcomes, is_trial=is_trial)
+                assert {one.kind for one in undone} == {OutcomeKind.REVERSED}, (action, undone)
+            assert await self.all_records(connect) == before, action
+            again = await self.undo(connect, outcomes)
+            assert {one.kind for one in again} <= {OutcomeKind.REVERSED, OutcomeKind.GONE_ALREADY}
+            assert await self.all_records(connect) == before, "an undo can be sent twice"
+            redone = await self.undo(connect, undone, rows=10)
+            assert {one.kind for one in redone} == {OutcomeKind.REVERSED}, "an undo can be undone"
+            assert await self.all_records(connect) == after, action
+            await self.undo(connect, redone, rows=20)
+
+    async def test_an_undo_keeps_what_somebody_has_changed_since(self, connect: Connect) -> None:
+        """That record alone; if it may be overwritten, it is put back, too."""
+        if Action.UPDATE not in await self.undoable_actions(connect):
+            pytest.skip("no update of this object can be undone")
+        await send(connect, self.target(), self.records())
+        before = await self.all_records(connect)
+        outcomes = await self.write_and_keep(connect, Action.UPDATE)
+        target = replace(self.target(), action=Action.UPDATE, run="somebody else")
+        changed = [self.other_record(1, f"{self.changed_value}, once more")]
+        changed = [
+            one._replace(values={**one.values, **self.key_of(outcomes[0])}) for one in changed
+        ]
+        assert (await send(connect, target, changed))[0].kind is OutcomeKind.UPDATED
+        undone = await self.undo(connect, outcomes)
+        kinds = [one.kind for one in undone]
+        assert kinds == [OutcomeKind.KEPT, OutcomeKind.REVERSED, OutcomeKind.REVERSED], undone
+        assert undone[0].problem is not None
+        assert await self.all_records(connect) != before
+        overwritten = await self.undo(connect, outcomes[:1], overwrites=True)
+        assert [one.kind for one in overwritten] == [OutcomeKind.REVERSED]
+        assert await self.all_records(connect) == before
+
     # --- reading ---
 
     async def test_pages_have_every_record_once_and_continue_after_a_page_token(
@@ -319,6 +374,72 @@ class ConnectorTests:
             await anext(connect().read(Query(self.object_name), request))
 
     # --- helpers of the promises ---
+
+    async def undoable_actions(self, connect: Connect) -> Sequence[Action]:
+        """The actions whose jobs can be undone; none of them skips the promise."""
+        features = await self.features(connect())
+        order = (Action.CREATE, Action.UPDATE, Action.UPSERT, Action.DELETE)
+        actions = [action for action in order if action in features.undoes]
+        if not actions:
+            pytest.skip("no job of this object can be undone")
+        return actions
+
+    async def all_records(self, connect: Connect) -> Mapping[str, Any]:
+        """All records, without the fields that the service counts up by itself."""
+        connector = connect()
+        id_field = (await self.features(connector)).id or "id"
+        return {
+            str(one[id_field]): {name: one[name] for name in one.keys() - self.volatile}
+            for one in await self.read_all(connector)
+        }
+
+    async def write_and_keep(self, connect: Connect, action: Action) -> Sequence[Outcome]:
+        """Write the good records, or change or delete those that are there, as a job would."""
+        connector = connect()
+        id_field = (await self.features(connector)).id or "id"
+        records = self.records()
+        if action is not Action.CREATE:
+            found = sorted(await self.read_all(connector), key=lambda one: str(one[id_field]))
+            found = [one for one in found if str(one[self.distinct_field]) in self.good_values()]
+            records = [self.other_record(row, self.changed_value) for row, _ in enumerate(found, 1)]
+            records = [
+                one._replace(values={**one.values, id_field: known[id_field]})
+                for one, known in zip(records, found, strict=True)
+            ]
+        run = f"conformance of {action.value}"
+        target = replace(self.target(), action=action, run=run, before_images=KeptImages())
+        if action is Action.DELETE:
+            records = [one._replace(values={id_field: one.values[id_field]}) for one in records]
+        outcomes = await send(connect, target, records)
+        assert all(outcome.problem is None for outcome in outcomes), outcomes
+        return outcomes
+
+    def other_record(self, row: int, value: str) -> Record:
+        """A record with another value in `changed_field`."""
+        return record(row, {self.changed_field or self.distinct_field: value})
+
+    def key_of(self, outcome: Outcome) -> Mapping[str, Any]:
+        """What identifies the record of an outcome."""
+        return {"id": outcome.id}
+
+    async def undo(
+        self,
+        connect: Connect,
+        outcomes: Sequence[Outcome],
+        *,
+        rows: int = 0,
+        overwrites: bool = False,
+        is_trial: bool = False,
+    ) -> Sequence[Outcome]:
+        """Undo what these outcomes say, by another connector. `rows` tells undos apart."""
+        connector = connect()
+        assert isinstance(connector, UndoesWrites)
+        images = KeptImages()
+        run = f"undo {rows} {overwrites} {id(outcomes)}"
+        target = replace(self.target(), run=run, records=len(outcomes), before_images=images)
+        reversals = [reversal_of(one) for one in outcomes if one.before or one.version]
+        undone = await connector.undo(target, reversals, overwrites=overwrites, is_trial=is_trial)
+        return sorted(undone, key=lambda one: one.row)
 
     def target(self) -> Target:
         """The target that the records are created in."""
@@ -520,3 +641,30 @@ def _check_node(schema: Mapping[str, Any], place: str) -> None:
         _check_node(field, f"{place}.{name}")
     if "items" in schema:
         _check_node(schema["items"], f"{place}[]")
+
+
+class KeptImages:
+    """What calls were about to overwrite, in memory: `BeforeImages` of no job."""
+
+    def __init__(self) -> None:
+        self.images: dict[int, Before] = {}
+
+    async def keep(self, row: int, before: Before) -> None:
+        """Keep an image."""
+        self.images[row] = before
+
+    def image_of(self, row: int) -> Before | None:
+        """Nothing: no earlier slice has kept any."""
+        return None
+
+
+def reversal_of(outcome: Outcome) -> Reversal:
+    """What undoes the write with this outcome."""
+    deed = Deed.UPDATED
+    if outcome.version is None:
+        deed = Deed.DELETED
+    elif outcome.before is None:
+        deed = Deed.CREATED
+    values = {} if outcome.before is None else outcome.before.values
+    version = json.loads(json.dumps(outcome.version))
+    return Reversal(outcome.row, str(outcome.id), deed, values, version)

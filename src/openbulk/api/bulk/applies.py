@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BeforeValidator, Field
 
 from openbulk.api.bulk.job_requests import (
     IDEMPOTENCY_KEY,
@@ -13,7 +13,7 @@ from openbulk.api.bulk.job_requests import (
     idempotency_key_of,
     require_same_request,
 )
-from openbulk.api.http.bodies import BoundedRoute
+from openbulk.api.http.bodies import BoundedRoute, StrictBody
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import Services, ServicesOfApp
@@ -41,16 +41,12 @@ def _refuse_replan(word: Any) -> Any:
 
 DriftWord = Annotated[Literal["skip", "overwrite"], BeforeValidator(_refuse_replan)]
 Limit = (
-    Annotated[StrictInt, Field(ge=0, le=MAX_ROWS)]
-    | Annotated[StrictStr, Field(pattern=f"^{_PERCENT}$")]
-    | None
+    Annotated[int, Field(ge=0, le=MAX_ROWS)] | Annotated[str, Field(pattern=f"^{_PERCENT}$")] | None
 )
 
 
-class StopAbove(BaseModel):
+class StopAbove(StrictBody):
     """How many rows there may be of a kind: a number, or a share of all rows."""
-
-    model_config = ConfigDict(extra="forbid")
 
     failed: Limit = Field(None, description="Rows that fail, or are unknown.", examples=["5%"])
     drifted: Limit = Field(
@@ -59,12 +55,10 @@ class StopAbove(BaseModel):
     deletes: Limit = Field(None, description="Records that are deleted.", examples=[50])
 
 
-class ApplyBody(BaseModel):
+class ApplyBody(StrictBody):
     """Which plan to carry out, and how."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    plan: StrictStr = Field(
+    plan: str = Field(
         min_length=1,
         max_length=200,
         description="The digest of the plan, as `/bulk/{job_id}/plan` shows it.",
@@ -80,7 +74,7 @@ class ApplyBody(BaseModel):
     stopAbove: StopAbove | None = Field(  # noqa: N815 - the wire's name
         None, description="The job ends before it goes further if there are more of these rows."
     )
-    first: Annotated[StrictInt, Field(ge=1, le=MAX_ROWS)] | None = Field(
+    first: Annotated[int, Field(ge=1, le=MAX_ROWS)] | None = Field(
         None,
         description="Carry out so many rows, from the first one of the plan on. The others stay "
         "planned: apply the plan again to go on.",

@@ -116,7 +116,7 @@ async def mend_row(
 
     The file stays as it is. The values are sealed like it, and deleted with it.
     """
-    job = await find_upload_to_change(services, caller, job_id)
+    job = require_file(await find_upload_to_change(services, caller, job_id))
     mended = await services.mending.mend_row(job, _row_number(row), body.values)
     return answer_records(present_row(job, mended))
 
@@ -133,7 +133,7 @@ async def mend_rows(
 
     Send one of `set`, `replace` and `values`. Rows that were written are left out.
     """
-    job = await find_upload_to_change(services, caller, job_id)
+    job = require_file(await find_upload_to_change(services, caller, job_id))
     change = _change_of(body)
     chosen = await _rows_of(services, job, body)
     mended = await services.mending.mend_rows(
@@ -168,6 +168,16 @@ def require_upload(job: Job) -> None:
         raise BadInput(
             f"job {job.id} is a plan, which writes nothing; /bulk/{job.id}/plan/rows has its rows"
         )
+
+
+def require_file(job: Job) -> Job:
+    """The job. Raises BadInput for an undo: its rows are what another job did, and not a file's."""
+    if job.undo is not None:
+        raise BadInput(
+            f"job {job.id} undoes job {job.undo.of}: its rows are what that one did, and cannot be "
+            f"mended; POST /bulk/{job.id}/retry tries those again that failed"
+        )
+    return job
 
 
 def _change_of(body: MendedColumn) -> Change:

@@ -18,7 +18,7 @@ from openbulk.api.bulk.job_requests import (
     require_room,
     submit,
 )
-from openbulk.api.bulk.mending import find_upload_to_change
+from openbulk.api.bulk.mending import find_upload_to_change, require_file
 from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.multipart import ReceivedForm, receive_upload
@@ -163,6 +163,7 @@ async def _retry_with_file(
     *,
     is_plan: bool,
 ) -> dict[str, Any]:
+    require_file(job)
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:

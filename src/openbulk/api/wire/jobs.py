@@ -10,7 +10,8 @@ from openbulk.api.wire.info_message import info_message
 from openbulk.api.wire.masking import mask_callbacks, mask_url
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
 from openbulk.domain.causes import cause_text
-from openbulk.domain.job import Download, Job, Status
+from openbulk.domain.job import Counts, Download, Job, Status
+from openbulk.domain.records import OutcomeKind
 from openbulk.storage import problems
 from openbulk.storage.problems import ErrorGroup
 
@@ -118,6 +119,16 @@ class Outcomes(TypedDict):
         ]
     ]
     unknown: Annotated[int, doc("Records that the service may have taken: the answer was lost.", 0)]
+    reversed: NotRequired[Annotated[int, doc("Of an undo alone: records that it has put back.")]]
+    kept: NotRequired[
+        Annotated[int, doc("Of an undo alone: records that somebody has changed since.")]
+    ]
+    goneAlready: NotRequired[
+        Annotated[int, doc("Of an undo alone: records that somebody has deleted since.")]
+    ]
+    notReversible: NotRequired[
+        Annotated[int, doc("Of an undo alone: records that cannot be put back.")]
+    ]
     notReached: Annotated[
         int,
         doc("Records that the job has not come to, as far as the file has been read.", 0),
@@ -137,6 +148,7 @@ class UploadDetails(JobStatus):
 
     outcomes: Outcomes
     retryOf: NotRequired[Annotated[str, doc("Id of the job of which this one retries rows.")]]
+    undoOf: NotRequired[Annotated[str, doc("Id of the job that this one undoes.")]]
     recordsTotal: NotRequired[
         Annotated[int, doc("Records in the file. Absent until it has been read to its end.", 2)]
     ]
@@ -271,7 +283,8 @@ class RecordErrorGroup(TypedDict):
     ]
     count: Annotated[int, doc("Number of its records.", 2)]
     outcome: Annotated[
-        Literal["failed", "drifted", "unknown"], doc("What became of all of them.", "failed")
+        Literal["failed", "drifted", "unknown", "kept", "goneAlready", "notReversible"],
+        doc("What became of all of them.", "failed"),
     ]
     error: Annotated[
         str,
@@ -287,6 +300,12 @@ class RecordErrorGroup(TypedDict):
 
 
 # --- jobs as shapes ---
+
+
+def outcome_name(kind: OutcomeKind) -> str:
+    """What became of a record, in the spelling of the API's keys: `not_found` is `notFound`."""
+    first, *others = kind.value.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def present_new_job(job: Job) -> dict[str, Any]:
@@ -311,6 +330,7 @@ def present_details(job: Job, completed_status: str) -> dict[str, Any]:
     more = {
         "outcomes": _outcomes(job),
         "retryOf": job.retry and str(job.retry.of),
+        "undoOf": job.undo and str(job.undo.of),
         "recordsTotal": job.own_records,
         "paused": job.is_paused,
         "priority": job.priority,
@@ -354,7 +374,17 @@ def _outcomes(job: Job) -> dict[str, int]:
         "failed": counts.failed,
         **drifted,
         "unknown": counts.unknown,
+        **(_outcomes_of_undo(counts) if job.undo else {}),
         "notReached": job.not_reached or 0,
+    }
+
+
+def _outcomes_of_undo(counts: Counts) -> dict[str, int]:
+    return {
+        "reversed": counts.reversed,
+        "kept": counts.kept,
+        "goneAlready": counts.gone_already,
+        "notReversible": counts.not_reversible,
     }
 
 
@@ -455,7 +485,7 @@ def present_error_group(group: ErrorGroup) -> dict[str, Any]:
         {
             "id": group.id,
             "count": group.count,
-            "outcome": first.kind.value,
+            "outcome": outcome_name(first.kind),
             "error": first.problem if group.has_one_text else cause_text(first.problem),
             "field": first.field and cause_text(first.field),
             "example": present_record_error(first),

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from openbulk.api.wire.jobs import outcome_name
 from openbulk.api.wire.schema import EXACT, doc, without_none
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Job
@@ -16,7 +17,7 @@ from openbulk.engine.mending import MendedRow, MendedRows, original, with_null_t
 from openbulk.exact_json import encode_json
 
 OUTCOMES: Mapping[str, RowKind] = {
-    **{"notFound" if kind is OutcomeKind.NOT_FOUND else kind.value: kind for kind in OutcomeKind},
+    **{outcome_name(kind): kind for kind in OutcomeKind},
     "notReached": None,
 }
 """What became of a row, by its word: the keys of `outcomes` in `GET /bulk/{id}`."""
@@ -36,6 +37,10 @@ Outcome = Literal[
     "failed",
     "drifted",
     "unknown",
+    "reversed",
+    "kept",
+    "goneAlready",
+    "notReversible",
     "notReached",
 ]
 

@@ -22,7 +22,12 @@ KIND_WORDS = {
     PlannedKind.REFUSED: "refused",
     PlannedKind.AMBIGUOUS: "ambiguous",
     PlannedKind.NOT_COMPARED: "notCompared",
+    PlannedKind.REVERSED: "reversed",
+    PlannedKind.KEPT: "kept",
+    PlannedKind.GONE_ALREADY: "goneAlready",
+    PlannedKind.NOT_REVERSIBLE: "notReversible",
 }
+_OF_UNDOS = ("reversed", "kept", "goneAlready", "notReversible")
 KindWord = Literal[
     "created",
     "updated",
@@ -33,6 +38,10 @@ KindWord = Literal[
     "refused",
     "ambiguous",
     "notCompared",
+    "reversed",
+    "kept",
+    "goneAlready",
+    "notReversible",
 ]
 _DIGEST = "5d41402abc4b2a76b9719d911017c592ae6b1d5c9a5b8c0f3e2d1c0b9a897867"
 
@@ -53,6 +62,16 @@ class PlanCounts(TypedDict):
     ambiguous: Annotated[int, doc("Rows that would fail, as they mean several records.", 0)]
     notCompared: Annotated[
         int, doc("Rows that can be read, and of which nobody can say what would become.", 0)
+    ]
+    reversed: NotRequired[Annotated[int, doc("Of an undo alone: records that it would put back.")]]
+    kept: NotRequired[
+        Annotated[int, doc("Of an undo alone: records that somebody has changed since.")]
+    ]
+    goneAlready: NotRequired[
+        Annotated[int, doc("Of an undo alone: records that somebody has deleted since.")]
+    ]
+    notReversible: NotRequired[
+        Annotated[int, doc("Of an undo alone: records that cannot be put back.")]
     ]
 
 
@@ -183,7 +202,11 @@ def present_plan(job: Job, plan: PlanOverview) -> dict[str, Any]:
         "status": job.status.value,
         "completeness": summary.completeness.value,
         "rows": sum(summary.kinds.values()),
-        "counts": {word: summary.kinds.get(kind, 0) for kind, word in KIND_WORDS.items()},
+        "counts": {
+            word: summary.kinds.get(kind, 0)
+            for kind, word in KIND_WORDS.items()
+            if job.undo or word not in _OF_UNDOS
+        },
         "repeatedRows": summary.repeated,
         "forecast": {
             "calls": summary.calls,

@@ -21,10 +21,8 @@ from openbulk.connectors.googlecalendar.collections import (
     CalendarCollections,
 )
 from openbulk.connectors.googlecalendar.errors import read_refusal, throttle_of
-from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import PRIMARY
-from openbulk.connectors.googlecalendar.event_uploads import EventUploads
 from openbulk.connectors.googlecalendar.events import is_deleted
 from openbulk.connectors.googlecalendar.limits import USAGE_LIMITS, Limits
 from openbulk.connectors.googlecalendar.listing import read_events
@@ -32,6 +30,8 @@ from openbulk.connectors.googlecalendar.options import OPTIONS
 from openbulk.connectors.googlecalendar.planning import EventPlans
 from openbulk.connectors.googlecalendar.schema import event_schema, list_parameters
 from openbulk.connectors.googlecalendar.sign_in import GoogleOAuth, auth_of
+from openbulk.connectors.googlecalendar.traces import NotingCalls, TracedUploads
+from openbulk.connectors.googlecalendar.undoing import EventUndo
 from openbulk.connectors.http import Client
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound, Refused
@@ -39,6 +39,7 @@ from openbulk.domain.options import Option
 from openbulk.domain.plan import Completeness, Planned, UsageLimit
 from openbulk.domain.query import Page, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, Record, Target
+from openbulk.domain.undo import Reversal
 
 API_URL = "https://www.googleapis.com"
 EVENTS = "events"
@@ -60,6 +61,7 @@ EVENT_FEATURES = Features(
     changed="updated",
     has_changes=True,
     plan=Completeness.COMPLETE,
+    undoes=frozenset(Action),
     guards_writes=True,
 )
 _COLLECTION_FEATURES = {name: collection.features for name, collection in COLLECTIONS.items()}
@@ -78,10 +80,12 @@ class GoogleCalendar:
     def __init__(self, api: CalendarApi) -> None:
         self._api = api
         self._collections = CalendarCollections(api)
+        lookup = EventLookup(api)
         write_collection = CollectionUploads(CollectionCalls(api, self._collections)).write
         self._writers = dict.fromkeys(COLLECTIONS, write_collection) | {
-            EVENTS: EventUploads(EventCalls(api), EventLookup(api)).write
+            EVENTS: TracedUploads(NotingCalls(api, lookup), lookup).write
         }
+        self._undo = EventUndo(api)
         plan_collection = CollectionPlans(api).plan
         self._planners = dict.fromkeys(COLLECTIONS, plan_collection) | {
             EVENTS: EventPlans(api).plan
@@ -148,6 +152,12 @@ class GoogleCalendar:
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
         """What `write` would do: it costs the look-up of records, and no call that writes."""
         return await self._planners[target.object](target, batch)
+
+    async def undo(
+        self, target: Target, batch: Sequence[Reversal], *, overwrites: bool, is_trial: bool
+    ) -> Sequence[Outcome]:
+        """Put events back: one call each, besides look-ups."""
+        return await self._undo.undo(target, batch, overwrites=overwrites, is_trial=is_trial)
 
     async def close(self) -> None:
         """Nothing to close: the HTTP session belongs to the server."""

@@ -140,7 +140,7 @@ class RowReader:
         self._options = time_options(target.options)
         self.calendar = calendar_of(target.options)
         """The calendar of rows that name none."""
-        self._send_updates = _send_updates(target.options)
+        self._send_updates = send_updates_of(target.options)
         self._may_clear = target.options.get("nullValue") not in (None, "")
         self._job_marker = {RUN_PROPERTY: _digest(target.run)} if target.run else {}
         self._schema = event_schema()
@@ -179,7 +179,7 @@ class RowReader:
         `zone_of` fetches the zone of a calendar, if a time of the draft depends on it.
         """
         record, target, body = draft.record, self.target, draft.body
-        parameters = _parameters(body, self._send_updates)
+        parameters = parameters_of(body, self._send_updates)
         # A deletion needs no times.
         if target.action is not Action.DELETE:
             body = resolve_times(
@@ -302,7 +302,7 @@ def _organizer(value: Any) -> Mapping[str, Any]:
     return {"organizer": organizer} if organizer else {}
 
 
-def _send_updates(options: Mapping[str, Any]) -> str:
+def send_updates_of(options: Mapping[str, Any]) -> str:
     """Whom Google mails: nobody, unless the caller wants it to. Raises FieldError."""
     send_updates = str(options.get("sendUpdates") or "none")
     if send_updates not in SEND_UPDATES:
@@ -314,7 +314,7 @@ def _send_updates(options: Mapping[str, Any]) -> str:
     return send_updates
 
 
-def _parameters(body: Mapping[str, Any], send_updates: str) -> dict[str, str]:
+def parameters_of(body: Mapping[str, Any], send_updates: str) -> dict[str, str]:
     """The query parameters."""
     parameters = {"sendUpdates": send_updates}
     # Without its parameter, Google ignores such a field of the body

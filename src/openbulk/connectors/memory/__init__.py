@@ -21,12 +21,22 @@ from openbulk.connectors.base import (
 from openbulk.connectors.drift import drift_of, outcome_kind_of, outcome_of_drift, version_of
 from openbulk.connectors.memory.planning import PlannedRecords, changes_between
 from openbulk.connectors.memory.records import Records, Room
+from openbulk.connectors.memory.undoing import undo
 from openbulk.connectors.pace import Budget
 from openbulk.domain.errors import NotFound, SignInAgain
 from openbulk.domain.options import Option
 from openbulk.domain.plan import Completeness, Planned, UsageLimit, kind_of
 from openbulk.domain.query import Page, PageRequest, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target, value_at
+from openbulk.domain.records import (
+    Action,
+    Before,
+    Outcome,
+    OutcomeKind,
+    Record,
+    Target,
+    value_at,
+)
+from openbulk.domain.undo import Reversal
 
 OBJECTS: Mapping[str, Features] = {
     "records": Features(
@@ -35,6 +45,7 @@ OBJECTS: Mapping[str, Features] = {
         concurrency=2,
         idempotent_writes=True,
         plan=Completeness.COMPLETE,
+        undoes=frozenset(Action),
         guards_writes=True,
     ),
     "log": Features(
@@ -108,6 +119,7 @@ class Memory:
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the action with each record. A refused record is an outcome, not an exception."""
         records, write = self._records(target.object), self._writer(target)
+        self._room.version += 1
         # Nobody writes between look and write: both are in one step of the event loop.
         return [self._find_drift(target, one) or write(one, records) for one in batch]
 
@@ -119,6 +131,16 @@ class Memory:
         found = self._plan(target, record, records, self._writer(target))
         reason = drift_of(record.expected, outcome_kind_of(found), found.id, found.version)
         return None if reason is None else outcome_of_drift(record.row, reason, found.id)
+
+    async def undo(
+        self, target: Target, batch: Sequence[Reversal], *, overwrites: bool, is_trial: bool
+    ) -> Sequence[Outcome]:
+        """Put records back, if nobody has changed them since."""
+        records = self._records(target.object)
+        self._room.version += 1
+        return [
+            undo(reversal, records, overwrites=overwrites, is_trial=is_trial) for reversal in batch
+        ]
 
     def budgets(self, place: str | None) -> Sequence[Budget]:
         """Memory limits no calls."""
@@ -213,10 +235,17 @@ def _with_own_id(record: Record) -> Record:
     return record._replace(key=str(record.values["id"]), values=values)
 
 
-def _put(record: Record, records: Records, keep: bool, kind: OutcomeKind) -> Outcome:
+def _put(
+    record: Record,
+    records: Records,
+    keep: bool,
+    kind: OutcomeKind,
+    before: Before | None = None,
+) -> Outcome:
     if keep and not records.put(record.key, record.values):
         return _no_room(record)
-    return Outcome(record.row, kind, record.key)
+    version = records.room.version
+    return Outcome(record.row, kind, record.key, None, False, "", False, before, version)
 
 
 def _create(record: Record, records: Records, keep: bool) -> Outcome:
@@ -254,7 +283,9 @@ def _upsert(record: Record, records: Records, keep: bool) -> Outcome:
     merged = {**known, **record.values}
     if merged == known:
         return Outcome(record.row, OutcomeKind.UNCHANGED, record.key)
-    return _put(record._replace(values=merged), records, keep, OutcomeKind.UPDATED)
+    written = {name: known.get(name) for name in record.values}
+    before = Before(written, records.version(record.key))
+    return _put(record._replace(values=merged), records, keep, OutcomeKind.UPDATED, before)
 
 
 def _update(record: Record, records: Records, keep: bool) -> Outcome:
@@ -264,9 +295,11 @@ def _update(record: Record, records: Records, keep: bool) -> Outcome:
 
 
 def _delete(record: Record, records: Records, _keep: bool) -> Outcome:
-    if not records.delete(record.key):
+    known, version = records.get(record.key), records.version(record.key)
+    if known is None or not records.delete(record.key):
         return Outcome(record.row, OutcomeKind.NOT_FOUND)
-    return Outcome(record.row, OutcomeKind.DELETED, record.key)
+    before = Before(known, version)
+    return Outcome(record.row, OutcomeKind.DELETED, record.key, before=before)
 
 
 def _delete_without_identifier(record: Record, records: Records, keep: bool) -> Outcome:

@@ -32,6 +32,10 @@ class PlannedRecords(Records):
             return super().get(key)
         return None if key in self._deleted else self._below.get(key)
 
+    def version(self, key: str) -> int | None:
+        """The version of a record, as the plan would leave it."""
+        return super().version(key) or self._below.version(key)
+
     def put(self, key: str, values: Mapping[str, Any]) -> bool:
         """Keep a record; False if there is no room for it."""
         if not super().put(key, values):

@@ -1,7 +1,8 @@
 """Records in memory, packed as JSON, within the room that all of them share."""
 
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from openbulk.exact_json import pack_line, trim, unpack_line
@@ -21,6 +22,9 @@ class Room:
     max_bytes: int = MAX_BYTES
     records: int = 0
     bytes: int = 0
+    version: int = field(default_factory=time.time_ns)
+    """Of the records that are written now: no other write, of this process or of one before, has
+    the same."""
 
     def has(self, records: int, size: int) -> bool:
         """Whether there is room for more."""
@@ -36,8 +40,10 @@ class Records:
     """The records of an object, by key."""
 
     def __init__(self, room: Room) -> None:
-        self._room = room
+        self.room = room
+        """Its version is that of the records that are written now."""
         self._packed: dict[str, bytes] = {}
+        self._versions: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._packed)
@@ -54,16 +60,21 @@ class Records:
         values: Mapping[str, Any] | None = None if packed is None else unpack_line(packed)
         return values
 
+    def version(self, key: str) -> int | None:
+        """The version of a record; None if there is none."""
+        return self._versions.get(key)
+
     def put(self, key: str, values: Mapping[str, Any]) -> bool:
         """Keep a record in place of the one with this key; False if there is no room for it."""
         packed = trim(pack_line(dict(values)))
         before = self._packed.get(key)
         more = _size(key, packed) - (0 if before is None else _size(key, before))
         is_new = int(before is None)
-        if not self._room.has(is_new, more):
+        if not self.room.has(is_new, more):
             return False
-        self._room.take(is_new, more)
+        self.room.take(is_new, more)
         self._packed[key] = packed
+        self._versions[key] = self.room.version
         return True
 
     def delete(self, key: str) -> bool:
@@ -71,7 +82,8 @@ class Records:
         packed = self._packed.pop(key, None)
         if packed is None:
             return False
-        self._room.take(-1, -_size(key, packed))
+        del self._versions[key]
+        self.room.take(-1, -_size(key, packed))
         return True
 
     def clear(self) -> None:

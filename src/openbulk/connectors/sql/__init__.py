@@ -31,6 +31,7 @@ from openbulk.connectors.sql.planning import check_batch, completeness_of, plan_
 from openbulk.connectors.sql.reading import Selection, read_page
 from openbulk.connectors.sql.rows import zone_of
 from openbulk.connectors.sql.schema import WRITES, Table, reflect, require_schema
+from openbulk.connectors.sql.traces import undoable_actions
 from openbulk.connectors.sql.type_names import schema_version
 from openbulk.connectors.sql.write_log import delete_old_entries, write_log_table
 from openbulk.connectors.sql.writing import BatchWriter
@@ -40,6 +41,7 @@ from openbulk.domain.options import Option
 from openbulk.domain.plan import Planned, UsageLimit
 from openbulk.domain.query import Page, PageRequest, Query, not_a_page_token
 from openbulk.domain.records import Outcome, Record, Target
+from openbulk.domain.undo import Reversal
 
 _T = TypeVar("_T")
 
@@ -83,6 +85,7 @@ class Sql:
                 table.features(self._concurrency),
                 ordering=partial(ordering_keys_of, table, is_mysql=is_mysql),
                 plan=completeness_of(table),
+                undoes=undoable_actions(table, self._engine.dialect.name),
                 guards_writes=True,
             )
             for name, table in tables.items()
@@ -189,13 +192,38 @@ class Sql:
         self, target: Target, batch: Sequence[Record], deferred: DBAPIError | None
     ) -> Sequence[Outcome]:
         """Write a batch. Raises ServiceError, DBAPIError and RolledBack."""
+        return await self._in_transaction(target, lambda writer: writer.write(batch, deferred))
+
+    async def undo(
+        self, target: Target, batch: Sequence[Reversal], *, overwrites: bool, is_trial: bool
+    ) -> Sequence[Outcome]:
+        """Put rows back, in one transaction that holds them locked."""
+
+        async def undo(writer: BatchWriter) -> Sequence[Outcome]:
+            return await writer.undo(batch, overwrites=overwrites, is_trial=is_trial)
+
+        try:
+            return await self._look_once_more(partial(self._in_transaction, target, undo))
+        except RolledBack as rolled_back:
+            if len(batch) == 1:
+                message = failure(rolled_back.error).message
+                return [Outcome.failure(batch[0].row, message)]
+        half = len(batch) // 2
+        return [
+            *await self.undo(target, batch[:half], overwrites=overwrites, is_trial=is_trial),
+            *await self.undo(target, batch[half:], overwrites=overwrites, is_trial=is_trial),
+        ]
+
+    async def _in_transaction(
+        self, target: Target, write: Callable[[BatchWriter], Awaitable[Sequence[Outcome]]]
+    ) -> Sequence[Outcome]:
+        """Write in one transaction. Raises ServiceError, DBAPIError and RolledBack."""
         table = await self._table_to_write(target.object)
         await self._ensure_write_log()
         is_committing = False
         try:
             async with self._engine.connect() as connection, connection.begin() as transaction:
-                writer = BatchWriter(connection, table, target, self._write_log)
-                outcomes = await writer.write(batch, deferred)
+                outcomes = await write(BatchWriter(connection, table, target, self._write_log))
                 is_committing = True
                 await _commit(connection, transaction)
         except (SQLAlchemyError, OSError) as error:

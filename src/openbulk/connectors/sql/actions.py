@@ -4,7 +4,7 @@ An attempt may fail as a whole: `bisection.py` then finds the row that is to bla
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from types import MappingProxyType
 from typing import Any
@@ -20,8 +20,9 @@ from openbulk.connectors.sql.statements import (
     columns_of,
     have_gaps,
 )
+from openbulk.connectors.sql.traces import Traces, VersionedStatements, before_of
 from openbulk.connectors.sql.values import to_json
-from openbulk.domain.records import Action, Expectation, Outcome, OutcomeKind, Problem
+from openbulk.domain.records import Action, Before, Expectation, Outcome, OutcomeKind, Problem
 
 _NOTHING_EXPECTED: Mapping[int, Expectation] = MappingProxyType({})
 Match = Mapping[str, Any]
@@ -38,12 +39,15 @@ class RowActions:
         expected: Mapping[int, Expectation] = _NOTHING_EXPECTED,
         *,
         notes_versions: bool = False,
+        traces: Traces | None = None,
     ) -> None:
         """`expected` is what a plan saw of rows, by their numbers: others than that have drifted.
 
         With `notes_versions` the state of each row of the table is noted before it changes.
+        `traces` is None if nobody undoes the job.
         """
         self._expected = expected
+        self._traces = traces
         self._sees_all = bool(expected) or notes_versions
         self.versions: dict[int, str] = {}
         """The state of the table's rows that were to change, by the numbers of the file's."""
@@ -148,7 +152,8 @@ class RowActions:
 
     def _compared_columns(self, rows: Sequence[Row]) -> Sequence[str]:
         if self._action is Action.DELETE:
-            return sorted(self._table.columns) if self._sees_all else self._table.key
+            is_whole = self._sees_all or self._traces is not None
+            return sorted(self._table.columns) if is_whole else self._table.key
         names = {*self._table.key, *columns_of(self._table, rows)}
         if self._table.computed_columns:
             names = names.union(*(row.computed for row in rows))
@@ -181,7 +186,7 @@ class RowActions:
             else:
                 new.append(row)
         change = self._delete if self._action is Action.DELETE else self._update
-        return [*outcomes, *await insert(new), *await change(old)]
+        return [*outcomes, *await insert(new), *await change(old, found)]
 
     def _drift(self, row: Row, found: Found, outcome: Outcome | None) -> Outcome | None:
         """The outcome of a row if the table is not as its plan saw it; None for any other.
@@ -272,14 +277,25 @@ class RowActions:
         return Outcome.failure(row.number, message, field=self._mapper.identifiers[0])
 
     async def _outcomes_of_new(self, rows: Sequence[Row]) -> list[Outcome]:
-        return _new_row_outcomes(rows, self._table.ids_of([row.values for row in rows]))
+        return await self._outcomes_of_inserted(
+            rows, self._table.ids_of([row.values for row in rows])
+        )
+
+    async def _outcomes_of_inserted(
+        self, rows: Sequence[Row], ids: Sequence[str | None]
+    ) -> list[Outcome]:
+        """The outcomes of rows that one statement has inserted."""
+        versions: Iterable[Any] = repeat(None)
+        if self._traces is not None and rows:
+            versions = await self._traces.versions_of_new(rows, ids)
+        return _new_row_outcomes(rows, ids, versions)
 
     async def _insert(self, rows: Sequence[Row]) -> list[Outcome]:
         if not rows:
             return []
         if self.counts_inserted:
             return await self._insert_and_count(rows)
-        return _new_row_outcomes(rows, await self._statements.insert(rows))
+        return await self._outcomes_of_inserted(rows, await self._statements.insert(rows))
 
     async def _insert_and_count(self, rows: Sequence[Row]) -> list[Outcome]:
         """Insert rows that a trigger may put elsewhere. Raises WrittenElsewhere for several rows
@@ -295,25 +311,59 @@ class RowActions:
             if len(rows) > 1:
                 raise
             return [await self._outcome_held_back(rows[0])]
-        return _new_row_outcomes(rows, ids)
+        return await self._outcomes_of_inserted(rows, ids)
 
-    async def _update(self, rows: Sequence[Row]) -> list[Outcome]:
+    async def _update(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[Outcome]:
         groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
         for row in rows:
             groups[row.columns].append(row)
         outcomes: list[Outcome] = []
         for group in groups.values():
-            updated = await self._statements.update(
-                group, self._mapper.identifiers, self._changed_columns(group[0])
-            )
-            outcomes += await self._outcomes(OutcomeKind.UPDATED, group, updated)
+            outcomes += await self._update_group(group, found)
         return outcomes
 
-    async def _delete(self, rows: Sequence[Row]) -> list[Outcome]:
+    async def _update_group(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[Outcome]:
+        """Update rows with the same columns."""
+        identifiers, changed = self._mapper.identifiers, self._changed_columns(rows[0])
+        before: Mapping[int, Before] = {}
+        if self._traces is not None:
+            before = await self._traces.before_changes(rows, found, identifiers)
+        updated = await self._statements.update(rows, identifiers, changed)
+        outcomes = await self._outcomes(OutcomeKind.UPDATED, rows, updated)
+        if self._traces is None:
+            return outcomes
+        versions = await self._traces.versions_of_changed(rows)
+        return [
+            one._replace(before=before.get(one.row), version=version)
+            for one, version in zip(outcomes, versions, strict=True)
+        ]
+
+    async def _delete(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[Outcome]:
         if not rows:
             return []
+        if self._traces is not None:
+            return await self._delete_and_keep(rows, found, self._traces)
         deleted = await self._statements.delete(rows, self._mapper.identifiers)
         return await self._outcomes(OutcomeKind.DELETED, rows, deleted)
+
+    async def _delete_and_keep(
+        self, rows: Sequence[Row], found: Mapping[int, Found], traces: Traces
+    ) -> list[Outcome]:
+        """Delete rows, and say what they were."""
+        identifiers, statements = self._mapper.identifiers, self._statements
+        if isinstance(statements, VersionedStatements):
+            kept = await statements.delete_and_return(rows, identifiers, traces.columns)
+            before = {number: before_of(*one) for number, one in kept.items()}
+            deleted = set(before)
+        else:
+            matches = {row.number: found[row.number].matches[0] for row in rows}
+            before = {
+                number: before_of(None, {name: match[name] for name in traces.columns})
+                for number, match in matches.items()
+            }
+            deleted = await statements.delete(rows, identifiers)
+        outcomes = await self._outcomes(OutcomeKind.DELETED, rows, deleted)
+        return [one._replace(before=before.get(one.row)) for one in outcomes]
 
     async def _outcomes(
         self, kind: OutcomeKind, rows: Sequence[Row], written: set[int]
@@ -341,9 +391,12 @@ class RowActions:
         return Outcome(row.number, OutcomeKind.UNKNOWN, row.id, problem)
 
 
-def _new_row_outcomes(rows: Sequence[Row], ids: Sequence[str | None]) -> list[Outcome]:
-    numbers = [row.number for row in rows]
-    return list(map(Outcome, numbers, repeat(OutcomeKind.CREATED), ids))
+def _new_row_outcomes(
+    rows: Sequence[Row], ids: Sequence[str | None], versions: Iterable[Any]
+) -> list[Outcome]:
+    numbers, kind, nothing = [row.number for row in rows], OutcomeKind.CREATED, repeat(None)
+    fields = (repeat(False), repeat(""), repeat(False), nothing, versions)
+    return list(map(Outcome, numbers, repeat(kind), ids, nothing, *fields))
 
 
 def _number(row: Row) -> int:

@@ -30,6 +30,7 @@ from openbulk.connectors.sql.statements import (
     numbers_by_place,
     would_work,
 )
+from openbulk.connectors.sql.traces import Kept
 from openbulk.connectors.sql.values import Column, Kind
 
 _CELLS = "openbulk_cells"
@@ -225,6 +226,54 @@ class PostgresqlStatements:
             rows,
         )
         return _numbers_of(rows, result)
+
+    async def lock_and_read(
+        self, rows: Sequence[Row], identifiers: Sequence[str], names: Sequence[str]
+    ) -> Mapping[int, Kept]:
+        """The table's rows with the identities of these, locked: by their numbers.
+
+        The next statement sees what this one has waited for: transactions read what is committed.
+        """
+        result = await self._execute(
+            f"SELECT {self._kept_columns(names)} FROM {self._joined_source(identifiers, rows)} "
+            f"JOIN {self._name} AS {TABLE} ON {self._is_same(identifiers)} FOR UPDATE OF {TABLE}",
+            identifiers,
+            rows,
+        )
+        return _kept_by_number(rows, result, names)
+
+    async def delete_and_return(
+        self, rows: Sequence[Row], identifiers: Sequence[str], names: Sequence[str]
+    ) -> Mapping[int, Kept]:
+        """Delete rows, and return what they were."""
+        result = await self._execute(
+            f"DELETE FROM {self._name} AS {TABLE} "
+            f"USING {self._joined_source(identifiers, rows)} "
+            f"WHERE {self._is_same(identifiers)} RETURNING {self._kept_columns(names)}",
+            identifiers,
+            rows,
+        )
+        return _kept_by_number(rows, result, names)
+
+    def _kept_columns(self, names: Sequence[str]) -> str:
+        """The place of a row in the batch, its version, and these columns.
+
+        `xmin` is the transaction, or the savepoint, that has written the row
+        (https://www.postgresql.org/docs/15/ddl-system-columns.html).
+        """
+        return ", ".join([NUMBER, f"CAST({TABLE}.xmin AS text)", *map(self._read, names)])
+
+    async def version(self, record_id: str) -> str | None:
+        """The version of the row with a primary key of one column; None if there is none."""
+        (name,) = self._table.key
+        type_name = _escape(self._table.columns[name].full_type_name)
+        result = await self._connection.exec_driver_sql(
+            f"SELECT CAST(xmin AS text) FROM {self._name} "
+            f"WHERE {self._quote(name)} = CAST(%(id)s AS {type_name})",
+            {"id": record_id},
+        )
+        version: str | None = result.scalar()
+        return version
 
     async def check_constraints(self) -> None:
         """Check deferred constraints now: at the commit, the row at fault is no longer known.
@@ -485,6 +534,15 @@ _TRIGGERS = """
 """
 """Bit 1 of tgtype is TRIGGER_TYPE_BEFORE
 (https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/catalog/pg_trigger.h)."""
+
+
+def _kept_by_number(
+    rows: Sequence[Row], result: Iterable[Any], names: Sequence[str]
+) -> dict[int, Kept]:
+    return {
+        rows[place - 1].number: (version, dict(zip(names, values, strict=True)))
+        for place, version, *values in result
+    }
 
 
 def _numbers_of(rows: Sequence[Row], places: Iterable[Any]) -> set[int]:

@@ -11,7 +11,6 @@ from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError
@@ -19,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.sql.schema import WRITES
 from openbulk.domain.errors import RetryLater
-from openbulk.domain.records import Outcome, OutcomeKind, Problem, Record, Target
+from openbulk.domain.records import Before, Outcome, OutcomeKind, Problem, Record, Target
+from openbulk.exact_json import pack_line, unpack_line
 
 KEEP_SECONDS = 30 * 24 * 3600.0
 
@@ -120,7 +120,7 @@ class WriteLog:
             "run": self.run,
             "first_row": outcomes[0].row,
             "last_row": outcomes[-1].row,
-            "outcomes": orjson.dumps([_to_json(outcome) for outcome in outcomes]).decode(),
+            "outcomes": pack_line([_to_json(outcome) for outcome in outcomes]).decode(),
             "written_at": time.time(),
         }
 
@@ -174,14 +174,35 @@ def _to_json(outcome: Outcome) -> list[Any]:
     # orjson writes the kind as its value.
     fields: list[Any] = [outcome.row, outcome.kind, outcome.id]
     if outcome.problem is not None:
-        fields += [outcome.problem.message, outcome.problem.field, outcome.problem.provider_message]
+        return [*fields, *_problem_fields(outcome.problem), *_trace_fields(outcome)]
+    if outcome.before is not None:
+        return [*fields, None, None, None, *_trace_fields(outcome)]
+    if isinstance(outcome.version, str):
+        fields.append(outcome.version)
     return fields
 
 
+def _problem_fields(problem: Problem) -> list[Any]:
+    return [problem.message, problem.field, problem.provider_message]
+
+
+def _trace_fields(outcome: Outcome) -> list[Any]:
+    """What an undo needs of an outcome; nothing if it has overwritten nothing."""
+    return [] if outcome.before is None else [list(outcome.before), outcome.version]
+
+
 def _outcomes_in(texts: Iterable[str]) -> Iterable[Outcome]:
-    return map(_outcome_of, chain.from_iterable(map(orjson.loads, texts)))
+    lines = (unpack_line(text.encode()) for text in texts)
+    return map(_outcome_of, chain.from_iterable(lines))
 
 
 def _outcome_of(fields: Sequence[Any]) -> Outcome:
-    row, kind, record_id, *problem = fields
-    return Outcome(row, OutcomeKind(kind), record_id, Problem(*problem) if problem else None)
+    row, kind, record_id, *others = fields
+    outcome = Outcome(row, OutcomeKind(kind), record_id)
+    if len(others) == 1:
+        return outcome._replace(version=others[0])
+    if others and others[0] is not None:
+        outcome = outcome._replace(problem=Problem(*others[:3]))
+    if len(others) > 3:
+        outcome = outcome._replace(before=Before(*others[3]), version=others[4])
+    return outcome

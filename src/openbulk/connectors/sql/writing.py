@@ -18,9 +18,12 @@ from openbulk.connectors.sql.rows import Row, RowMapper
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.sqlite_statements import SqliteStatements
 from openbulk.connectors.sql.statements import Statements
+from openbulk.connectors.sql.traces import Traces
+from openbulk.connectors.sql.undoing import TableUndo
 from openbulk.connectors.sql.waiting_rows import WaitingRows
 from openbulk.connectors.sql.write_log import WriteLog
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.domain.undo import Reversal
 
 Match = Mapping[str, Any]
 """A row of the table, with the requested columns."""
@@ -45,11 +48,36 @@ class BatchWriter:
         row that does not exist. Raises SQLAlchemyError, RolledBack, and RetryLater.
         """
         log = WriteLog(self.connection, self.write_log, self.target)
-        known = await log.find(batch)
+        known = await self._with_versions(batch, await log.find(batch))
         rest = [record for record in batch if record.row not in known]
         if not rest:
             return list(known.values())
         return [*known.values(), *await self._write(rest, log, deferred)]
+
+    async def _with_versions(
+        self, batch: Sequence[Record], known: dict[int, Outcome]
+    ) -> dict[int, Outcome]:
+        """Outcomes from the log, which has no versions that are values: the rows have them."""
+        traces = self._traces(self._statements())
+        new = {row for row, one in known.items() if one.kind is OutcomeKind.CREATED}
+        new = {row for row in new if known[row].version is None}
+        if traces is None or not new:
+            return known
+        rows, _ = self._mapper().rows([record for record in batch if record.row in new])
+        versions = await traces.versions_of_new(rows, [known[row.number].id for row in rows])
+        pairs = zip(rows, versions, strict=True)
+        return known | {
+            row.number: known[row.number]._replace(version=version) for row, version in pairs
+        }
+
+    async def undo(
+        self, batch: Sequence[Reversal], *, overwrites: bool, is_trial: bool
+    ) -> Sequence[Outcome]:
+        """Put rows back. Raises SQLAlchemyError, and RetryLater."""
+        undo = TableUndo(
+            self.connection, self.table, self.target, self._statements(), self.write_log
+        )
+        return await undo.undo(batch, overwrites=overwrites, is_trial=is_trial)
 
     async def _write(
         self, batch: Sequence[Record], log: WriteLog, deferred: DBAPIError | None
@@ -63,7 +91,7 @@ class BatchWriter:
         rows, outcomes = mapper.rows(batch)
         expected = {one.row: one.expected for one in batch if one.expected is not None}
         statements = self._statements()
-        actions = RowActions(mapper, statements, expected)
+        actions = RowActions(mapper, statements, expected, traces=self._traces(statements))
         writer = RowWriter(self.connection, mapper, statements, actions)
         outcomes = mapper.with_remarks([*outcomes, *await writer.write(rows, deferred)])
         # Those that come too early are sent again.
@@ -72,6 +100,10 @@ class BatchWriter:
             waiting = WaitingRows(self.connection, self.write_log, log.run, mapper.identifiers)
             await _update_waiting_rows(waiting, writer, log, rows, outcomes)
         return outcomes
+
+    def _traces(self, statements: Statements) -> Traces | None:
+        """What the batch overwrites, if its job can be undone."""
+        return None if self.target.before_images is None else Traces(self.table, statements)
 
     async def refuse(self, record: Record, error: DBAPIError) -> Outcome:
         """Log that a record is refused whose error has ended its transaction."""

@@ -17,7 +17,7 @@ from openbulk.domain.errors import (
     ReaderUnavailable,
     Unavailable,
 )
-from openbulk.domain.job import Job, NextSlice, Retry, Status
+from openbulk.domain.job import Job, NextSlice, Retry, Status, Undo
 from openbulk.domain.records import OutcomeKind
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_SLICE_ATTEMPTS, wait_before_retry
@@ -35,6 +35,9 @@ from openbulk.engine.slices.plans.apply_slice import ApplySlice
 from openbulk.engine.slices.plans.earlier_rows import EarlierRowsOfJobs
 from openbulk.engine.slices.plans.plan_slice import PlanSlice
 from openbulk.engine.slices.retried_parts import RetriedParts
+from openbulk.engine.slices.undo.keeping import UndoStores
+from openbulk.engine.slices.undo.undo_slice import UndoPlanSlice, UndoSlice
+from openbulk.engine.slices.undo.undone_parts import UndoneParts
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats.base import Format
 from openbulk.reading.reader import StoredFile
@@ -72,6 +75,7 @@ class SliceRunner:
         ledger: Ledger,
         files: FileStore,
         mends: Mends,
+        undo: UndoStores,
         readers: Readers,
         formats: Mapping[str, Format],
         connections: Connections,
@@ -84,6 +88,7 @@ class SliceRunner:
         self._ledger = ledger
         self._files = files
         self._mends = mends
+        self._undo = undo
         self._readers = readers
         self._formats = formats
         self._connections = connections
@@ -187,13 +192,18 @@ class SliceRunner:
             files=self._files,
             deadline=deadline,
             memory=memory,
+            undo=self._undo,
             names_are_paths=not job.upload.records_of
             and self._formats[job.upload.file_format].names_are_paths,
         ).run()
 
     def _kind_of_upload(self, ledger: SliceLedger) -> Callable[..., UploadSlice]:
+        is_undo = ledger.job.undo is not None
         if isinstance(ledger, PlanLedger):
-            return partial(PlanSlice, earlier=self._earlier_rows.of(ledger.job.id))
+            plan = UndoPlanSlice if is_undo else PlanSlice
+            return partial(plan, earlier=self._earlier_rows.of(ledger.job.id))
+        if is_undo:
+            return UndoSlice
         return ApplySlice if isinstance(ledger, ApplyLedger) else UploadSlice
 
     async def _cut_file(self, ledger: SliceLedger) -> bool:
@@ -226,6 +236,9 @@ class SliceRunner:
         if upload.retry is not None:
             yield await self._retried_parts(ledger, upload.retry)
             return
+        if upload.undo is not None:
+            yield await self._undone_parts(upload.undo)
+            return
         if upload.records_of is not None:
             yield RowsInThread(as_rows(await self._result_of(upload.records_of)))
             return
@@ -242,6 +255,13 @@ class SliceRunner:
         find_parts = partial(self._ledger.parts_from, earlier.id, 1)
         parts = await retry_while_unavailable(find_parts, self._draining)
         return RetriedParts(self._files, self._mends, ledger.job, earlier, parts, own)
+
+    async def _undone_parts(self, undo: Undo) -> UndoneParts:
+        find = partial(self._ledger.job, undo.of)
+        earlier = await retry_while_unavailable(find, self._draining)
+        if earlier is None:
+            raise BadInput(f"job {undo.of} is deleted, and so is what it has overwritten")
+        return UndoneParts(self._ledger, self._undo.undos, earlier, undo)
 
     async def _unknown_rows(self, ledger: SliceLedger) -> Sequence[int]:
         """The rows of a retry that the service may have taken already, as nobody knows."""

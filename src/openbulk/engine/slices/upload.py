@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
@@ -41,10 +42,12 @@ from openbulk.engine.slices.ordering import keys_of_batch, ordering_keys_of
 from openbulk.engine.slices.progress import Progress
 from openbulk.engine.slices.record_reader import Batch, RecordReader
 from openbulk.engine.slices.row_states import RowState
+from openbulk.engine.slices.undo.keeping import SliceImages, UndoStores, keep_traces
 from openbulk.engine.slices.waiting_records import WaitingRecords
 from openbulk.storage.files import FileStore, Part
 from openbulk.storage.outcome_blocks import Range
 from openbulk.storage.slice_ledger import SliceLedger
+from openbulk.storage.undo import UndoPart
 
 RECORD_SECONDS = 0.25
 RECORD_OUTCOMES = 1_000
@@ -67,6 +70,7 @@ class UploadSlice:
         deadline: SliceDeadline,
         memory: MemoryShare,
         names_are_paths: bool = False,
+        undo: UndoStores | None = None,
     ) -> None:
         """`names_are_paths`: dots in the names of the file's columns make nested fields."""
         self._job = ledger.job
@@ -93,6 +97,9 @@ class UploadSlice:
         self._fields: RecordFields | None = None
         """None as long as no record can be sent."""
         self._names_are_paths = names_are_paths
+        self._undo = undo
+        self._restored: dict[int, object] = {}
+        """Of rows of an undo, the states that their records are back at."""
         self._read_failure: Exception | None = None
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
@@ -121,6 +128,7 @@ class UploadSlice:
         last = self._progress.states.last_sent()
         records = FileRecords(self._ledger, self._files, reader.record_of, last, self._admit)
         self._target = replace(self._target, job_records=records)
+        await self._begin_keeping()
         watching = asyncio.create_task(self._watch())
         try:
             if refusal is not None:
@@ -151,6 +159,16 @@ class UploadSlice:
         for first, last in done:
             states.set_range(first, last, RowState.DONE)
         return parts, done
+
+    async def _begin_keeping(self) -> None:
+        """Have the connector say what it overwrites, if the job can be undone later."""
+        can_undo = self._target.action in self._features.undoes
+        if self._undo is None or not self._undo.is_kept or not can_undo:
+            return
+        images = SliceImages(self._ledger, self._undo.images)
+        if self._job.slice or self._job.slice_attempts > 1:
+            await images.load()
+        self._target = replace(self._target, before_images=images)
 
     async def _admit(self, size: int) -> None:
         await self._memory.admit(size, self._deadline.must_stop)
@@ -417,7 +435,17 @@ class UploadSlice:
                 lines=lines,
                 ticket_done=ticket_done,
                 is_last=is_last,
+                keep_undo=partial(self._keep_traces, results),
             )
             for kind, run in groupby(results, _KIND):
                 metrics.RECORDS.labels(kind).inc(len(list(run)))
         self._recorded_at = asyncio.get_running_loop().time()
+
+    async def _keep_traces(self, results: Sequence[Outcome]) -> UndoPart | None:
+        """Write what outcomes say for an undo, before the ledger has them."""
+        if self._target.before_images is None:
+            return None
+        rows = self._restored.keys() & {one.row for one in results} if self._restored else ()
+        restored = {row: self._restored.pop(row) for row in rows}
+        file, fence = self._job.upload.file, self._ledger.fence
+        return await keep_traces(self._files, file, fence, results, restored)

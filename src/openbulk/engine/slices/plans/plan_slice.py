@@ -58,6 +58,9 @@ class PlanSlice(UploadSlice):
         )
         return refusal
 
+    async def _begin_keeping(self) -> None:
+        """Nothing is written, and so nothing is overwritten."""
+
     @property
     def _completeness(self) -> Completeness:
         return self._features.plan

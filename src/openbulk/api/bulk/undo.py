@@ -1,0 +1,154 @@
+"""Undoes jobs: a job puts back what an earlier one has written."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from openbulk.api.bulk.job_requests import (
+    CALLBACK_URL,
+    IDEMPOTENCY_KEY,
+    JobId,
+    callback_url_of,
+    check_callback_url,
+    earlier_answer,
+    find_job,
+    idempotency_key_of,
+    require_room,
+    submit,
+)
+from openbulk.api.http.bodies import parse_json_object, read_body
+from openbulk.api.http.callers import SignedInCaller
+from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.parameters import parse_flag
+from openbulk.api.services import ServicesOfApp
+from openbulk.api.wire.jobs import JobCreated
+from openbulk.domain.errors import BadInput
+from openbulk.domain.instance import CallingInstance
+from openbulk.domain.job import Undo
+from openbulk.engine.undoing import work_of_undo
+
+router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
+
+MAX_ROWS = 10_000
+_KEYS = ("kept", "rows", "sendUpdates")
+_KEPT = ("leave", "overwrite")
+_SEND_UPDATES = ("none", "all", "externalOnly")
+_EXAMPLE = '{"kept": "overwrite", "rows": [2]}'
+_REQUEST = {
+    "parameters": [CALLBACK_URL, IDEMPOTENCY_KEY],
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "kept": {
+                            "type": "string",
+                            "enum": list(_KEPT),
+                            "description": "What becomes of records that somebody has changed "
+                            "since: `leave` leaves them alone, `overwrite` puts the fields that "
+                            "the job wrote back. `leave` without it.",
+                            "examples": ["leave"],
+                        },
+                        "rows": {
+                            "type": "array",
+                            "minItems": 1,
+                            "maxItems": MAX_ROWS,
+                            "items": {"type": "integer", "minimum": 1},
+                            "description": "Numbers of the rows to undo. All that the job wrote "
+                            "without it.",
+                            "examples": [[1]],
+                        },
+                        "sendUpdates": {
+                            "type": "string",
+                            "enum": list(_SEND_UPDATES),
+                            "description": "Whom Google mails about its events; nobody without it.",
+                            "examples": ["none"],
+                        },
+                    },
+                }
+            }
+        },
+    },
+}
+
+
+@router.post(
+    "/bulk/{job_id}/undo",
+    summary="Undo an upload",
+    openapi_extra=_REQUEST,
+    responses=answers(JobCreated, 400, 404, 409, 413, 507),
+)
+async def undo(
+    request: Request,
+    response: Response,
+    job_id: JobId,
+    services: ServicesOfApp,
+    caller: SignedInCaller,
+    plan: Annotated[
+        str,
+        Query(description="true: the job only says what the undo would do.", examples=["false"]),
+    ] = "",
+) -> dict[str, Any]:
+    """Create a job that puts back what a finished upload has written, the last row first.
+
+    What was created is deleted, what was changed gets its old values, what was deleted is made
+    again. A record that somebody has changed since is kept as it is.
+    """
+    job = await find_job(services, caller, job_id)
+    # The job's own instance: the caller may act for the organization.
+    instance = CallingInstance(job.instance_id, job.organization_id, "")
+    callback_url = callback_url_of(request)
+    await check_callback_url(callback_url, services, instance)
+    await require_room(request, services, instance, callback_url)
+    content = _parse_body(await read_body(request))
+    is_plan = parse_flag(plan, "plan")
+    key = idempotency_key_of(request, job.id, content, is_plan, callback_url)
+    if key is not None:
+        answer = await earlier_answer(response, services, instance, key)
+        if answer is not None:
+            return answer
+    wanted = _undo_of(job.id, content)
+    await services.undoing.require_possible(job, wanted)
+    options = {name: content[name] for name in ("sendUpdates",) if name in content}
+    work = work_of_undo(job, uuid.uuid4().hex, wanted, options, callback_url, is_plan=is_plan)
+    return await submit(request, response, services, instance, work, key)
+
+
+def _parse_body(body: bytes) -> Mapping[str, Any]:
+    """The content of a body. Raises BadInput."""
+    content = parse_json_object(body, _EXAMPLE) if body.strip() else {}
+    for name in content:
+        if name not in _KEYS:
+            raise BadInput(f"the body takes no key {name[:80]!r}; it looks like {_EXAMPLE}")
+    _require_choice(content, "kept", _KEPT)
+    _require_choice(content, "sendUpdates", _SEND_UPDATES)
+    return content
+
+
+def _require_choice(content: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> None:
+    if name in content and content[name] not in choices:
+        raise BadInput(
+            f"body.{name} is {str(content[name])[:40]!r}; it can be {' or '.join(choices)}"
+        )
+
+
+def _undo_of(job_id: int, content: Mapping[str, Any]) -> Undo:
+    """What is to be undone. Raises BadInput."""
+    rows = content.get("rows")
+    if "rows" in content and not _are_rows(rows):
+        raise BadInput(
+            f"body.rows must be a list of row numbers from 1, at most {MAX_ROWS:,}; the body looks "
+            f"like {_EXAMPLE}"
+        )
+    return Undo(job_id, content.get("kept") == "overwrite", None if rows is None else tuple(rows))
+
+
+def _are_rows(value: object) -> bool:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_ROWS:
+        return False
+    return all(type(row) is int and row > 0 for row in value)

@@ -1,0 +1,1 @@
+"""Keeps what jobs overwrite, and puts it back."""

@@ -1,0 +1,238 @@
+"""What the writes of jobs have overwritten, and left: kept for whoever undoes them.
+
+It is in the file store, in parts, sealed as all files are; the ledger has which parts there are. A
+part has the rows whose outcomes were recorded together, and is written before they are.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import delete, exists, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from openbulk.domain.job import Job
+from openbulk.domain.records import Before
+from openbulk.domain.undo import Trace
+from openbulk.exact_json import pack_line, unpack_line
+from openbulk.security import Sealer
+from openbulk.storage.database import for_reading
+from openbulk.storage.files import FileStore
+from openbulk.storage.job_rows import HAS_UNFINISHED_UNDO, job_of
+from openbulk.storage.outcome_blocks import ranges_of
+from openbulk.storage.tables import before_images, jobs, undo_parts
+
+_SECOND = itemgetter(1)
+MAX_RUNS = 50
+_FOLDER = "-undo"
+_AT_ONCE = 500
+
+
+def undo_folder(file: str) -> str:
+    """Where the file store keeps what a job has overwritten: it outlives the job's file."""
+    return f"{file}{_FOLDER}"
+
+
+def jobs_files_of(folders: Collection[str]) -> Mapping[str, str]:
+    """The names that `undo_folder` has made, each with the file of its job."""
+    return {name: name.removesuffix(_FOLDER) for name in folders if name.endswith(_FOLDER)}
+
+
+Run = tuple[str | int, int, int]
+"""A version, and the first and the last of the rows with it that follow one another."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoPart:
+    """Rows whose traces are kept together."""
+
+    first_row: int
+    last_row: int
+    fence: int
+    """The fence of the slice that wrote it."""
+    runs: Sequence[Run] | None = None
+    """If all of its rows made new records: their versions. None if a part in the file store has
+    them."""
+
+    def path(self, file: str) -> str:
+        """Its path in the file store."""
+        return f"{undo_folder(file)}/{self.first_row:012d}-{self.fence}"
+
+
+def runs_of(rows: Sequence[int], versions: Sequence[Any]) -> Sequence[Run] | None:
+    """The versions of new records, by runs of rows; None if values stand for versions, or if there
+    are too many runs."""
+    runs: list[Run] = []
+    for version, group in groupby(zip(rows, versions, strict=True), _SECOND):
+        if not isinstance(version, str | int):
+            return None
+        runs += [(version, *one) for one in ranges_of([row for row, _ in group])]
+        if len(runs) > MAX_RUNS:
+            return None
+    return runs
+
+
+def pack_versions(rows: Sequence[int], versions: Sequence[Any]) -> bytes:
+    """The content of a part that has new records alone."""
+    return pack_line(list(zip(rows, versions, strict=True)))
+
+
+def pack_traces(traces: Sequence[Trace]) -> bytes:
+    """The content of a part."""
+    return pack_line([_pack(trace) for trace in traces])
+
+
+def _pack(trace: Trace) -> list[Any]:
+    row, before, version, irreversible, restored = trace
+    if before is None and not irreversible and restored is None:
+        return [row, version]
+    return [row, version, before and list(before), irreversible, restored]
+
+
+def unpack_traces(content: bytes) -> Sequence[Trace]:
+    """The traces in a part, in the order of their rows."""
+    return [_trace_of(*one) for one in unpack_line(content)]
+
+
+def _trace_of(
+    row: int,
+    version: Any,
+    before: Sequence[Any] | None = None,
+    irreversible: str = "",
+    restored: Any = None,
+) -> Trace:
+    return Trace(row, Before(*before) if before else None, version, irreversible, restored)
+
+
+async def add_undo_part(connection: AsyncConnection, job_id: int, part: UndoPart) -> None:
+    """Record that a part is in the file store."""
+    values = {
+        "job_id": job_id,
+        "first_row": part.first_row,
+        "last_row": part.last_row,
+        "fence": part.fence,
+        "runs": part.runs,
+    }
+    await connection.execute(insert(undo_parts).values(values))
+
+
+async def forget_images(connection: AsyncConnection, job_id: int, rows: Sequence[int]) -> None:
+    """Delete the images of rows that have an outcome now."""
+    of_job = before_images.c.job_id == job_id
+    await connection.execute(delete(before_images).where(of_job, before_images.c.row.in_(rows)))
+
+
+class BeforeImageStore:
+    """What rows without an outcome are about to overwrite, sealed."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    async def add(
+        self, connection: AsyncConnection, job_id: int, images: Mapping[int, Before]
+    ) -> None:
+        """Keep images in place of those that their rows have."""
+        await forget_images(connection, job_id, list(images))
+        values = [
+            {"job_id": job_id, "row": row, "sealed": self._seal(job_id, row, image)}
+            for row, image in images.items()
+        ]
+        await connection.execute(insert(before_images), values)
+
+    async def all(self, connection: AsyncConnection, job_id: int) -> dict[int, Before]:
+        """The images of a job. Raises SealBroken, KeyMissing."""
+        of_job = select(before_images).where(before_images.c.job_id == job_id)
+        return {
+            one.row: Before(*unpack_line(self._sealer.open(one.sealed, _place(job_id, one.row))))
+            for one in await connection.execute(of_job)
+        }
+
+    def _seal(self, job_id: int, row: int, image: Before) -> bytes:
+        return self._sealer.seal(pack_line(list(image)), _place(job_id, row))
+
+
+def _place(job_id: int, row: int) -> str:
+    return f"before/{job_id}/{row}"
+
+
+class Undos:
+    """Reads and forgets what jobs have overwritten."""
+
+    def __init__(self, engine: AsyncEngine, files: FileStore) -> None:
+        self._engine = engine
+        self._reading = for_reading(engine)
+        self._files = files
+
+    async def parts_between(self, job_id: int, first: int, last: int) -> Sequence[UndoPart]:
+        """The parts of a job that have rows from `first` to `last`, or may."""
+        of_job = (undo_parts.c.job_id == job_id, undo_parts.c.first_row <= last)
+        chosen = select(undo_parts).where(*of_job, undo_parts.c.last_row >= first)
+        async with self._reading.connect() as connection:
+            return [
+                UndoPart(one.first_row, one.last_row, one.fence, one.runs)
+                for one in await connection.execute(chosen.order_by(undo_parts.c.first_row))
+            ]
+
+    async def has_any(self, job_id: int) -> bool:
+        """Whether anything is kept of a job."""
+        question = select(undo_parts.c.job_id).where(undo_parts.c.job_id == job_id).limit(1)
+        async with self._reading.connect() as connection:
+            return await connection.scalar(question) is not None
+
+    async def traces(self, part: UndoPart, file: str) -> Mapping[int, Trace]:
+        """The traces in a part by their rows. Raises FileNotFoundError, SealBroken, KeyMissing."""
+        if part.runs is not None:
+            runs = ((range(first, last + 1), version) for version, first, last in part.runs)
+            return {row: Trace(row, version=version) for rows, version in runs for row in rows}
+        content = await self._files.get(part.path(file))
+        return {trace.row: trace for trace in unpack_traces(content)}
+
+    async def undoing(self, job_id: int) -> Sequence[int]:
+        """The ids of the jobs that undo a job, and write, the first one first."""
+        of_job = (jobs.c.undo_of == job_id, jobs.c.planned_file.is_(None))
+        async with self._reading.connect() as connection:
+            return (
+                await connection.scalars(select(jobs.c.id).where(*of_job).order_by(jobs.c.id))
+            ).all()
+
+    async def later_undos(self, job: Job, than: int) -> Sequence[Job]:
+        """The undos into the object of a job that are later than another job, its own included."""
+        chosen = select(jobs).where(
+            jobs.c.instance_id == job.instance_id,
+            jobs.c.object == job.object,
+            jobs.c.id > than,
+            jobs.c.undo_of.is_not(None),
+            jobs.c.planned_file.is_(None),
+        )
+        async with self._reading.connect() as connection:
+            return [job_of(row) for row in await connection.execute(chosen.order_by(jobs.c.id))]
+
+    async def old_files(self, finished_before: datetime) -> Sequence[str]:
+        """The files of jobs that finished before a time, and of which something is kept."""
+        is_kept = exists().where(undo_parts.c.job_id == jobs.c.id)
+        old = select(jobs.c.file).where(
+            jobs.c.finished_at < finished_before, is_kept, ~HAS_UNFINISHED_UNDO
+        )
+        async with self._reading.connect() as connection:
+            return (await connection.scalars(old)).all()
+
+    async def forget(self, file: str) -> None:
+        """Delete what the job of a file has overwritten."""
+        await self._files.delete(undo_folder(file))
+        job_id = select(jobs.c.id).where(jobs.c.file == file).scalar_subquery()
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(undo_parts).where(undo_parts.c.job_id == job_id))
+
+    async def orphans(self, names: Collection[str]) -> frozenset[str]:
+        """Those of some names in the file store that were kept for a job that is gone."""
+        files = jobs_files_of(names)
+        known: set[str] = set()
+        ordered = list(files.values())
+        async with self._reading.connect() as connection:
+            for begin in range(0, len(ordered), _AT_ONCE):
+                some = jobs.c.file.in_(ordered[begin : begin + _AT_ONCE])
+                known.update(await connection.scalars(select(jobs.c.file).where(some)))
+        return frozenset(name for name, file in files.items() if file not in known)

@@ -1,0 +1,163 @@
+"""A job is undone: the service is as it was before, but for what others have changed since."""
+
+import json
+from typing import Any
+
+import pytest
+
+from support.harness import Process, Reply, Server
+
+FIRST = b"id,name,note\na,Ann,old\nb,Bob,old\nc,Cid,old\nd,Dora,old\n"
+
+
+def load(server: Server, rows: str, action: str, header: str = "id,name,note") -> str:
+    file = f"{header}\n{rows}\n".encode()
+    details = server.done("records", file, {"action": action, "identifierFieldName": "id"})
+    job_id: str = details["id"]
+    return job_id
+
+
+def ask(server: Server, job_id: str, body: Any = None, query: str = "") -> Reply:
+    return server.call("POST", f"/bulk/{job_id}/undo{query}", json_body=body)
+
+
+def undone(server: Server, job_id: str, body: Any = None, query: str = "") -> Any:
+    """The details of a finished undo."""
+    reply = ask(server, job_id, body, query)
+    assert reply.status == 200, reply.body
+    server.finished(reply.json["id"])
+    return server.call("GET", f"/bulk/{reply.json['id']}").json
+
+
+def outcomes(details: Any) -> dict[str, int]:
+    return {kind: count for kind, count in details["outcomes"].items() if count}
+
+
+def records(server: Server) -> dict[str, Any]:
+    found = server.call("GET", "/records?pageSize=2000").json
+    return {record.pop("id"): record for record in found}
+
+
+@pytest.fixture
+def filled(shared_memory: Server) -> Server:
+    shared_memory.done("records", FIRST, {"action": "upsert"})
+    return shared_memory
+
+
+def test_an_undo_puts_back_all_but_what_others_have_changed_since(filled: Server) -> None:
+    server, before = filled, records(filled)
+    upsert = load(server, "a,Anna,new\nb,Bobby,new\ne,Eva,new\nf,Finn,new\ne,Eve,newer", "upsert")
+    deleted = load(server, "c\nd", "delete", header="id")
+    server.call("PATCH", "/records/b", json_body={"name": "Robert"})
+    server.call("DELETE", "/records/f")
+
+    plan = undone(server, upsert, query="?plan=true")
+    counts = server.call("GET", f"/bulk/{plan['id']}/plan").json["counts"]
+    assert {kind: count for kind, count in counts.items() if count} == {
+        "reversed": 3,
+        "kept": 1,
+        "goneAlready": 1,
+    }
+    assert records(server)["a"]["name"] == "Anna", "a plan writes nothing"
+
+    details = undone(server, upsert)
+    assert details["undoOf"] == upsert
+    assert outcomes(details) == {"reversed": 3, "kept": 1, "goneAlready": 1}
+    assert outcomes(undone(server, deleted)) == {"reversed": 2}
+    left = records(server)
+    assert left.pop("b") == {"name": "Robert", "note": "new"}
+    before.pop("b")
+    assert left == before
+
+    file = server.call("GET", f"/bulk/{details['id']}/results?kind=kept&format=jsonl").body
+    kept = json.loads(file)
+    assert (kept["row"], kept["openbulk.id"], kept["openbulk.outcome"]) == (2, "b", "kept")
+    assert "has been changed since" in kept["openbulk.error"]
+    groups = server.call("GET", f"/bulk/{details['id']}/errors/groups").json
+    assert {group["outcome"] for group in groups} == {"kept", "goneAlready"}
+
+    again = ask(server, upsert)
+    assert again.status == 409
+    assert f"POST /bulk/{details['id']}/undo takes that back" in again.json["message"]
+    overwriting = undone(server, upsert, {"kept": "overwrite", "rows": [2]})
+    assert outcomes(overwriting) == {"reversed": 1}
+    assert records(server)["b"] == {"name": "Bob", "note": "old"}
+
+
+def test_an_undo_can_be_undone(filled: Server) -> None:
+    server = filled
+    job_id = load(server, "a,Anna,new\ng,Gil,new\na,Annie,newer", "upsert")
+    deleted = load(server, "b", "delete", header="id")
+    after = records(server)
+    back = [undone(server, one)["id"] for one in (deleted, job_id)]
+    assert records(server) != after
+    for one in reversed(back):
+        assert set(outcomes(undone(server, one))) == {"reversed"}
+    assert records(server) == after
+
+
+def test_what_cannot_be_undone_is_refused_with_what_to_do(filled: Server) -> None:
+    server = filled
+    log = server.done("log", b"name\nx\n", {"action": "create"})["id"]
+    assert "of this service, openbulk can undo records" in ask(server, log).json["message"]
+    download = server.call("POST", "/bulk/query?q=select%20*%20from%20records").json["id"]
+    assert ask(server, download).status == 409
+    plan = server.call("POST", f"/bulk/{load(server, 'a,A,A', 'upsert')}/undo?plan=true").json["id"]
+    server.finished(plan)
+    assert "is a plan" in ask(server, plan).json["message"]
+    unchanged = load(server, "a,A,A", "upsert")
+    assert "nothing is kept" in ask(server, unchanged).json["message"]
+    bodies: list[Any] = [{"rows": []}, {"kept": "all"}, {"what": 1}, {"rows": [9]}]
+    for body in bodies:
+        assert ask(server, load(server, "a,B,B", "upsert"), body).status == 400
+
+
+def test_later_jobs_that_were_undone_are_not_in_the_way(filled: Server) -> None:
+    server, before = filled, records(filled)
+    jobs = [load(server, f"a,Ann {step},new\nb,Bob {step},new", "upsert") for step in range(3)]
+    for job_id in reversed(jobs):
+        assert outcomes(undone(server, job_id)) == {"reversed": 2}
+    assert records(server) == before
+
+
+def test_rows_of_an_event_are_undone_in_reverse_order(
+    shared_google: Process, shared_server: Server
+) -> None:
+    server = shared_server.google(shared_google)
+    file = (
+        b"id,summary,start.date,end.date,location,description\n"
+        b"undoone,Choir,2026-03-01,2026-03-02,,\n"
+        b"undobis,Band,2026-03-03,2026-03-04,,\n"
+        b"undoone,,,,Hall,\n"
+        b"undoone,,,,,Bring your notes\n"
+    )
+    first = server.done("events", file, {"action": "upsert"})
+    assert outcomes(server.call("GET", f"/bulk/{first['id']}").json) == {"created": 2, "updated": 2}
+    change = b"id,summary,location\nundobis,Orchestra,Attic\n"
+    changed = server.done("events", change, {"action": "update"})
+    assert outcomes(undone(server, changed["id"])) == {"reversed": 1}
+    two = server.call("GET", "/events/undobis").json
+    assert (two["summary"], "location" in two) == ("Band", False)
+    details = undone(server, first["id"])
+    assert outcomes(details) == {"reversed": 4}, server.errors(details["id"])
+    assert server.call("GET", "/events/undobis").status == 404
+    assert outcomes(undone(server, details["id"])) == {"reversed": 4}
+    assert server.call("GET", "/events/undoone").json["description"] == "Bring your notes"
+
+
+def test_a_plan_that_is_applied_can_be_undone(filled: Server) -> None:
+    server, before = filled, records(filled)
+    rows = b"id,name\na,Anna\nb,Bea\nz,Zoe\n"
+    metadata = {"action": "upsert", "identifierFieldName": "id", "plan": True}
+    job_id = server.done("records", rows, metadata)["id"]
+    digest = server.call("GET", f"/bulk/{job_id}/plan").json["digest"]
+    assert server.call("PUT", f"/bulk/{job_id}/apply", json_body={"plan": digest}).status == 200
+    server.finished(job_id)
+    server.call("PATCH", "/records/b", json_body={"note": "mine"})
+    plan = undone(server, job_id, query="?plan=true")["id"]
+    digest = server.call("GET", f"/bulk/{plan}/plan").json["digest"]
+    refused = server.call("PUT", f"/bulk/{plan}/apply", json_body={"plan": digest})
+    assert (refused.status, f"POST /bulk/{job_id}/undo" in refused.json["message"]) == (409, True)
+    assert outcomes(undone(server, job_id)) == {"reversed": 2, "kept": 1}
+    before["b"] = {"name": "Bea", "note": "mine"}
+    assert records(server) == before
