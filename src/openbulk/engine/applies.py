@@ -135,10 +135,9 @@ def _require_planned(job: Job) -> None:
             "PLANNED"
         )
     if job.apply is not None and job.status is not Status.PLANNED:
-        is_over = job.is_finished
+        state = "was carried out already" if job.is_finished else "is being carried out"
         raise Conflict(
-            f"the plan of job {job.id} {'was' if is_over else 'is being'} carried out"
-            f"{' already' if is_over else ''}; GET /bulk/{job.id} says what became of its rows, "
+            f"the plan of job {job.id} {state}; GET /bulk/{job.id} says what became of its rows, "
             f"and {_PLAN_AGAIN}"
         )
     if job.status is not Status.PLANNED:
@@ -167,15 +166,17 @@ def _require_within(
 
 def _planned_kinds(job: Job, reason: StopReason) -> tuple[PlannedKind, ...]:
     """The kinds of planned rows that count for a reason to stop."""
-    if reason is StopReason.FAILED:
-        return PlannedKind.REFUSED, PlannedKind.AMBIGUOUS
-    if reason is StopReason.DRIFTED:
-        return ()
-    # Of a service that cannot be compared, nobody can say how many records it has to delete.
-    is_deletion = job.upload.target.action is Action.DELETE
-    return (PlannedKind.DELETED, *([PlannedKind.NOT_COMPARED] if is_deletion else []))
+    if reason is StopReason.DELETES and job.upload.target.action is Action.DELETE:
+        # A service that cannot be compared may have every record that is not refused.
+        return PlannedKind.DELETED, PlannedKind.NOT_COMPARED
+    return _PLANNED_KINDS[reason]
 
 
+_PLANNED_KINDS: Mapping[StopReason, tuple[PlannedKind, ...]] = {
+    StopReason.FAILED: (PlannedKind.REFUSED, PlannedKind.AMBIGUOUS),
+    StopReason.DRIFTED: (),
+    StopReason.DELETES: (PlannedKind.DELETED,),
+}
 _WORDS: Mapping[StopReason, str] = {
     StopReason.FAILED: "are refused",
     StopReason.DRIFTED: "have drifted",
