@@ -260,6 +260,14 @@ def full_year(digits: str) -> int:
     return year + (1900 if year >= _FIRST_SHORT_YEAR_OF_1900S else 2000)
 
 
+def is_day(text: str) -> bool | None:
+    """Whether a text is a date without a time; None if it is no date."""
+    if _ISO.fullmatch(text):
+        return len(text) == len("2026-05-30")
+    found = read_date(text)
+    return None if found is None else found.time is None
+
+
 # --- in ISO 8601 ---
 
 

@@ -170,4 +170,4 @@ async def _require_fields(
         columns = Columns(target, objects[resolved], schema, names_are_paths=True)
     except FieldError as error:
         raise BadInput(error.message) from error
-    require_fields(mapping, columns, "mapping")
+    require_fields(mapping, columns, schema, "mapping")
