@@ -91,6 +91,16 @@ def fold_name(name: str) -> str:
     return " ".join(text.split())
 
 
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a name is, as people write it; None for none, or several."""
+    names = list(known)
+    if name in names:
+        return name
+    folded = fold_name(name)
+    alike = [one for one in names if fold_name(one) == folded]
+    return alike[0] if len(alike) == 1 else None
+
+
 def _group(pairs: Iterable[tuple[str, str]]) -> Mapping[str, Sequence[str]]:
     groups: dict[str, list[str]] = {}
     for key, name in pairs:

@@ -20,6 +20,7 @@ from openbulk.domain.date_formats import parse_date_format
 from openbulk.domain.errors import BadInput
 from openbulk.domain.field_paths import MAX_STEPS
 from openbulk.domain.options import json_text, with_known_spelling
+from openbulk.domain.written_numbers import SIGNS
 
 MAX_ENTRIES = 1_000
 MAX_COLUMNS = 50
@@ -30,7 +31,7 @@ EXAMPLE = '{"summary": "Title", "location": {"value": "Hall"}}'
 CLEAR, SKIP = "clear", "skip"
 _DAYS = ("lastDay", "allDay")
 _KEYS: Mapping[str, Sequence[str]] = {
-    "column": ("format", "values", "default", "empty", *_DAYS),
+    "column": ("format", "decimal", "values", "default", "empty", *_DAYS),
     "columns": ("format", "empty", *_DAYS),
     "value": (),
     "template": ("empty",),
@@ -51,6 +52,8 @@ class FieldSource:
     """Whether it has a list of columns, whose cells are joined by blanks."""
     format: str | None = None
     """How the date or the time is written."""
+    decimal: str | None = None
+    """The decimal sign of the number: a point or a comma."""
     values: Mapping[str, Any] | None = None
     """The values by the texts of cells."""
     default: Any = None
@@ -76,7 +79,7 @@ class FieldSource:
     @property
     def is_converted(self) -> bool:
         """Whether the field's value is not what its cells say."""
-        return self.format is not None or self.values is not None
+        return any(one is not None for one in (self.format, self.decimal, self.values))
 
     def with_columns(self, names: Mapping[str, str]) -> "FieldSource":
         """The source with other names of its columns."""
@@ -102,6 +105,7 @@ class FieldSource:
             made = {"value": self.value}
         others = {
             "format": self.format,
+            "decimal": self.decimal,
             "values": self.values,
             "default": self.default,
             "empty": self.empty,
@@ -213,18 +217,27 @@ def _parse_source(given: Any, place: str) -> FieldSource:
         if key != kind and key not in _KEYS[kind]:
             takes = f"{kind} takes {', '.join(_KEYS[kind])}" if _KEYS[kind] else "leave it out"
             raise BadInput(f"{place}: {key} has no effect beside {kind}; {takes}")
-    if entry.get("values") is not None and entry.get("lastDay"):
-        raise BadInput(f"{place}: lastDay has no effect beside values; write the day after there")
+    _require_one_reading(entry, place)
     source = _PARSERS[kind](entry[kind], f"{place}.{kind}")
     return replace(
         source,
         last_day=_parse_last_day(entry.get("lastDay"), f"{place}.lastDay"),
         all_day=_parse_all_day(entry.get("allDay"), f"{place}.allDay"),
         format=_parse_format(entry.get("format"), f"{place}.format"),
+        decimal=_parse_decimal(entry.get("decimal"), f"{place}.decimal"),
         values=_parse_values(entry.get("values"), f"{place}.values"),
         default=_parse_default(entry, place),
         empty=_parse_empty(entry.get("empty"), f"{place}.empty"),
     )
+
+
+def _require_one_reading(entry: Mapping[str, Any], place: str) -> None:
+    """Raise BadInput for an entry that reads its cells in two ways."""
+    ways = [key for key in ("format", "decimal", "values") if entry.get(key) is not None]
+    if len(ways) > 1:
+        raise BadInput(f"{place} has {' and '.join(ways)}; a cell is read in one of these ways")
+    if "values" in ways and entry.get("lastDay"):
+        raise BadInput(f"{place}: lastDay has no effect beside values; write the day after there")
 
 
 def _column_name(given: Any, place: str) -> str:
@@ -317,6 +330,13 @@ def _parse_format(given: Any, place: str) -> str | None:
         return parse_date_format(given).text
     except ValueError as error:
         raise BadInput(f"{place} {given[:80]!r} {error}") from error
+
+
+def _parse_decimal(given: Any, place: str) -> str | None:
+    if given is not None and given not in SIGNS:
+        known = " or ".join(f'"{sign}" ({example})' for sign, example in SIGNS.items())
+        raise BadInput(f"{place} is {_shown(given)}; it is {known}")
+    return None if given is None else str(given)
 
 
 def _parse_values(given: Any, place: str) -> Mapping[str, Any] | None:

@@ -3,16 +3,16 @@
 _YES = (
     "yes y true on",
     # de, fr, es and it
-    "ja j wahr oui vrai sí si verdadero vero",
+    "ja j wahr ein oui vrai sí si verdadero vero",
     # nl, pt, pl
-    "waar sim verdadeiro tak prawda",
+    "waar aan sim verdadeiro tak prawda",
     # sv and da, cs
     "sant sand ano pravda",
 )
 _NO = (
     "no n false off",
-    "nein falsch non faux falso",
-    "nee onwaar não nao nie fałsz",
+    "nein falsch aus non faux falso",
+    "nee onwaar uit não nao nie fałsz",
     "nej falskt falsk ne nepravda",
 )
 _YES_WORDS = frozenset(" ".join(_YES).split())

@@ -4,6 +4,8 @@ Compiled once for a slice; then each row costs a look-up and a call for each fie
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -16,6 +18,7 @@ from openbulk.domain.field_paths import Path
 from openbulk.domain.file_mapping import CLEAR, SKIP, FieldSource, FileMapping, template_pieces
 from openbulk.domain.options import option_text
 from openbulk.domain.records import steps_of
+from openbulk.domain.written_numbers import plain_number
 from openbulk.reading.packing import MAX_ROW_BYTES
 
 MAX_NAMES = 10_000
@@ -213,7 +216,7 @@ def _single_reader(source: FieldSource, cell: ReadCell) -> ReadCell:
         if value is None or value == "":
             is_null = value is None and passes_null and source.columns[0] in values
             return None if is_null else empty
-        return value if convert is None else convert(text_of(value))
+        return value if convert is None else convert(value)
 
     return read
 
@@ -303,15 +306,21 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else option_text(value)
 
 
-def _converter(source: FieldSource) -> Callable[[str], Any] | None:
-    """What reads a date out of a text. Raises FieldError for a text that is none."""
-    if source.format is None:
+def _converter(source: FieldSource) -> Callable[[Any], Any] | None:
+    """What reads a date or a number out of a cell. Raises FieldError for a text that is none."""
+    if source.format is not None:
+        read = parse_date_format(source.format).read
+    elif source.decimal is not None:
+        read = partial(plain_number, sign=source.decimal)
+    else:
         return None
-    date_format = parse_date_format(source.format)
 
-    def convert(text: str) -> str:
+    def convert(cell: Any) -> Any:
+        if isinstance(cell, int | float | Decimal) and source.decimal is not None:
+            return cell  # JSON and workbooks have numbers that are no texts
+        text = text_of(cell)
         try:
-            return date_format.read(text)
+            return read(text)
         except ValueError as error:
             raise FieldError(
                 ", ".join(source.columns),

@@ -5,14 +5,17 @@ from dataclasses import dataclass, replace
 
 from openbulk.domain.file_mapping import FieldSource, FileMapping
 from openbulk.domain.file_profile import ColumnProfile
+from openbulk.domain.file_questions import Question
 from openbulk.mapping.candidates import (
     SURE,
     Candidate,
-    Reason,
+    ProposedField,
     named_candidates,
     similar_candidates,
     synonym_candidates,
 )
+from openbulk.mapping.days import Rows, with_whole_days
+from openbulk.mapping.numbers import with_decimal_signs
 from openbulk.mapping.roles import best_columns, joined_candidates, resolve, resolve_moments
 from openbulk.mapping.targets import Schema, TargetField, fields_of, kind_of, with_meanings
 from openbulk.mapping.vocabulary import Vocabulary
@@ -43,34 +46,21 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class ProposedField:
-    """How a field could be made."""
-
-    field: str
-    source: FieldSource
-    reason: Reason
-    why: str
-    """The reason in a sentence."""
-    confidence: float
-    """From 0 to 1."""
-    sure: bool
-    """Whether it need not be asked about."""
-    alternatives: tuple[Candidate, ...] = ()
-    """Other ways, the most likely first."""
-
-
-@dataclass(frozen=True, slots=True)
 class Proposal:
     """How the columns of a file could make the fields of an object."""
 
     fields: tuple[ProposedField, ...]
     not_taken: tuple[str, ...]
     """The columns that make no field."""
+    questions: tuple[Question, ...] = ()
+    """What only the owner of the file knows."""
+    missing: tuple[str, ...] = ()
+    """Sentences on fields that a record needs, and no column makes."""
 
     @property
     def sure(self) -> bool:
         """Whether it can be used as it is."""
-        return bool(self.fields) and all(one.sure for one in self.fields)
+        return bool(self.fields) and not self.missing and all(one.sure for one in self.fields)
 
     @property
     def mapping(self) -> FileMapping | None:
@@ -81,9 +71,13 @@ class Proposal:
 
 
 def propose(
-    columns: Sequence[ColumnProfile], schema: Schema, object: str, saved: Sequence[Saved] = ()
+    columns: Sequence[ColumnProfile],
+    schema: Schema,
+    object: str,
+    saved: Sequence[Saved] = (),
+    rows: Rows = (),
 ) -> Proposal:
-    """A proposal for a file with these columns.
+    """A proposal for a file with these columns, and these first rows.
 
     The first of `saved` that fits these columns is used as it is. Each field is made at most
     once, and each column makes at most one field, except days that belong to several times.
@@ -107,7 +101,9 @@ def propose(
         _proposed_field(one, candidates, chosen)
         for one in sorted(chosen.values(), key=lambda one: order.get(one.field, len(order)))
     ]
-    return _with_rest(columns, proposed)
+    of_numbers = with_decimal_signs(proposed, looked_at, fields)
+    made, questions = with_whole_days(of_numbers, looked_at, fields, vocabulary, rows)
+    return replace(_with_rest(columns, made), questions=tuple(questions))
 
 
 def _as_saved(columns: Sequence[ColumnProfile], one: Saved) -> Proposal:
@@ -133,7 +129,7 @@ def _as_they_are(
 
 
 def _with_rest(columns: Sequence[ColumnProfile], fields: Sequence[ProposedField]) -> Proposal:
-    taken = {name for one in fields for name in one.source.columns}
+    taken = {name for one in fields for name in one.source.all_columns}
     rest = tuple(column.name for column in columns if column.name not in taken)
     return Proposal(tuple(fields), rest)
 
