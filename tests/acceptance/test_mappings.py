@@ -255,11 +255,12 @@ _IS = "metaData.mapping"
         ),
         ({}, f'{_IS} names no field; a mapping looks like {{"summary": "Title", "location": '
              '{"value": "Hall"}}'),
-        (["Titel"], f'{_IS} is not a JSON object; a mapping looks like {{"summary": "Title", '
+        (["Titel"], f'{_IS} is ["Titel"], which is not a JSON object; a mapping '
+                    'looks like {"summary": "Title", '
                     '"location": {"value": "Hall"}}'),
         (
             {"summary": 3},
-            f"{_IS}.summary is '3'; it is the name of a column, or an object such as "
+            f"{_IS}.summary is 3; it is the name of a column, or an object such as "
             '{"column": "Title"} or {"value": "Hall"}',
         ),
         (
@@ -414,7 +415,7 @@ def test_a_proposal_says_why_and_can_be_sent_as_it_is(google: Server) -> None:
 def test_auto_takes_what_is_sure_and_shows_the_proposal_otherwise(google: Server) -> None:
     written(google, "events", TIMETABLE, mapping="auto", timeZone="UTC")
     assert len(google.call("GET", "/events").json) == 2
-    rooms = b"Titel;Ort;Raum;Beginn\nA;Bern;R1;2026-09-07 10:00\n"
+    rooms = b"Titel;Ort;Raum;Beginn;Ende\nA;Bern;R1;2026-09-07 10:00;2026-09-07 11:00\n"
     message = refusal(google, "events", rooms, "auto")
     start, _, proposal = message.partition(" Correct this proposal")
     assert start == (
@@ -424,6 +425,7 @@ def test_auto_takes_what_is_sure_and_shows_the_proposal_otherwise(google: Server
     assert json.loads(proposal.partition(": ")[2]) == {
         "location": "Ort",
         "start.dateTime": "Beginn",
+        "end.dateTime": "Ende",
         "summary": "Titel",
     }
     assert refusal(google, "events", b"xq,zz\n1,2\n", "auto") == (

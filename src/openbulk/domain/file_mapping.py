@@ -170,7 +170,9 @@ def parse_mapping(given: Any, place: str = "metaData.mapping") -> FileMapping:
     Whether its columns and its fields exist is not known here.
     """
     if not isinstance(given, Mapping):
-        raise BadInput(f"{place} is {_shown(given)}; a mapping looks like {EXAMPLE}")
+        raise BadInput(
+            f"{place} is {_quote(given)}, which is not a JSON object; a mapping looks like {EXAMPLE}"
+        )
     if not given:
         raise BadInput(f"{place} names no field; a mapping looks like {EXAMPLE}")
     if len(given) > MAX_ENTRIES:
@@ -204,7 +206,7 @@ def _parse_source(given: Any, place: str) -> FieldSource:
         return FieldSource((_column_name(given, place),))
     if not isinstance(given, Mapping):
         raise BadInput(
-            f"{place} is {_shown(given)}; it is the name of a column, or an object such as "
+            f"{place} is {_quote(given)}; it is the name of a column, or an object such as "
             '{"column": "Title"} or {"value": "Hall"}'
         )
     entry = with_known_spelling(given, _ALL_KEYS, place)
@@ -243,7 +245,7 @@ def _require_one_reading(entry: Mapping[str, Any], place: str) -> None:
 def _column_name(given: Any, place: str) -> str:
     if not isinstance(given, str) or not given:
         raise BadInput(
-            f"{place} has {_shown(given)}, which is not the name of a column; "
+            f"{place} has {_quote(given)}, which is not the name of a column; "
             'it is a text, such as "Title"'
         )
     return given
@@ -272,7 +274,7 @@ def _parse_value(given: Any, place: str) -> FieldSource:
 
 def _parse_template(given: Any, place: str) -> FieldSource:
     if not isinstance(given, str) or not given:
-        raise BadInput(f"{place} is {_shown(given)}; {_LIKE_A_TEMPLATE}")
+        raise BadInput(f"{place} is {_quote(given)}; {_LIKE_A_TEMPLATE}")
     try:
         pieces = list(template_pieces(given))
     except ValueError as error:
@@ -325,7 +327,7 @@ def _parse_format(given: Any, place: str) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str):
-        raise BadInput(f"{place} is {_shown(given)}; it is a text, like DD.MM.YYYY HH:mm")
+        raise BadInput(f"{place} is {_quote(given)}; it is a text, like DD.MM.YYYY HH:mm")
     try:
         return parse_date_format(given).text
     except ValueError as error:
@@ -335,7 +337,7 @@ def _parse_format(given: Any, place: str) -> str | None:
 def _parse_decimal(given: Any, place: str) -> str | None:
     if given is not None and given not in SIGNS:
         known = " or ".join(f'"{sign}" ({example})' for sign, example in SIGNS.items())
-        raise BadInput(f"{place} is {_shown(given)}; it is {known}")
+        raise BadInput(f"{place} is {_quote(given)}; it is {known}")
     return None if given is None else str(given)
 
 
@@ -344,7 +346,7 @@ def _parse_values(given: Any, place: str) -> Mapping[str, Any] | None:
         return None
     if not isinstance(given, Mapping) or not given:
         raise BadInput(
-            f'{place} is {_shown(given)}; it looks like {{"yes": "cancelled"}}, with the text of '
+            f'{place} is {_quote(given)}; it looks like {{"yes": "cancelled"}}, with the text of '
             "the cell in front"
         )
     return dict(given)
@@ -360,7 +362,7 @@ def _parse_default(entry: Mapping[str, Any], place: str) -> Any:
 def _parse_last_day(given: Any, place: str) -> bool:
     if not isinstance(given, bool | None):
         raise BadInput(
-            f"{place} is {_shown(given)}; it is true if the cells have the last "
+            f"{place} is {_quote(given)}; it is true if the cells have the last "
             "day, and the field is the day after it, else false"
         )
     return bool(given)
@@ -373,13 +375,13 @@ def _parse_all_day(given: Any, place: str) -> str | None:
 def _parse_empty(given: Any, place: str) -> str | None:
     if given not in (None, CLEAR, SKIP):
         raise BadInput(
-            f"{place} {_shown(given)} is not known; it can be {CLEAR}, which clears the field, or "
+            f"{place} {_quote(given)} is not known; it can be {CLEAR}, which clears the field, or "
             f"{SKIP}, which leaves it as it is"
         )
     return None if given is None else str(given)
 
 
-def _shown(given: Any) -> str:
+def _quote(given: Any) -> str:
     """A value for a message, cut off: a text in quotes, anything else as JSON."""
     if isinstance(given, str):
         return repr(given[:MAX_QUOTED])

@@ -117,7 +117,7 @@ def _name(field: str, target: Target) -> str:
     return field if names is None else names.name_of(field)
 
 
-def describe(file: Inspection, options: Mapping[str, Any]) -> MappedFile:
+def mapped_file_of(file: Inspection, options: Mapping[str, Any]) -> MappedFile:
     """What the first rows of a file show; its columns are also those that are empty there."""
     profiler = FileProfiler(file.header, is_nested=not file.format.names_are_paths)
     for row in file.rows:
@@ -155,12 +155,12 @@ def _reasons(proposal: Proposal) -> Iterator[str]:
     """Why a proposal cannot be used as it is."""
     open_fields = [one for one in proposal.fields if not one.sure]
     if open_fields:
-        shown = "; ".join(map(_describe, open_fields[:MAX_NAMED]))
+        shown = "; ".join(map(_describe_field, open_fields[:MAX_NAMED]))
         more = f"; and {len(open_fields) - MAX_NAMED} more" * (len(open_fields) > MAX_NAMED)
         yield f"not every field is sure: {shown}{more}"
     yield from proposal.missing
     yield from (question.message for question in proposal.questions if question.is_required)
 
 
-def _describe(one: ProposedField) -> str:
+def _describe_field(one: ProposedField) -> str:
     return f"{one.field} ({one.why})"

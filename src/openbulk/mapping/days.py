@@ -6,7 +6,7 @@ A service's end of a whole day is the day after the last one. People write the l
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from openbulk.domain.dates import EXAMPLES, DateOrder, is_day, read_date
@@ -150,7 +150,7 @@ def _with_last_day(
     one_day = next((one for one in days if one.first == one.end), None)
     if one_day is not None:
         return replace(made, why=f"{why}: row {one_day.row} begins and ends on one day"), ()
-    two_days = next((one for one in days if _days_between(one) == 1), None)
+    two_days = next((one for one in days if _may_be_two_days(one)), None)
     if two_days is None and rows:
         return made, ()
     why += ", unless a program has written the day after: no row shows which"
@@ -169,12 +169,13 @@ def _texts(row: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
     return (str(row[name]).strip() for name in names if row.get(name) not in (None, ""))
 
 
-def _days_between(days: _Days) -> int | None:
-    """Days from the first to the end, in any order of dates that both can have."""
+def _may_be_two_days(days: _Days) -> bool:
+    """Whether the end is the day after the first one, in an order of dates that both can have."""
     for order in EXAMPLES:
         with suppress(ValueError):
-            return (_day(days.end, order) - _day(days.first, order)).days
-    return None
+            if (_day(days.end, order) - _day(days.first, order)).days == 1:
+                return True
+    return False
 
 
 def _day(text: str, order: str) -> date:

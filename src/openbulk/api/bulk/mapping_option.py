@@ -11,7 +11,7 @@ from openbulk.domain.instance import CallingInstance
 from openbulk.domain.records import Target
 from openbulk.domain.spelling import suggestion
 from openbulk.engine.mapping_check import PLACE, mapping_for_file
-from openbulk.engine.mapping_proposals import describe, propose_mapping, require_sure
+from openbulk.engine.mapping_proposals import mapped_file_of, propose_mapping, require_sure
 from openbulk.formats.recognition import Inspection
 from openbulk.mapping.proposal import Saved
 from openbulk.storage.accounts import Caller
@@ -45,9 +45,9 @@ async def _propose(
     """The mapping that openbulk proposes. Raises BadInput if it is not sure."""
     connector = (await services.connections.to(instance.id)).connector
     saved = await saved_mappings(services, instance, target.object, user_id)
-    described = describe(file, target.options)
-    proposal = await propose_mapping(described, target, connector, saved)
-    return require_sure(proposal, described.columns)
+    mapped = mapped_file_of(file, target.options)
+    proposal = await propose_mapping(mapped, target, connector, saved)
+    return require_sure(proposal, mapped.columns)
 
 
 async def saved_mappings(
