@@ -171,7 +171,8 @@ def parse_mapping(given: Any, place: str = "metaData.mapping") -> FileMapping:
     """
     if not isinstance(given, Mapping):
         raise BadInput(
-            f"{place} is {_quote(given)}, which is not a JSON object; a mapping looks like {EXAMPLE}"
+            f"{place} is {_quote(given)}, which is not a JSON object; a mapping looks like "
+            f"{EXAMPLE}"
         )
     if not given:
         raise BadInput(f"{place} names no field; a mapping looks like {EXAMPLE}")
