@@ -164,6 +164,11 @@ class FileMapping:
         return {field: source.as_json() for field, source in self.sources.items()}
 
 
+def is_reference(given: Mapping[str, Any]) -> bool:
+    """Whether it names a version of a saved mapping; no entry of a mapping is a number."""
+    return type(given.get("version")) is int
+
+
 def parse_mapping(given: Any, place: str = "metaData.mapping") -> FileMapping:
     """A mapping from JSON. Raises BadInput, with what would be right.
 

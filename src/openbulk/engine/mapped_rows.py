@@ -283,6 +283,15 @@ class _ValueMap:
 
     def _no_value_for(self, text: str) -> FieldError:
         known = [one for one in self._values if one]
+        folded = text.strip().casefold()
+        alike = [one for one in known if one.strip().casefold() == folded]
+        if alike:
+            return FieldError(
+                self._column,
+                f"the column {self._column!r} has {short_repr(text)}, and the mapping has "
+                f"{' and '.join(map(repr, alike[:MAX_LISTED]))}, which differ in case alone; write "
+                "the cell as one of them",
+            )
         more = f" and {len(known) - MAX_LISTED} more" * (len(known) > MAX_LISTED)
         return FieldError(
             self._column,

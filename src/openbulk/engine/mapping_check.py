@@ -6,12 +6,13 @@ from typing import Any
 
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
-from openbulk.connectors.field_names import Schema, fold_name
+from openbulk.connectors.field_names import Schema
 from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.domain.errors import BadInput
 from openbulk.domain.field_paths import Path, path_text
 from openbulk.domain.file_mapping import FileMapping
 from openbulk.domain.records import Problem, Row, flatten
+from openbulk.domain.spelling import fold_name
 from openbulk.engine.mapped_rows import MappedRows, cell_reader
 from openbulk.engine.whole_days import mapped_rows, require_days
 from openbulk.formats.recognition import Inspection

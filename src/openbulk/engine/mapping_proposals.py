@@ -6,7 +6,7 @@ from typing import Any
 
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.columns import Columns, schema_for_files
-from openbulk.connectors.field_names import Schema, same_name
+from openbulk.connectors.field_names import Schema
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_to_upload, resolve_target
 from openbulk.domain.errors import BadInput
@@ -14,6 +14,7 @@ from openbulk.domain.file_mapping import FieldSource, FileMapping
 from openbulk.domain.file_profile import ColumnProfile
 from openbulk.domain.file_questions import Question
 from openbulk.domain.records import Action, Row, Target
+from openbulk.domain.spelling import same_name
 from openbulk.engine.mapping_check import PLACE
 from openbulk.exact_json import encode_json
 from openbulk.formats.recognition import Inspection

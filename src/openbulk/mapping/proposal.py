@@ -1,11 +1,12 @@
 """Proposes how the columns of a file make the fields of an object, and says why and how sure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from openbulk.domain.file_mapping import FieldSource, FileMapping
 from openbulk.domain.file_profile import ColumnProfile
 from openbulk.domain.file_questions import Question
+from openbulk.domain.spelling import fold_name
 from openbulk.mapping.candidates import (
     SURE,
     Candidate,
@@ -37,12 +38,17 @@ class Saved:
     header: frozenset[str]
     mapping: FileMapping
 
-    def fits(self, names: frozenset[str]) -> bool:
-        """Whether a file with these columns is one of those that it was saved for.
+    def for_file(self, names: Iterable[str]) -> FileMapping | None:
+        """The mapping with the columns of a file; None if it was not saved for such files.
 
         Columns that are empty in this file may be missing among `names`, unless they are read.
         """
-        return names <= self.header and names.issuperset(self.mapping.columns)
+        spelt = {fold_name(name): name for name in names}
+        read = {name: spelt.get(fold_name(name)) for name in self.mapping.columns}
+        header = set(map(fold_name, self.header))
+        if not spelt.keys() <= header or None in read.values():
+            return None
+        return self.mapping.with_columns({name: own for name, own in read.items() if own})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,11 @@ def propose(
     The first of `saved` that fits these columns is used as it is. Each field is made at most
     once, and each column makes at most one field, except days that belong to several times.
     """
-    names = frozenset(column.name for column in columns)
+    names = [column.name for column in columns]
     for one in saved:
-        if one.fits(names):
-            return _as_saved(columns, one)
+        mapping = one.for_file(names)
+        if mapping is not None:
+            return _as_saved(columns, one.name, mapping)
     fields = fields_of(schema)
     vocabulary = kind_of(object, fields)
     fields = with_meanings(fields, vocabulary)
@@ -106,11 +113,11 @@ def propose(
     return replace(_with_rest(columns, made), questions=tuple(questions))
 
 
-def _as_saved(columns: Sequence[ColumnProfile], one: Saved) -> Proposal:
-    why = f"the mapping {one.name!r} was saved for files with these columns"
+def _as_saved(columns: Sequence[ColumnProfile], name: str, mapping: FileMapping) -> Proposal:
+    why = f"the mapping {name!r} was saved for files with these columns"
     fields = [
         ProposedField(field, source, "saved", why, 1.0, sure=True)
-        for field, source in one.mapping.sources.items()
+        for field, source in mapping.sources.items()
     ]
     return _with_rest(columns, fields)
 
