@@ -51,6 +51,7 @@ from openbulk.engine.queue.heartbeat import LEASE_SECONDS, Heartbeat, new_name
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor
 from openbulk.engine.retries import Retries
+from openbulk.engine.verifications import VerificationReader
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.reading.readers import Readers
@@ -455,6 +456,7 @@ def _services(
             clock,
             keep_plans=timedelta(hours=settings.keep_plans_hours),
         ),
+        verifications=VerificationReader(Plans(database), files),
         workflows=engine.workflows,
         connections=connections,
         elements=elements,

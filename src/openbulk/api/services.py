@@ -21,6 +21,7 @@ from openbulk.engine.job_deletion import JobDeletion
 from openbulk.engine.mending import Mending
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.retries import Retries
+from openbulk.engine.verifications import VerificationReader
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.notify.networks import Networks
@@ -65,6 +66,7 @@ class Services:
     mending: Mending
     retries: Retries
     plans: PlanReader
+    verifications: VerificationReader
     workflows: Workflows
     connections: Connections
     elements: Elements

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from openbulk.domain.workflow import RunStatus
 from openbulk.storage.budgets import job_scope
 from openbulk.storage.database import DELETING, for_reading, give_space_back, keep_others_out
-from openbulk.storage.job_rows import ACTIVE, HAS_UNFINISHED_RETRY
+from openbulk.storage.job_rows import ACTIVE, HAS_UNFINISHED_LATER_JOB
 from openbulk.storage.tables import (
     budgets,
     deleted_jobs,
@@ -60,7 +60,7 @@ _IN_UNFINISHED_RUN = exists().where(
     runs.c.status == RunStatus.RUNNING.value,
 )
 """A workflow would begin a job again that it does not find."""
-_IS_FINISHED = and_(jobs.c.status.not_in(ACTIVE), ~_IN_UNFINISHED_RUN, ~HAS_UNFINISHED_RETRY)
+_IS_FINISHED = and_(jobs.c.status.not_in(ACTIVE), ~_IN_UNFINISHED_RUN, ~HAS_UNFINISHED_LATER_JOB)
 _HAS_NOTIFIED = or_(
     jobs.c.callback_url.is_(None),
     exists().where(deliveries.c.job_id == jobs.c.id, deliveries.c.finished_at.is_not(None)),
@@ -87,9 +87,9 @@ class DeletedJobs:
         added = await self._add(jobs.c.id == job_id)
         return added[0] if added else None
 
-    async def has_unfinished_retry(self, job_id: int) -> bool:
-        """Whether a job that is not finished retries rows of this one."""
-        question = select(jobs.c.id).where(jobs.c.id == job_id, HAS_UNFINISHED_RETRY)
+    async def has_unfinished_later_job(self, job_id: int) -> bool:
+        """Whether a job that is not finished retries or verifies rows of this one."""
+        question = select(jobs.c.id).where(jobs.c.id == job_id, HAS_UNFINISHED_LATER_JOB)
         async with self._reading.connect() as connection:
             return await connection.scalar(question) is not None
 

@@ -22,6 +22,7 @@ from openbulk.domain.job import (
     RowRemark,
     Status,
     Upload,
+    Verification,
 )
 from openbulk.domain.query import Order, Query, View
 from openbulk.domain.records import Action, Target
@@ -43,13 +44,13 @@ def is_ready(now: datetime | ColumnElement[Any]) -> ColumnElement[bool]:
     return or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now)
 
 
-_retry = jobs.alias()
-HAS_UNFINISHED_RETRY = exists().where(
-    _retry.c.first_file == func.coalesce(jobs.c.first_file, jobs.c.file),
-    _retry.c.id != jobs.c.id,
-    _retry.c.status.in_(ACTIVE),
+_later = jobs.alias()
+HAS_UNFINISHED_LATER_JOB = exists().where(
+    _later.c.first_file == func.coalesce(jobs.c.first_file, jobs.c.file),
+    _later.c.id != jobs.c.id,
+    _later.c.status.in_(ACTIVE),
 )
-"""Jobs of which an unfinished one retries rows: it reads their rows and outcomes."""
+"""Jobs of which an unfinished one retries or verifies rows: it reads their rows and outcomes."""
 
 
 def job_of(row: Row[Any]) -> Job:
@@ -126,6 +127,7 @@ def work_of(row: Any) -> Upload | Download:
         callback_url=row.callback_url,
         records_of=row.records_of,
         retry=_retry_of(row),
+        verification=_verification_of(row),
         planned_file=row.planned_file,
         uploaded_file=row.uploaded_file,
     )
@@ -137,8 +139,16 @@ def _retry_of(row: Any) -> Retry | None:
     return Retry(row.retry_of, tuple(row.earlier_files), row.retried_rows)
 
 
+def _verification_of(row: Any) -> Verification | None:
+    if row.verify_of is None:
+        return None
+    return Verification(row.verify_of, tuple(row.earlier_files), row.retried_rows)
+
+
 def _upload_values(upload: Upload) -> dict[str, Any]:
-    return _retry_values(upload.retry) | {
+    return _earlier_values(upload.of_earlier_job) | {
+        "retry_of": upload.retry and upload.retry.of,
+        "verify_of": upload.verification and upload.verification.of,
         "object": upload.target.object,
         "action": upload.target.action.value,
         "identifier_field": upload.target.identifier_field,
@@ -156,14 +166,13 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
     }
 
 
-def _retry_values(retry: Retry | None) -> dict[str, Any]:
-    if retry is None:
+def _earlier_values(earlier: Retry | Verification | None) -> dict[str, Any]:
+    if earlier is None:
         return {}
     return {
-        "retry_of": retry.of,
-        "first_file": retry.files[0],
-        "earlier_files": list(retry.files),
-        "retried_rows": retry.rows,
+        "first_file": earlier.files[0],
+        "earlier_files": list(earlier.files),
+        "retried_rows": earlier.rows,
     }
 
 

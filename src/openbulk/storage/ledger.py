@@ -31,7 +31,7 @@ from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import (
     ACTIVE,
-    HAS_UNFINISHED_RETRY,
+    HAS_UNFINISHED_LATER_JOB,
     HAS_WORK_IN_LANE,
     is_ready,
     job_of,
@@ -51,6 +51,7 @@ from openbulk.storage.retries import (
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, instances, jobs
 from openbulk.storage.uploaded_files import use_file
+from openbulk.storage.verifications import VerificationLedger
 
 _READ_AT_ONCE = 100
 """Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
@@ -71,6 +72,7 @@ _BEGIN = (
         status=case(
             (_IS_CANCELLED, jobs.c.status),
             (jobs.c.planned_file.is_not(None), Status.PLANNING.value),
+            (jobs.c.verify_of.is_not(None), Status.VERIFYING.value),
             else_=Status.RUNNING.value,
         ),
         slice_running=True,
@@ -254,8 +256,7 @@ class Ledger:
             own = {"id": row.instance_id, "priority": row.priority, "now": now}
             around = (await connection.execute(_SURROUNDINGS, own)).one()
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
-        begun = SliceLedger if row.planned_file is None else PlanLedger
-        return begun(
+        return _kind_of_slice(row)(
             self._engine,
             job_of(row),
             row.fence,
@@ -387,7 +388,7 @@ class Ledger:
 
     async def files_of_jobs_finished_before(self, moment: datetime) -> Sequence[str]:
         """The files of jobs that finished before a time, and that no unfinished retry reads."""
-        is_old = (jobs.c.has_file, jobs.c.finished_at < moment, ~HAS_UNFINISHED_RETRY)
+        is_old = (jobs.c.has_file, jobs.c.finished_at < moment, ~HAS_UNFINISHED_LATER_JOB)
         old = select(jobs.c.file).where(*is_old)
         async with self._reading.connect() as connection:
             return (await connection.scalars(old)).all()
@@ -438,6 +439,12 @@ class Ledger:
         """The causes of a job's problems, those with most records first."""
         async with self._reading.connect() as connection:
             return await error_groups_of(connection, job_id, limit=limit, skip=skip)
+
+
+def _kind_of_slice(row: Row[Any]) -> type[SliceLedger]:
+    if row.verify_of is not None:
+        return VerificationLedger
+    return SliceLedger if row.planned_file is None else PlanLedger
 
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:

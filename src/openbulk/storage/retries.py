@@ -38,11 +38,13 @@ async def kinds_of(connection: AsyncConnection, job: Job) -> RowKinds:
 
 async def own_rows(connection: AsyncConnection, job: Job) -> RowChoice | None:
     """The rows that a job retries; None if it is no retry, and sends all rows of its file."""
-    if job.retry is None:
-        return None
-    packed = await connection.scalar(select(retries.c.rows).where(retries.c.job_id == job.id))
-    assert packed is not None
-    return RowChoice.unpack(packed)
+    return None if job.retry is None else await rows_of_retry(connection, job.id)
+
+
+async def rows_of_retry(connection: AsyncConnection, job_id: int) -> RowChoice | None:
+    """The rows that a job retries; None if it is no retry."""
+    packed = await connection.scalar(select(retries.c.rows).where(retries.c.job_id == job_id))
+    return None if packed is None else RowChoice.unpack(packed)
 
 
 async def retried_rows(connection: AsyncConnection, job_id: int) -> Mapping[int, RowChoice]:

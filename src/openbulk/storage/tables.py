@@ -198,8 +198,10 @@ jobs = Table(
     # SHA-256 of the file of an upload that is planned; NULL for one that writes.
     Column("planned_file", String(64)),
     Column("uploaded_file", String(32)),  # `files.file`; NULL if the job has a file of its own
-    # Retries only: the earlier job, the files of all jobs before, and how many rows are retried.
+    # Jobs with the rows of an earlier one, which they retry or verify: that job, the files of all
+    # jobs before, and how many rows they are.
     Column("retry_of", BigInteger),
+    Column("verify_of", BigInteger),
     Column("first_file", Text),
     Column("earlier_files", JSON(none_as_null=True)),
     Column("retried_rows", BigInteger),

@@ -74,6 +74,8 @@ def _information_on_outcomes(job: Job) -> Iterator[str]:
         yield f"{records} may or may not have been written; /errors lists {words.it}"
     if job.status is Status.PLANNED:
         yield f"nothing was written; /bulk/{job.id}/plan shows what the job would do"
+    elif job.status is Status.VERIFIED:
+        yield f"nothing was written; /bulk/{job.id}/verification shows how the rows compare"
     elif job.is_finished and not job.is_download and job.not_reached:
         words = _words_for(job.not_reached)
         yield f"{job.not_reached} of {_records(job.own_records or 0)} {words.was} not reached"

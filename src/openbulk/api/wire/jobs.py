@@ -25,6 +25,8 @@ JobState = Literal[
     "ERROR",
     "PLANNING",
     "PLANNED",
+    "VERIFYING",
+    "VERIFIED",
 ]
 Direction = Literal["UPLOAD", "DOWNLOAD"]
 
@@ -52,7 +54,8 @@ class JobStatus(TypedDict):
         doc(
             "A finished job is COMPLETE (COMPLETED if the server is configured so), CANCELLED, "
             "ABORTED (openbulk could not continue; `error` says why) or ERROR (the service "
-            "refused the work). Only a job with `plan=true` is PLANNING, and then PLANNED.",
+            "refused the work). Only a job with `plan=true` is PLANNING, and then PLANNED; only "
+            "one of `/bulk/{job_id}/verify` is VERIFYING, and then VERIFIED.",
             "COMPLETE",
         ),
     ]
@@ -128,6 +131,7 @@ class UploadDetails(JobStatus):
 
     outcomes: Outcomes
     retryOf: NotRequired[Annotated[str, doc("Id of the job of which this one retries rows.")]]
+    verifyOf: NotRequired[Annotated[str, doc("Id of the job that this one verifies.")]]
     recordsTotal: NotRequired[
         Annotated[int, doc("Records in the file. Absent until it has been read to its end.", 2)]
     ]
@@ -300,6 +304,7 @@ def present_details(job: Job, completed_status: str) -> dict[str, Any]:
     more = {
         "outcomes": _outcomes(job),
         "retryOf": job.retry and str(job.retry.of),
+        "verifyOf": job.verification and str(job.verification.of),
         "recordsTotal": job.own_records,
         "paused": job.is_paused,
         "priority": job.priority,

@@ -17,7 +17,7 @@ from openbulk.domain.errors import (
     ReaderUnavailable,
     Unavailable,
 )
-from openbulk.domain.job import Job, NextSlice, Retry, Status
+from openbulk.domain.job import Job, NextSlice, Retry, Status, Verification
 from openbulk.domain.records import OutcomeKind
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_SLICE_ATTEMPTS, wait_before_retry
@@ -32,7 +32,9 @@ from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fai
 from openbulk.engine.slices.memory import MemoryShare, SliceMemory
 from openbulk.engine.slices.parts import PartSource, RowsInThread, cut
 from openbulk.engine.slices.plans.earlier_rows import EarlierRowsOfJobs
+from openbulk.engine.slices.plans.later_rows import LaterRowsOfJobs
 from openbulk.engine.slices.plans.plan_slice import PlanSlice
+from openbulk.engine.slices.plans.verify_slice import VerifySlice
 from openbulk.engine.slices.retried_parts import RetriedParts
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.formats.base import Format
@@ -48,6 +50,7 @@ from openbulk.storage.retry import (
     retry_while_unavailable,
 )
 from openbulk.storage.slice_ledger import SliceLedger
+from openbulk.storage.verifications import VerificationLedger
 
 log = structlog.get_logger()
 
@@ -93,6 +96,7 @@ class SliceRunner:
         self._worker = worker
         self._memory = SliceMemory()
         self._earlier_rows = EarlierRowsOfJobs()
+        self._later_rows = LaterRowsOfJobs()
         self.running_jobs: set[int] = set()
         """Ids of the jobs with a slice that runs in this process."""
 
@@ -181,7 +185,9 @@ class SliceRunner:
                 ledger, connector=connector, files=self._files, deadline=deadline, memory=memory
             ).run()
         upload: Callable[..., UploadSlice] = UploadSlice
-        if isinstance(ledger, PlanLedger):
+        if isinstance(ledger, VerificationLedger):
+            upload = partial(VerifySlice, later=self._later_rows.of(job.id))
+        elif isinstance(ledger, PlanLedger):
             upload = partial(PlanSlice, earlier=self._earlier_rows.of(job.id))
         return await upload(
             ledger,
@@ -196,6 +202,9 @@ class SliceRunner:
     async def _cut_file(self, ledger: SliceLedger) -> bool:
         """Cut a job's file into parts; return whether this slice also sends their records."""
         upload = ledger.job.upload
+        if upload.verification is not None:
+            await self._take_parts(ledger, upload.verification)
+            return upload.is_small
         deadline = SliceDeadline(ledger, self._draining, self._now)
         try:
             async with self._parts_of(ledger) as source:
@@ -240,6 +249,15 @@ class SliceRunner:
         parts = await retry_while_unavailable(find_parts, self._draining)
         return RetriedParts(self._files, self._mends, ledger.job, earlier, parts, own)
 
+    async def _take_parts(self, ledger: SliceLedger, verification: Verification) -> None:
+        """Have a verification read the parts of the earlier job where they are."""
+        earlier = await self._earlier_job(verification)
+        assert earlier.records is not None
+        find_parts = partial(self._ledger.parts_from, earlier.id, 1)
+        parts = await retry_while_unavailable(find_parts, self._draining)
+        first_rows = [part.first_row for part in parts]
+        ledger.set_parts(earlier.records, first_rows, columns=earlier.columns)
+
     async def _unknown_rows(self, ledger: SliceLedger) -> Sequence[int]:
         """The rows of a retry that the service may have taken already, as nobody knows."""
         retry = ledger.job.retry
@@ -251,11 +269,11 @@ class SliceRunner:
         assert own is not None
         return list(kinds.choose([OutcomeKind.UNKNOWN]).both(own).rows())
 
-    async def _earlier_job(self, retry: Retry) -> Job:
-        find = partial(self._ledger.job, retry.of)
+    async def _earlier_job(self, later: Retry | Verification) -> Job:
+        find = partial(self._ledger.job, later.of)
         earlier = await retry_while_unavailable(find, self._draining)
         if earlier is None or not earlier.has_file:
-            raise BadInput(f"the file of job {retry.of} is no longer kept; upload it again")
+            raise BadInput(f"the file of job {later.of} is no longer kept; upload it again")
         return earlier
 
     async def _result_of(self, job_id: int) -> Result:
