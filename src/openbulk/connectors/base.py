@@ -212,7 +212,7 @@ class PlansWrites(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ConfigurationEntry:
     """One entry of an instance's configuration."""
 
     name: str
@@ -313,7 +313,7 @@ class Provider(Protocol):
     makes_calls: bool
     """Whether its connectors take a permit of their pace for each call, so that a job can be slowed
     down; False where records are written without calls of a service."""
-    settings: Sequence[Setting]
+    entries: Sequence[ConfigurationEntry]
     """The configuration entries that it reads. Others are refused."""
     options: Sequence[Option]
     """The keys of `metaData` that its connectors read (`Target.options`). Others are refused."""

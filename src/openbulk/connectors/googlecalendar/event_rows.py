@@ -108,11 +108,12 @@ class EventRow:
 
 def _has_outside_guests(event: Event) -> bool:
     """Whether attendees are of another domain than the account."""
-    own = _domain(event.get("creator", {}).get("email", ""))
-    return any(_domain(guest.get("email", "")) != own for guest in event.get("attendees", ()))
+    own = domain_of(event.get("creator", {}).get("email", ""))
+    return any(domain_of(guest.get("email", "")) != own for guest in event.get("attendees", ()))
 
 
-def _domain(email: str) -> str:
+def domain_of(email: str) -> str:
+    """The domain of an e-mail address, in lower case."""
     return email.rpartition("@")[2].lower()
 
 

@@ -11,7 +11,13 @@ To connect a service over HTTP, copy `examples/connector/`, which has the same o
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
+from openbulk.connectors.base import (
+    ConfigurationEntry,
+    ConnectionContext,
+    Connector,
+    Features,
+    OAuth,
+)
 from openbulk.connectors.memory.planning import PlannedRecords, changes_between
 from openbulk.connectors.memory.records import Records, Room
 from openbulk.connectors.pace import Budget
@@ -288,9 +294,11 @@ class MemoryProvider:
     hub = "general"
     event_objects = frozenset[str]()
     makes_calls = False
-    settings: Sequence[Setting] = (
-        Setting("space", "Instances with the same space share their records; default: one space."),
-        Setting(
+    entries: Sequence[ConfigurationEntry] = (
+        ConfigurationEntry(
+            "space", "Instances with the same space share their records; default: one space."
+        ),
+        ConfigurationEntry(
             "keep",
             "false: accept records and keep none of them; default: true.",
             choices=("true", "false"),

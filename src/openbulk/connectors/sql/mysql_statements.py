@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.sql.mysql_batches import (
-    EMPTY,
+    EMPTY_BATCH,
     batch_source,
     batch_value,
     encode_batch,
@@ -291,7 +291,7 @@ class MysqlStatements:
         self, statement: str, names: Sequence[str], rows: Sequence[Row]
     ) -> CursorResult[Any]:
         """Run a statement on a batch with these columns."""
-        return await self._run(statement, (encode_batch(self._table, names, rows),), (EMPTY,))
+        return await self._run(statement, (encode_batch(self._table, names, rows),), (EMPTY_BATCH,))
 
     async def _run(
         self, statement: str, parameters: tuple[Any, ...], empty: tuple[Any, ...] | None = None

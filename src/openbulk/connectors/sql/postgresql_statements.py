@@ -12,7 +12,7 @@ from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from openbulk.connectors.sql.array_literals import EMPTY, ArrayColumn, encode_document
+from openbulk.connectors.sql.array_literals import EMPTY_ARRAY, ArrayColumn, encode_document
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.rows import Row, values_by_column
 from openbulk.connectors.sql.schema import Reference, Table, id_text
@@ -290,7 +290,10 @@ class PostgresqlStatements:
     ) -> CursorResult[Any]:
         """Run a statement on a batch with these columns."""
         parameters = self._parameters(names, rows)
-        self._last = (statement, dict.fromkeys(parameters, 0 if _COUNT in parameters else EMPTY))
+        self._last = (
+            statement,
+            dict.fromkeys(parameters, 0 if _COUNT in parameters else EMPTY_ARRAY),
+        )
         return await self._connection.exec_driver_sql(statement, parameters)
 
     def _parameters(self, names: Iterable[str], rows: Sequence[Row]) -> dict[str, Any]:
