@@ -106,7 +106,7 @@ async def rows(
     caller: SignedInCaller,
     kind: Annotated[
         str,
-        Query(description=f"One of {', '.join(COMPARED_WORDS.values())}.", examples=["confirmed"]),
+        Query(description=f"One of {', '.join(COMPARED_WORDS.values())}.", examples=["different"]),
     ] = "",
     page_size: PageSize = "",
     next_page: NextPage = "",

@@ -55,8 +55,8 @@ class VerificationShape(TypedDict):
 class FieldDifference(TypedDict):
     """A field that differs; null for a field that is not set."""
 
-    expected: Annotated[Any, doc("Its value in the row.", "Choir practice")]
-    found: Annotated[Any, doc("Its value at the service.", "Choir")]
+    expected: Annotated[Any, doc("Its value in the row.", "Choir")]
+    found: Annotated[Any, doc("Its value at the service.", "Choir practice")]
 
 
 @with_config(EXACT)
@@ -69,7 +69,7 @@ class ComparedRow(TypedDict):
     ]
     kind: Annotated[
         Literal["confirmed", "missing", "different", "extra", "notChecked"],
-        doc("How the record compares.", "confirmed"),
+        doc("How the record compares.", "different"),
     ]
     id: NotRequired[Annotated[str, doc("Id of the record at the service.")]]
     differences: NotRequired[
