@@ -114,6 +114,10 @@ class Features:
     plan: Completeness = Completeness.NONE
     """How much the plan of an upload can say. Unless it is `none`, the connector is `PlansWrites`.
     """
+    guards_writes: bool = False
+    """`write` itself leaves a record as it is that is not as `Record.expected` says, and nobody can
+    change the record between its look and its write. Otherwise the engine plans each record again
+    right before it writes it."""
 
 
 class NativeBulk(Protocol):

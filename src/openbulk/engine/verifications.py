@@ -28,6 +28,7 @@ def work_of_verification(job: Job, file: str, callback_url: str | None) -> Uploa
         upload,
         file=file,
         uploaded_file=None,
+        planned_file=None,
         callback_url=callback_url,
         retry=None,
         verification=verification,

@@ -128,7 +128,7 @@ def _require_writing(job: Job) -> None:
     """Raise BadInput for a job that writes no records of a file."""
     if job.is_download:
         raise BadInput(f"job {job.id} is a download; only what an upload wrote can be verified")
-    if job.upload.planned_file is not None:
+    if job.is_plan:
         raise BadInput(
             f"job {job.id} is a plan, which writes nothing; /bulk/{job.id}/plan says what the job "
             "would do"

@@ -58,6 +58,7 @@ EVENT_FEATURES = Features(
     changed="updated",
     has_changes=True,
     plan=Completeness.COMPLETE,
+    guards_writes=True,
 )
 _COLLECTION_FEATURES = {name: collection.features for name, collection in COLLECTIONS.items()}
 _SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {

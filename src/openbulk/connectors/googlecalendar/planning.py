@@ -151,7 +151,14 @@ class PlannedCalls(EventCalls):
             return await self._lookup.find(row) is not None
         return await self._lookup.fetch(row, row.identity, showDeleted="true") is not None
 
-    async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
+    async def patch(
+        self,
+        row: EventRow,
+        event_id: str,
+        fields: Mapping[str, Any],
+        *,
+        etag: str | None = None,
+    ) -> Event | None:
         """The event with other fields; None if there is none."""
         name = await self._lookup.name_of(row.calendar)
         event = await self._event(row, event_id)
@@ -174,7 +181,7 @@ class PlannedCalls(EventCalls):
             body["iCalUID"] = row.identity.value
         return await self._make_up(row, body, mails=True)
 
-    async def delete(self, row: EventRow, event_id: str) -> Deletion:
+    async def delete(self, row: EventRow, event_id: str, *, etag: str | None = None) -> Deletion:
         """What a deletion would find."""
         event = await self._event(row, event_id)
         if event is None:

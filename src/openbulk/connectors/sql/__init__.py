@@ -83,6 +83,7 @@ class Sql:
                 table.features(self._concurrency),
                 ordering=partial(ordering_keys_of, table, is_mysql=is_mysql),
                 plan=completeness_of(table, self._engine.dialect.name),
+                guards_writes=True,
             )
             for name, table in tables.items()
         }

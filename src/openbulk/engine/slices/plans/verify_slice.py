@@ -26,6 +26,7 @@ _IS_GONE = frozenset({OutcomeKind.DELETED, OutcomeKind.NOT_FOUND})
 _NOT_WRITTEN: Mapping[OutcomeKind | None, str] = {
     OutcomeKind.FAILED: "the row failed in job {id}, so nothing was written",
     OutcomeKind.UNKNOWN: "job {id} does not know whether the row was written",
+    OutcomeKind.DRIFTED: "the record had drifted, so job {id} left it as it was",
     None: "job {id} did not reach the row",
 }
 """Why a row is not compared, by what became of it."""
