@@ -54,6 +54,7 @@ from openbulk.engine.quota.governor import Governor
 from openbulk.engine.retries import Retries
 from openbulk.engine.slices.undo.keeping import UndoStores
 from openbulk.engine.undoing import Undoing
+from openbulk.engine.verifications import VerificationReader
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.reading.readers import Readers
@@ -467,6 +468,7 @@ def _services(
         undoing=Undoing(undos, ledger, connections),
         plans=plan_reader,
         applies=Applies(Plans(database), plan_reader, ledger, accounts, queue, clock),
+        verifications=VerificationReader(Plans(database), files),
         workflows=engine.workflows,
         connections=connections,
         elements=elements,

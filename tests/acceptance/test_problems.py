@@ -158,6 +158,15 @@ def cases_of_jobs() -> Iterator[Case]:
     yield Case(apply, 400, "plan", "/bulk/{planned}/apply", body={})
     yield Case(apply, 404, "job 1 has no plan", "/bulk/1/apply", body=of_plan)
     yield Case(apply, 409, "send the digest that it has", "/bulk/{planned}/apply", body=of_plan)
+    verify = "POST /bulk/{job_id}/verify"
+    yield Case(verify, 400, "job 2 is a download", "/bulk/2/verify")
+    yield Case(verify, 404, job, "/bulk/99/verify")
+    yield Case(verify, 409, "verify it once it is finished", "/bulk/4/verify", "busy")
+    of_verification = "GET /bulk/{job_id}/verification"
+    yield Case(of_verification, 404, "job 1 verifies no other", "/bulk/1/verification")
+    of_verification += "/rows"
+    yield Case(of_verification, 404, job, "/bulk/99/verification/rows")
+    yield Case(of_verification, 400, "it can be confirmed", "/bulk/1/verification/rows?kind=x")
     yield Case("GET /bulk/{job_id}/status/events", 404, job, "/bulk/99/status/events")
     for what in ("/errors", "/errors/groups"):
         yield Case(f"GET /bulk/{{job_id}}{what}", 400, NUMBER, f"/bulk/1{what}?nextPage=x")

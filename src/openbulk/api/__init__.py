@@ -22,6 +22,7 @@ from openbulk.api.bulk import (
     retries,
     undo,
     uploads,
+    verifications,
 )
 from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
@@ -85,6 +86,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/{id}/results              /bulk/{id}/rows/{row}       PATCH mends
     POST    /bulk/{id}/retry                /bulk/{id}/rows/mend        /bulk/{id}/undo
     GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
+    POST    /bulk/{id}/verify               GET /bulk/{id}/verification[/rows]
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
     PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
@@ -144,6 +146,7 @@ def _add_routes(api: FastAPI) -> None:
     # Before uploads: the path of an object may have slashes.
     of_instance.include_router(retries.router)
     of_instance.include_router(undo.router)
+    of_instance.include_router(verifications.router)
     of_instance.include_router(mending.router)
     of_instance.include_router(results.router)
     of_instance.include_router(uploads.router)

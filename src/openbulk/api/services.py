@@ -23,6 +23,7 @@ from openbulk.engine.mending import Mending
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.retries import Retries
 from openbulk.engine.undoing import Undoing
+from openbulk.engine.verifications import VerificationReader
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.notify.networks import Networks
@@ -69,6 +70,7 @@ class Services:
     undoing: Undoing
     plans: PlanReader
     applies: Applies
+    verifications: VerificationReader
     workflows: Workflows
     connections: Connections
     elements: Elements

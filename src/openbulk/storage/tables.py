@@ -200,8 +200,10 @@ jobs = Table(
     Column("planned_at", Timestamp),  # when the plan was made
     Column("apply", JSON(none_as_null=True)),  # how it is carried out; NULL as long as it is not
     Column("uploaded_file", String(32)),  # `files.file`; NULL if the job has a file of its own
-    # Retries only: the earlier job, the files of all jobs before, and how many rows are retried.
+    # Jobs with the rows of an earlier one, which they retry or verify: that job, the files of all
+    # jobs before, and how many rows they are.
     Column("retry_of", BigInteger),
+    Column("verify_of", BigInteger),
     Column("first_file", Text),
     Column("earlier_files", JSON(none_as_null=True)),
     Column("retried_rows", BigInteger),

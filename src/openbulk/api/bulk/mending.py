@@ -168,6 +168,11 @@ def require_upload(job: Job) -> None:
         raise BadInput(
             f"job {job.id} is a plan, which writes nothing; /bulk/{job.id}/plan/rows has its rows"
         )
+    if job.verification is not None:
+        raise BadInput(
+            f"job {job.id} is a verification, which writes nothing; "
+            f"/bulk/{job.id}/verification/rows has its rows"
+        )
 
 
 def require_file(job: Job) -> Job:

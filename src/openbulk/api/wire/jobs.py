@@ -27,6 +27,8 @@ JobState = Literal[
     "ERROR",
     "PLANNING",
     "PLANNED",
+    "VERIFYING",
+    "VERIFIED",
 ]
 Direction = Literal["UPLOAD", "DOWNLOAD"]
 
@@ -54,7 +56,8 @@ class JobStatus(TypedDict):
         doc(
             "A finished job is COMPLETE (COMPLETED if the server is configured so), CANCELLED, "
             "ABORTED (openbulk could not continue; `error` says why) or ERROR (the service "
-            "refused the work). Only a job with `plan=true` is PLANNING, and then PLANNED.",
+            "refused the work). Only a job with `plan=true` is PLANNING, and then PLANNED; only "
+            "one of `/bulk/{job_id}/verify` is VERIFYING, and then VERIFIED.",
             "COMPLETE",
         ),
     ]
@@ -166,6 +169,7 @@ class UploadDetails(JobStatus):
             doc("The saved mapping that it is.", {"name": "Timetable", "version": 2}),
         ]
     ]
+    verifyOf: NotRequired[Annotated[str, doc("Id of the job that this one verifies.")]]
     recordsTotal: NotRequired[
         Annotated[int, doc("Records in the file. Absent until it has been read to its end.", 2)]
     ]
@@ -349,6 +353,7 @@ def present_details(job: Job, completed_status: str) -> dict[str, Any]:
         "retryOf": job.retry and str(job.retry.of),
         "undoOf": job.undo and str(job.undo.of),
         **present_mapping_of(job),
+        "verifyOf": job.verification and str(job.verification.of),
         "recordsTotal": job.own_records,
         "paused": job.is_paused,
         "priority": job.priority,
