@@ -4,7 +4,7 @@ One entry for each field. A text is the name of a column; other entries are obje
 
 COLUMN    {"column": "Note", "empty": "clear"}, also with `format`, `values`, `default`
 COLUMNS   {"columns": ["Date", "Begin"], "format": "DD.MM.YYYY HH:mm"}, joined by blanks
-          Both also with `lastDay` and `allDay`, for days (decision 61)
+          Both also with `lastDay` and `allDay`, for days (decision 60)
 VALUE     {"value": "Hall"}, the same for every record
 TEMPLATE  {"template": "{Subject}: {Topic}"}
 """

@@ -1,4 +1,4 @@
-"""Whole days of events: rows without a time, columns that say so, and the last day (decision 61).
+"""Whole days of events: rows without a time, columns that say so, and the last day (decision 60).
 
 A service's end of a whole day is the day after the last one. People write the last one.
 """
