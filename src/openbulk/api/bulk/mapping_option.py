@@ -8,13 +8,13 @@ from openbulk.api.services import Services
 from openbulk.domain.errors import BadInput
 from openbulk.domain.file_mapping import FileMapping, parse_mapping
 from openbulk.domain.instance import CallingInstance
+from openbulk.domain.people import Caller
 from openbulk.domain.records import Target
 from openbulk.domain.spelling import suggestion
 from openbulk.engine.mapping_check import PLACE, mapping_for_file
 from openbulk.engine.mapping_proposals import profiles_of, propose_mapping, require_sure
 from openbulk.formats.recognition import Inspection
 from openbulk.mapping.proposal import Saved
-from openbulk.storage.accounts import Caller
 from openbulk.storage.mappings import SavedMapping
 
 AUTO = "auto"
