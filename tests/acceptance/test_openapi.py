@@ -247,6 +247,13 @@ LATER = {
 """Keys that a job has once it has begun, or once it is finished."""
 
 
+MAKES = {
+    f"POST {BASE_PATH}/organizations/users": "user_id",
+    f"POST {BASE_PATH}/jobs": "schedule_id",
+}
+"""What is asked for later by the id that it got."""
+
+
 def test_every_example_does_what_it_shows(processes: Processes, document: Any) -> None:
     """Each example request is answered as the document says, with the keys of the example."""
     server = calendar(processes)
@@ -267,14 +274,15 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             other = caller.call("POST", "/elements/memory/instances", json_body={}).json
             of_one = {"key": "memory", "instance_id": str(other["id"])}
         of_one |= ids_of_plan(caller, path)
+        of_one |= id_of_secret(caller, path, known)
         reply = send_example(caller, method, path, operation, {**known, **of_one})
         assert reply.status == 200, (where, reply.body)
         if path.endswith("/instances/{instance_id}/token"):
             server = Server(server.process, reply.json["token"])
         if where == f"POST {BASE_PATH}/authentication":
             known["bearer"] = reply.json["token"]
-        if where == f"POST {BASE_PATH}/jobs":
-            known["schedule_id"] = reply.json["id"]
+        if where in MAKES:
+            known[MAKES[where]] = str(reply.json["id"])
         kind = reply.headers["content-type"].partition(";")[0]
         content = operation["responses"]["200"]["content"][kind]
         if kind != "application/json":
@@ -295,6 +303,15 @@ def ids_of_plan(server: Server, path: str) -> dict[str, str]:
     job_id = server.upload("events", changed, upsert, query="?plan=true").json["id"]
     assert server.finished(job_id)["status"] == "PLANNED"
     return {"job_id": job_id}
+
+
+def id_of_secret(server: Server, path: str, known: Mapping[str, str]) -> dict[str, str]:
+    """The id of a secret that nobody needs, for a path that is about one."""
+    if "{secret_id}" not in path:
+        return {}
+    place = path.removeprefix(BASE_PATH).partition("/{secret_id}")[0]
+    place = place.replace("{user_id}", known.get("user_id", ""))
+    return {"secret_id": str(server.call("POST", place, json_body={"name": "x"}).json["id"])}
 
 
 def test_what_has_two_shapes_is_shown_in_both(server: Server, document: Any) -> None:

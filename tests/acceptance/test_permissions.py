@@ -31,7 +31,7 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "GET /files/{file_id}/rows": ("read", 404),
     "GET /files/{file_id}/mapping": ("read", 400),
     "GET /objects": ("read", 200),
-    "GET /objects/{object}/metadata": ("read", 403),
+    "GET /objects/{object}/metadata": ("read", 200),
     "GET /ping": ("read", 200),
     "POST /bulk/query": ("read", 400),
     "POST /bulk/download": ("read", 400),

@@ -216,7 +216,7 @@ async def test_who_is_deactivated_is_known_and_not_let_in(
 
 
 async def test_an_address_and_a_name_belong_to_one(people: People) -> None:
-    with pytest.raises(Conflict, match="there is a user 'ANN@example.com' already"):
+    with pytest.raises(Conflict, match=r"there is a user 'ANN@example.com' already"):
         await people.add_user(1, NewUser("ANN@example.com", Role.VIEWER))
     bob = await people.add_user(1, NewUser("bob@example.com", Role.VIEWER))
     with pytest.raises(Conflict, match="there is a user"):
@@ -227,3 +227,16 @@ async def test_an_address_and_a_name_belong_to_one(people: People) -> None:
         )
     assert await people.user_with_email("cara@example.com") is None
     assert await people.users(1) == [await people.user(1, 1), bob]
+
+
+async def test_an_owner_has_a_bounded_number_of_secrets(
+    people: People, secrets: KnownSecrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openbulk.storage.known_secrets.MAX_SECRETS", 3)
+    owner = Owner(1, 1)
+    made = [await secrets.add(owner, NewSecret(name), name) for name in ("one", "two")]
+    with pytest.raises(Conflict, match="which is the limit; delete one"):
+        await secrets.add(owner, NewSecret("three"), "three")
+    with pytest.raises(Conflict, match="which is the limit"):
+        await secrets.rotate(owner, made[0], "three", timedelta(0))
+    await secrets.add(Owner(1), NewSecret("three"), "three")

@@ -50,7 +50,7 @@ class ChangedUser(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    email: Email | None = None
+    email: Email | None = Field(None, description="Email address.", examples=["bob@example.com"])
     role: Role | None = Field(None, description="What the user may do.", examples=["approver"])
     firstName: Name | None = Field(None, description="First name.", examples=["Bob"])  # noqa: N815
     lastName: Name | None = Field(None, description="Last name.", examples=["Lee"])  # noqa: N815

@@ -26,8 +26,9 @@ router = APIRouter(tags=["Secrets"], responses=may_answer(401, 405), route_class
 
 MAX_DAYS = 3_660
 MAX_OVERLAP_HOURS = 24 * 30
+_OF_ORGANIZATION = "/organizations/secrets"
 _PLACES = (
-    ("/organizations/secrets", "the organization", ()),
+    (_OF_ORGANIZATION, "the organization", ()),
     ("/organizations/users/me/secrets", "yourself", ()),
     ("/organizations/users/{user_id}/secrets", "a user", (404,)),
 )
@@ -43,21 +44,12 @@ SecretId = Annotated[str, Path(description="Number of a secret.", examples=["3"]
 
 
 class SecretBody(BaseModel):
-    """A secret, or an API key, that is about to be made."""
+    """A secret that is about to be made."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
-        min_length=1,
-        max_length=MAX_NAME,
-        description="What it is for.",
-        examples=["nightly load"],
-    )
-    scopes: list[str] | None = Field(
-        None,
-        description="Makes an API key, which is for these alone: "
-        f"{', '.join(SCOPES)}. An organization has none.",
-        examples=[["read", "plan", "load"]],
+        min_length=1, max_length=MAX_NAME, description="What it is for.", examples=["nightly load"]
     )
     expiresInDays: int | None = Field(  # noqa: N815 - the wire's name
         None,
@@ -65,6 +57,22 @@ class SecretBody(BaseModel):
         le=MAX_DAYS,
         description="Days for which it holds. Without it, it holds until it is deleted.",
         examples=[90],
+    )
+
+    @property
+    def lifetime(self) -> timedelta | None:
+        """The time for which it holds."""
+        return None if self.expiresInDays is None else timedelta(days=self.expiresInDays)
+
+
+class UserSecretBody(SecretBody):
+    """A secret of a user, or an API key, that is about to be made."""
+
+    scopes: list[str] | None = Field(
+        None,
+        min_length=1,
+        description=f"Makes an API key, which is for these alone: {', '.join(SCOPES)}.",
+        examples=[["read", "plan", "load"]],
     )
 
 
@@ -85,7 +93,7 @@ class RotationBody(BaseModel):
 async def _find_owner(request: Request, services: ServicesOfApp, caller: SignedInCaller) -> Owner:
     """Whose secrets the path is about. Raises NotFound, NotAllowed."""
     organization_id = caller.user.organization_id
-    if request.url.path.split("/organizations/", 1)[1].startswith("secrets"):
+    if f"{_OF_ORGANIZATION}/" in f"{request.url.path}/":
         return Owner(organization_id)
     text = request.path_params.get("user_id")
     if text is None:
@@ -102,33 +110,39 @@ async def secrets(services: ServicesOfApp, owner: AnOwner) -> list[dict[str, Any
 
 
 async def add_secret(
-    body: SecretBody, services: ServicesOfApp, owner: AnOwner, caller: SignedInCaller
+    body: UserSecretBody, services: ServicesOfApp, owner: AnOwner, caller: SignedInCaller
 ) -> dict[str, Any]:
     """Make a secret beside the others, or with `scopes` an API key.
 
     The answer shows it this once.
     """
-    scopes = _parse_scopes(body.scopes, owner)
-    _require_may_make(scopes, caller)
-    lifetime = None if body.expiresInDays is None else timedelta(days=body.expiresInDays)
-    value = new_secret() if scopes is None else new_key()
-    made = await services.known_secrets.add(owner, NewSecret(body.name, scopes, lifetime), value)
+    scopes = None if body.scopes is None else _parse_scopes(body.scopes)
+    return await _add(NewSecret(body.name, scopes, body.lifetime), services, owner, caller)
+
+
+async def add_organization_secret(
+    body: SecretBody, services: ServicesOfApp, owner: AnOwner, caller: SignedInCaller
+) -> dict[str, Any]:
+    """Make a secret beside the others. The answer shows it this once."""
+    return await _add(NewSecret(body.name, None, body.lifetime), services, owner, caller)
+
+
+async def _add(
+    new: NewSecret, services: Services, owner: Owner, caller: Caller
+) -> dict[str, Any]:
+    _require_may_make(new.scopes, caller)
+    value = new_secret() if new.scopes is None else new_key()
+    made = await services.known_secrets.add(owner, new, value)
     return wire.present_new_secret(made, value)
 
 
-def _parse_scopes(scopes: list[str] | None, owner: Owner) -> list[str] | None:
-    """The scopes of an API key, in their order; None for a secret. Raises BadInput."""
-    if scopes is None:
-        return None
-    if owner.user_id is None:
-        raise BadInput(
-            "an organization has no API keys; make the key of a user, or leave scopes out"
-        )
+def _parse_scopes(scopes: Sequence[str]) -> Sequence[str]:
+    """The scopes of an API key, in their order. Raises BadInput."""
     for scope in scopes:
         if scope not in SCOPES:
-            raise BadInput(f"body.scopes has {scope[:40]!r}; a key can be for {', '.join(SCOPES)}")
-    if not scopes:
-        raise BadInput(f"body.scopes is empty; a key can be for {', '.join(SCOPES)}")
+            raise BadInput(
+                f"body.scopes has {scope[:40]!r}; a key can be for {', '.join(SCOPES)}"
+            )
     return [scope for scope in SCOPES if scope in scopes]
 
 
@@ -195,7 +209,7 @@ def _add_routes() -> None:
         )
         router.add_api_route(
             path,
-            add_secret,
+            add_organization_secret if path == _OF_ORGANIZATION else add_secret,
             methods=["POST"],
             summary=f"Make a secret of {whose}",
             openapi_extra=extra,
