@@ -15,7 +15,13 @@ from typing import Any
 from urllib.parse import quote
 
 from openbulk.connectors.answers import Answer
-from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
+from openbulk.connectors.base import (
+    ConfigurationEntry,
+    ConnectionContext,
+    Connector,
+    Features,
+    OAuth,
+)
 from openbulk.connectors.fields import (
     FieldError,
     did_you_mean,
@@ -278,9 +284,9 @@ class ContactsProvider:
     hub = "crm"
     event_objects = frozenset[str]()
     makes_calls = True
-    settings: Sequence[Setting] = (
-        Setting("api.key", "API key of the address book.", secret=True),
-        Setting(
+    entries: Sequence[ConfigurationEntry] = (
+        ConfigurationEntry("api.key", "API key of the address book.", secret=True),
+        ConfigurationEntry(
             "base.url", f"Address of the service; default: {API_URL}. For sandboxes and proxies."
         ),
     )

@@ -38,6 +38,7 @@ from openbulk.domain.errors import (
     WrongKey,
 )
 from openbulk.domain.job import Job
+from openbulk.engine.applies import Applies
 from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
@@ -432,6 +433,14 @@ def _services(
         clock=clock,
         name=name,
     )
+    plan_reader = PlanReader(
+        Plans(database),
+        files,
+        budgets,
+        connections,
+        clock,
+        keep_plans=timedelta(hours=settings.keep_plans_hours),
+    )
     return Services(
         accounts=accounts,
         people=opened.people,
@@ -455,14 +464,8 @@ def _services(
         job_deletion=engine.job_deletion,
         mending=Mending(ledger, files, mends),
         retries=Retries(ledger, mends),
-        plans=PlanReader(
-            Plans(database),
-            files,
-            budgets,
-            connections,
-            clock,
-            keep_plans=timedelta(hours=settings.keep_plans_hours),
-        ),
+        plans=plan_reader,
+        applies=Applies(Plans(database), plan_reader, ledger, accounts, queue, clock),
         workflows=engine.workflows,
         connections=connections,
         elements=elements,

@@ -44,7 +44,7 @@ def test_the_seeds_below_have_every_kind_of_blow() -> None:
         assert {one.with_keys for one in scenarios} == {True, False}
         uploads = [upload for one in scenarios for upload in one.uploads]
         assert {upload.is_retried for upload in uploads} == {True, False}
-        assert any(upload.is_plan for one in scenarios for upload in one.uploads)
+        assert {upload.is_applied for upload in uploads if upload.is_plan} >= {True}
     assert any(
         upload.cancelled and upload.is_retried
         for seed in SHARED

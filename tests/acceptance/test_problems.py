@@ -155,6 +155,10 @@ def cases_of_jobs() -> Iterator[Case]:
         "it can be created, updated",
         "/bulk/1/plan/rows?kind=x",
     )
+    apply, of_plan = "PUT /bulk/{job_id}/apply", {"plan": "f00"}
+    yield Case(apply, 400, "plan", "/bulk/{planned}/apply", body={})
+    yield Case(apply, 404, "job 1 has no plan", "/bulk/1/apply", body=of_plan)
+    yield Case(apply, 409, "send the digest that it has", "/bulk/{planned}/apply", body=of_plan)
     yield Case("GET /bulk/{job_id}/status/events", 404, job, "/bulk/99/status/events")
     for what in ("/errors", "/errors/groups"):
         yield Case(f"GET /bulk/{{job_id}}{what}", 400, NUMBER, f"/bulk/1{what}?nextPage=x")
@@ -688,12 +692,15 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
         while memory.call("GET", f"/jobs/{over}").json["trigger"]["state"] != "COMPLETE":
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        planned = memory.upload("records", b"name\nBand\n", {"plan": True}).json["id"]
+        memory.finished(planned)
         places = {name: str(number) for number, name in enumerate(made, 1)}
         places |= {
             "own_file": own_file,
             "ann": ann,
             "schedule": schedule,
             "over": over,
+            "planned": planned,
             "token": str(memory.element_token),
         }
         yield Callers(made, places, configuration)

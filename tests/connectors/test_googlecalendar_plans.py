@@ -8,8 +8,8 @@ import pytest
 
 from openbulk.connectors.base import Connector, PlansWrites
 from openbulk.domain.plan import Change, Planned, PlannedKind, kind_of
-from openbulk.domain.records import Action, Record
-from support.google_sandbox import calls, event, target, write_rows
+from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from support.google_sandbox import calls, event, read_all, target, write_rows
 
 MANY = 40
 """Records of a job for which the calendar is listed."""
@@ -44,6 +44,21 @@ async def plan_rows(
     ]
 
 
+async def apply_rows(
+    connector: Connector, to: Target, planned: Sequence[Planned], *rows: Mapping[str, Any]
+) -> list[Outcome]:
+    """The outcomes of rows of one job that carries a plan out, sent one after another.
+
+    What the plan refused is not sent, so it is sent without its plan here.
+    """
+    seen = {one.row: one.expectation for one in planned}
+    records = [
+        Record(number, values, key=f"run:{number}", expected=seen[number])
+        for number, values in enumerate(rows, 1)
+    ]
+    return [(await connector.write(to, [one]))[0] for one in records]
+
+
 @pytest.mark.parametrize("records", [MANY, 4])
 @pytest.mark.parametrize(
     ("first", "action", "rows"),
@@ -69,12 +84,75 @@ async def test_what_a_plan_says_and_what_rows_do_agree(
     """Rows that depend on earlier rows of the plan, too, in small jobs and in large ones."""
     await write_rows(connector, target(run="first"), *first)
     planned = await plan_rows(connector, action, *rows, records=records)
-    done = await write_rows(connector, target(action, run="then", records=records), *rows)
+    done = await apply_rows(connector, target(action, run="then", records=records), planned, *rows)
     as_refused = [
         PlannedKind.REFUSED if one.kind is PlannedKind.AMBIGUOUS else one.kind for one in planned
     ]
     assert as_refused == [kind_of(outcome) for outcome in done], (planned, done)
     assert [one.remark for one in planned] == [outcome.remark for outcome in done]
+
+
+@pytest.mark.parametrize("records", [MANY, 4])
+@pytest.mark.parametrize(
+    ("first", "action", "rows", "foreign"),
+    [
+        ([], Action.CREATE, event("Art", id="art2026"), event("Music", id="art2026")),
+        ([], Action.UPSERT, event("Art", id="art2026"), event("Music", id="art2026")),
+        ([], Action.UPSERT, event("Art", iCalUID="art@x"), event("Music", iCalUID="art@x")),
+        (
+            [event("Art", id="art2026")],
+            Action.UPSERT,
+            event("Arts", id="art2026"),
+            {"id": "art2026", "location": "Aula"},
+        ),
+        ([event("Art", id="art2026")], Action.UPDATE, {"id": "art2026", "summary": "B"}, None),
+        (
+            [event("Art", id="art2026")],
+            Action.DELETE,
+            {"id": "art2026"},
+            {"id": "art2026", "location": "Aula"},
+        ),
+        ([series()], Action.UPSERT, date("19", summary="Late"), date("19", location="Aula")),
+        ([series()], Action.DELETE, {"iCalUID": "maths@x"}, series(location="Aula")),
+    ],
+)
+async def test_an_event_that_has_changed_since_its_plan_has_drifted(
+    connector: Connector,
+    first: Sequence[Mapping[str, Any]],
+    action: Action,
+    rows: Mapping[str, Any],
+    foreign: Mapping[str, Any] | None,
+    records: int,
+) -> None:
+    """Whether it is there by now, is other, or is gone; and it is left as it is."""
+    await write_rows(connector, target(run="first"), *first)
+    planned = await plan_rows(connector, action, rows, records=records)
+    if foreign is None:
+        await write_rows(connector, target(Action.DELETE, run="foreign"), {"id": rows["id"]})
+    else:
+        await write_rows(connector, target(Action.UPSERT, run="foreign"), foreign)
+    before = await read_all(connector)
+    to = target(action, run="then", records=records)
+    (outcome,) = await apply_rows(connector, to, planned, rows)
+    assert outcome.kind is OutcomeKind.DRIFTED, (planned, outcome)
+    assert await read_all(connector) == before
+
+
+async def test_google_refuses_a_change_of_an_event_that_changed_behind_the_look(
+    connector: Connector,
+) -> None:
+    """A large job lists the calendar once: `If-Match` sees what has changed since."""
+    rows = [event(name, id=f"{name}2026") for name in ("art", "pe")]
+    await write_rows(connector, target(), *rows)
+    changed = [{**row, "location": "Aula"} for row in rows]
+    planned = await plan_rows(connector, Action.UPSERT, *changed)
+    to = target(Action.UPSERT, run="then", records=MANY)
+    assert (await apply_rows(connector, to, planned[:1], changed[0]))[0].problem is None
+    foreign = {"id": "pe2026", "summary": "Sports"}
+    await write_rows(connector, target(Action.UPDATE, run="foreign"), foreign)
+    second = Record(2, changed[1], key="run:2", expected=planned[1].expectation)
+    (outcome,) = await connector.write(to, [second])
+    assert (outcome.kind, outcome.id) == (OutcomeKind.DRIFTED, "pe2026")
 
 
 async def test_a_plan_shows_each_field_before_and_after(connector: Connector) -> None:

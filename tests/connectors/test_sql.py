@@ -20,7 +20,14 @@ from openbulk.domain.query import Order, PageRequest, Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.notify.egress import allowed_address
 from openbulk.notify.networks import LOOPBACK_AND_PRIVATE
-from openbulk.testing.connectors import Connect, ConnectorTests, record
+from openbulk.testing.connectors import (
+    Connect,
+    ConnectorTests,
+    apply_plan,
+    plan,
+    record,
+    records_of,
+)
 from openbulk.testing.connectors import send as send_as_one_run
 from support import forget
 from support.harness import until
@@ -85,6 +92,46 @@ class SqlTests(ConnectorTests):
         for _ in range(2):
             assert kinds(await send(connect, target, self.records())) == [OutcomeKind.CREATED] * 3
         assert await self.distinct_values(connect()) == ["Ann", "Bob", "Cara"]
+
+    async def test_rows_of_a_table_that_changed_since_their_plan_have_drifted(
+        self, connect: Connect
+    ) -> None:
+        """Also new ones that exist by now, those to delete, and those that are gone."""
+        await self.skip_unless_it_plans(connect())
+        people = [{"id": n, "name": name, "age": n} for n, name in enumerate(("Ann", "Bob"), 1)]
+        delete = replace(self.target(), action=Action.DELETE)
+        update = replace(self.target(), action=Action.UPDATE)
+        upsert = replace(self.target(), action=Action.UPSERT)
+        for target, known, row, foreign in (
+            (self.target(), [], people[0], (self.target(), {"id": 1, "name": "Eve"})),
+            (upsert, [], people[0], (self.target(), {"id": 1, "name": "Eve"})),
+            (upsert, people, {"id": 1, "name": "Zoe"}, (delete, {"id": 1})),
+            (update, people, {"id": 1, "name": "Zoe"}, (delete, {"id": 1})),
+            (update, people, {"id": 1, "name": "Zoe"}, (update, {"id": 1, "name": "Eve"})),
+            (upsert, people, {"id": 1, "name": "Ann"}, (update, {"id": 1, "name": "Eve"})),
+            (delete, people, {"id": 1}, (update, {"id": 1, "age": 80})),
+        ):
+            await send(connect, delete, records_of([{"id": 1}, {"id": 2}]))
+            await send(connect, self.target(), records_of(known))
+            batch = records_of([row, {"id": 2, "name": "Bo"}])
+            planned = await plan(connect, target, batch)
+            await send(connect, foreign[0], records_of([foreign[1]]))
+            outcomes = await apply_plan(connect, replace(target, run=uuid4().hex), batch, planned)
+            assert outcomes[0].kind is OutcomeKind.DRIFTED, (target, outcomes)
+            assert outcomes[1].kind.value == planned[1].kind.value, (target, outcomes)
+
+    async def test_what_a_plan_does_not_touch_is_no_drift(self, connect: Connect) -> None:
+        """A column that the file does not have."""
+        await self.skip_unless_it_plans(connect())
+        await send(connect, self.target(), records_of([{"id": 1, "name": "Ann", "age": 41}]))
+        update = replace(self.target(), action=Action.UPDATE)
+        batch = records_of([{"id": 1, "name": "Anna"}])
+        planned = await plan(connect, update, batch)
+        await send(connect, update, records_of([{"id": 1, "age": 42}]))
+        (outcome,) = await apply_plan(connect, replace(update, run="r"), batch, planned)
+        assert outcome.kind is OutcomeKind.UPDATED
+        (again,) = await apply_plan(connect, replace(update, run="r"), batch, planned)
+        assert again.kind is OutcomeKind.UPDATED, "its answer was lost: the log has it"
 
     async def test_a_batch_of_many_with_some_bad_rows_loses_only_those(
         self, connect: Connect

@@ -66,6 +66,8 @@ class Caller:
         await asyncio.sleep(work.begins)
         if isinstance(work, Upload) and work.after:
             await self._signs.wait(f"finished {work.after}")
+        if isinstance(work, Upload) and work.during:
+            await self._signs.wait(f"planned {work.during}")
         attempt = await self._submit(work)
         async with asyncio.TaskGroup() as following:
             following.create_task(self._follow(attempt))
@@ -78,7 +80,28 @@ class Caller:
         if isinstance(work, Upload) and work.is_retried:
             await self._retry(attempt)
             await self._all_are_finished(work.account)
+        if isinstance(work, Upload) and work.is_applied:
+            await self._apply(attempt, work)
+            await self._all_are_finished(work.account)
         self._signs.give(f"finished {work.name}")
+
+    async def _apply(self, attempt: Attempt, work: Upload) -> None:
+        """Have a plan carried out, once somebody else has changed some of its records."""
+        self._signs.give(f"planned {work.name}")
+        (other,) = (one for one in self._seen.scenario.uploads if one.during == work.name)
+        await self._signs.wait(f"finished {other.name}")
+        path = f"/bulk/{attempt.job_id}"
+        plan = await self._surely("GET", f"{path}/plan", work.account)
+        self._signs.give(f"applying {work.name}")
+        await self._surely(
+            "PUT",
+            f"{path}/apply",
+            work.account,
+            headers={"Idempotency-Key": f"{attempt.tag} apply"},
+            json={"plan": json.loads(plan[2])["digest"]},
+        )
+        attempt.is_applied = True
+        await self._follow(attempt)
 
     async def _retry(self, attempt: Attempt) -> None:
         """Retry the rows that are not written, if there are any."""

@@ -24,6 +24,7 @@ KINDS = {
     "delete": {"deleted", "not_found"},
 }
 """The outcomes of a record that the service can take, by action."""
+NOT_TAKEN = {"failed", "drifted", "unknown"}
 KEYLESS = {"calendars", "log"}
 """Objects whose records have no identity. Only there may an outcome be unknown."""
 
@@ -53,6 +54,7 @@ def _of_attempt(seen: Seen, attempt: Attempt, jobs: list[LedgerJob]) -> Iterator
         yield from _ended(attempt, job)
         if isinstance(attempt.work, Upload) and attempt.work.is_plan:
             yield from _planned(seen, attempt.work, job)
+            yield from _carried_out(seen, attempt, attempt.work, job)
             yield from _shown_by_the_api(seen, job)
         elif isinstance(attempt.work, Upload):
             yield from _accounted(attempt.work, job)
@@ -84,15 +86,13 @@ def _ended(attempt: Attempt, job: LedgerJob) -> Iterator[str]:
 
 def _end_of(attempt: Attempt) -> str:
     is_plan = isinstance(attempt.work, Upload) and attempt.work.is_plan
-    return "PLANNED" if is_plan else "COMPLETE"
+    return "PLANNED" if is_plan and not attempt.is_applied else "COMPLETE"
 
 
 # --- a plan says of each row what the job would do, and writes nothing ---
 
 
 def _planned(seen: Seen, upload: Upload, job: LedgerJob) -> Iterator[str]:
-    if job.kinds or any(job.counts.values()):
-        yield "is a plan, and has outcomes"
     if dict(job.planned) != dict.fromkeys(range(1, upload.rows + 1), 1):
         yield f"plans {len(job.planned)} of {upload.rows} rows, or one of them twice"
     (before,) = (one for one in seen.scenario.uploads if one.name == upload.after)
@@ -107,13 +107,64 @@ def _planned(seen: Seen, upload: Upload, job: LedgerJob) -> Iterator[str]:
         yield f"plans {dict(job.planned_kinds)} instead of {expected}"
 
 
+# --- an apply does what the plan says, but to what others have changed since ---
+
+
+def _carried_out(seen: Seen, attempt: Attempt, upload: Upload, job: LedgerJob) -> Iterator[str]:
+    if not attempt.is_applied:
+        if job.kinds or any(job.counts.values()):
+            yield "is a plan, and has outcomes"
+        return
+    yield from _counted(job)
+    if job.kinds.keys() != set(range(1, upload.rows + 1)):
+        yield f"carries out {len(job.kinds)} of {upload.rows} rows"
+    (before,) = (one for one in seen.scenario.uploads if one.name == upload.after)
+    (foreign,) = (one for one in seen.scenario.uploads if one.during == upload.name)
+    for row, kind in job.kinds.items():
+        may_be = _kinds_of_applied(row, upload, before, foreign)
+        if kind not in may_be:
+            yield f"row {row} is {kind} instead of {may_be}: {job.problems.get(row)}"
+        text = text_of(upload, attempt.tag, row)
+        place = PEOPLE[upload.account], place_of(_last_writer(seen, upload, row))
+        if kind != "failed" and (seen.live[text], seen.places.get(text)) != (1, place):
+            yield (
+                f"row {row} is {kind}, and there are {seen.live[text]} of it, at "
+                f"{seen.places.get(text)} instead of {place}"
+            )
+
+
+def _kinds_of_applied(row: int, upload: Upload, before: Upload, foreign: Upload) -> set[str]:
+    if row in upload.broken:
+        return {"failed"}
+    if row <= foreign.rows:
+        return {"drifted"}
+    # A change whose answer was lost is found as it is wanted.
+    return {"updated", "unchanged"} if row <= before.rows else {"created"}
+
+
+def _last_writer(seen: Seen, upload: Upload, row: int) -> Upload:
+    """The last upload that has written the record of a row of a plan, or of its story."""
+    story = [one for one in seen.scenario.uploads if one.texts == upload.texts and one.writes]
+    foreign = max((one.rows for one in story if one.during), default=0)
+    writers = [
+        one
+        for one in story
+        if row <= one.rows and row not in one.broken and not (one.is_applied and row <= foreign)
+    ]
+    return writers[-1] if writers else upload
+
+
 # --- rows in are the sum of outcomes ---
 
 
-def _accounted(upload: Upload, job: LedgerJob) -> Iterator[str]:
+def _counted(job: LedgerJob) -> Iterator[str]:
     tally = Counter(job.kinds.values())
     if {kind: count for kind, count in job.counts.items() if count} != dict(tally):
         yield f"counts {job.counts}, and its outcomes are {dict(tally)}"
+
+
+def _accounted(upload: Upload, job: LedgerJob) -> Iterator[str]:
+    yield from _counted(job)
     if job.status == "CANCELLED" and job.records is None and not job.kinds:
         return  # before its file was read
     if job.records != upload.rows:
@@ -154,7 +205,7 @@ def _shown_by_the_api(seen: Seen, job: LedgerJob) -> Iterator[str]:
     status = seen.statuses.get(job.id)
     if status is None:
         return
-    not_taken = sorted(row for row, kind in job.kinds.items() if kind in {"failed", "unknown"})
+    not_taken = sorted(row for row, kind in job.kinds.items() if kind in NOT_TAKEN)
     shown = status["status"], status["recordsCount"], status["recordsFailedCount"]
     kept = job.status, len(job.kinds), len(not_taken)
     if shown != kept:
@@ -173,13 +224,14 @@ def _in_the_service(
     """The records in the service are those that the outcomes say."""
     if upload.object not in {"events", "calendars"}:
         return
-    writing = [one for one in seen.scenario.uploads if not one.is_plan]
+    writing = [one for one in seen.scenario.uploads if one.writes]
     last = next((one for one in writing if one.after == upload.name), upload)
     if last is not upload and last.action == "delete":
         return
-    location = place_of(last) if upload.object == "events" else ""
-    place = PEOPLE[upload.account], location
+    is_in_story = any(one.during and one.texts == upload.texts for one in writing)
     for row, kind in kinds.items():
+        writer = _last_writer(seen, upload, row) if is_in_story else last
+        place = PEOPLE[upload.account], place_of(writer) if upload.object == "events" else ""
         text = text_of(upload, tag, row)
         there = seen.live[text]
         expected = int(kind != "failed" and upload.action != "delete")

@@ -54,6 +54,15 @@ class Upload:
     """Whether its caller retries the rows that are not written once it is finished."""
     is_plan: bool = False
     """Whether it only says what it would do."""
+    is_applied: bool = False
+    """Whether its caller has its plan carried out."""
+    during: str = ""
+    """The plan that is made before this one begins, and carried out once it has ended."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes records."""
+        return self.is_applied or not self.is_plan
 
     @property
     def by_reference(self) -> bool:
@@ -224,7 +233,9 @@ def _uploads(chance: random.Random, story: str, name: str) -> list[Upload]:
 def _plans(chance: random.Random) -> tuple[list[Upload], list[Blow]]:
     """Records, and a plan of changes to them; often the server is killed while it is made.
 
-    They have chances of their own: a seed has the works that it had before there were plans.
+    In most of these runs somebody else then changes some of the records, the plan is carried out,
+    and the server is often killed meanwhile. They have chances of their own: a seed has the works
+    that it had before there were plans.
     """
     if chance.random() < 0.5:
         return [], []
@@ -240,10 +251,19 @@ def _plans(chance: random.Random) -> tuple[list[Upload], list[Blow]]:
         is_plan=True,
     )
     plan = replace(plan, broken=_broken_rows(chance, plan.rows))
+    blows = [_kill(chance, "running plan1b")] if chance.random() >= 0.5 else []
+    if chance.random() < 0.25:
+        return [first, plan], blows
+    # Some records that are known, or all of them and some that the plan would create.
+    changed = chance.choice((chance.randint(1, rows), min(rows + 10, plan.rows)))
+    foreign = replace(first, name="plan1c", version=3, rows=changed, during=plan.name)
     if chance.random() < 0.5:
-        return [first, plan], []
-    when = Moment(chance.uniform(0, 0.3), "running plan1b")
-    return [first, plan], [Blow("kill", "server", when, chance.choice((0.0, 1.0)))]
+        blows.append(_kill(chance, "applying plan1b"))
+    return [first, foreign, replace(plan, is_applied=True)], blows
+
+
+def _kill(chance: random.Random, sign: str) -> Blow:
+    return Blow("kill", "server", Moment(chance.uniform(0, 0.3), sign), chance.choice((0.0, 1.0)))
 
 
 def _small_uploads(chance: random.Random) -> list[Upload]:

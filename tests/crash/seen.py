@@ -19,6 +19,8 @@ class Attempt:
     """None where the answer was lost."""
     is_cancelled: bool = False
     """Whether it was cancelled, as its caller was told."""
+    is_applied: bool = False
+    """Whether its plan was carried out, as its caller was told."""
     retry_id: int | None = None
     """The job that retries its rows, if any were left."""
 

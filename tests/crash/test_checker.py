@@ -26,7 +26,30 @@ FIRST = Upload("first", "bob", "events", "upsert", 1, "first", 1)
 SECOND = Upload("second", "bob", "events", "upsert", 1, "first", 2, after="first")
 READ = Download("read", "select * from events", "csv", (1, 2))
 PLAN = Upload("plan", "bob", "events", "upsert", 2, "first", 3, after="second", is_plan=True)
-WORKS: tuple[Work, ...] = (NEW, CALLED_OFF, CALENDARS, FIRST, SECOND, READ, PLAN)
+BASE = Upload("base", "bob", "events", "upsert", 2, "base", 1)
+FOREIGN = Upload("foreign", "bob", "events", "upsert", 1, "base", 3, during="applied")
+APPLIED = replace(
+    BASE,
+    name="applied",
+    rows=4,
+    version=2,
+    broken=frozenset({4}),
+    after="base",
+    is_plan=True,
+    is_applied=True,
+)
+WORKS: tuple[Work, ...] = (
+    NEW,
+    CALLED_OFF,
+    CALENDARS,
+    FIRST,
+    SECOND,
+    READ,
+    PLAN,
+    BASE,
+    FOREIGN,
+    APPLIED,
+)
 
 
 def job(
@@ -61,11 +84,18 @@ def with_header(name: str, value: str) -> Callback:
     return replace(one, headers={**one.headers, name: value})
 
 
+EVENTS = (
+    *("new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2"),
+    *("base 1", "base 2", "base 3"),
+)
+
+
 def seen() -> Seen:
     """A run that breaks no promise."""
     scenario = Scenario(2, False, WORKS, (), "", 20, kept=2)
     attempts = [Attempt(work, f"{work.name}.1", number) for number, work in enumerate(WORKS, 1)]
     attempts[1].is_cancelled = True
+    attempts[9].is_applied = True
     return Seen(
         scenario,
         attempts,
@@ -81,6 +111,13 @@ def seen() -> Seen:
                 planned={1: 1, 2: 1},
                 planned_kinds={"updated": 1, "created": 1},
             ),
+            job(8, "base", "created", "created"),
+            job(9, "foreign", "updated"),
+            replace(
+                job(10, "applied", "drifted", "updated", "created", "failed"),
+                planned=dict.fromkeys(range(1, 5), 1),
+                planned_kinds={"updated": 2, "created": 1, "refused": 1},
+            ),
         ],
         statuses={1: {"status": "COMPLETE", "recordsCount": 3, "recordsFailedCount": 1}},
         errors={1: [{"rowNum": 3}]},
@@ -88,14 +125,15 @@ def seen() -> Seen:
             ("read", f"summary,location\nKept 2,{kept_place(2)}\nKept 1,{kept_place(1)}\n".encode())
         ],
         callbacks=[callback({})],
-        ever=Counter(["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2"]),
-        live=Counter(
-            ["new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2", "calendars.1 1"]
-        ),
+        ever=Counter([*EVENTS]),
+        live=Counter([*EVENTS, "calendars.1 1"]),
         places={
             **dict.fromkeys(("new.1 1", "new.1 2", "off.1 1"), ("ann@example.com", "v0")),
             "calendars.1 1": ("bob@example.com", ""),
             "first 1": ("bob@example.com", "v2"),
+            "base 1": ("bob@example.com", "v3"),
+            "base 2": ("bob@example.com", "v2"),
+            "base 3": ("bob@example.com", "v2"),
             **{f"Kept {number}": ("reader@example.com", kept_place(number)) for number in (1, 2)},
         },
     )
@@ -110,6 +148,11 @@ def with_job(number: int, **changes: object) -> Callable[[Seen], None]:
         seen.jobs = [replace(job, **changes) if job.id == number else job for job in seen.jobs]  # type: ignore[arg-type]
 
     return change
+
+
+def with_kinds(number: int, *kinds: str) -> Callable[[Seen], None]:
+    counts = {kind.value: kinds.count(kind.value) for kind in OutcomeKind}
+    return with_job(number, kinds=dict(enumerate(kinds, 1)), counts=counts)
 
 
 def with_callback(one: Callback | None) -> Callable[[Seen], None]:
@@ -158,6 +201,22 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
     "a row is not planned": (with_job(7, planned={2: 1}), "plans 1 of 2 rows"),
     "a row is planned twice": (with_job(7, planned={1: 1, 2: 2}), "or one of them twice"),
     "a plan is wrong": (with_job(7, planned_kinds={"created": 2}), "plans {'created': 2}"),
+    "an apply overwrites what has drifted": (
+        with_kinds(10, "updated", "updated", "created", "failed"),
+        "row 1 is updated instead of {'drifted'}",
+    ),
+    "an apply does something else": (
+        with_kinds(10, "drifted", "updated", "updated", "failed"),
+        "row 3 is updated instead of {'created'}",
+    ),
+    "an apply leaves a row out": (
+        with_kinds(10, "drifted", "updated", "created"),
+        "carries out 3 of 4 rows",
+    ),
+    "an apply does not write": (
+        lambda seen: seen.places.update({"base 2": ("bob@example.com", "v1")}),
+        "row 2 is updated, and there are 1 of it, at ('bob@example.com', 'v1')",
+    ),
     "a row has no outcome": (
         with_job(1, kinds={1: "created", 3: "failed"}),
         "is complete with 2 outcomes for 3 rows",

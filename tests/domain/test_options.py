@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import openbulk
 from openbulk.api.bulk.metadata import UPLOAD_OPTIONS
-from openbulk.api.wire.elements import PLATFORM_SETTINGS
+from openbulk.api.wire.elements import PLATFORM_ENTRIES
 from openbulk.connectors import providers
 from openbulk.connectors.custom.export import OF_OAUTH
 from openbulk.domain.errors import BadInput
@@ -109,8 +109,8 @@ DECLARED = {
     *(option.name for one in PROVIDERS.values() for option in one.options),
 }
 SETTINGS = {
-    *(setting.name for setting in PLATFORM_SETTINGS),
-    *(setting.name for one in PROVIDERS.values() for setting in one.settings),
+    *(setting.name for setting in PLATFORM_ENTRIES),
+    *(entry.name for one in PROVIDERS.values() for entry in one.entries),
     *OF_OAUTH,  # of a custom connector
 }
 

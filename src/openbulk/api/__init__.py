@@ -8,6 +8,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from openbulk.api.bulk import (
+    applies,
     downloaded_records,
     downloads,
     file_mapping,
@@ -156,6 +157,7 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(job_events.router)
     of_instance.include_router(jobs.router)
     of_instance.include_router(plans.router)
+    of_instance.include_router(applies.router)
     of_instance.include_router(downloaded_records.router)
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"

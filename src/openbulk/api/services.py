@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from openbulk.api.password_sign_in import PasswordSignIn
 from openbulk.api.readiness import Readiness
 from openbulk.api.wrong_secrets import WrongSecretLimit
+from openbulk.engine.applies import Applies
 from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
@@ -69,6 +70,7 @@ class Services:
     mending: Mending
     retries: Retries
     plans: PlanReader
+    applies: Applies
     workflows: Workflows
     connections: Connections
     elements: Elements

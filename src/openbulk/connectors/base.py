@@ -114,6 +114,10 @@ class Features:
     plan: Completeness = Completeness.NONE
     """How much the plan of an upload can say. Unless it is `none`, the connector is `PlansWrites`.
     """
+    guards_writes: bool = False
+    """`write` itself leaves a record as it is that is not as `Record.expected` says, and nobody can
+    change the record between its look and its write. Otherwise the engine plans each record again
+    right before it writes it."""
 
 
 class NativeBulk(Protocol):
@@ -212,7 +216,7 @@ class PlansWrites(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ConfigurationEntry:
     """One entry of an instance's configuration."""
 
     name: str
@@ -313,7 +317,7 @@ class Provider(Protocol):
     makes_calls: bool
     """Whether its connectors take a permit of their pace for each call, so that a job can be slowed
     down; False where records are written without calls of a service."""
-    settings: Sequence[Setting]
+    entries: Sequence[ConfigurationEntry]
     """The configuration entries that it reads. Others are refused."""
     options: Sequence[Option]
     """The keys of `metaData` that its connectors read (`Target.options`). Others are refused."""

@@ -33,6 +33,7 @@ OpenbulkError
 │   └── UnknownColumn          ... a column means no field of the object (connectors/columns.py)
 ├── PathTaken                  two fields of a record go to one (domain/renaming.py): it fails
 ├── RecordRefused              Google refused a record: it fails (connectors/googlecalendar)
+├── EventDrifted               a plan saw the event otherwise: it stays (connectors/googlecalendar)
 ├── NotKept                    a column would round a value: its row fails (connectors/sql)
 ├── Undoable                   a part of an export is left out, and listed (connectors/custom)
 ├── RolledBack                 a row ended its transaction: its neighbours are written without it

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from openbulk.domain.apply import Apply
 from openbulk.domain.query import ChangedRange, Query
 from openbulk.domain.records import OutcomeKind, Target
 
@@ -25,7 +26,7 @@ class Status(StrEnum):
     PLANNING = "PLANNING"
     """openbulk finds out what the job would do. Only a job that is to be planned has it."""
     PLANNED = "PLANNED"
-    """The plan is made, and nothing was written."""
+    """The plan is made, and nothing of it, or its first rows alone, is carried out."""
 
     @property
     def is_final(self) -> bool:
@@ -49,6 +50,7 @@ class Counts:
     deleted: int = 0
     not_found: int = 0
     failed: int = 0
+    drifted: int = 0
     unknown: int = 0
 
     @classmethod
@@ -89,7 +91,7 @@ class Upload:
     records_of: int | None = None
     """Id of the download whose records are sent; None if they come from an uploaded file."""
     planned_file: str | None = None
-    """SHA-256 of the file, if the job only says what it would do; None if it writes."""
+    """A digest of the file, if the job is planned before it writes; None for any other."""
     uploaded_file: str | None = None
     """Name in the file store of the file of `POST /files` that the job reads, as others may; None
     if its file came with its request."""
@@ -281,6 +283,10 @@ class Job:
     """How many calls its caller lets it make; None for as many as the service takes."""
     error: str | None = None
     """Why the job stopped before its end, in a sentence."""
+    planned_at: datetime | None = None
+    """When its plan was made."""
+    apply: Apply | None = None
+    """How its plan is carried out; None as long as it is not."""
     position: Position = Position()
     """How far a download has read; its `cursor` is the number of records kept."""
     has_file: bool = True
@@ -305,6 +311,12 @@ class Job:
     def retry(self) -> Retry | None:
         """What the job retries; None if it is no retry."""
         return self.work.retry if isinstance(self.work, Upload) else None
+
+    @property
+    def is_plan(self) -> bool:
+        """Whether the job only says what it would do, so far."""
+        is_planned = isinstance(self.work, Upload) and self.work.planned_file is not None
+        return is_planned and self.apply is None
 
     @property
     def is_download(self) -> bool:

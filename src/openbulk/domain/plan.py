@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from openbulk.domain.records import Outcome, OutcomeKind, Problem
+from openbulk.domain.records import Expectation, Outcome, OutcomeKind, Problem
 
 
 class Completeness(StrEnum):
@@ -78,6 +78,14 @@ class Planned:
     is_early: bool = False
     """The row is refused because it needs one that may come later in the file: it is planned again
     behind the others."""
+
+    @property
+    def expectation(self) -> Expectation | None:
+        """What carrying it out expects of the service's record; None if nothing is known of it."""
+        if self.kind is PlannedKind.NOT_COMPARED or self.is_refused:
+            return None
+        before = {name: change.before for name, change in self.changes.items()}
+        return Expectation(OutcomeKind(self.kind.value), self.id, self.version, before)
 
     @property
     def is_refused(self) -> bool:

@@ -37,13 +37,15 @@ class OutcomeKind(StrEnum):
     """A record to delete does not exist, so nothing was to be done. It has not failed: after it,
     the service is as the caller wants it."""
     FAILED = "failed"
+    DRIFTED = "drifted"
+    """The record has changed since the plan that is carried out saw it: it was left as it is."""
     UNKNOWN = "unknown"
     """The service may have taken the record: a person has to check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a record failed or is unknown, in words for the person who corrects it."""
+    """Why a record failed, has drifted or is unknown, in words for the person who corrects it."""
 
     message: str
     """What is wrong and what would be right, in a sentence."""
@@ -51,6 +53,20 @@ class Problem:
     """The column or field at fault; None if no single one is."""
     provider_message: str | None = None
     """The service's own message, word for word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a plan saw of the record that a row means, and what it would do with it."""
+
+    kind: OutcomeKind
+    """What the plan says will become of the record."""
+    id: str | None = None
+    """The service's id of the record; None if there was none."""
+    version: str | None = None
+    """The state of the record, in the words of the connector that planned; None if it has none."""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """The fields that the row changes, as they were."""
 
 
 class Record(NamedTuple):
@@ -70,6 +86,9 @@ class Record(NamedTuple):
     call harmless."""
     size: int = 0
     """About how many bytes of memory it takes; 0 for a single call."""
+    expected: Expectation | None = None
+    """What a plan saw. `write` leaves a record that is not so any more as it is: it has drifted.
+    None for a record that no plan is about."""
 
 
 class JobRecords(Protocol):
@@ -204,7 +223,7 @@ class Outcome(NamedTuple):
     """The record's id at the service; None if it has none, or the service does not return it. Of a
     record that was not found, the id that the service still knows: it was deleted before."""
     problem: Problem | None = None
-    """Set if and only if the kind is `failed` or `unknown`."""
+    """Set if and only if the kind is `failed`, `drifted` or `unknown`."""
     mails_outside: bool = False
     """Whether the service mailed people outside the caller's organization about it."""
     remark: str = ""

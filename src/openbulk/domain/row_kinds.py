@@ -10,7 +10,12 @@ _NOT_REACHED, _OF_OTHERS = len(_KINDS), 255
 
 RowKind = OutcomeKind | None
 """What became of a row; None if the job has not reached it."""
-RETRIED: tuple[RowKind, ...] = (OutcomeKind.FAILED, OutcomeKind.UNKNOWN, None)
+RETRIED: tuple[RowKind, ...] = (
+    OutcomeKind.FAILED,
+    OutcomeKind.DRIFTED,
+    OutcomeKind.UNKNOWN,
+    None,
+)
 """What a job can be sent again for."""
 
 

@@ -55,7 +55,7 @@ _MIN_PHONE_DIGITS, _MAX_PHONE_DIGITS = 7, 15
 _JSON_LIST = re.compile(r"\[.*\]", re.DOTALL)
 _WORD_LIST = re.compile(r"[^\s,;|]+(?:, ?[^\s,;|]+){2,}")
 _MARKED_LIST = re.compile(r"[^;|\n]*[^\s;|](?: ?[;|] ?[^;|\n]*[^\s;|])+;?")
-_WORD = re.compile(r"[^\W\d_]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _DATE_MARKS = frozenset("0:./- ,")
 _TIME_WORDS = (
     "t z utc gmt am pm a p m h u uhr hr hrs min um at kl klo de del of st nd rd th er o",
@@ -102,7 +102,7 @@ def may_be_temporal(shape: str) -> bool:
         return False
     if _DATE_MARKS.issuperset(shape):
         return True
-    words = _WORD.findall(shape)
+    words = _LETTERS.findall(shape)
     return 0 < len(words) <= _MAX_DATE_WORDS and all(map(_is_of_dates, words))
 
 

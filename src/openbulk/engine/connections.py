@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from openbulk.connectors.base import ConnectionContext, Connector, Setting
+from openbulk.connectors.base import ConfigurationEntry, ConnectionContext, Connector
 from openbulk.domain.errors import InstanceDisabled, NotFound
 from openbulk.domain.instance import Instance
 from openbulk.engine.elements import Elements
@@ -92,7 +92,7 @@ class Connections:
         )
         provider = await self._elements.provider(instance.organization_id, instance.element)
         connector = provider.connect(context)
-        service = _service_of(provider.settings, instance)
+        service = _service_of(provider.entries, instance)
         connection = Connection(connector, pace, instance.version, service)
         return connection
 
@@ -119,11 +119,9 @@ class Connections:
         self._governor.close()
 
 
-def _service_of(settings: Sequence[Setting], instance: Instance) -> Hashable:
+def _service_of(entries: Sequence[ConfigurationEntry], instance: Instance) -> Hashable:
     hosts = [
-        instance.configuration.get(setting.name, "")
-        for setting in settings
-        if setting.receives_secrets
+        instance.configuration.get(entry.name, "") for entry in entries if entry.receives_secrets
     ]
     places = [urlsplit(host).netloc or host for host in hosts]
     return instance.organization_id, instance.element, *places

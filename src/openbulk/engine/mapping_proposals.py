@@ -59,7 +59,7 @@ def require_sure(proposal: Proposal, columns: Sequence[ColumnProfile]) -> FileMa
     if proposal.sure:
         return mapping
     open_fields = [one for one in proposal.fields if not one.sure]
-    shown = "; ".join(map(_describe, open_fields[:MAX_NAMED]))
+    shown = "; ".join(map(_describe_field, open_fields[:MAX_NAMED]))
     more = f"; and {len(open_fields) - MAX_NAMED} more" * (len(open_fields) > MAX_NAMED)
     text = encode_json(mapping.as_json()).decode()
     raise BadInput(
@@ -68,5 +68,5 @@ def require_sure(proposal: Proposal, columns: Sequence[ColumnProfile]) -> FileMa
     )
 
 
-def _describe(one: ProposedField) -> str:
+def _describe_field(one: ProposedField) -> str:
     return f"{one.field} ({one.why})"

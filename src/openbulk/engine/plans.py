@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from openbulk.connectors.base import PlansWrites
@@ -44,10 +44,10 @@ class PlanOverview:
     """A plan, without its rows."""
 
     summary: PlanSummary
-    digest: str | None
+    digest: str | None = None
     """Identifies the plan; None until it is made."""
-    expires_at: datetime | None
-    budgets: Sequence[BudgetForecast]
+    expires_at: datetime | None = None
+    budgets: Sequence[BudgetForecast] = ()
 
 
 class PlanReader:
@@ -72,13 +72,21 @@ class PlanReader:
 
     async def overview(self, job: Job) -> PlanOverview:
         """The plan of a job, as far as it is made. Raises NotFound if it has none."""
+        plan = await self.read(job)
+        if job.status is not Status.PLANNED:
+            return plan
+        return replace(plan, budgets=await self._forecast(job, plan.summary.calls))
+
+    async def read(self, job: Job) -> PlanOverview:
+        """The plan of a job, without what it would take of the service's limits.
+
+        Raises NotFound if it has none.
+        """
         _require_plan(job)
         summary = PlanSummary.of_parts(await self._plans.parts(job.id))
-        if job.status is not Status.PLANNED or job.finished_at is None:
-            return PlanOverview(summary, None, None, ())
-        expires_at = job.finished_at + self._keep_plans
-        budgets = await self._forecast(job, summary.calls)
-        return PlanOverview(summary, _digest(job, summary), expires_at, budgets)
+        if job.planned_at is None:
+            return PlanOverview(summary)
+        return PlanOverview(summary, _digest(job, summary), job.planned_at + self._keep_plans)
 
     async def rows(
         self, job: Job, *, kind: PlannedKind | None, after: int, limit: int

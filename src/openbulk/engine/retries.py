@@ -1,5 +1,6 @@
 """Makes the work of jobs that retry rows of earlier ones, as they were mended."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -101,12 +102,31 @@ class Retries:
             )
 
 
-def work_of_retry(job: Job, file: str, rows: RetriedRows, callback_url: str | None) -> Upload:
-    """The work of a job that retries rows of an earlier one. `file` is the name of its file."""
+def work_of_retry(
+    job: Job, file: str, rows: RetriedRows, callback_url: str | None, *, is_plan: bool = False
+) -> Upload:
+    """The work of a job that retries rows of an earlier one. `file` is the name of its file.
+
+    With `is_plan` it is planned before it writes.
+    """
     upload = job.upload
     earlier = () if upload.retry is None else upload.retry.files
     retry = Retry(job.id, (*earlier, upload.file), len(rows.choice))
-    return replace(upload, file=file, uploaded_file=None, callback_url=callback_url, retry=retry)
+    return replace(
+        upload,
+        file=file,
+        uploaded_file=None,
+        callback_url=callback_url,
+        retry=retry,
+        planned_file=_digest_of(retry, rows) if is_plan else None,
+    )
+
+
+def _digest_of(retry: Retry, rows: RetriedRows) -> str:
+    """Identifies the file of a retry: that of the first job, and the rows of it."""
+    digest = hashlib.sha256(f"{retry.files[0]}\n{retry.of}\n".encode())
+    digest.update(rows.choice.pack())
+    return digest.hexdigest()
 
 
 def _require_finished(job: Job) -> None:

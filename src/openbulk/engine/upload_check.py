@@ -66,7 +66,7 @@ async def require_possible(target: Target, file: Inspection, connector: Connecto
     """
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            described = await _describe(target, connector)
+            described = await _describe_object(target, connector)
     except (ServiceError, NotFound, TimeoutError):
         return
     # A file may have thousands of columns.
@@ -102,7 +102,7 @@ def _require_date_order(file: Inspection, columns: Columns, described: _Object) 
     order_of(shown.signs(), columns, fields, target.options, target.mapping)
 
 
-async def _describe(target: Target, connector: Connector) -> _Object:
+async def _describe_object(target: Target, connector: Connector) -> _Object:
     """Raises BadInput for an object or an action that the service does not have."""
     objects = await connector.objects()
     target = resolve_target(target, objects)

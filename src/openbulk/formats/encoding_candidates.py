@@ -12,7 +12,7 @@ from openbulk.formats.encodings import ENCODING_NAMES
 MAX_CANDIDATES = 8
 SHOWN_CHARACTERS = 60
 """Of a line, around its first byte in question."""
-_CODECS = (
+_CANDIDATES = (
     *("cp1252", "cp1250", "cp1251", "gb18030", "cp932", "cp1253", "cp1254", "cp1255", "cp1256"),
     *("big5hkscs", "cp949", "cp1257", "cp1258", "euc_jp", "cp874"),
     *(
@@ -44,14 +44,14 @@ def rank_encodings(lines: Sequence[bytes]) -> Sequence[Choice]:
     """
     scores: dict[str, float] = {}
     seen: set[str] = set()
-    for place, codec in enumerate(_CODECS):
+    for place, codec in enumerate(_CANDIDATES):
         try:
             text = b"".join(lines).decode(codec)
         except UnicodeDecodeError:
             continue
         if text not in seen:
             seen.add(text)
-            scores[codec] = _score(text) - place / (100 * len(_CODECS))
+            scores[codec] = _score(text) - place / (100 * len(_CANDIDATES))
     best = sorted(scores, key=scores.__getitem__, reverse=True)[:MAX_CANDIDATES]
     excerpt = _excerpt(lines[0])
     return [Choice(ENCODING_NAMES[codec], excerpt.decode(codec, "replace")) for codec in best]

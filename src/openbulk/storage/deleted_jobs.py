@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from openbulk.domain.job import Status
 from openbulk.domain.workflow import RunStatus
 from openbulk.storage.budgets import job_scope
 from openbulk.storage.database import DELETING, for_reading, give_space_back, keep_others_out
@@ -63,6 +64,7 @@ _IN_UNFINISHED_RUN = exists().where(
 _IS_FINISHED = and_(jobs.c.status.not_in(ACTIVE), ~_IN_UNFINISHED_RUN, ~HAS_UNFINISHED_RETRY)
 _HAS_NOTIFIED = or_(
     jobs.c.callback_url.is_(None),
+    jobs.c.status == Status.PLANNED.value,  # a plan notifies nobody
     exists().where(deliveries.c.job_id == jobs.c.id, deliveries.c.finished_at.is_not(None)),
 )
 

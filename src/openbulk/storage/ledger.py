@@ -38,7 +38,7 @@ from openbulk.storage.job_rows import (
     work_values,
 )
 from openbulk.storage.outcome_blocks import RecordedOutcome, recorded_outcomes
-from openbulk.storage.plans import PlanLedger
+from openbulk.storage.plans import ApplyLedger, PlanLedger
 from openbulk.storage.problems import ErrorGroup, RecordError, error_groups_of, errors_of
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.retries import (
@@ -70,7 +70,10 @@ _BEGIN = (
     .values(
         status=case(
             (_IS_CANCELLED, jobs.c.status),
-            (jobs.c.planned_file.is_not(None), Status.PLANNING.value),
+            (
+                and_(jobs.c.planned_file.is_not(None), jobs.c.apply.is_(None)),
+                Status.PLANNING.value,
+            ),
             else_=Status.RUNNING.value,
         ),
         slice_running=True,
@@ -254,10 +257,10 @@ class Ledger:
             own = {"id": row.instance_id, "priority": row.priority, "now": now}
             around = (await connection.execute(_SURROUNDINGS, own)).one()
         ticket = None if row.ticket is None else Ticket(row.ticket, row.ticket_until)
-        begun = SliceLedger if row.planned_file is None else PlanLedger
-        return begun(
+        job = job_of(row)
+        return _kind_of_ledger(job)(
             self._engine,
-            job_of(row),
+            job,
             row.fence,
             reading=self._reading,
             waits=row.waits,
@@ -438,6 +441,12 @@ class Ledger:
         """The causes of a job's problems, those with most records first."""
         async with self._reading.connect() as connection:
             return await error_groups_of(connection, job_id, limit=limit, skip=skip)
+
+
+def _kind_of_ledger(job: Job) -> type[SliceLedger]:
+    if job.is_plan:
+        return PlanLedger
+    return SliceLedger if job.apply is None else ApplyLedger
 
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:

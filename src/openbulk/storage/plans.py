@@ -7,22 +7,27 @@ other parts have: no row is in two parts.
 
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy import ColumnElement, case, delete, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.job import Job, Status
+from openbulk.domain.apply import Apply
+from openbulk.domain.errors import IdempotencyKeyTaken
+from openbulk.domain.job import IdempotencyKey, Job, Status
 from openbulk.domain.plan import Completeness, PlannedKind
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
+from openbulk.storage.job_rows import job_of
 from openbulk.storage.outcome_blocks import Range
+from openbulk.storage.retries import own_rows, require_not_retried
 from openbulk.storage.slice_ledger import SliceLedger, parts_from
-from openbulk.storage.tables import plan_parts
+from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, plan_parts
 
 _DIGEST_MODULUS = 2**256
 PARTS_AT_ONCE = 16
@@ -167,12 +172,72 @@ class PlanLedger(SliceLedger):
         is_planned = status is Status.COMPLETE
         return await super().finish(Status.PLANNED if is_planned else status, now=now, error=error)
 
+    def _changes_at_end(self, status: Status, now: datetime) -> Mapping[str, Any]:
+        return {"planned_at": now} if status is Status.PLANNED else {}
+
+
+class ApplyLedger(SliceLedger):
+    """A slice of a job that carries its plan out."""
+
+    async def plan_parts(self) -> Sequence[PlanPart]:
+        """The parts of the plan, in the order of their first rows."""
+        return await self.read(partial(_plan_parts, job_id=self.job.id, after=0))
+
+    async def finish(self, status: Status, *, now: datetime, error: str | None = None) -> Job:
+        """End the job. If only the first rows were to be carried out, the others stay planned."""
+        assert self.job.apply is not None
+        has_more = status is Status.COMPLETE and self.job.apply.until is not None
+        return await super().finish(Status.PLANNED if has_more else status, now=now, error=error)
+
 
 class Plans:
     """Reads the plans of jobs."""
 
     def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
         self._reading = for_reading(engine)
+
+    async def apply(
+        self, job: Job, apply: Apply, *, now: datetime, idempotency_key: IdempotencyKey | None
+    ) -> Job | None:
+        """Begin to carry out the plan of a job; None if it is not as the caller has seen it.
+
+        Raises IdempotencyKeyTaken, and Conflict if another job has retried the rows of a retry
+        since it was planned.
+        """
+        is_same = (jobs.c.status == Status.PLANNED.value, jobs.c.slice == job.slice)
+        begin = (
+            update(jobs)
+            .where(jobs.c.id == job.id, *is_same, jobs.c.has_file)
+            .values(
+                apply=apply.as_json(),
+                status=Status.RUNNING.value,
+                started_at=case(
+                    (jobs.c.apply.is_(None), literal(now, Timestamp)), else_=jobs.c.started_at
+                ),
+                finished_at=None,
+                cursor=0,
+                slice=jobs.c.slice + 1,
+                slice_attempts=0,
+                waits=0,
+            )
+            .returning(jobs)
+        )
+        try:
+            async with self._engine.begin() as connection:
+                own = await own_rows(connection, job)
+                if own is not None:
+                    await require_not_retried(connection, job, own)
+                row = (await connection.execute(begin)).first()
+                if row is None:
+                    return None
+                if idempotency_key is not None:
+                    key = {"instance_id": job.instance_id, "job_id": job.id}
+                    key |= asdict(idempotency_key)
+                    await connection.execute(insert(idempotency_keys).values(key))
+        except IntegrityError as error:
+            raise IdempotencyKeyTaken from error
+        return job_of(row)
 
     async def parts(self, job_id: int) -> Sequence[PlanPart]:
         """The parts of a plan, in the order of their first rows."""

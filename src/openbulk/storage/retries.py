@@ -48,12 +48,16 @@ async def own_rows(connection: AsyncConnection, job: Job) -> RowChoice | None:
 async def retried_rows(connection: AsyncConnection, job_id: int) -> Mapping[int, RowChoice]:
     """The rows of a job that later jobs retry, by the ids of those.
 
-    One that ended before it had read a row has sent none: others may retry its rows.
+    One that ended before it had read a row has sent none, nor has one that is only planned: others
+    may retry its rows.
     """
     unread = select(jobs.c.id).where(
         jobs.c.id == retries.c.job_id, jobs.c.records.is_(None), jobs.c.status.not_in(ACTIVE)
     )
-    of_job = select(retries).where(retries.c.of == job_id, ~unread.exists())
+    planned = select(jobs.c.id).where(
+        jobs.c.id == retries.c.job_id, jobs.c.planned_file.is_not(None), jobs.c.apply.is_(None)
+    )
+    of_job = select(retries).where(retries.c.of == job_id, ~unread.exists(), ~planned.exists())
     found = await connection.execute(of_job)
     return {row.job_id: RowChoice.unpack(row.rows) for row in found}
 
@@ -73,8 +77,11 @@ async def rows_of_cause(
     return choice
 
 
-async def add_retry(connection: AsyncConnection, job: Job, rows: RetriedRows) -> None:
-    """Note, with a new job, which rows it retries. Raises Conflict if another one does already."""
+async def require_not_retried(connection: AsyncConnection, job: Job, rows: RowChoice) -> None:
+    """Raise Conflict if another job retries some of the rows that a job is to retry.
+
+    Until the transaction ends, no other one begins to.
+    """
     retry = job.retry
     assert retry is not None
     # Two requests for the same rows come here one after the other.
@@ -82,8 +89,15 @@ async def add_retry(connection: AsyncConnection, job: Job, rows: RetriedRows) ->
     if (await connection.execute(earlier)).first() is None:
         raise Conflict(f"job {retry.of} is deleted; upload its file again")
     for other, choice in (await retried_rows(connection, retry.of)).items():
-        if len(choice.both(rows.choice)):
+        if other != job.id and len(choice.both(rows)):
             raise Conflict(f"job {other} retries these rows of job {retry.of}; retry that one")
+
+
+async def add_retry(connection: AsyncConnection, job: Job, rows: RetriedRows) -> None:
+    """Note, with a new job, which rows it retries. Raises Conflict if another one does already."""
+    retry = job.retry
+    assert retry is not None
+    await require_not_retried(connection, job, rows.choice)
     values = {"job_id": job.id, "of": retry.of, "rows": rows.choice.pack()}
     await connection.execute(insert(retries).values(values))
     if rows.sealed_mends is None:

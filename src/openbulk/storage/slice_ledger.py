@@ -217,6 +217,7 @@ class SliceLedger:
             slice_running=False,
             waiting_until=None,
             waiting_for=None,
+            **self._changes_at_end(status, now),
         )
         if row is not None:
             # A job that is new has those of this slice alone, and they have gone with outcomes.
@@ -228,6 +229,10 @@ class SliceLedger:
         if (row := (await connection.execute(same)).first()) is None:
             raise Fenced
         return job_of(row)
+
+    def _changes_at_end(self, status: Status, now: datetime) -> Mapping[str, Any]:
+        """Further changes of the job's row with which it ends."""
+        return {}
 
     # --- whether it should end ---
 
@@ -619,7 +624,12 @@ async def open_intents(connection: AsyncConnection, job_id: int) -> frozenset[in
 
 
 async def close_intents(connection: AsyncConnection, job: Job) -> Job:
-    """Close the intents of a job that has just ended: their records are unknown. Return the job."""
+    """Close the intents of a job that has just ended: their records are unknown. Return the job.
+
+    A plan has sent none of its rows: intents are those of earlier jobs, whose rows it retries.
+    """
+    if job.is_plan or job.status is Status.PLANNED:
+        return job
     rows = await open_intents(connection, job.id)
     if not rows:
         return job

@@ -222,8 +222,10 @@ jobs = Table(
     Column("has_file", Boolean, nullable=False, server_default=true()),
     Column("callback_url", SafeText),
     Column("records_of", BigInteger),
-    # SHA-256 of the file of an upload that is planned; NULL for one that writes.
+    # A digest of the file of an upload that is planned; NULL for any other.
     Column("planned_file", String(64)),
+    Column("planned_at", Timestamp),  # when the plan was made
+    Column("apply", JSON(none_as_null=True)),  # how it is carried out; NULL as long as it is not
     Column("uploaded_file", String(32)),  # `files.file`; NULL if the job has a file of its own
     # Retries only: the earlier job, the files of all jobs before, and how many rows are retried.
     Column("retry_of", BigInteger),
@@ -251,6 +253,7 @@ jobs = Table(
     Column("deleted", BigInteger, nullable=False, server_default="0"),
     Column("not_found", BigInteger, nullable=False, server_default="0"),
     Column("failed", BigInteger, nullable=False, server_default="0"),
+    Column("drifted", BigInteger, nullable=False, server_default="0"),
     Column("unknown", BigInteger, nullable=False, server_default="0"),
     Column("mailed_outside", BigInteger, nullable=False, server_default="0"),
     # The slice: the number of the one that is due, whether it runs, and the fence behind which only

@@ -24,6 +24,7 @@ import pytest
 
 from openbulk.connectors.base import Connector, Features, PlansWrites
 from openbulk.connectors.columns import Columns
+from openbulk.connectors.drift import write_checked
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.errors import CursorExpired, NotFound, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.plan import Completeness, Planned, PlannedKind, kind_of
@@ -37,6 +38,7 @@ COLLECT_SECONDS = 30.0
 POLL_SECONDS = 0.05
 CREATED = {OutcomeKind.CREATED, OutcomeKind.UPSERTED, OutcomeKind.UPDATED}
 """The outcomes of a record that is created. Some services only create or update."""
+WITH_PROBLEM = {OutcomeKind.FAILED, OutcomeKind.DRIFTED, OutcomeKind.UNKNOWN}
 
 
 class ConnectorTests:
@@ -222,6 +224,32 @@ class ConnectorTests:
         assert await plan(connect, target, self.records()) == first
         await self.skip_unless_readable(connect())
         assert await self.distinct_values(connect()) == []
+
+    async def test_a_record_that_has_changed_since_its_plan_is_left_as_it_is(
+        self, connect: Connect
+    ) -> None:
+        """That one, and no other; without its plan it is overwritten."""
+        features = await self.skip_unless_it_plans(connect())
+        await self.skip_unless_readable(connect())
+        if features.id is None or Action.UPDATE not in features.actions or features.native:
+            pytest.skip("no record of this object can be changed by its id")
+        await send(connect, self.target(), self.records())
+        field, update = self.distinct_field, replace(self.target(), action=Action.UPDATE)
+        known = [one for one in await self.read_all(connect()) if one[field] in self.good_values()]
+        values = [{features.id: one[features.id], field: f"{one[field]}x"} for one in known]
+        batch = records_of(values)
+        target = replace(update, run="planned", records=len(batch))
+        planned = await plan(connect, target, batch)
+        assert {one.kind for one in planned} == {PlannedKind.UPDATED}, planned
+        foreign = record(1, {**values[1], field: f"{known[1][field]}y"})
+        await send(connect, replace(update, run="foreign"), [foreign])
+        outcomes = await apply_plan(connect, target, batch, planned)
+        kinds = [one.kind for one in outcomes]
+        assert kinds == [OutcomeKind.UPDATED, OutcomeKind.DRIFTED, OutcomeKind.UPDATED], outcomes
+        values_now = sorted(f"{one[field]}{'y' if one is known[1] else 'x'}" for one in known)
+        assert await self.distinct_values(connect()) == values_now
+        (again,) = await send(connect, replace(target, run="overwritten"), [batch[1]])
+        assert again.kind is OutcomeKind.UPDATED, again
 
     # --- reading ---
 
@@ -416,7 +444,7 @@ async def send(connect: Connect, target: Target, batch: Sequence[Record]) -> lis
         "one outcome for each record"
     )
     for outcome in outcomes:
-        has_problem = outcome.kind in {OutcomeKind.FAILED, OutcomeKind.UNKNOWN}
+        has_problem = outcome.kind in WITH_PROBLEM
         assert (outcome.problem is not None) == has_problem
     return sorted(outcomes, key=lambda outcome: outcome.row)
 
@@ -428,6 +456,19 @@ async def plan(connect: Connect, target: Target, batch: Sequence[Record]) -> lis
     planned = await connector.plan(target, batch)
     assert sorted(one.row for one in planned) == [one.row for one in batch]
     return sorted(planned, key=lambda one: one.row)
+
+
+async def apply_plan(
+    connect: Connect, target: Target, batch: Sequence[Record], planned: Sequence[Planned]
+) -> list[Outcome]:
+    """Carry a plan out as the engine does. One outcome for each record, by row."""
+    seen = {one.row: one.expectation for one in planned}
+    expecting = [one._replace(expected=seen[one.row]) for one in batch]
+    connector = connect()
+    features = (await connector.objects())[target.object]
+    if features.guards_writes:
+        return await send(lambda: connector, target, expecting)
+    return sorted(await write_checked(connector, target, expecting), key=lambda one: one.row)
 
 
 def plain_kind(planned: Planned) -> PlannedKind:

@@ -144,17 +144,36 @@ async def earlier_answer(
 
     Raises Conflict if the content of that request differs.
     """
+    job = await require_same_request(services, instance, idempotency_key)
+    if job is None:
+        return None
+    response.headers[REPLAYED] = "true"
+    return present_new_job(job)
+
+
+async def require_same_request(
+    services: Services,
+    instance: CallingInstance,
+    idempotency_key: IdempotencyKey,
+    *,
+    verb: str = "created",
+    content: str = "the file, the object, metaData or the callback",
+) -> Job | None:
+    """The job of an earlier request with this key; None if there was none.
+
+    Raises Conflict if the content of that request differs. `verb` says what it has done with the
+    job, and `content` what it may differ in.
+    """
     earlier = await services.ledger.job_with_key(instance.id, idempotency_key.key)
     if earlier is None:
         return None
     job, earlier_key = earlier
     if earlier_key != idempotency_key:
         raise Conflict(
-            f"job {job.id} was created with this Idempotency-Key and other content (the file, the "
-            "object, metaData or the callback differs); send that content, or use a new key"
+            f"job {job.id} was {verb} with this Idempotency-Key and other content ({content} "
+            "differs); send that content, or use a new key"
         )
-    response.headers[REPLAYED] = "true"
-    return present_new_job(job)
+    return job
 
 
 async def submit(

@@ -146,7 +146,7 @@ def require_upload(job: Job) -> None:
     """Raise BadInput for a job that writes no rows of a file."""
     if job.is_download:
         raise BadInput(f"job {job.id} is a download; only uploads have rows to mend and to retry")
-    if job.upload.planned_file is not None:
+    if job.is_plan:
         raise BadInput(
             f"job {job.id} is a plan, which writes nothing; /bulk/{job.id}/plan/rows has its rows"
         )

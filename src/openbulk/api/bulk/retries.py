@@ -23,12 +23,13 @@ from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.multipart import ReceivedForm, receive_upload
 from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.parameters import parse_flag
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
-from openbulk.api.wire.mending import OUTCOMES, RETRIED_WORDS
-from openbulk.domain.errors import BadInput
+from openbulk.api.wire.mending import DRIFTED_WORD, OUTCOMES, RETRIED_WORDS
+from openbulk.domain.errors import BadInput, Conflict
 from openbulk.domain.instance import CallingInstance
-from openbulk.domain.job import Job
+from openbulk.domain.job import Job, Status
 from openbulk.domain.row_kinds import RowKind
 from openbulk.engine.retries import work_of_retry
 from openbulk.reading.reader import StoredFile
@@ -38,7 +39,17 @@ router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
 _EXAMPLE = '{"kind": ["failed", "unknown", "notReached"]}'
 _REQUEST = {
-    "parameters": [CALLBACK_URL, IDEMPOTENCY_KEY],
+    "parameters": [
+        {
+            "name": "plan",
+            "in": "query",
+            "description": "true makes a job that writes nothing, and says what it would do.",
+            "required": False,
+            "schema": {"type": "string", "examples": ["false"]},
+        },
+        CALLBACK_URL,
+        IDEMPOTENCY_KEY,
+    ],
     "requestBody": {
         "required": False,
         "content": {
@@ -51,8 +62,9 @@ _REQUEST = {
                             "type": "array",
                             "minItems": 1,
                             "items": {"type": "string", "enum": list(RETRIED_WORDS)},
-                            "description": "What became of the rows to retry. All of these kinds "
-                            "without it.",
+                            "description": "What became of the rows to retry. Without it, all of "
+                            "these kinds; `drifted` only with `plan=true`, as records are "
+                            "overwritten.",
                             "examples": [["failed"]],
                         },
                         "group": {
@@ -101,23 +113,43 @@ async def retry(
     Rows keep their numbers and keys: what had arrived after all is not made a second time.
     """
     job = await find_upload(services, caller, job_id)
+    _require_no_rows_planned(job)
+    is_plan = parse_flag(request.query_params.get("plan", ""), "plan")
     # The job's own instance: the caller may act for the organization.
     instance = CallingInstance(job.instance_id, job.organization_id, "")
     callback_url = callback_url_of(request)
     await check_callback_url(callback_url, services, instance)
     await require_room(request, services, instance, callback_url)
     if "multipart/form-data" in request.headers.get("content-type", ""):
-        return await _retry_with_file(request, response, services, instance, job, callback_url)
+        return await _retry_with_file(
+            request, response, services, instance, job, callback_url, is_plan=is_plan
+        )
     body = await read_body(request)
-    kinds, group = _parse_body(body)
-    key = idempotency_key_of(request, job.id, [*map(str, kinds)], group, callback_url)
+    kinds, group = _parse_body(body, with_drifted=is_plan)
+    key = idempotency_key_of(
+        request, job.id, [*map(str, kinds)], group, callback_url, *_words_of(is_plan)
+    )
     if key is not None:
         answer = await earlier_answer(response, services, instance, key)
         if answer is not None:
             return answer
     rows = await services.retries.choose(job, kinds, group)
-    work = work_of_retry(job, uuid.uuid4().hex, rows, callback_url)
+    work = work_of_retry(job, uuid.uuid4().hex, rows, callback_url, is_plan=is_plan)
     return await submit(request, response, services, instance, work, key, rows)
+
+
+def _words_of(is_plan: bool) -> Sequence[str]:
+    """What a plan adds to the content of a request: nothing to that of a request without one."""
+    return ["plan"] if is_plan else []
+
+
+def _require_no_rows_planned(job: Job) -> None:
+    """Raise Conflict for a job with rows that are still to be carried out."""
+    if job.status is Status.PLANNED:
+        raise Conflict(
+            f"{job.not_reached} rows of the plan of job {job.id} are left; carry it out to its end "
+            f"(PUT /bulk/{job.id}/apply), and retry rows then"
+        )
 
 
 async def _retry_with_file(
@@ -127,13 +159,15 @@ async def _retry_with_file(
     instance: CallingInstance,
     job: Job,
     callback_url: str | None,
+    *,
+    is_plan: bool,
 ) -> dict[str, Any]:
     name = uuid.uuid4().hex
     form = await receive_upload(request, services.files, name, services.max_upload_bytes)
     try:
         if form.fields:
             raise BadInput(f"the form has a part {next(iter(form.fields))!r}; it takes file alone")
-        key = idempotency_key_of(request, job.id, form.digest, callback_url)
+        key = idempotency_key_of(request, job.id, form.digest, callback_url, *_words_of(is_plan))
         if key is not None:
             answer = await earlier_answer(response, services, instance, key)
             if answer is not None:
@@ -142,7 +176,7 @@ async def _retry_with_file(
     finally:
         # Its values are in the ledger now, or nowhere.
         await asyncio.shield(services.files.give_up(name))
-    work = work_of_retry(job, uuid.uuid4().hex, rows, callback_url)
+    work = work_of_retry(job, uuid.uuid4().hex, rows, callback_url, is_plan=is_plan)
     return await submit(request, response, services, instance, work, key, rows)
 
 
@@ -171,8 +205,13 @@ def _require_fitting(job: Job, name: str) -> None:
         )
 
 
-def _parse_body(body: bytes) -> tuple[Sequence[RowKind], str | None]:
-    """The kinds of rows in a body, or the group. Raises BadInput."""
+def _parse_body(body: bytes, *, with_drifted: bool) -> tuple[Sequence[RowKind], str | None]:
+    """The kinds of rows in a body, or the group. Raises BadInput.
+
+    Rows that have drifted are among those that no body names only `with_drifted`: a retry would
+    overwrite what others have changed.
+    """
+    default = [word for word in RETRIED_WORDS if with_drifted or word != DRIFTED_WORD]
     content = parse_json_object(body, _EXAMPLE) if body.strip() else {}
     unknown = content.keys() - {"kind", "group"}
     if unknown:
@@ -182,7 +221,7 @@ def _parse_body(body: bytes) -> tuple[Sequence[RowKind], str | None]:
     group = content.get("group")
     if "group" in content and not isinstance(group, str):
         raise BadInput("body.group must be a string: the id of a group of errors")
-    kinds = content.get("kind", list(RETRIED_WORDS))
+    kinds = content.get("kind", default)
     if not isinstance(kinds, list) or not kinds:
         raise BadInput(f"body.kind must be a list, and not empty; the body looks like {_EXAMPLE}")
     for word in kinds:

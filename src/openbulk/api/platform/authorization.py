@@ -229,6 +229,8 @@ async def _exchange_code(
 
 def _require_oauth(provider: Provider) -> OAuth:
     if provider.oauth is None:
-        settings = ", ".join(setting.name for setting in provider.settings) or "none"
-        raise BadInput(f"{provider.name} has no sign-in by OAuth; its settings are: {settings}")
+        names = ", ".join(entry.name for entry in provider.entries) or "none"
+        raise BadInput(
+            f"{provider.name} has no sign-in by OAuth; its configuration has the entries {names}"
+        )
     return provider.oauth

@@ -16,7 +16,7 @@ from openbulk.api.wire.elements import (
     ElementKeyName,
     ElementMetadata,
     ElementMetadataWithObjects,
-    ElementWithSettings,
+    ElementWithEntries,
     Hub,
     HubName,
     HubWithCalls,
@@ -130,7 +130,7 @@ async def all_metadata(services: ServicesOfApp, user: SignedInUser) -> list[dict
 @router.get(
     "/elements/{key}",
     summary="Retrieve an element",
-    responses=answers(ElementWithSettings | CustomElement, 404),
+    responses=answers(ElementWithEntries | CustomElement, 404),
 )
 async def element(key: ElementName, services: ServicesOfApp, user: SignedInUser) -> dict[str, Any]:
     """A service, with the configuration entries of its instances."""

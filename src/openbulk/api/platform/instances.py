@@ -36,10 +36,10 @@ from openbulk.api.platform.stored_secrets import require_secrets_again
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import instances as wire
 from openbulk.api.wire.elements import (
+    CONTRACT_ENTRIES,
     CONTRACT_SECRETS,
-    CONTRACT_SETTINGS,
     NOTIFICATION_SECRETS,
-    PLATFORM_SETTINGS,
+    PLATFORM_ENTRIES,
 )
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.masking import MASK
@@ -312,8 +312,8 @@ async def _with_changes(
         entries = {name: value for name, value in given.items() if value != MASK}
         has_code = bool(body.providerData and body.providerData.get("code"))
         renewed = {REFRESH_TOKEN} if has_code else ()
-        for settings in (provider.settings, NOTIFICATION_SECRETS):
-            require_secrets_again(settings, instance.configuration, entries, renewed)
+        for declared in (provider.entries, NOTIFICATION_SECRETS):
+            require_secrets_again(declared, instance.configuration, entries, renewed)
         wanted = {**instance.configuration, **entries}
         _require_small(wanted)
         configuration = await sign_in(provider, wanted, body.providerData, services, user)
@@ -438,8 +438,8 @@ def _entry_texts(
     Raises BadInput for an entry that neither the service nor the wire contract knows, and that is
     not among the `existing` ones, and for a value that its entry does not take.
     """
-    choices = {one.name: one.choices for one in (*provider.settings, *PLATFORM_SETTINGS)}
-    known = dict.fromkeys([*choices, *existing, *CONTRACT_SETTINGS])
+    choices = {one.name: one.choices for one in (*provider.entries, *PLATFORM_ENTRIES)}
+    known = dict.fromkeys([*choices, *existing, *CONTRACT_ENTRIES])
     entries = with_known_spelling(configuration or {}, known, "the configuration", "entry")
     texts = {
         name: _entry_text(name, value)

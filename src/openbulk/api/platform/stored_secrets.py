@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from openbulk.connectors.base import Setting
+from openbulk.connectors.base import ConfigurationEntry
 from openbulk.domain.errors import BadInput
 
 
 def require_secrets_again(
-    settings: Sequence[Setting],
+    entries: Sequence[ConfigurationEntry],
     stored: Mapping[str, str],
     given: Mapping[str, str],
     renewed: Collection[str] = (),
@@ -19,16 +19,16 @@ def require_secrets_again(
     come in the same request. `renewed` are those that it exchanges for new ones.
     """
     moved = [
-        setting.name
-        for setting in settings
-        if setting.receives_secrets
-        and setting.name in given
-        and _host_in(given[setting.name]) != _host_in(stored.get(setting.name, ""))
+        entry.name
+        for entry in entries
+        if entry.receives_secrets
+        and entry.name in given
+        and _host_in(given[entry.name]) != _host_in(stored.get(entry.name, ""))
     ]
     kept = [
-        setting.name
-        for setting in settings
-        if setting.secret and stored.get(setting.name) and setting.name not in {*given, *renewed}
+        entry.name
+        for entry in entries
+        if entry.secret and stored.get(entry.name) and entry.name not in {*given, *renewed}
     ]
     if moved and kept:
         raise BadInput(

@@ -51,12 +51,14 @@ HUBS = frozenset(
 )
 """The hubs of the service that openbulk replaces. In a path, a hub is a mere prefix."""
 NOTIFICATION_SECRETS = (
-    base.Setting(
+    base.ConfigurationEntry(
         "event.notification.callback.headers", "Headers to add to notifications.", secret=True
     ),
-    base.Setting("event.notification.basic.username", "User name for notifications."),
-    base.Setting("event.notification.basic.password", "Password for notifications.", secret=True),
-    base.Setting(
+    base.ConfigurationEntry("event.notification.basic.username", "User name for notifications."),
+    base.ConfigurationEntry(
+        "event.notification.basic.password", "Password for notifications.", secret=True
+    ),
+    base.ConfigurationEntry(
         "event.notification.callback.hosts",
         "Hosts that notifications with headers or password go to, with commas between them; "
         "default: the first one called.",
@@ -64,17 +66,19 @@ NOTIFICATION_SECRETS = (
     ),
 )
 """What notifications carry, and where they may carry it."""
-PLATFORM_SETTINGS = (
-    base.Setting("event.notification.signature.key", "Key that signs notifications.", secret=True),
+PLATFORM_ENTRIES = (
+    base.ConfigurationEntry(
+        "event.notification.signature.key", "Key that signs notifications.", secret=True
+    ),
     *NOTIFICATION_SECRETS,
-    base.Setting(
+    base.ConfigurationEntry(
         "bulk.json.lines",
         "true: application/json answers of downloads are JSON Lines, as some clients expect.",
         choices=("true", "false"),
     ),
 )
 """Settings that an instance of every service takes."""
-CONTRACT_SETTINGS = frozenset(
+CONTRACT_ENTRIES = frozenset(
     [
         "authentication.time",
         "bulk.add_metadata",
@@ -192,7 +196,7 @@ class Element(ElementOfInstance):
 
 
 @with_config(EXACT)
-class Setting(TypedDict):
+class ConfigurationEntry(TypedDict):
     """An entry of the configuration that the instances of a service take."""
 
     key: Annotated[str, doc("Name of the entry.", "oauth.api.key")]
@@ -221,14 +225,14 @@ class LeftOut(TypedDict):
 
 
 @with_config(EXACT)
-class ElementWithSettings(Element):
+class ElementWithEntries(Element):
     """A service, with the configuration that its instances take."""
 
-    configuration: list[Setting]
+    configuration: list[ConfigurationEntry]
 
 
 @with_config(EXACT)
-class CustomElement(ElementWithSettings):
+class CustomElement(ElementWithEntries):
     """A custom connector, with the parts of its export that have no effect here."""
 
     leftOut: list[LeftOut]
@@ -372,12 +376,12 @@ def present_settings(provider: base.Provider) -> list[dict[str, Any]]:
         described = provider.description.entries
     return [
         {
-            "key": setting.name,
-            "description": setting.help,
-            "type": "PASSWORD" if setting.secret else "TEXTFIELD_255",
-            **_present_entry(described.get(setting.name)),
+            "key": entry.name,
+            "description": entry.help,
+            "type": "PASSWORD" if entry.secret else "TEXTFIELD_255",
+            **_present_entry(described.get(entry.name)),
         }
-        for setting in (*provider.settings, *PLATFORM_SETTINGS)
+        for entry in (*provider.entries, *PLATFORM_ENTRIES)
     ]
 
 

@@ -72,8 +72,16 @@ def _information_on_outcomes(job: Job) -> Iterator[str]:
         words = _words_for(job.counts.unknown)
         records = _records(job.counts.unknown)
         yield f"{records} may or may not have been written; /errors lists {words.it}"
-    if job.status is Status.PLANNED:
+    if job.counts.drifted:
+        words = _words_for(job.counts.drifted)
+        yield (
+            f"{_records(job.counts.drifted)} {words.has} changed since the plan, and {words.was} "
+            f"left alone; /errors lists {words.it}"
+        )
+    if job.is_plan and job.status is Status.PLANNED:
         yield f"nothing was written; /bulk/{job.id}/plan shows what the job would do"
+    elif job.status is Status.PLANNED:
+        yield f"{job.not_reached} rows of the plan are left; apply it again to go on"
     elif job.is_finished and not job.is_download and job.not_reached:
         words = _words_for(job.not_reached)
         yield f"{job.not_reached} of {_records(job.own_records or 0)} {words.was} not reached"

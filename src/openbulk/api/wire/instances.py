@@ -8,9 +8,9 @@ from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from openbulk.api.wire.elements import (
-    CONTRACT_SETTINGS,
+    CONTRACT_ENTRIES,
     NO_EFFECT,
-    PLATFORM_SETTINGS,
+    PLATFORM_ENTRIES,
     ElementOfInstance,
     present_element_of_instance,
 )
@@ -156,13 +156,11 @@ def present_counts(elements: Sequence[str]) -> dict[str, Any]:
 
 
 def present_configuration(instance: domain.Instance, provider: Provider) -> list[dict[str, Any]]:
-    """The entries of the settings that the service has, then all other entries."""
-    descriptions = {
-        setting.name: setting.help for setting in (*provider.settings, *PLATFORM_SETTINGS)
-    }
+    """The entries that the service declares, then all other entries."""
+    descriptions = {entry.name: entry.help for entry in (*provider.entries, *PLATFORM_ENTRIES)}
     values = _configuration_shown(instance, provider)
     names = [*descriptions, *sorted(values.keys() - descriptions.keys())]
-    descriptions |= dict.fromkeys(CONTRACT_SETTINGS - descriptions.keys(), NO_EFFECT)
+    descriptions |= dict.fromkeys(CONTRACT_ENTRIES - descriptions.keys(), NO_EFFECT)
     return [
         without_none(
             {
@@ -184,4 +182,4 @@ def present_sign_in_address(
 
 
 def _configuration_shown(instance: domain.Instance, provider: Provider) -> dict[str, str]:
-    return mask_configuration(instance.configuration, (*provider.settings, *PLATFORM_SETTINGS))
+    return mask_configuration(instance.configuration, (*provider.entries, *PLATFORM_ENTRIES))

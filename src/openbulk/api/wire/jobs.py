@@ -108,6 +108,15 @@ class Outcomes(TypedDict):
         int, doc("Records to delete that the service did not have. They have not failed.", 0)
     ]
     failed: Annotated[int, doc("Records that failed.", 1)]
+    drifted: NotRequired[
+        Annotated[
+            int,
+            doc(
+                "Of a job that carries out a plan: records that have changed since the plan, and "
+                "were left as they are."
+            ),
+        ]
+    ]
     unknown: Annotated[int, doc("Records that the service may have taken: the answer was lost.", 0)]
     notReached: Annotated[
         int,
@@ -261,7 +270,9 @@ class RecordErrorGroup(TypedDict):
         ),
     ]
     count: Annotated[int, doc("Number of its records.", 2)]
-    outcome: Annotated[Literal["failed", "unknown"], doc("What became of all of them.", "failed")]
+    outcome: Annotated[
+        Literal["failed", "drifted", "unknown"], doc("What became of all of them.", "failed")
+    ]
     error: Annotated[
         str,
         doc(
@@ -331,6 +342,8 @@ def present_job_event(job: Job, completed_status: str) -> dict[str, Any]:
 
 def _outcomes(job: Job) -> dict[str, int]:
     counts = job.counts
+    # Only a plan that is carried out knows of records that have changed since.
+    drifted = {} if job.apply is None else {"drifted": counts.drifted}
     return {
         "created": counts.created,
         "updated": counts.updated,
@@ -339,6 +352,7 @@ def _outcomes(job: Job) -> dict[str, int]:
         "deleted": counts.deleted,
         "notFound": counts.not_found,
         "failed": counts.failed,
+        **drifted,
         "unknown": counts.unknown,
         "notReached": job.not_reached or 0,
     }
@@ -463,8 +477,8 @@ def status_word(job: Job, completed_status: str) -> str:
 
 
 def failed_count(job: Job) -> int:
-    """Number of failed records. An unknown outcome counts as failed."""
-    return job.counts.failed + job.counts.unknown
+    """Number of failed records. Records that are unknown, or have drifted, count as failed."""
+    return job.counts.failed + job.counts.unknown + job.counts.drifted
 
 
 def _record_count(job: Job) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from openbulk.connectors.base import Setting
+from openbulk.connectors.base import ConfigurationEntry
 
 MASK = "********"
 """Stands for a secret in every answer."""
@@ -21,10 +21,10 @@ _WORD = re.compile(r"[^/.]+")
 
 
 def mask_configuration(
-    configuration: Mapping[str, str], settings: Iterable[Setting]
+    configuration: Mapping[str, str], entries: Iterable[ConfigurationEntry]
 ) -> dict[str, str]:
-    """A configuration whose secrets are masked, as the settings of its service declare them."""
-    is_secret = {setting.name: setting.secret for setting in settings}
+    """A configuration whose secrets are masked, as the entries of its service declare them."""
+    is_secret = {entry.name: entry.secret for entry in entries}
     # For an undeclared entry, its name decides. Rather mask one too many.
     return {
         name: MASK if is_secret.get(name, _SOUNDS_SECRET.search(name) is not None) else value

@@ -20,6 +20,7 @@ OUTCOMES: Mapping[str, RowKind] = {
 }
 """What became of a row, by its word: the keys of `outcomes` in `GET /bulk/{id}`."""
 _WORDS = {kind: word for word, kind in OUTCOMES.items()}
+DRIFTED_WORD = _WORDS[OutcomeKind.DRIFTED]
 RETRIED_WORDS = tuple(_WORDS[kind] for kind in RETRIED)
 _EXAMPLE = {"summary": "Late", "start.date": "2026-02-30"}
 Outcome = Literal[
@@ -30,6 +31,7 @@ Outcome = Literal[
     "deleted",
     "notFound",
     "failed",
+    "drifted",
     "unknown",
     "notReached",
 ]

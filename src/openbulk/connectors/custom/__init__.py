@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from openbulk.connectors.base import ConnectionContext, Connector, OAuth, Setting
+from openbulk.connectors.base import ConfigurationEntry, ConnectionContext, Connector, OAuth
 from openbulk.connectors.custom.connector import CustomConnector
 from openbulk.connectors.custom.description import (
     ACCESS_TOKEN,
@@ -35,8 +35,8 @@ class CustomProvider:
         self.key = description.key
         self.name = description.name
         self.hub = description.hub
-        self.settings: Sequence[Setting] = [
-            Setting(
+        self.entries: Sequence[ConfigurationEntry] = [
+            ConfigurationEntry(
                 entry.key, entry.help, secret=entry.is_secret, receives_secrets=entry.names_host
             )
             for entry in description.entries.values()

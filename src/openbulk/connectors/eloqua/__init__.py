@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.base import (
+    ConfigurationEntry,
     ConnectionContext,
     Connector,
     Features,
     NativeBulk,
     OAuth,
-    Setting,
 )
 from openbulk.connectors.eloqua.bulk import ENTITIES, UPDATE_RULES, EloquaBulk
 from openbulk.connectors.eloqua.exports import CHANGED, read_export
@@ -187,16 +187,18 @@ class EloquaProvider:
     hub = "marketing"
     event_objects = frozenset[str]()
     makes_calls = True
-    settings: Sequence[Setting] = (
-        Setting("username", "Company\\user."),
-        Setting("password", "Password of that user.", secret=True),
-        Setting("oauth.api.key", "Client id of the Eloqua app, instead of user and password."),
-        Setting("oauth.api.secret", "Client secret of the Eloqua app.", secret=True),
-        Setting("oauth.callback.url", "Redirect address that was used to sign in."),
-        Setting(
+    entries: Sequence[ConfigurationEntry] = (
+        ConfigurationEntry("username", "Company\\user."),
+        ConfigurationEntry("password", "Password of that user.", secret=True),
+        ConfigurationEntry(
+            "oauth.api.key", "Client id of the Eloqua app, instead of user and password."
+        ),
+        ConfigurationEntry("oauth.api.secret", "Client secret of the Eloqua app.", secret=True),
+        ConfigurationEntry("oauth.callback.url", "Redirect address that was used to sign in."),
+        ConfigurationEntry(
             "oauth.user.refresh_token", "Refresh token; made from providerData.code.", secret=True
         ),
-        Setting(
+        ConfigurationEntry(
             "base.url",
             "Where to sign in; default: https://login.eloqua.com. For sandboxes and proxies.",
             receives_secrets=True,

@@ -3,7 +3,13 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
+from openbulk.connectors.base import (
+    ConfigurationEntry,
+    ConnectionContext,
+    Connector,
+    Features,
+    OAuth,
+)
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
 from openbulk.connectors.googlecalendar.batches import Batches
 from openbulk.connectors.googlecalendar.collection_uploads import CollectionUploads
@@ -52,6 +58,7 @@ EVENT_FEATURES = Features(
     changed="updated",
     has_changes=True,
     plan=Completeness.COMPLETE,
+    guards_writes=True,
 )
 _COLLECTION_FEATURES = {name: collection.features for name, collection in COLLECTIONS.items()}
 _SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
@@ -153,37 +160,41 @@ class GoogleCalendarProvider:
     hub = "scheduling"
     event_objects = frozenset({"events"})
     makes_calls = True
-    settings: Sequence[Setting] = (
-        Setting("oauth.api.key", "Client id of the Google Cloud project."),
-        Setting("oauth.api.secret", "Client secret of the Google Cloud project.", secret=True),
-        Setting("oauth.callback.url", "Redirect address that was used to sign in."),
-        Setting(
+    entries: Sequence[ConfigurationEntry] = (
+        ConfigurationEntry("oauth.api.key", "Client id of the Google Cloud project."),
+        ConfigurationEntry(
+            "oauth.api.secret", "Client secret of the Google Cloud project.", secret=True
+        ),
+        ConfigurationEntry("oauth.callback.url", "Redirect address that was used to sign in."),
+        ConfigurationEntry(
             "oauth.user.refresh_token",
             "Refresh token of the account; made from providerData.code.",
             secret=True,
         ),
-        Setting(
+        ConfigurationEntry(
             "google.service_account",
             "JSON key of a service account, instead of the above.",
             secret=True,
         ),
-        Setting("google.subject", "Address of the person for whom the service account acts."),
-        Setting(
+        ConfigurationEntry(
+            "google.subject", "Address of the person for whom the service account acts."
+        ),
+        ConfigurationEntry(
             "google.scope", "Scopes that the service account requests; default: the one for events."
         ),
-        Setting(
+        ConfigurationEntry(
             "quota.user.minute",
             "Calls a minute that Google allows one user; default: 600, or more if Google allows.",
         ),
-        Setting(
+        ConfigurationEntry(
             "quota.project.minute",
             "Calls a minute for the whole project; default: 10000, or more if Google allows.",
         ),
-        Setting(
+        ConfigurationEntry(
             "quota.project.day",
             "Calls a day for the whole project; default: 1000000, above which Google charges.",
         ),
-        Setting(
+        ConfigurationEntry(
             "base.url",
             "Address of the API; default: Google's. For sandboxes and proxies.",
             receives_secrets=True,

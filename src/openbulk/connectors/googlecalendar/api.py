@@ -49,14 +49,18 @@ class CalendarApi:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        etag: str | None = None,
     ) -> Answer:
         """Call a path below `/calendar/v3`; `calendar` is the calendar that the call changes.
 
+        With an etag, Google refuses the call with 412 if what it changes has another one
+        (https://developers.google.com/workspace/calendar/api/guides/version-resources).
         Raises ServiceError, and FieldError if JSON cannot hold the body.
         """
-        content: dict[str, Any] = {}
+        content: dict[str, Any] = {"headers": {} if etag is None else {"If-Match": etag}}
         if body is not None:
-            content = {"data": _encode_json(body), "headers": _JSON}
+            content["data"] = _encode_json(body)
+            content["headers"] |= _JSON
         budgets = self._limits.budgets(calendar)
         url = self._url + path
         return await self._client.call(method, url, params=params, budgets=budgets, **content)

@@ -106,6 +106,14 @@ class RecordRefused(OpenbulkError):
         return Outcome.failure(row, self.message, provider_message=self.provider_message)
 
 
+class EventDrifted(OpenbulkError):
+    """An event is not as the plan of its row saw it: it is left as it is."""
+
+    def __init__(self, reason: str, event_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.event_id = event_id
+
+
 def read_refusal(answer: Answer) -> Refusal:
     """Why Google refused one record. Raises Refused if it would refuse any record."""
     refusal = _parse_refusal(answer)

@@ -8,10 +8,12 @@ from enum import Enum, auto
 from typing import Any
 
 from openbulk.connectors.answers import Answer
+from openbulk.connectors.drift import HAS_CHANGED
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
 from openbulk.connectors.googlecalendar.errors import (
     DUPLICATE,
+    EventDrifted,
     RecordRefused,
     read_existing,
     read_refusal,
@@ -24,6 +26,7 @@ from openbulk.connectors.googlecalendar.shapes import read_resource
 from openbulk.connectors.googlecalendar.times import time_field
 
 _MAIL = "sendUpdates"
+_PRECONDITION_FAILED = 412
 _CLEARED_FIELDS: Mapping[str | None, Mapping[str, None]] = {
     "date": {"dateTime": None, "timeZone": None},
     "dateTime": {"date": None},
@@ -83,13 +86,24 @@ class EventCalls:
             return None
         return read_resource(answer, "Event")
 
-    async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
-        """Change fields of an event; None if it no longer exists."""
+    async def patch(
+        self,
+        row: EventRow,
+        event_id: str,
+        fields: Mapping[str, Any],
+        *,
+        etag: str | None = None,
+    ) -> Event | None:
+        """Change fields of an event; None if it no longer exists.
+
+        Raises EventDrifted if the event has another etag than this one.
+        """
         path = event_path(row.calendar, event_id)
         body = patch_body(with_private_properties(fields, row.markers))
         answer = await self._api.write(
-            "PATCH", path, row.calendar, params=row.parameters, body=body
+            "PATCH", path, row.calendar, params=row.parameters, body=body, etag=etag
         )
+        _require_etag(answer, event_id)
         return read_existing(answer, calendar=row.calendar)
 
     async def revive(self, row: EventRow, event_id: str) -> Event:
@@ -104,15 +118,16 @@ class EventCalls:
         require_accepted(answer, hint=hint)
         return read_resource(answer, "Event")
 
-    async def delete(self, row: EventRow, event_id: str) -> Deletion:
-        """Delete an event.
+    async def delete(self, row: EventRow, event_id: str, *, etag: str | None = None) -> Deletion:
+        """Delete an event. Raises EventDrifted if it has another etag than this one.
 
         If an earlier call of ours deleted it and its answer was lost, it was deleted before: Google
         does not say who did it.
         """
         path = event_path(row.calendar, event_id)
         parameters = {_MAIL: row.parameters[_MAIL]}
-        answer = await self._api.write("DELETE", path, row.calendar, params=parameters)
+        answer = await self._api.write("DELETE", path, row.calendar, params=parameters, etag=etag)
+        _require_etag(answer, event_id)
         # 404 may be about the event or about its calendar.
         if answer.status in _NOTHING_TO_DELETE:
             return _NOTHING_TO_DELETE[answer.status]
@@ -146,6 +161,12 @@ def patch_body(fields: Mapping[str, Any]) -> dict[str, Any]:
     if body.get("reminders", {}).get("useDefault"):
         body["reminders"] = {"overrides": [], **body["reminders"]}
     return body
+
+
+def _require_etag(answer: Answer, event_id: str) -> None:
+    """Raise EventDrifted if Google refused a call as the event has another etag."""
+    if answer.status == _PRECONDITION_FAILED:
+        raise EventDrifted(HAS_CHANGED, event_id)
 
 
 def _require_duplicate(answer: Answer, row: EventRow) -> None:

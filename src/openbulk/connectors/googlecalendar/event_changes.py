@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from openbulk.connectors.drift import HAS_CHANGED
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.googlecalendar.claims import APPEARANCE, FirstRows, is_set
 from openbulk.connectors.googlecalendar.diff import changes
+from openbulk.connectors.googlecalendar.errors import EventDrifted
 from openbulk.connectors.googlecalendar.event_calls import Deletion, EventCalls
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, version_in
 from openbulk.connectors.googlecalendar.events import Event, has_marker, is_cancelled
-from openbulk.connectors.googlecalendar.identity import NATURAL
+from openbulk.connectors.googlecalendar.guarding import etag_to_match
+from openbulk.connectors.googlecalendar.identity import ID, NATURAL, Identity
 from openbulk.connectors.googlecalendar.recurrence import fit_lines
 from openbulk.connectors.googlecalendar.times import time_field
 from openbulk.domain.records import Action, Outcome, OutcomeKind
@@ -40,7 +43,7 @@ class EventChanges:
                 return Outcome(row.number, kind_of_missing(row), old_id)
             _require_newest(row, event)
             await self._require_own_removal(row, event)
-            return await self.remove(row, old_id)
+            return await self.remove(row, old_id, event)
         wanted = await self._fields_for(row, event)
         if is_cancelled(event):
             # A date that was called off takes place again.
@@ -60,12 +63,38 @@ class EventChanges:
         _require_newest(row, event)
         if not is_of_series:
             _require_same_event(row, await claims.first_rows(row, old_id), different)
-        changed = await self._calls.patch(row, old_id, different)
+        etag = await etag_to_match(row, event, claims)
+        return await self._patch(row, old_id, wanted, different, etag)
+
+    async def _patch(
+        self,
+        row: EventRow,
+        old_id: str,
+        wanted: Mapping[str, Any],
+        different: Mapping[str, Any],
+        etag: str | None,
+    ) -> Outcome | None:
+        """Write the fields that differ; None if somebody has deleted the event."""
+        try:
+            changed = await self._calls.patch(row, old_id, different, etag=etag)
+        except EventDrifted:
+            await self._require_written(row, old_id, wanted)
+            return Outcome(row.number, OutcomeKind.UNCHANGED, old_id)
         if changed is None:
             self._lookup.forget(row, old_id)
             return None
         self._lookup.remember(row, changed)
         return row.outcome(OutcomeKind.UPDATED, old_id, changed)
+
+    async def _require_written(
+        self, row: EventRow, event_id: str, wanted: Mapping[str, Any]
+    ) -> None:
+        """Raise EventDrifted unless an event is as its row says: a lost call of ours may have been
+        the one that has changed it since it was looked up."""
+        event = await self._lookup.fetch(row, Identity(ID, event_id))
+        if event is None or changes(wanted, event):
+            raise EventDrifted(HAS_CHANGED, event_id)
+        self._lookup.remember(row, event)
 
     async def _require_own_removal(self, row: EventRow, event: Event) -> None:
         """Raise FieldError if a row calls off another event than an earlier row has written."""
@@ -77,9 +106,12 @@ class EventChanges:
         first = await claims.first_rows(row, str(event["id"]))
         _require_same_event(row, first, different)
 
-    async def remove(self, row: EventRow, old_id: str) -> Outcome:
-        """Delete an event, or cancel an occurrence."""
-        deletion = await self._calls.delete(row, old_id)
+    async def remove(self, row: EventRow, old_id: str, event: Event | None = None) -> Outcome:
+        """Delete an event, or cancel an occurrence. `event` is as the calendar has it, if known."""
+        etag = None if row.expected is None else row.expected.version
+        if event is not None:
+            etag = await etag_to_match(row, event, self._lookup.claims_of(row.target))
+        deletion = await self._calls.delete(row, old_id, etag=etag)
         self._lookup.forget(row, old_id)
         if deletion is Deletion.DONE:
             return Outcome(row.number, OutcomeKind.DELETED, old_id)

@@ -30,7 +30,7 @@ from openbulk.connectors.googlecalendar.times import (
     time_field,
     time_options,
 )
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.domain.records import Action, Expectation, Outcome, OutcomeKind, Record, Target
 
 PRIMARY = "primary"
 """Google's name for the main calendar of the signed-in account."""
@@ -77,6 +77,8 @@ class EventRow:
     job_marker: Mapping[str, str]
     """The private property that marks an event as created by this job; empty if the job has no
     name (`Target.run`)."""
+    expected: Expectation | None = None
+    """What a plan saw of the event; None for a row that no plan is about."""
 
     def require_times(self) -> None:
         """A new event needs start and end. Raises FieldError."""
@@ -108,11 +110,12 @@ class EventRow:
 
 def _has_outside_guests(event: Event) -> bool:
     """Whether attendees are of another domain than the account."""
-    own = _domain(event.get("creator", {}).get("email", ""))
-    return any(_domain(guest.get("email", "")) != own for guest in event.get("attendees", ()))
+    own = domain_of(event.get("creator", {}).get("email", ""))
+    return any(domain_of(guest.get("email", "")) != own for guest in event.get("attendees", ()))
 
 
-def _domain(email: str) -> str:
+def domain_of(email: str) -> str:
+    """The domain of an e-mail address, in lower case."""
     return email.rpartition("@")[2].lower()
 
 
@@ -208,6 +211,7 @@ class RowReader:
             sends_mail=self._send_updates != "none",
             record_marker=record_marker,
             job_marker=self._job_marker,
+            expected=record.expected,
         )
 
     async def _zone(self, draft: EventDraft, zone_of: Callable[[str], Awaitable[str]]) -> str:

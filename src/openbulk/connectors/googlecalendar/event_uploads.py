@@ -6,14 +6,16 @@ An event that already matches its row is left alone.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
+from openbulk.connectors.drift import EXISTS, NOTHING_TO_DO, outcome_of_drift
 from openbulk.connectors.fields import FieldError
-from openbulk.connectors.googlecalendar.errors import RecordRefused
+from openbulk.connectors.googlecalendar.errors import EventDrifted, RecordRefused
 from openbulk.connectors.googlecalendar.event_calls import EventCalls
 from openbulk.connectors.googlecalendar.event_changes import EventChanges
-from openbulk.connectors.googlecalendar.event_lookup import EventLookup
+from openbulk.connectors.googlecalendar.event_lookup import FEW_RECORDS, EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow, RowReader
 from openbulk.connectors.googlecalendar.events import has_marker, is_cancelled
 from openbulk.connectors.googlecalendar.file_dates import DatesOfJobs
+from openbulk.connectors.googlecalendar.guarding import require_none_expected
 from openbulk.connectors.googlecalendar.identity import (
     ICAL_UID,
     ID,
@@ -63,6 +65,9 @@ class EventUploads:
     async def _write(self, record: Record, target: Target) -> Outcome:
         try:
             row = await self._prepare(record, target)
+            if _costs_no_call(row):
+                assert row.expected is not None
+                return Outcome(row.number, row.expected.kind, row.expected.id)
             if row.original_start is not None:
                 return await self._occurrences.write(row, row.original_start)
             return _with_remark(row, await self._actions[target.action](row))
@@ -72,6 +77,8 @@ class EventUploads:
             return Outcome.failure(
                 record.row, "a date is too early or too late; calendars go from year 1 to 9999"
             )
+        except EventDrifted as error:
+            return outcome_of_drift(record.row, error.message, error.event_id)
         except RecordRefused as error:
             self._remember_missing(error, target)
             return error.outcome(record.row)
@@ -112,6 +119,7 @@ class EventUploads:
         if await self._is_new_part(row):
             # A change of the series, as with THISANDFUTURE, though Google has another event for it.
             return (await self._import(row))._replace(kind=OutcomeKind.UPDATED)
+        require_none_expected(row)
         raise FieldError(
             row.identity.field,
             f"calendar {row.calendar!r} has no event with {row.identity}; "
@@ -125,6 +133,7 @@ class EventUploads:
             return outcome
         if row.is_removal:
             return Outcome(row.number, OutcomeKind.UNCHANGED)
+        require_none_expected(row)
         return await self._exceptions.settle_created(row, await self._create_missing(row))
 
     async def _is_new_part(self, row: EventRow) -> bool:
@@ -151,7 +160,7 @@ class EventUploads:
         event = await self._lookup.find(row)
         if event is None:
             return Outcome(row.number, OutcomeKind.NOT_FOUND)
-        outcome = await self._changes.remove(row, str(event["id"]))
+        outcome = await self._changes.remove(row, str(event["id"]), event)
         return await self._exceptions.settle_removed(row, event, outcome)
 
     # --- new events ---
@@ -253,7 +262,7 @@ class EventUploads:
             return await self._exceptions.settle_created(row, outcome)
         return outcome
 
-    async def _id_conflict(self, row: EventRow, event_id: str = "") -> FieldError:
+    async def _id_conflict(self, row: EventRow, event_id: str = "") -> FieldError | EventDrifted:
         """The error for a row whose identifier is taken, maybe by an earlier row of its file."""
         first = await self._lookup.claims_of(row.target).first_rows(row, event_id)
         if first.row < row.number:
@@ -262,11 +271,25 @@ class EventUploads:
                 f"row {first.row} has the {row.identity}, too; give each event an "
                 f"{row.identity.field} of its own, or use action upsert to change it",
             )
+        if row.expected is not None:
+            return EventDrifted(EXISTS)
         return FieldError(
             row.identity.field,
             f"an event with the {row.identity} exists, or did before it was deleted; use another "
             "or none, or use action upsert to change it",
         )
+
+
+def _costs_no_call(row: EventRow) -> bool:
+    """Whether a plan said that there is nothing to do, and no event is looked up for the row.
+
+    Those of a large job are found in the list of the calendar, and compared.
+    """
+    if row.expected is None or row.expected.kind not in NOTHING_TO_DO:
+        return False
+    records = row.target.records
+    is_small = records is not None and records <= FEW_RECORDS
+    return is_small or row.target.action is Action.DELETE
 
 
 def _with_remark(row: EventRow, outcome: Outcome) -> Outcome:

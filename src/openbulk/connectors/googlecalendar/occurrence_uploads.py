@@ -14,6 +14,8 @@ from openbulk.connectors.googlecalendar.event_changes import (
 from openbulk.connectors.googlecalendar.event_lookup import EventLookup
 from openbulk.connectors.googlecalendar.event_rows import EventRow
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
+from openbulk.connectors.googlecalendar.guarding import etag_to_match
+from openbulk.connectors.googlecalendar.identity import ID, Identity
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, dates_that_are_none
 from openbulk.connectors.googlecalendar.series_parts import SeriesParts
 from openbulk.connectors.googlecalendar.splits import SeriesSplits
@@ -41,7 +43,9 @@ class OccurrenceUploads:
             return await self._write_without_series(row, original_start)
         original_start = await self._fit(row, original_start, series)
         if original_start.is_this_and_future:
-            return await self._splits.write(row, series, original_start)
+            # Several events make up what such a row says: a plan has no single version of them.
+            unguarded = replace(row, expected=None)
+            return await self._splits.write(unguarded, series, original_start)
         row = _place(row, original_start.name)
         if row.target.action in _COMPARING:
             event = await self._lookup.find(row)
@@ -68,9 +72,15 @@ class OccurrenceUploads:
         # The id of an occurrence is its series' id and its original start
         # (https://developers.google.com/workspace/calendar/api/guides/recurringevents).
         occurrence_id = f"{series['id']}_{row.identity.occurrence}"
+        event = None
+        if row.expected is not None:
+            event = await self._lookup.fetch(row, Identity(ID, occurrence_id))
         if row.is_removal:
-            return await self._changes.remove(row, occurrence_id)
-        changed = await self._calls.patch(row, occurrence_id, row.fields)
+            return await self._changes.remove(row, occurrence_id, event)
+        etag = None
+        if event is not None:
+            etag = await etag_to_match(row, event, self._lookup.claims_of(row.target))
+        changed = await self._calls.patch(row, occurrence_id, row.fields, etag=etag)
         if changed is None:
             raise _no_occurrence(row, original_start)
         self._lookup.remember(row, changed)

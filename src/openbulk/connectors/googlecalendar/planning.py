@@ -19,7 +19,11 @@ from openbulk.connectors.googlecalendar.event_calls import (
     patch_body,
 )
 from openbulk.connectors.googlecalendar.event_lookup import FEW_RECORDS, EventLookup
-from openbulk.connectors.googlecalendar.event_rows import EventRow, with_private_properties
+from openbulk.connectors.googlecalendar.event_rows import (
+    EventRow,
+    domain_of,
+    with_private_properties,
+)
 from openbulk.connectors.googlecalendar.event_uploads import EventUploads
 from openbulk.connectors.googlecalendar.events import Event, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity
@@ -147,7 +151,14 @@ class PlannedCalls(EventCalls):
             return await self._lookup.find(row) is not None
         return await self._lookup.fetch(row, row.identity, showDeleted="true") is not None
 
-    async def patch(self, row: EventRow, event_id: str, fields: Mapping[str, Any]) -> Event | None:
+    async def patch(
+        self,
+        row: EventRow,
+        event_id: str,
+        fields: Mapping[str, Any],
+        *,
+        etag: str | None = None,
+    ) -> Event | None:
         """The event with other fields; None if there is none."""
         name = await self._lookup.name_of(row.calendar)
         event = await self._event(row, event_id)
@@ -170,7 +181,7 @@ class PlannedCalls(EventCalls):
             body["iCalUID"] = row.identity.value
         return await self._make_up(row, body, mails=True)
 
-    async def delete(self, row: EventRow, event_id: str) -> Deletion:
+    async def delete(self, row: EventRow, event_id: str, *, etag: str | None = None) -> Deletion:
         """What a deletion would find."""
         event = await self._event(row, event_id)
         if event is None:
@@ -226,16 +237,12 @@ class PlannedCalls(EventCalls):
         guests -= {own, ""}
         notes = self._notes[row.number]
         notes.mails += len(guests)
-        notes.mails_outside += sum(_domain(guest) != _domain(own) for guest in guests)
+        notes.mails_outside += sum(domain_of(guest) != domain_of(own) for guest in guests)
 
 
 def _is_large(row: EventRow) -> bool:
     """Whether the calendar is listed for the row's job."""
     return row.target.records is None or row.target.records > FEW_RECORDS
-
-
-def _domain(address: str) -> str:
-    return address.rpartition("@")[2]
 
 
 def _merge(event: Event, body: Mapping[str, Any]) -> Event:

@@ -11,7 +11,14 @@ To connect a service over HTTP, copy `examples/connector/`, which has the same o
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
+from openbulk.connectors.base import (
+    ConfigurationEntry,
+    ConnectionContext,
+    Connector,
+    Features,
+    OAuth,
+)
+from openbulk.connectors.drift import drift_of, outcome_kind_of, outcome_of_drift, version_of
 from openbulk.connectors.memory.planning import PlannedRecords, changes_between
 from openbulk.connectors.memory.records import Records, Room
 from openbulk.connectors.pace import Budget
@@ -28,9 +35,14 @@ OBJECTS: Mapping[str, Features] = {
         concurrency=2,
         idempotent_writes=True,
         plan=Completeness.COMPLETE,
+        guards_writes=True,
     ),
     "log": Features(
-        frozenset({Action.CREATE}), max_batch=100, concurrency=2, plan=Completeness.COMPLETE
+        frozenset({Action.CREATE}),
+        max_batch=100,
+        concurrency=2,
+        plan=Completeness.COMPLETE,
+        guards_writes=True,
     ),
 }
 """`records` have keys: a record sent twice is stored once. `log` stores every copy."""
@@ -96,7 +108,17 @@ class Memory:
     async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
         """Do the action with each record. A refused record is an outcome, not an exception."""
         records, write = self._records(target.object), self._writer(target)
-        return [write(record, records) for record in batch]
+        # Nobody writes between look and write: both are in one step of the event loop.
+        return [self._find_drift(target, one) or write(one, records) for one in batch]
+
+    def _find_drift(self, target: Target, record: Record) -> Outcome | None:
+        """The outcome of a record that is not as its plan saw it; None for any other."""
+        if record.expected is None:
+            return None
+        records = PlannedRecords(self._records(target.object), self._room)
+        found = self._plan(target, record, records, self._writer(target))
+        reason = drift_of(record.expected, outcome_kind_of(found), found.id, found.version)
+        return None if reason is None else outcome_of_drift(record.row, reason, found.id)
 
     def budgets(self, target: Target) -> Sequence[Budget]:
         """Memory limits no calls."""
@@ -106,27 +128,26 @@ class Memory:
         """What `write` would do, beside the records and not in them."""
         records = PlannedRecords(self._records(target.object), self._room)
         write = self._writer(target)
-        planned: list[Planned] = []
-        for record in batch:
-            key = _with_own_id(record).key if _takes_ids(target) and _has_id(record) else record.key
-            before = records.get(key)
-            outcome = write(record, records)
-            known = None if before is None or outcome.problem else key
-            changes = changes_between(before, records.get(key))
-            means = None if target.object == "log" else key
-            planned.append(
-                Planned(
-                    record.row,
-                    kind_of(outcome),
-                    known,
-                    changes,
-                    problem=outcome.problem,
-                    key=means,
-                )
-            )
-        return planned
+        return [self._plan(target, record, records, write) for record in batch]
 
-    def _writer(self, target: Target) -> Callable[[Record, Records], Outcome]:
+    def _plan(
+        self, target: Target, record: Record, records: PlannedRecords, write: "Write"
+    ) -> Planned:
+        key = _with_own_id(record).key if _takes_ids(target) and _has_id(record) else record.key
+        before = records.get(key)
+        outcome = write(record, records)
+        known = None if before is None or outcome.problem else key
+        return Planned(
+            record.row,
+            kind_of(outcome),
+            known,
+            changes_between(before, records.get(key)),
+            problem=outcome.problem,
+            version=None if known is None else _version_seen(target, record, before),
+            key=None if target.object == "log" else key,
+        )
+
+    def _writer(self, target: Target) -> "Write":
         by_key, by_id, takes_ids = (
             _act_of(target),
             _ACTIONS_BY_ID[target.action],
@@ -164,6 +185,14 @@ def _problem_of(record: Record, needed: str | None) -> Outcome | None:
         "give it a value",
         field=needed,
     )
+
+
+def _version_seen(target: Target, record: Record, before: Mapping[str, Any] | None) -> str:
+    """The state of a known record: of the fields that the row has, or whole to delete it."""
+    assert before is not None
+    if target.action is Action.DELETE:
+        return version_of(before)
+    return version_of({name: before[name] for name in record.values if name in before})
 
 
 def _takes_ids(target: Target) -> bool:
@@ -258,6 +287,7 @@ def _no_such_record(record: Record) -> Outcome:
     )
 
 
+Write = Callable[[Record, Records], Outcome]
 Act = Callable[[Record, Records, bool], Outcome]
 _ACTIONS: Mapping[Action, Act] = {
     Action.CREATE: _create,
@@ -286,9 +316,11 @@ class MemoryProvider:
     hub = "general"
     event_objects = frozenset[str]()
     makes_calls = False
-    settings: Sequence[Setting] = (
-        Setting("space", "Instances with the same space share their records; default: one space."),
-        Setting(
+    entries: Sequence[ConfigurationEntry] = (
+        ConfigurationEntry(
+            "space", "Instances with the same space share their records; default: one space."
+        ),
+        ConfigurationEntry(
             "keep",
             "false: accept records and keep none of them; default: true.",
             choices=("true", "false"),

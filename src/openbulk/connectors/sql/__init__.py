@@ -13,7 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
-from openbulk.connectors.base import ConnectionContext, Connector, Features, OAuth, Setting
+from openbulk.connectors.base import (
+    ConfigurationEntry,
+    ConnectionContext,
+    Connector,
+    Features,
+    OAuth,
+)
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.pace import Budget
 from openbulk.connectors.sql.bisection import RolledBack
@@ -77,6 +83,7 @@ class Sql:
                 table.features(self._concurrency),
                 ordering=partial(ordering_keys_of, table, is_mysql=is_mysql),
                 plan=completeness_of(table, self._engine.dialect.name),
+                guards_writes=True,
             )
             for name, table in tables.items()
         }
@@ -372,13 +379,13 @@ _OPTIONS = (
 
 
 _CERTIFICATE_AND_USER = (
-    Setting(
+    ConfigurationEntry(
         "db.ssl.root.certificate",
         "The certificate of the authority that vouches for the server, in PEM; default: the "
         "authorities that this machine trusts.",
     ),
-    Setting("username", "User of the database."),
-    Setting("password", "Password of that user.", secret=True),
+    ConfigurationEntry("username", "User of the database."),
+    ConfigurationEntry("password", "Password of that user.", secret=True),
 )
 
 
@@ -390,18 +397,18 @@ class PostgresqlProvider:
     hub = "db"
     event_objects = frozenset[str]()
     makes_calls = False
-    settings: Sequence[Setting] = (
-        Setting("db.host", "Host name or address of the server.", receives_secrets=True),
-        Setting("db.port", "Its port; default: 5432.", receives_secrets=True),
-        Setting("db.name", "Name of the database."),
-        Setting("db.schema", "The schema whose tables are objects; default: public."),
-        Setting(
+    entries: Sequence[ConfigurationEntry] = (
+        ConfigurationEntry("db.host", "Host name or address of the server.", receives_secrets=True),
+        ConfigurationEntry("db.port", "Its port; default: 5432.", receives_secrets=True),
+        ConfigurationEntry("db.name", "Name of the database."),
+        ConfigurationEntry("db.schema", "The schema whose tables are objects; default: public."),
+        ConfigurationEntry(
             "db.ssl.mode",
             "disable, prefer, require, verify-ca or verify-full (libpq's sslmode); default: "
             "verify-full at a public address, else prefer.",
         ),
         *_CERTIFICATE_AND_USER,
-        Setting(
+        ConfigurationEntry(
             "db.auth.method",
             "How the password is proved to the server (libpq's require_auth); default: "
             "scram-sha-256.",
@@ -428,11 +435,11 @@ class MysqlProvider:
     hub = "db"
     event_objects = frozenset[str]()
     makes_calls = False
-    settings: Sequence[Setting] = (
-        Setting("db.host", "Host name or address of the server.", receives_secrets=True),
-        Setting("db.port", "Its port; default: 3306.", receives_secrets=True),
-        Setting("db.name", "Name of the database, whose tables are objects."),
-        Setting(
+    entries: Sequence[ConfigurationEntry] = (
+        ConfigurationEntry("db.host", "Host name or address of the server.", receives_secrets=True),
+        ConfigurationEntry("db.port", "Its port; default: 3306.", receives_secrets=True),
+        ConfigurationEntry("db.name", "Name of the database, whose tables are objects."),
+        ConfigurationEntry(
             "db.ssl.mode",
             "disable, prefer, require, verify-ca or verify-full; default: verify-full at a public "
             "address, else prefer.",
@@ -465,8 +472,8 @@ class SqliteProvider:
     hub = "db"
     event_objects = frozenset[str]()
     makes_calls = False
-    settings: Sequence[Setting] = (
-        Setting(
+    entries: Sequence[ConfigurationEntry] = (
+        ConfigurationEntry(
             "db.file", "Name of the database file, in the folder that OPENBULK_SQLITE_FOLDER names."
         ),
     )

@@ -6,8 +6,10 @@ An attempt may fail as a whole: `bisection.py` then finds the row that is to bla
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import repeat
+from types import MappingProxyType
 from typing import Any
 
+from openbulk.connectors.drift import EXISTS, drift_of, outcome_of_drift, version_of
 from openbulk.connectors.sql.comparison import is_same
 from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
 from openbulk.connectors.sql.statements import (
@@ -18,8 +20,10 @@ from openbulk.connectors.sql.statements import (
     columns_of,
     have_gaps,
 )
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Problem
+from openbulk.connectors.sql.values import to_json
+from openbulk.domain.records import Action, Expectation, Outcome, OutcomeKind, Problem
 
+_NOTHING_EXPECTED: Mapping[int, Expectation] = MappingProxyType({})
 Match = Mapping[str, Any]
 """A row of the table, with the requested columns."""
 
@@ -27,7 +31,23 @@ Match = Mapping[str, Any]
 class RowActions:
     """Does a target's action with rows of one table."""
 
-    def __init__(self, mapper: RowMapper, statements: Statements) -> None:
+    def __init__(
+        self,
+        mapper: RowMapper,
+        statements: Statements,
+        expected: Mapping[int, Expectation] = _NOTHING_EXPECTED,
+        *,
+        notes_versions: bool = False,
+    ) -> None:
+        """`expected` is what a plan saw of rows, by their numbers: others than that have drifted.
+
+        With `notes_versions` the state of each row of the table is noted before it changes.
+        """
+        self._expected = expected
+        self._sees_all = bool(expected) or notes_versions
+        self.versions: dict[int, str] = {}
+        """The state of the table's rows that were to change, by the numbers of the file's."""
+        statements.fetches_compared = self._sees_all
         self._mapper = mapper
         self._statements = statements
         self._table = mapper.table
@@ -77,6 +97,7 @@ class RowActions:
         outcomes: list[Outcome] = []
         while rows:
             compared = self._compared_columns(rows)
+            await self._lock(rows)
             is_inserted = self._can_insert_at_once(rows)
             if is_inserted and isinstance(self._statements, InsertingStatements):
                 found = await self._statements.find_and_insert(
@@ -99,7 +120,23 @@ class RowActions:
             return False
         if self._table.computed_columns or have_gaps(rows):
             return False
+        if self._seen_by_plan(rows):
+            return False
         return rows[0].values.keys() >= set(self._table.key) and all(row.identity for row in rows)
+
+    def _seen_by_plan(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows that a plan would not insert."""
+        if not self._expected:
+            return ()
+        return [row for row in rows if row.number in self._expected and not self._is_new(row)]
+
+    def _is_new(self, row: Row) -> bool:
+        return self._expected[row.number].kind is OutcomeKind.CREATED
+
+    async def _lock(self, rows: Sequence[Row]) -> None:
+        """Lock what a plan has seen, so that nobody changes it between look and change."""
+        if seen := self._seen_by_plan(rows):
+            await self._statements.lock(seen, self._mapper.identifiers)
 
     async def _find(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[int, Found]:
         known: Sequence[Row] = [row for row in rows if row.identity]
@@ -111,7 +148,7 @@ class RowActions:
 
     def _compared_columns(self, rows: Sequence[Row]) -> Sequence[str]:
         if self._action is Action.DELETE:
-            return self._table.key
+            return sorted(self._table.columns) if self._sees_all else self._table.key
         names = {*self._table.key, *columns_of(self._table, rows)}
         if self._table.computed_columns:
             names = names.union(*(row.computed for row in rows))
@@ -125,7 +162,8 @@ class RowActions:
         `is_inserted`: the others are inserted already.
         """
         insert = self._outcomes_of_new if is_inserted else self._insert
-        if not found and self._action is Action.UPSERT and not self._table.computed_columns:
+        is_all_new = not found and self._action is Action.UPSERT and not self._expected
+        if is_all_new and not self._table.computed_columns:
             return await insert(rows)
         outcomes: list[Outcome] = []
         new: list[Row] = []
@@ -134,6 +172,8 @@ class RowActions:
             of_row = found.get(row.number, _NOTHING)
             matches = of_row.matches
             outcome = self._outcome_without_writing(row, of_row)
+            if self._sees_all:
+                outcome = self._drift(row, of_row, outcome) or outcome
             if outcome is not None:
                 outcomes.append(outcome)
             elif matches:
@@ -142,6 +182,37 @@ class RowActions:
                 new.append(row)
         change = self._delete if self._action is Action.DELETE else self._update
         return [*outcomes, *await insert(new), *await change(old)]
+
+    def _drift(self, row: Row, found: Found, outcome: Outcome | None) -> Outcome | None:
+        """The outcome of a row if the table is not as its plan saw it; None for any other.
+
+        `outcome` is that of a row that is not written. Notes the version of the table's row.
+        """
+        kind, row_id, version = OutcomeKind.CREATED, None, None
+        if found.matches:
+            match = found.matches[0]
+            row_id, version = self._table.id_of(match), self._version(row, match)
+            is_delete = self._action is Action.DELETE
+            kind = OutcomeKind.DELETED if is_delete else OutcomeKind.UPDATED
+            self.versions[row.number] = version
+        if len(found.matches) > 1:
+            row_id = None
+        elif outcome is not None:
+            kind = outcome.kind
+        expected = self._expected.get(row.number)
+        reason = None if expected is None else drift_of(expected, kind, row_id, version)
+        return None if reason is None else outcome_of_drift(row.number, reason, row_id)
+
+    def _version(self, row: Row, match: Match) -> str:
+        """The state of a row of the table: of the columns that change, or whole to delete it."""
+        is_delete = self._action is Action.DELETE
+        names = self._table.columns if is_delete else self._changed_columns(row)
+        return version_of({name: to_json(match[name]) for name in names})
+
+    def drift_of_taken(self, row: Row) -> Outcome | None:
+        """The outcome of a row whose key is taken, if its plan saw no record with it."""
+        is_planned = row.number in self._expected and self._is_new(row)
+        return outcome_of_drift(row.number, EXISTS) if is_planned else None
 
     def _outcome_without_writing(self, row: Row, found: Found) -> Outcome | None:
         """The outcome of a row that cannot be written, or need not; None for all others."""

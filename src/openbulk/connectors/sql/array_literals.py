@@ -15,7 +15,7 @@ import orjson
 
 from openbulk.connectors.sql.values import Column, Kind
 
-EMPTY = "{}"
+EMPTY_ARRAY = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class ArrayColumn:
         """The array of the elements at these places."""
         elements = self.elements[places]
         if not elements:
-            return EMPTY
+            return EMPTY_ARRAY
         if self.are_quoted:
             return f"{{{','.join(elements)}}}"
         joined = '","'.join(elements)
@@ -59,10 +59,10 @@ def quote_text(text: str) -> str:
 def encode_document(value: Any) -> str:
     """A value as JSON, with every digit."""
     options = orjson.OPT_PASSTHROUGH_DATETIME
-    return orjson.dumps(value, default=_to_json, option=options).decode()
+    return orjson.dumps(value, default=_input_value, option=options).decode()
 
 
-def _to_json(value: Any) -> Any:
+def _input_value(value: Any) -> Any:
     """A value that JSON does not have, as PostgreSQL's input functions read it."""
     match value:
         case Decimal():

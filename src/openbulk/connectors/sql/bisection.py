@@ -46,9 +46,14 @@ class RowWriter:
     """Writes the rows of one batch, in a transaction that has begun."""
 
     def __init__(
-        self, connection: AsyncConnection, mapper: RowMapper, statements: Statements
+        self,
+        connection: AsyncConnection,
+        mapper: RowMapper,
+        statements: Statements,
+        actions: RowActions | None = None,
     ) -> None:
-        self.actions = RowActions(mapper, statements)
+        """`actions` are those of rows that are planned, or whose plan is carried out."""
+        self.actions = actions or RowActions(mapper, statements)
         self._connection = connection
         self._statements = statements
         self._is_sqlite = mapper.conversion.is_sqlite
@@ -247,6 +252,8 @@ class RowWriter:
         outcome = await self._refusals.outcome(row, error)
         is_insert = self._action is Action.CREATE
         can = may_get_better(error, is_insert=is_insert)
+        if is_insert and violation_of(error) is Violation.UNIQUE:
+            outcome = self.actions.drift_of_taken(row) or outcome
         return self._or_early(row, outcome, may_get_better=can)
 
     def _or_early(self, row: Row, outcome: Outcome, *, may_get_better: bool) -> Outcome:

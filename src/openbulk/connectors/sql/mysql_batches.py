@@ -20,7 +20,7 @@ from openbulk.connectors.sql.statements import NUMBER, ROWS
 from openbulk.connectors.sql.values import Column, Kind
 from openbulk.exact_json import encode_json
 
-EMPTY = "[]"
+EMPTY_BATCH = "[]"
 
 
 def encode_batch(table: Table, names: Sequence[str], rows: Sequence[Row]) -> str:

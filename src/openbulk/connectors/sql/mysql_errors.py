@@ -17,7 +17,7 @@ NO_VALUE = 1048
 NO_TLS = "the server asks for the password itself, and speaks no TLS"
 REFUSED_METHOD = "the server asks for the password in a way that shows it"
 """The messages for servers that a password does not go to."""
-_VALUES = frozenset(
+_VALUE_CODES = frozenset(
     {
         *(1264, 1265, 1292, 1366, 1406, 1411, 1416, 1525, 1690, 3140, 3141, 3156, 3616, 4036),
         *(1526, 1748),  # a partition that takes the value
@@ -28,7 +28,7 @@ _MISSING = frozenset({NO_VALUE, 1364})
 _CHECKS = frozenset({1369, 3819, 4025})
 _UNIQUE = frozenset({1062, 1169, 1586})
 _REFERENCES = frozenset({1216, 1217, 1451, 1452})
-_RAISED = frozenset({1643, 1644, 1645})
+_RAISED_CODES = frozenset({1643, 1644, 1645})
 """SIGNAL and RESIGNAL, in a trigger."""
 _TEMPORARY = frozenset(
     {
@@ -42,7 +42,7 @@ _TEMPORARY = frozenset(
         *(2002, 2003, 2004, 2005, 2006, 2013, 2014, 2055, 0),  # no answer
     }
 )
-ALONE = _VALUES | _MISSING | _CHECKS
+ALONE = _VALUE_CODES | _MISSING | _CHECKS
 """Errors that no other row changes."""
 NEW_ROW = _UNIQUE
 """Keys that another row has. A row that is only inserted never gets them back."""
@@ -50,12 +50,12 @@ SIGN_IN = frozenset({1045, 1698, 1820, 1862, 3118, 3879, 4151})
 """Credentials that the server does not take, a password that has expired, a locked account."""
 GONE = frozenset({1146, 1054, 1051})
 """A table or a column that is gone."""
-SUSPICIOUS_WARNINGS = frozenset({1048, *_VALUES, 1364})
+SUSPICIOUS_WARNINGS = frozenset({1048, *_VALUE_CODES, 1364})
 """Warnings of a value that was kept in another way than it was given."""
 IS_OF_ROWS: Mapping[int, bool] = {
     **dict.fromkeys(_TEMPORARY, False),
     **dict.fromkeys(SIGN_IN | GONE | {1036, 1044, 1142, 1143, 1227}, False),
-    **dict.fromkeys(ALONE | _UNIQUE | _REFERENCES | _RAISED | {PACKET_TOO_LARGE}, True),
+    **dict.fromkeys(ALONE | _UNIQUE | _REFERENCES | _RAISED_CODES | {PACKET_TOO_LARGE}, True),
 }
 VIOLATIONS: Mapping[int, str] = {
     **dict.fromkeys(_UNIQUE, "unique"),

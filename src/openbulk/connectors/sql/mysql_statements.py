@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.sql.mysql_batches import (
-    EMPTY,
+    EMPTY_BATCH,
     batch_source,
     batch_value,
     encode_batch,
@@ -48,6 +48,7 @@ class MysqlStatements:
         preparer = connection.dialect.identifier_preparer
         self._quote = preparer.quote_identifier
         self._name = preparer.format_table(table.sql)
+        self.fetches_compared = True  # MySQL compares none by itself
         self._is_mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
         self._last: tuple[str, tuple[Any, ...]] = ("", ())
         """The last statement, and its parameters if it gets no rows."""
@@ -83,6 +84,15 @@ class MysqlStatements:
             rows,
         )
         return found_by_number(rows, map(self._reading(wanted), result.all()), wanted)
+
+    async def lock(self, rows: Sequence[Row], identifiers: Sequence[str]) -> None:
+        """Keep others from changing the table's rows with these identities until the commit."""
+        await self._execute(
+            f"SELECT COUNT(*) FROM {self._source(identifiers, identifiers)} "
+            f"JOIN {self._name} AS {TABLE} ON {self._is_same(identifiers)} FOR UPDATE",
+            identifiers,
+            rows,
+        )
 
     def _reading(self, wanted: Sequence[str]) -> Any:
         """What makes values of a result of `find`, whose first four columns are no values."""
@@ -291,7 +301,7 @@ class MysqlStatements:
         self, statement: str, names: Sequence[str], rows: Sequence[Row]
     ) -> CursorResult[Any]:
         """Run a statement on a batch with these columns."""
-        return await self._run(statement, (encode_batch(self._table, names, rows),), (EMPTY,))
+        return await self._run(statement, (encode_batch(self._table, names, rows),), (EMPTY_BATCH,))
 
     async def _run(
         self, statement: str, parameters: tuple[Any, ...], empty: tuple[Any, ...] | None = None

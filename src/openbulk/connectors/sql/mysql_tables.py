@@ -19,7 +19,7 @@ from openbulk.exact_json import decode_stored_json
 
 GEOMETRY = "geometry"
 """The type name of all columns of shapes: they come and go as texts, such as POINT(1 2)."""
-_KINDS: Mapping[str, Kind] = {
+_KIND_OF_TYPE: Mapping[str, Kind] = {
     **dict.fromkeys(
         ("tinyint", "smallint", "mediumint", "int", "bigint", "bit", "year"), Kind.INTEGER
     ),
@@ -138,7 +138,7 @@ def _sql_column(column: Column, *, is_key: bool) -> sa.Column[Any]:
 
 def _column(row: Mapping[str, Any], *, is_json: bool, is_mariadb: bool) -> Column:
     type_name, full_type = row["data_type"].lower(), row["column_type"]
-    kind = Kind.JSON if is_json else _KINDS.get(type_name, Kind.OTHER)
+    kind = Kind.JSON if is_json else _KIND_OF_TYPE.get(type_name, Kind.OTHER)
     if full_type.startswith("tinyint(1)"):
         kind = Kind.BOOLEAN
     if _SHAPES.search(type_name):
@@ -183,7 +183,7 @@ def _max_bytes(row: Mapping[str, Any], type_name: str) -> int | None:
     divided by 256 or by 65,536, without a warning.
     """
     is_text = type_name.endswith("text") and row["character_set_name"] == "utf8mb4"
-    if not is_text and _KINDS.get(type_name) is not Kind.BINARY:
+    if not is_text and _KIND_OF_TYPE.get(type_name) is not Kind.BINARY:
         return None
     return int(row["character_octet_length"])
 

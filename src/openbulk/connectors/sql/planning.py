@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.sql.actions import RowActions
 from openbulk.connectors.sql.bisection import RowWriter
 from openbulk.connectors.sql.comparison import is_same
 from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
@@ -46,6 +47,8 @@ class Notes:
     changes: dict[int, Changes] = field(default_factory=dict)
     matches: dict[int, int] = field(default_factory=dict)
     """Rows of which the table has several."""
+    versions: dict[int, str] = field(default_factory=dict)
+    """The state of the table's rows that would change."""
     keys: dict[int, str] = field(default_factory=dict)
     """The identities of rows that have one."""
 
@@ -145,7 +148,9 @@ async def plan_batch(
         statements = _PostgresqlPlan(connection, table, notes)
     rows, refused = mapper.rows(batch)
     notes.keys = {row.number: mapper.identity_text(row) for row in rows if row.identity}
-    written = await RowWriter(connection, mapper, statements).write(rows, None)
+    actions = RowActions(mapper, statements, notes_versions=True)
+    written = await RowWriter(connection, mapper, statements, actions).write(rows, None)
+    notes.versions = actions.versions
     return [_plan_of(one, notes) for one in mapper.with_remarks([*refused, *written])]
 
 
@@ -171,6 +176,7 @@ def _plan_of(outcome: Outcome, notes: Notes) -> Planned:
         changes,
         problem=problem,
         matches=matches if kind is PlannedKind.AMBIGUOUS else 0,
+        version=notes.versions.get(outcome.row) if is_known else None,
         key=notes.keys.get(outcome.row),
         remark=_WAITS if outcome.is_early else outcome.remark,
     )

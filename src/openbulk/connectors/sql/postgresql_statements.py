@@ -12,7 +12,7 @@ from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from openbulk.connectors.sql.array_literals import EMPTY, ArrayColumn, encode_document
+from openbulk.connectors.sql.array_literals import EMPTY_ARRAY, ArrayColumn, encode_document
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.rows import Row, values_by_column
 from openbulk.connectors.sql.schema import Reference, Table, id_text
@@ -67,13 +67,25 @@ class PostgresqlStatements:
         """The last statement, and its parameters if it gets no rows."""
         self._encoded = _EncodedRows(table, ())
         """The rows of the last statement, or those that it had a piece of."""
+        self.fetches_compared = False
+        """Whether the columns that PostgreSQL compares are in the result, too."""
+
+    async def lock(self, rows: Sequence[Row], identifiers: Sequence[str]) -> None:
+        """Keep others from changing the table's rows with these identities until the commit."""
+        await self._execute(
+            f"SELECT count(*) FROM (SELECT FROM {self._joined_source(identifiers, rows)} "
+            f"JOIN {self._name} AS {TABLE} ON {self._is_same(identifiers)} "
+            f"FOR UPDATE OF {TABLE}) AS openbulk_locked",
+            identifiers,
+            rows,
+        )
 
     async def find(
         self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
     ) -> Mapping[int, Found]:
         """What the table has for each row, by the rows' numbers."""
         compared = self._comparisons(rows, wanted)
-        fetched = [name for name in wanted if name not in compared]
+        fetched = self._columns_to_fetch(wanted, compared)
         names = [*identifiers, *compared]
         look = self._look(rows, names, identifiers, compared, fetched)
         result = await self._execute(
@@ -88,7 +100,7 @@ class PostgresqlStatements:
     ) -> Mapping[int, Found]:
         """What the table has for each row, by the rows' numbers. All other rows are inserted."""
         compared = self._comparisons(rows, wanted)
-        fetched = [name for name in wanted if name not in compared]
+        fetched = self._columns_to_fetch(wanted, compared)
         names = columns_of(self._table, rows)
         look = self._look(rows, names, identifiers, compared, fetched)
         values = ", ".join(map(self._quote, names))
@@ -108,6 +120,12 @@ class PostgresqlStatements:
         if lines[0][0] != len(rows) - len(found):
             raise WrittenElsewhere
         return found
+
+    def _columns_to_fetch(
+        self, wanted: Sequence[str], compared: Mapping[str, str]
+    ) -> Sequence[str]:
+        """The columns that are in a result."""
+        return [name for name in wanted if self.fetches_compared or name not in compared]
 
     def _look(
         self,
@@ -290,7 +308,10 @@ class PostgresqlStatements:
     ) -> CursorResult[Any]:
         """Run a statement on a batch with these columns."""
         parameters = self._parameters(names, rows)
-        self._last = (statement, dict.fromkeys(parameters, 0 if _COUNT in parameters else EMPTY))
+        self._last = (
+            statement,
+            dict.fromkeys(parameters, 0 if _COUNT in parameters else EMPTY_ARRAY),
+        )
         return await self._connection.exec_driver_sql(statement, parameters)
 
     def _parameters(self, names: Iterable[str], rows: Sequence[Row]) -> dict[str, Any]:

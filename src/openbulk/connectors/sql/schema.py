@@ -45,7 +45,7 @@ in the same batch."""
 _KEY_VALUES_PER_BATCH = 30_000
 """One statement of SQLite has all keys of a batch, and takes 32,766 values
 (https://sqlite.org/limits.html)."""
-_KINDS: Sequence[tuple[type[Any], Kind]] = (
+_KIND_OF_COLUMN: Sequence[tuple[type[Any], Kind]] = (
     (sa.Boolean, Kind.BOOLEAN),
     (sa.Integer, Kind.INTEGER),
     (sa.Numeric, Kind.NUMBER),
@@ -429,8 +429,8 @@ def _column(column: sa.Column[Any], names: TypeNames) -> Column:
 
 def _column_of_type(column: str, type_: Any, name: TypeName) -> Column:
     """What a type of PostgreSQL keeps: that of a column, or of the items of a list."""
-    kind = _first_match(_KINDS, type_, Kind.OTHER)
-    sizes: dict[str, Any] = dict(zip(_MODIFIERS.get(kind, ()), name.modifiers, strict=False))
+    kind = _first_match(_KIND_OF_COLUMN, type_, Kind.OTHER)
+    sizes: dict[str, Any] = dict(zip(_MODIFIER_NAMES.get(kind, ()), name.modifiers, strict=False))
     item = _item_of(column, type_, name)
     number_type = "numeric" if isinstance(type_, postgresql.MONEY) else ""
     if item is not None and item.number_type:
@@ -468,7 +468,7 @@ _BOUNDS: Sequence[tuple[type[Any], Column]] = (
     (postgresql.TSTZMULTIRANGE, _MOMENTS),
 )
 """The bounds of ranges; those of numbers are read by the database as they are written."""
-_MODIFIERS = {
+_MODIFIER_NAMES = {
     Kind.TEXT: ("length",),
     Kind.MOMENT: ("second_digits",),
     Kind.TIME: ("second_digits",),
@@ -511,7 +511,7 @@ _SQLITE_LIMITS: Sequence[tuple[type[Any], NumberLimits]] = (
 
 def _sqlite_column(column: sa.Column[Any], names: TypeNames) -> Column:
     name = names[column.table.name, column.name]
-    kind = _first_match(_KINDS, column.type, Kind.OTHER)
+    kind = _first_match(_KIND_OF_COLUMN, column.type, Kind.OTHER)
     if kind is Kind.OTHER or (kind is Kind.NUMBER and not name.is_number):
         kind = Kind.TEXT
     # SQLite fills a primary key that is one INTEGER column

@@ -36,8 +36,12 @@ class SqliteStatements:
         preparer = connection.dialect.identifier_preparer
         self._quote = preparer.quote_identifier
         self._name = self._quote(table.name)
+        self.fetches_compared = True  # SQLite compares none by itself
         self._last = ("", 0)
         self._stopped_at: int | None = None
+
+    async def lock(self, rows: Sequence[Row], identifiers: Sequence[str]) -> None:
+        """SQLite has one writer at a time: others wait for the transaction as it is."""
 
     async def find(
         self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]

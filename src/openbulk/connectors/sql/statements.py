@@ -52,6 +52,12 @@ class WrittenElsewhere(OpenbulkError):
 class Statements(Protocol):
     """The statements that write into one table. Each raises DBAPIError if the database refuses."""
 
+    fetches_compared: bool
+    """Whether `find` also returns the columns that the database itself compares."""
+
+    async def lock(self, rows: Sequence[Row], identifiers: Sequence[str]) -> None:
+        """Keep others from changing the table's rows with these identities until the commit."""
+
     async def find(
         self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
     ) -> Mapping[int, Found]:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from openbulk.connectors.sql.failures import detail_of, message_of
 from openbulk.connectors.sql.rows import Row
 
-_VALUES = re.compile(r'[^()",„“”«»]+')
+_UNQUOTED = re.compile(r'[^()",„“”«»]+')
 """The parts of a message, in any language of the server."""
 _QUOTED = re.compile("'(.*)' for ")
 """The value in a message of MySQL: `Duplicate entry 'ann@example.com' for key 'email'`."""
@@ -27,7 +27,7 @@ def cut_at_suspect(rows: Sequence[Row], error: DBAPIError) -> list[Sequence[Row]
     error speaks of no row more than of the others.
     """
     text = f"{message_of(error)} {detail_of(error) or ''}"
-    said = {part.strip() for part in [*_VALUES.findall(text), *_QUOTED.findall(text)]}
+    said = {part.strip() for part in [*_UNQUOTED.findall(text), *_QUOTED.findall(text)]}
     place = _suspect(said, rows, _places_of_keys(said, rows), at_least=2)
     if place is None:
         place = _suspect(said, rows, range(len(rows)), at_least=1)

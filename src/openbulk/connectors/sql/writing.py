@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.sql.actions import RowActions
 from openbulk.connectors.sql.bisection import RowWriter
 from openbulk.connectors.sql.mysql_statements import MysqlStatements
 from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
@@ -60,7 +61,10 @@ class BatchWriter:
             await log.add(outcomes)
             return outcomes
         rows, outcomes = mapper.rows(batch)
-        writer = RowWriter(self.connection, mapper, self._statements())
+        expected = {one.row: one.expected for one in batch if one.expected is not None}
+        statements = self._statements()
+        actions = RowActions(mapper, statements, expected)
+        writer = RowWriter(self.connection, mapper, statements, actions)
         outcomes = mapper.with_remarks([*outcomes, *await writer.write(rows, deferred)])
         # Those that come too early are sent again.
         await log.add([outcome for outcome in outcomes if not outcome.is_early])

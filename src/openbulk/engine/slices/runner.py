@@ -31,6 +31,7 @@ from openbulk.engine.slices.downloaded_records import Result, as_rows, result_of
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze, ending_of
 from openbulk.engine.slices.memory import MemoryShare, SliceMemory
 from openbulk.engine.slices.parts import PartSource, RowsInThread, cut
+from openbulk.engine.slices.plans.apply_slice import ApplySlice
 from openbulk.engine.slices.plans.earlier_rows import EarlierRowsOfJobs
 from openbulk.engine.slices.plans.plan_slice import PlanSlice
 from openbulk.engine.slices.retried_parts import RetriedParts
@@ -41,7 +42,7 @@ from openbulk.reading.readers import Readers
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.mends import Mends
-from openbulk.storage.plans import PlanLedger
+from openbulk.storage.plans import ApplyLedger, PlanLedger
 from openbulk.storage.retry import (
     retry_until_written,
     retry_while_disk_full,
@@ -180,10 +181,7 @@ class SliceRunner:
             return await DownloadSlice(
                 ledger, connector=connector, files=self._files, deadline=deadline, memory=memory
             ).run()
-        upload: Callable[..., UploadSlice] = UploadSlice
-        if isinstance(ledger, PlanLedger):
-            upload = partial(PlanSlice, earlier=self._earlier_rows.of(job.id))
-        return await upload(
+        return await self._kind_of_upload(ledger)(
             ledger,
             connector=connector,
             files=self._files,
@@ -192,6 +190,11 @@ class SliceRunner:
             names_are_paths=not job.upload.records_of
             and self._formats[job.upload.file_format].names_are_paths,
         ).run()
+
+    def _kind_of_upload(self, ledger: SliceLedger) -> Callable[..., UploadSlice]:
+        if isinstance(ledger, PlanLedger):
+            return partial(PlanSlice, earlier=self._earlier_rows.of(ledger.job.id))
+        return ApplySlice if isinstance(ledger, ApplyLedger) else UploadSlice
 
     async def _cut_file(self, ledger: SliceLedger) -> bool:
         """Cut a job's file into parts; return whether this slice also sends their records."""

@@ -77,7 +77,7 @@ class UploadSlice:
         self._memory = memory
         self._ending: Ending | None = None
         assert ledger.job.records is not None
-        self._progress = Progress(ledger.job.cursor, ledger.job.records)
+        self._progress = self._make_progress(ledger.job.cursor, ledger.job.records)
         self._waiting = WaitingRecords(self._progress.states)
         self._target = replace(
             ledger.job.upload.target,
@@ -97,6 +97,9 @@ class UploadSlice:
         """The reason why the slice could not read further rows of its file."""
         self._recorded_at = 0.0
         self._is_over = asyncio.Event()
+
+    def _make_progress(self, cursor: int, records: int) -> Progress:
+        return Progress(cursor, records)
 
     async def run(self) -> Ending:
         """Send records until the slice ends; return how it ended. Raises Fenced."""

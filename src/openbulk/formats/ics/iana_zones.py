@@ -44,7 +44,7 @@ _SAMPLES = (
 """Moments on a zone's own clocks: the weeks of a year, then the months since America's rules."""
 
 
-_LINE_END = "\r\n"
+_CRLF = "\r\n"
 _CHECKED_YEARS = range(1970, 2101)
 """Years in which a VTIMEZONE is compared with the zone of its name: later ones take too long."""
 _MAX_NAME_CHARACTERS = 250
@@ -185,7 +185,7 @@ def identify_vtimezone(lines: Sequence[str], calendar_zone: str | None) -> VTime
     name = names["TZID"][:_MAX_NAME_CHARACTERS]
     zone = _first_known([name, *_names_of_places(name), names["X-LIC-LOCATION"]])
     if zone is not None:
-        return VTimezone(name, zone, rules=_LINE_END.join(lines))
+        return VTimezone(name, zone, rules=_CRLF.join(lines))
     described = _offsets_of_vtimezone(lines)
     if not described:
         return VTimezone(name, problem="has rules that cannot be evaluated")
@@ -249,7 +249,7 @@ def _zone_by_rules(lines: Sequence[str]) -> tzinfo | None:
     from icalendar import Timezone  # noqa: PLC0415 - loads long
 
     try:
-        component: Any = Timezone.from_ical(_LINE_END.join(renamed) + _LINE_END)
+        component: Any = Timezone.from_ical(_CRLF.join(renamed) + _CRLF)
         zone: tzinfo = component.to_tz(lookup_tzid=False)
         return zone
     except Exception:
@@ -286,7 +286,7 @@ def _differs_in(rules: str, zone: str, year: int) -> bool:
 
 @lru_cache(maxsize=256)
 def _zone_of_rules(rules: str) -> tzinfo | None:
-    return _zone_by_rules(rules.split(_LINE_END))
+    return _zone_by_rules(rules.split(_CRLF))
 
 
 def _is_reasonable(lines: Sequence[str]) -> bool:

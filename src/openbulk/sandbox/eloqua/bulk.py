@@ -79,7 +79,7 @@ class Bulk:
         """The fields of an entity."""
         entity = _entity(request)
         fields = [entity.resource(n, field) for n, field in enumerate(entity.fields.values(), 1)]
-        return _page(request, fields)
+        return _page_by_limit(request, fields)
 
     async def create_import(self, request: web.Request) -> web.Response:
         """Make an import definition."""
@@ -100,7 +100,7 @@ class Bulk:
         sync = self._sync(request)
         if not isinstance(sync.definition, Export) or sync.is_running:
             raise Invalid("id", sync.number, "Must be the sync of an export that has ended")
-        return _page(request, sync.definition.records, max_items=EXPORT_PAGE)
+        return _page_by_limit(request, sync.definition.records, max_items=EXPORT_PAGE)
 
     async def get_import(self, request: web.Request) -> web.Response:
         """An import definition."""
@@ -150,11 +150,11 @@ class Bulk:
 
     async def list_logs(self, request: web.Request) -> web.Response:
         """The log of a sync, by status code."""
-        return _page(request, self._sync(request).logs())
+        return _page_by_limit(request, self._sync(request).logs())
 
     async def list_rejects(self, request: web.Request) -> web.Response:
         """The records that a sync rejected."""
-        return _page(request, self._sync(request).rejects)
+        return _page_by_limit(request, self._sync(request).rejects)
 
     def syncs(self) -> Sequence[Sync]:
         """All syncs."""
@@ -236,7 +236,7 @@ async def _read_csv_records(data: bytes) -> tuple[Sequence[str], list[Any]]:
     return reader.fieldnames or (), records
 
 
-def _page(
+def _page_by_limit(
     request: web.Request, items: Sequence[Mapping[str, Any]], max_items: int = PAGE
 ) -> web.Response:
     """A page of the items that meet `q`, by `limit` (default 1000) and `offset`."""

@@ -11,7 +11,7 @@ from openbulk.sandbox.eloqua.syncs import Sync
 from openbulk.sandbox.page import page, paragraph, table
 
 NEWEST = 50
-_CONTACT = (
+_CONTACT_COLUMNS = (
     "C_EmailAddress",
     "C_FirstName",
     "C_LastName",
@@ -19,7 +19,7 @@ _CONTACT = (
     "C_Company",
     "C_BusPhone",
 )
-_ACCOUNT = ("M_CompanyName", "M_City", "M_Country", "M_BusPhone")
+_ACCOUNT_COLUMNS = ("M_CompanyName", "M_City", "M_Country", "M_BusPhone")
 
 
 def overview(store: Store, syncs: Sequence[Sync], calls: Mapping[str, int]) -> web.Response:
@@ -34,8 +34,16 @@ def overview(store: Store, syncs: Sequence[Sync], calls: Mapping[str, int]) -> w
     return page(
         "Eloqua sandbox",
         paragraph(f"{totals} In memory: gone when the sandbox stops."),
-        table(f"Newest {NEWEST} contacts", _titles(_CONTACT), _newest(contacts, _CONTACT)),
-        table(f"Newest {NEWEST} accounts", _titles(_ACCOUNT), _newest(accounts, _ACCOUNT)),
+        table(
+            f"Newest {NEWEST} contacts",
+            _titles(_CONTACT_COLUMNS),
+            _newest(contacts, _CONTACT_COLUMNS),
+        ),
+        table(
+            f"Newest {NEWEST} accounts",
+            _titles(_ACCOUNT_COLUMNS),
+            _newest(accounts, _ACCOUNT_COLUMNS),
+        ),
         table("Campaigns and lists", ["Kind", "Id", "Name"], assets[-NEWEST:]),
         table(
             "Syncs",

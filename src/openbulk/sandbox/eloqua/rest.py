@@ -54,7 +54,7 @@ class Rest:
     async def list_records(self, request: web.Request) -> web.Response:
         """Contacts or accounts."""
         records = self._store.tables[request.match_info["entity"]].records
-        return _page(request, list(records.values()))
+        return _page_by_number(request, list(records.values()))
 
     async def get_record(self, request: web.Request) -> web.Response:
         """One contact or account."""
@@ -72,8 +72,8 @@ class Rest:
         """Campaigns or lists."""
         assets = list(self._assets(request).values())
         if request.query.get("depth") in {"partial", "complete"}:
-            return _page(request, assets)
-        return _page(request, [_minimal_asset(asset) for asset in assets])
+            return _page_by_number(request, assets)
+        return _page_by_number(request, [_minimal_asset(asset) for asset in assets])
 
     async def create_asset(self, request: web.Request) -> web.Response:
         """A new campaign or list."""
@@ -180,7 +180,7 @@ def _minimal_asset(asset: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: asset[name] for name in _MINIMAL}, "depth": "minimal"}
 
 
-def _page(request: web.Request, elements: Sequence[Mapping[str, Any]]) -> web.Response:
+def _page_by_number(request: web.Request, elements: Sequence[Mapping[str, Any]]) -> web.Response:
     """A page of the elements that meet `search`, by `count` (1 to 1000) and `page` (from 1)."""
     elements = search(elements, request.query.get("search", ""))
     size = min(DEFAULT_COUNT, max(1, whole_number(request.query, "count", DEFAULT_COUNT)))

@@ -186,7 +186,7 @@ class _Importer:
         self._sync = sync
         self._entity = definition.entity
         self._fields = definition.fields
-        self._may_write = _UPDATE_RULES.get(definition.body["updateRule"], _always)
+        self._may_write = _MAY_UPDATE.get(definition.body["updateRule"], _always)
         self._identifier = definition.identifier
         emails = [name for name, one in self._fields.items() if one.data_type == "emailAddress"]
         self._other_emails = [name for name in emails if name != self._identifier]
@@ -254,7 +254,7 @@ def _always(_old: Any, _new: Any) -> bool:
     return True
 
 
-_UPDATE_RULES: Mapping[str, Callable[[Any, Any], bool]] = {
+_MAY_UPDATE: Mapping[str, Callable[[Any, Any], bool]] = {
     "ifNewIsNotNull": lambda _old, new: not _is_empty(new),
     "ifExistingIsNull": lambda old, _new: not old,
 }

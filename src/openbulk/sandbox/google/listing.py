@@ -44,7 +44,7 @@ MAX_OPEN_LISTS = 8
 MAX_RESULTS = 2500
 DEFAULT_RESULTS = 250
 # A longer number is refused before int() spends time on it.
-_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_COUNT = re.compile(r"\d{1,18}", re.ASCII)
 _PAGE_TOKEN = re.compile(
     r"p(?P<first>-?\d{1,18})\.(?P<second>-?\d{1,18})\.(?P<version>\d{1,18})\.(?P<epoch>[^.]*)",
     re.ASCII,
@@ -250,7 +250,7 @@ def page_size(query: Query, default: int, maximum: int) -> int:
     text = query.get("maxResults")
     if text is None:
         return default
-    if not _NUMBER.fullmatch(text) or int(text) == 0:
+    if not _COUNT.fullmatch(text) or int(text) == 0:
         raise invalid("Invalid value for: maxResults", "maxResults")
     return min(int(text), maximum)
 

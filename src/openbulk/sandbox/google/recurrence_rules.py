@@ -25,7 +25,7 @@ MAX_TIMES_OF_DAY = 1440
 """Maximum number of times of a day in a rule. It is the sandbox's own."""
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _WEEKDAY = re.compile(r"(?P<number>[+-]?\d\d?)?(?P<day>MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
-_NUMBER = re.compile(r"[+-]?\d{1,10}", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,10}", re.ASCII)
 _MAX_INT = 2**31 - 1
 _YEAR_DAYS = frozenset(range(-366, 367)) - {0}
 _NUMBERS: Mapping[str, Collection[int]] = {
@@ -298,7 +298,7 @@ def _select_positions(
 
 def parse_rule(text: str, clock: Clock) -> Rule:
     """The rule in a value of `RRULE`. Raises ValueError for one that Google refuses."""
-    parts = _split_parts(text.upper())
+    parts = _split_rule(text.upper())
     if {"UNTIL", "COUNT"} <= parts.keys():
         raise ValueError("UNTIL and COUNT exclude each other")
     frequency = parts.pop("FREQ", "")
@@ -315,7 +315,7 @@ def parse_rule(text: str, clock: Clock) -> Rule:
     return rule
 
 
-def _split_parts(text: str) -> dict[str, str]:
+def _split_rule(text: str) -> dict[str, str]:
     parts: dict[str, str] = {}
     for part in text.rstrip(";").split(";"):
         name, equals, value = part.partition("=")
@@ -348,7 +348,7 @@ def _parse_numbers(name: str, text: str) -> frozenset[int]:
 
 
 def _parse_number(text: str, numbers: Collection[int]) -> int:
-    if not _NUMBER.fullmatch(text) or int(text) not in numbers:
+    if not _INTEGER.fullmatch(text) or int(text) not in numbers:
         raise ValueError(f"{text!r} is not a number that this part may have")
     return int(text)
 

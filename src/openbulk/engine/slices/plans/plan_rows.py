@@ -123,5 +123,11 @@ async def rows_of_plan(
         yield PlanRow.of_json(heapq.heappop(pending)[1])
 
 
+def planned_in_part(content: bytes) -> Mapping[int, Planned]:
+    """The plans in the content of a part, by their rows."""
+    planned = (PlanRow.of_json(kept).planned for kept in _lines_of(content))
+    return {one.row: one for one in planned}
+
+
 def _lines_of(content: bytes) -> Iterable[Mapping[str, Any]]:
     return map(json.loads, zlib.decompress(content).splitlines())
