@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import urllib.parse
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -252,13 +253,6 @@ LATER = {
 """Keys that a job has once it has begun, or once it is finished."""
 
 
-MAKES = {
-    f"POST {BASE_PATH}/organizations/users": "user_id",
-    f"POST {BASE_PATH}/jobs": "schedule_id",
-}
-"""What is asked for later by the id that it got."""
-
-
 def test_every_example_does_what_it_shows(processes: Processes, document: Any) -> None:
     """Each example request is answered as the document says, with the keys of the example."""
     server = calendar(processes)
@@ -279,15 +273,15 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             other = caller.call("POST", "/elements/memory/instances", json_body={}).json
             of_one = {"key": "memory", "instance_id": str(other["id"])}
         of_one |= ids_of_plan(caller, path)
-        of_one |= id_of_secret(caller, path, known)
+        of_one |= ids_of_people(caller, path)
         reply = send_example(caller, method, path, operation, {**known, **of_one})
         assert reply.status == 200, (where, reply.body)
         if path.endswith("/instances/{instance_id}/token"):
             server = Server(server.process, reply.json["token"])
         if where == f"POST {BASE_PATH}/authentication":
             known["bearer"] = reply.json["token"]
-        if where in MAKES:
-            known[MAKES[where]] = str(reply.json["id"])
+        if where == f"POST {BASE_PATH}/jobs":
+            known["schedule_id"] = reply.json["id"]
         kind = reply.headers["content-type"].partition(";")[0]
         content = operation["responses"]["200"]["content"][kind]
         if kind != "application/json":
@@ -310,13 +304,22 @@ def ids_of_plan(server: Server, path: str) -> dict[str, str]:
     return {"job_id": job_id, "digest": server.call("GET", f"/bulk/{job_id}/plan").json["digest"]}
 
 
-def id_of_secret(server: Server, path: str, known: Mapping[str, str]) -> dict[str, str]:
-    """The id of a secret that nobody needs, for a path that is about one."""
-    if "{secret_id}" not in path:
-        return {}
-    place = path.removeprefix(BASE_PATH).partition("/{secret_id}")[0]
-    place = place.replace("{user_id}", known.get("user_id", ""))
-    return {"secret_id": str(server.call("POST", place, json_body={"name": "x"}).json["id"])}
+def ids_of_people(server: Server, path: str) -> dict[str, str]:
+    """The ids of a user, and of a secret that nobody needs, for a path that is about them."""
+    ids: dict[str, str] = {}
+    if "{user_id}" in path:
+        user = {"email": f"{uuid.uuid4().hex}@example.com"}
+        ids["user_id"] = made(server, "/organizations/users", user)
+    if "{secret_id}" in path:
+        place = path.removeprefix(BASE_PATH).partition("/{secret_id}")[0]
+        place = place.replace("{user_id}", ids.get("user_id", ""))
+        ids["secret_id"] = made(server, place, {"name": "x"})
+    return ids
+
+
+def made(server: Server, path: str, body: Any) -> str:
+    """The id of something that is made."""
+    return str(server.call("POST", path, json_body=body).json["id"])
 
 
 def test_what_has_two_shapes_is_shown_in_both(server: Server, document: Any) -> None:

@@ -53,6 +53,7 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "GET /bulk/{job_id}/errors": ("read", 404),
     "GET /bulk/{job_id}/errors/groups": ("read", 404),
     "PUT /bulk/{job_id}/cancel": ("load", 404),
+    "PUT /bulk/{job_id}/apply": ("load", 404),
     "GET /bulk/{job_id}/plan": ("read", 404),
     "GET /bulk/{job_id}/plan/rows": ("read", 404),
     "GET /bulk/{job_id}/{object}/data": ("read", 404),
@@ -200,6 +201,7 @@ BODIES: Mapping[str, Any] = {
     "PATCH /elements/{key}/instances/{instance_id}": {"name": "x"},
     "PATCH /instances/{instance_id}/configuration/{name}": {"propertyValue": "x"},
     "PATCH /bulk/{job_id}": {"priority": 1},
+    "PUT /bulk/{job_id}/apply": {"plan": "x"},
     "PATCH /bulk/{job_id}/rows/{row}": {"values": {"name": "x"}},
     "POST /bulk/{job_id}/rows/mend": {"rows": [1], "column": "name", "set": "x"},
     "PATCH /jobs/{schedule_id}/reschedule": {"cron": "0 0 12 ? * *"},
@@ -401,7 +403,7 @@ def test_a_role_and_a_key_may_do_what_they_are_for_and_nothing_else(world: World
     wrong: list[tuple[str, str, Reply]] = []
     for turn, (operation, (needed, _)) in enumerate(EXPECTED.items()):
         method = operation.partition(" ")[0]
-        body = None if method in ("GET", "DELETE") else {}
+        body: Any = None if method in ("GET", "DELETE") else {}
         for may in (True, False):
             names = [name for name in callers if (needed in granted[name]) == may]
             if not names:

@@ -94,6 +94,7 @@ _LOAD = (
     "PATCH /bulk/{job_id}",
     "DELETE /bulk/{job_id}",
     "PUT /bulk/{job_id}/cancel",
+    "PUT /bulk/{job_id}/apply",
     "POST /jobs",
     "DELETE /jobs/{schedule_id}",
     "PUT /jobs/{schedule_id}/enable",

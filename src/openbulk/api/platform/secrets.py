@@ -127,9 +127,7 @@ async def add_organization_secret(
     return await _add(NewSecret(body.name, None, body.lifetime), services, owner, caller)
 
 
-async def _add(
-    new: NewSecret, services: Services, owner: Owner, caller: Caller
-) -> dict[str, Any]:
+async def _add(new: NewSecret, services: Services, owner: Owner, caller: Caller) -> dict[str, Any]:
     _require_may_make(new.scopes, caller)
     value = new_secret() if new.scopes is None else new_key()
     made = await services.known_secrets.add(owner, new, value)
@@ -140,9 +138,7 @@ def _parse_scopes(scopes: Sequence[str]) -> Sequence[str]:
     """The scopes of an API key, in their order. Raises BadInput."""
     for scope in scopes:
         if scope not in SCOPES:
-            raise BadInput(
-                f"body.scopes has {scope[:40]!r}; a key can be for {', '.join(SCOPES)}"
-            )
+            raise BadInput(f"body.scopes has {scope[:40]!r}; a key can be for {', '.join(SCOPES)}")
     return [scope for scope in SCOPES if scope in scopes]
 
 
