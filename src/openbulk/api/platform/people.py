@@ -50,7 +50,7 @@ class ChangedUser(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    email: Email | None = Field(None, description="Email address.", examples=["bob@example.com"])
+    email: Email | None = Field(None, description="Email address.", examples=["bob.lee@example.com"])
     role: Role | None = Field(None, description="What the user may do.", examples=["approver"])
     firstName: Name | None = Field(None, description="First name.", examples=["Bob"])  # noqa: N815
     lastName: Name | None = Field(None, description="Last name.", examples=["Lee"])  # noqa: N815
@@ -67,7 +67,7 @@ class NewOrganizationBody(BaseModel):
     name: str = Field(
         min_length=1, max_length=MAX_NAME, description="Its name.", examples=["Choir"]
     )
-    email: Email
+    email: Email = Field(description="Email address of the user.", examples=["cara@example.com"])
 
 
 class ChangedOrganization(BaseModel):
