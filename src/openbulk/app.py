@@ -30,6 +30,7 @@ from openbulk.api.wire.jobs import notification_body
 from openbulk.connectors import providers, providers_on_offer
 from openbulk.domain.errors import (
     CannotStart,
+    Conflict,
     FileStoreUnavailable,
     KeyMissing,
     SealBroken,
@@ -523,12 +524,20 @@ async def _first_start(people: People, settings: Settings, made: _FirstSecrets) 
             "callers must send one that is set"
         )
     if settings.user is not None:
-        await people.set_email(settings.user)
+        await _set_email(people, settings.user)
     if file is not None and not is_first:
         # Another process was faster; its secrets are in its own file.
         file.unlink()
     path = _first_secrets_file(settings)
     return path if is_first and path.exists() else None
+
+
+async def _set_email(people: People, email: str) -> None:
+    """Give the first user the address of the settings. Raises CannotStart."""
+    try:
+        await people.set_email(email)
+    except Conflict as error:
+        raise CannotStart(f"OPENBULK_USER cannot be used: {error}") from error
 
 
 async def _password_sign_in(settings: Settings, ledger: _Ledger) -> PasswordSignIn:

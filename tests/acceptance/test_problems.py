@@ -233,6 +233,7 @@ def cases_of_people() -> Iterator[Case]:
     every, one = "/organizations/users", "/organizations/users/{user_id}"
     taken: Any = {"email": "admin@localhost"}
     yield Case(f"POST {every}", 400, "body.email is missing", body={})
+    yield Case(f"POST {every}", 400, "write it like ann@example.com", body={"email": "x"})
     yield Case(f"POST {every}", 409, "there is a user 'admin@localhost' already", body=taken)
     nobody = "there is no user '99'; GET /organizations/users lists them"
     yield Case(f"GET {one}", 404, nobody, f"{every}/99")
