@@ -9,13 +9,13 @@ from openbulk.domain.errors import BadInput
 from openbulk.domain.file_mapping import FileMapping, is_reference, parse_mapping
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.options import json_text
+from openbulk.domain.people import Caller
 from openbulk.domain.records import Target
 from openbulk.domain.spelling import same_name, suggestion
 from openbulk.engine.mapping_check import PLACE, columns_of_file, mapping_for_file
 from openbulk.engine.mapping_proposals import mapped_file_of, propose_mapping, require_sure
 from openbulk.formats.recognition import Inspection
 from openbulk.mapping.proposal import Saved
-from openbulk.storage.accounts import Caller
 from openbulk.storage.mappings import SavedMapping
 
 AUTO = "auto"
