@@ -32,6 +32,7 @@ from openbulk.connectors import providers, providers_on_offer
 from openbulk.console.app import with_console
 from openbulk.domain.errors import (
     CannotStart,
+    Conflict,
     FileStoreUnavailable,
     KeyMissing,
     SealBroken,
@@ -56,6 +57,7 @@ from openbulk.engine.quota.governor import Governor
 from openbulk.engine.retries import Retries
 from openbulk.engine.slices.undo.keeping import UndoStores
 from openbulk.engine.undoing import Undoing
+from openbulk.engine.verifications import VerificationReader
 from openbulk.formats import FORMATS
 from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.reading.readers import Readers
@@ -75,10 +77,12 @@ from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
 from openbulk.storage.key_check import MasterKeyCheck
+from openbulk.storage.known_secrets import KnownSecrets
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.mappings import Mappings
 from openbulk.storage.mends import Mends
 from openbulk.storage.outlook import Outlooks, OwnOutlooks, SharedOutlooks
+from openbulk.storage.people import People
 from openbulk.storage.plans import Plans
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
@@ -187,6 +191,10 @@ class _Ledger:
     def accounts(self) -> Accounts:
         return Accounts(self.engine, self.sealer)
 
+    @property
+    def people(self) -> People:
+        return People(self.engine)
+
 
 @asynccontextmanager
 async def running_server(settings: Settings, requests_at_once: int) -> AsyncIterator[Server]:
@@ -261,7 +269,7 @@ async def _start_server(
 ) -> Server:
     """Start a server. An earlier attempt may have taken any of these steps before it failed."""
     ledger, files = await _open(settings, parts)
-    first_secrets = await _first_start(ledger.accounts, settings, secrets)
+    first_secrets = await _first_start(ledger.people, settings, secrets)
     sign_in = await _password_sign_in(settings, ledger)
     services = await _start_services(settings, ledger, files, parts, sign_in)
     await services.inspectors.start()
@@ -451,6 +459,8 @@ def _services(
     )
     return Services(
         accounts=accounts,
+        people=opened.people,
+        known_secrets=KnownSecrets(database),
         sealer=opened.sealer,
         ledger=ledger,
         deliveries=deliveries,
@@ -473,6 +483,7 @@ def _services(
         undoing=Undoing(undos, ledger, connections),
         plans=plan_reader,
         applies=Applies(Plans(database), plan_reader, ledger, accounts, queue, clock),
+        verifications=VerificationReader(Plans(database), files),
         workflows=engine.workflows,
         connections=connections,
         elements=elements,
@@ -484,7 +495,7 @@ def _services(
         live_compatible=settings.live_compatible,
         completed_status=settings.completed_word,
         max_upload_bytes=settings.max_upload_bytes,
-        readiness=Readiness({"database": accounts.is_empty, "files": files.check}),
+        readiness=Readiness({"database": opened.people.is_empty, "files": files.check}),
         metrics_tokens=secrets_in(settings.metrics_token),
     )
 
@@ -512,30 +523,38 @@ def _make_first_secrets(settings: Settings) -> _FirstSecrets:
     )
 
 
-async def _first_start(accounts: Accounts, settings: Settings, made: _FirstSecrets) -> Path | None:
+async def _first_start(people: People, settings: Settings, made: _FirstSecrets) -> Path | None:
     """Add the first user and organization, and give them the secrets that are set.
 
     A first start writes the secrets that it makes into a file, and returns its path. They are not
     printed: what a service prints ends in a journal that others read.
     """
     # Before the ledger has them: they cannot be had from there.
-    file = _write_first_secrets(settings, made) if await accounts.is_empty() else None
+    file = _write_first_secrets(settings, made) if await people.is_empty() else None
     user, organization = secrets_in(settings.user_secret), secrets_in(settings.organization_secret)
     (user_secret, *_) = user or [str(made.user)]
     (organization_secret, *_) = organization or [str(made.organization)]
-    is_first = await accounts.add_first_organization(organization_secret, FIRST_USER, user_secret)
-    for owner in await accounts.set_secrets(organization, user):
+    is_first = await people.add_first_organization(organization_secret, FIRST_USER, user_secret)
+    for owner in await people.set_secrets(organization, user):
         log.warning(
             f"an earlier {owner} secret has ended, because it is not set any more; "
             "callers must send one that is set"
         )
     if settings.user is not None:
-        await accounts.set_email(settings.user)
+        await _set_email(people, settings.user)
     if file is not None and not is_first:
         # Another process was faster; its secrets are in its own file.
         file.unlink()
     path = _first_secrets_file(settings)
     return path if is_first and path.exists() else None
+
+
+async def _set_email(people: People, email: str) -> None:
+    """Give the first user the address of the settings. Raises CannotStart."""
+    try:
+        await people.set_email(email)
+    except Conflict as error:
+        raise CannotStart(f"OPENBULK_USER cannot be used: {error}") from error
 
 
 async def _password_sign_in(settings: Settings, ledger: _Ledger) -> PasswordSignIn:
@@ -552,7 +571,7 @@ async def _password_sign_in(settings: Settings, ledger: _Ledger) -> PasswordSign
     )
     email, secrets = settings.user or FIRST_USER, None
     if user and organization:
-        caller = await ledger.accounts.identify(user, organization, None)
+        caller = await KnownSecrets(ledger.engine).identify(user, organization, None)
         if caller is not None and caller.knows_organization:
             email, secrets = caller.user.email, CallersSecrets(user, organization)
     return PasswordSignIn(email, settings.password.get_secret_value(), secrets, ledger.sealer)

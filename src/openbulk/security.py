@@ -25,6 +25,15 @@ def new_secret() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+KEY_BEGINNING = "obk_"
+"""How an API key begins: a person, and a scanner for leaked secrets, can tell it."""
+
+
+def new_key() -> str:
+    """An API key: 256 random bits, in characters that need no quoting."""
+    return KEY_BEGINNING + secrets.token_urlsafe(32)
+
+
 def fingerprint(secret: str) -> str:
     """The SHA-256 of a caller's secret: enough to check the secret, and useless to sign in with."""
     # A slow hash protects passwords that can be guessed. These secrets have 256 random bits: it

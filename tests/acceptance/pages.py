@@ -50,7 +50,7 @@ until_finished() {
   [[ $TOKEN =~ ^[A-Za-z0-9+/=]+$ ]] || { echo "no token: $TOKEN" >&2; cat *.log >&2; false; }
   for _ in $(seq 1200); do
     curl -s -H "$AUTH, Element $TOKEN" "$API/bulk/jobs" |
-      grep -qE '"status":"(CREATED|RUNNING|PLANNING|CANCELLATION_PENDING)"' || return 0
+      grep -qE '"status":"(CREATED|RUNNING|PLANNING|VERIFYING|CANCELLATION_PENDING)"' || return 0
     sleep 0.1
   done
   false

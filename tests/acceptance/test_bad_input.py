@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from openbulk.security import Sealer
-from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import open_ledger_engine
+from support import people
 from support.harness import (
     BASE_PATH,
     ORGANIZATION_SECRET,
@@ -384,8 +383,7 @@ def add_organization(database: Path, organization_secret: str, user_secret: str)
 
     async def add() -> None:
         engine = open_ledger_engine(f"sqlite:///{database}")
-        accounts = Accounts(engine, Sealer([bytes(32)]))
-        await accounts.add_organization(organization_secret, "bob@example.com", user_secret)
+        await people.add_organization(engine, organization_secret, "bob@example.com", user_secret)
         await engine.dispose()
 
     asyncio.run(add())

@@ -91,7 +91,11 @@ def test_a_row_that_a_mapping_cannot_take_names_its_column_and_costs_no_other(
     status = shared_memory.done("records", file, {"mapping": mapping})
     errors = shared_memory.errors(str(status["id"]))
     assert [(one["rowNum"], one["field"], one["error"]) for one in errors] == [
-        (1, "Tag", "the column 'Tag' has '31.09.2026', which is a day that does not exist"),
+        (
+            1,
+            "Tag",
+            "the column 'Tag' has '31.09.2026', which is not a date: September has 30 days",
+        ),
         (
             2,
             "Art",
@@ -200,6 +204,102 @@ def test_the_order_of_dates_is_that_of_the_columns_that_the_mapping_reads(
     assert "set metaData.dateOrder" in message
 
 
+SCHOOL = (
+    b"Titel;Datum;Beginn;Ende\nChor;07.09.2026;19:00;21:00\n"
+    b"Wandertag;08.09.2026;;\nProbe;09.09.2026;10:00;\n"
+)
+
+
+def times(server: Server) -> dict[str, tuple[str, str]]:
+    """The starts and ends of the events, by their titles."""
+    return {
+        one["summary"]: (
+            *(one[name].get("date") or one[name]["dateTime"] for name in ("start", "end")),
+        )
+        for one in server.call("GET", "/events").json
+    }
+
+
+def test_rows_without_times_are_whole_days_and_a_job_shows_the_mapping_that_it_used(
+    google: Server,
+) -> None:
+    status = google.done("events", SCHOOL, {"mapping": "auto", "timeZone": "UTC"})
+    (error,) = google.errors(str(status["id"]))
+    assert (error["rowNum"], error["field"], error["error"]) == (
+        3,
+        "Ende",
+        "the column 'Ende' is empty, and 'Beginn' is not: fill both, or neither for whole days",
+    )
+    assert times(google) == {
+        "Chor": ("2026-09-07T19:00:00+00:00", "2026-09-07T21:00:00+00:00"),
+        "Wandertag": ("2026-09-08", "2026-09-09"),
+    }
+    details = google.call("GET", f"/bulk/{status['id']}").json
+    assert details["mapping"] == {
+        "summary": "Titel",
+        "start": {"columns": ["Datum", "Beginn"]},
+        "end": {"columns": ["Datum", "Ende"], "lastDay": True},
+    }
+    body = {"name": f"S {google.instance_id}", "object": "events", "mapping": details["mapping"]}
+    saved = google.call("POST", "/mappings", json_body=body)
+    assert saved.status == 200, saved.body
+    again = google.done("events", SCHOOL, {"mapping": body["name"], "timeZone": "UTC"})
+    details = google.call("GET", f"/bulk/{again['id']}").json
+    assert (details["mapping"], details["savedMapping"]) == (
+        body["mapping"],
+        {"name": body["name"], "version": 1},
+    )
+    google.call("DELETE", f"/mappings/{saved.json['id']}")
+
+
+def test_outlooks_whole_days_end_at_midnight_and_other_peoples_on_their_last_day(
+    google: Server,
+) -> None:
+    outlook = (
+        "Betreff;Beginnt am;Beginnt um;Endet am;Endet um;Ganztägiges Ereignis\n"
+        "A;07.09.2026;19:00:00;07.09.2026;21:00:00;Aus\n"
+        "B;08.09.2026;00:00:00;09.09.2026;00:00:00;Ein\n"
+    ).encode()
+    written(google, "events", outlook, mapping="auto", timeZone="UTC")
+    holidays = b"Titel;Von;Bis\nFerien;10.07.2027;14.07.2027\nFest;15.07.2027;15.07.2027\n"
+    written(google, "events", holidays, mapping="auto")
+    assert times(google) == {
+        "A": ("2026-09-07T19:00:00+00:00", "2026-09-07T21:00:00+00:00"),
+        "B": ("2026-09-08", "2026-09-09"),
+        "Ferien": ("2027-07-10", "2027-07-15"),
+        "Fest": ("2027-07-15", "2027-07-16"),
+    }
+
+
+def test_auto_refuses_what_is_missing_or_open_and_shows_the_proposal(google: Server) -> None:
+    for file, reason in (
+        (b"Titel;Datum;Beginn\nA;07.09.2026;19:00\n", "no column makes end (or start.date or "),
+        (b"Titel;Ort\nA;Bern\n", "no column makes start (or originalStartTime), without which"),
+        (b"Titel;Datum\nA;05/06/2026\n", "the file does not show the order of its dates"),
+        (b"Titel;Beginn;Ende\nA;10.07.2027;11.07.2027\n", "is two days if 'Ende' has the last"),
+    ):
+        message = refusal(google, "events", file, "auto")
+        assert reason in message
+        assert '"summary":"Titel"' in message.partition("send it as metaData.mapping: ")[2]
+    # An own column that identifies an event is kept with it.
+    known = {"mapping": "auto", "action": "upsert", "identifierFieldName": "nummer"}
+    file = b"Titel;Nummer;Datum\nA;17;07.09.2026\n"
+    written(google, "events", file, **known)
+    written(google, "events", file, **known)
+    assert times(google) == {"A": ("2026-09-07", "2026-09-08")}
+
+
+def test_numbers_are_read_with_the_decimal_sign_of_the_mapping(shared_memory: Server) -> None:
+    mapping = {"name": "A", "price": {"column": "P", "decimal": ","}}
+    file = b"A;P\na;1.234,50\nb;1,5\nc;1,234.5\n"
+    status = shared_memory.done("records", file, {"mapping": mapping})
+    (error,) = shared_memory.errors(str(status["id"]))
+    assert error["error"] == (
+        "the column 'P' has '1,234.5', which is not a number with a decimal comma, like 1.234,50"
+    )
+    assert records(shared_memory, "price") == [{"price": "1234.50"}, {"price": "1.5"}]
+
+
 # --- what is refused at the door ---
 
 _IS = "metaData.mapping"
@@ -255,12 +355,43 @@ _IS = "metaData.mapping"
         ),
         ({}, f'{_IS} names no field; a mapping looks like {{"summary": "Title", "location": '
              '{"value": "Hall"}}'),
-        (["Titel"], f'{_IS} is not a JSON object; a mapping looks like {{"summary": "Title", '
+        (["Titel"], f'{_IS} is ["Titel"], which is not a JSON object; a mapping '
+                    'looks like {"summary": "Title", '
                     '"location": {"value": "Hall"}}'),
         (
             {"summary": 3},
-            f"{_IS}.summary is '3'; it is the name of a column, or an object such as "
+            f"{_IS}.summary is 3; it is the name of a column, or an object such as "
             '{"column": "Title"} or {"value": "Hall"}',
+        ),
+        (
+            {".".join("a" * 33): "Titel"},
+            f"{_IS} has the field '{'.'.join('a' * 33)}', whose path has more than 32 steps; no "
+            "record can have it",
+        ),
+        (
+            {"summary": None},
+            f"{_IS}.summary is null; it is the name of a column, or an object such as "
+            '{"column": "Title"} or {"value": "Hall"}',
+        ),
+        (
+            {"summary": {"column": ["Titel"]}},
+            f'{_IS}.summary.column has ["Titel"], which is not the name of a column; it is a text, '
+            'such as "Title"',
+        ),
+        (
+            {"summary": {"column": "Titel", "lastDay": True}},
+            f"{_IS}.summary: lastDay has no effect on this field; leave it out",
+        ),
+        (
+            {"end.dateTime": {"column": "Datum", "lastDay": True}},
+            f"{_IS}.end.dateTime: lastDay has no effect on this field; map 'end', which is a day "
+            "or a time",
+        ),
+        (
+            {"name": "termine"},
+            f"{_IS} names the column 'termine', which the file does not have; its columns are: "
+            "Titel, Datum, Beginn, Ende, Entfällt, Notiz, Klasse; if 'termine' is a saved mapping, "
+            f'send its name alone as {_IS}, or {{"name": "termine", "version": 1}}',
         ),
         (
             {"name": "x", "version": 2},
@@ -414,7 +545,7 @@ def test_a_proposal_says_why_and_can_be_sent_as_it_is(google: Server) -> None:
 def test_auto_takes_what_is_sure_and_shows_the_proposal_otherwise(google: Server) -> None:
     written(google, "events", TIMETABLE, mapping="auto", timeZone="UTC")
     assert len(google.call("GET", "/events").json) == 2
-    rooms = b"Titel;Ort;Raum;Beginn\nA;Bern;R1;2026-09-07 10:00\n"
+    rooms = b"Titel;Ort;Raum;Beginn;Ende\nA;Bern;R1;2026-09-07 10:00;2026-09-07 11:00\n"
     message = refusal(google, "events", rooms, "auto")
     start, _, proposal = message.partition(" Correct this proposal")
     assert start == (
@@ -424,6 +555,7 @@ def test_auto_takes_what_is_sure_and_shows_the_proposal_otherwise(google: Server
     assert json.loads(proposal.partition(": ")[2]) == {
         "location": "Ort",
         "start.dateTime": "Beginn",
+        "end.dateTime": "Ende",
         "summary": "Titel",
     }
     assert refusal(google, "events", b"xq,zz\n1,2\n", "auto") == (

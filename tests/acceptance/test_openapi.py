@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import urllib.parse
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -271,7 +272,8 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             caller = Server(server.process)  # the instance is gone
             other = caller.call("POST", "/elements/memory/instances", json_body={}).json
             of_one = {"key": "memory", "instance_id": str(other["id"])}
-        of_one |= ids_of_plan(caller, path)
+        of_one |= ids_of_plan(caller, path) | ids_of_verification(caller, path)
+        of_one |= ids_of_people(caller, path)
         reply = send_example(caller, method, path, operation, {**known, **of_one})
         assert reply.status == 200, (where, reply.body)
         if path.endswith("/instances/{instance_id}/token"):
@@ -300,6 +302,35 @@ def ids_of_plan(server: Server, path: str) -> dict[str, str]:
     job_id = server.upload("events", changed, upsert, query="?plan=true").json["id"]
     assert server.finished(job_id)["status"] == "PLANNED"
     return {"job_id": job_id, "digest": server.call("GET", f"/bulk/{job_id}/plan").json["digest"]}
+
+
+def ids_of_verification(server: Server, path: str) -> dict[str, str]:
+    """The id of a job that verifies another, for a path that is about one."""
+    if not path.endswith(("/verification", "/verification/rows")):
+        return {}
+    job = server.done("events", EVENT, {"action": "upsert"})
+    server.done("events", EVENT.replace(b"Choir", b"Choir practice"), {"action": "upsert"})
+    job_id = server.call("POST", f"/bulk/{job['id']}/verify").json["id"]
+    assert server.finished(job_id)["status"] == "VERIFIED"
+    return {"job_id": job_id}
+
+
+def ids_of_people(server: Server, path: str) -> dict[str, str]:
+    """The ids of a user, and of a secret that nobody needs, for a path that is about them."""
+    ids: dict[str, str] = {}
+    if "{user_id}" in path:
+        user = {"email": f"{uuid.uuid4().hex}@example.com"}
+        ids["user_id"] = made(server, "/organizations/users", user)
+    if "{secret_id}" in path:
+        place = path.removeprefix(BASE_PATH).partition("/{secret_id}")[0]
+        place = place.replace("{user_id}", ids.get("user_id", ""))
+        ids["secret_id"] = made(server, place, {"name": "x"})
+    return ids
+
+
+def made(server: Server, path: str, body: Any) -> str:
+    """The id of something that is made."""
+    return str(server.call("POST", path, json_body=body).json["id"])
 
 
 def test_what_has_two_shapes_is_shown_in_both(server: Server, document: Any) -> None:

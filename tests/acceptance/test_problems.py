@@ -66,6 +66,7 @@ def cases() -> Iterator[Case]:
     yield from cases_of_jobs()
     yield from cases_of_files()
     yield from cases_of_sign_ins()
+    yield from cases_of_people()
     yield from cases_of_instances()
     yield from cases_of_own_instances()
     yield from cases_of_schedules()
@@ -158,6 +159,15 @@ def cases_of_jobs() -> Iterator[Case]:
     yield Case(apply, 400, "plan", "/bulk/{planned}/apply", body={})
     yield Case(apply, 404, "job 1 has no plan", "/bulk/1/apply", body=of_plan)
     yield Case(apply, 409, "send the digest that it has", "/bulk/{planned}/apply", body=of_plan)
+    verify = "POST /bulk/{job_id}/verify"
+    yield Case(verify, 400, "job 2 is a download", "/bulk/2/verify")
+    yield Case(verify, 404, job, "/bulk/99/verify")
+    yield Case(verify, 409, "verify it once it is finished", "/bulk/4/verify", "busy")
+    of_verification = "GET /bulk/{job_id}/verification"
+    yield Case(of_verification, 404, "job 1 verifies no other", "/bulk/1/verification")
+    of_verification += "/rows"
+    yield Case(of_verification, 404, job, "/bulk/99/verification/rows")
+    yield Case(of_verification, 400, "it can be confirmed", "/bulk/1/verification/rows?kind=x")
     yield Case("GET /bulk/{job_id}/status/events", 404, job, "/bulk/99/status/events")
     for what in ("/errors", "/errors/groups"):
         yield Case(f"GET /bulk/{{job_id}}{what}", 400, NUMBER, f"/bulk/1{what}?nextPage=x")
@@ -232,6 +242,43 @@ def cases_of_sign_ins() -> Iterator[Case]:
     yield Case(
         "POST /authentication", 403, "set OPENBULK_USER and OPENBULK_PASSWORD", body=password
     )
+
+
+def cases_of_people() -> Iterator[Case]:
+    """Organization 1 with its first user."""
+    every, one = "/organizations/users", "/organizations/users/{user_id}"
+    taken: Any = {"email": "admin@localhost"}
+    yield Case(f"POST {every}", 400, "body.email is missing", body={})
+    yield Case(f"POST {every}", 400, "write it like ann@example.com", body={"email": "x"})
+    yield Case(f"POST {every}", 409, "there is a user 'admin@localhost' already", body=taken)
+    nobody = "there is no user '99'; GET /organizations/users lists them"
+    yield Case(f"GET {one}", 404, nobody, f"{every}/99")
+    yield Case(f"PATCH {one}", 400, "body.role", f"{every}/1", body={"role": "king"})
+    yield Case(f"PATCH {one}", 404, nobody, f"{every}/99", body={})
+    yield Case(f"PATCH {one}", 409, "this is yourself", f"{every}/1", body={"active": False})
+    yield Case("POST /organizations", 400, "body.name is missing", body={})
+    name: Any = {"name": "Organization 1", "email": "x@example.com"}
+    yield Case("POST /organizations", 409, "there is an organization", body=name)
+    organization = "PATCH /organizations/{organization_id}"
+    yield Case(organization, 400, "body.name", "/organizations/1", body={"name": ""})
+    yield Case(organization, 404, "no organization '99'", "/organizations/99", body={})
+    mine: Any = {"active": False}
+    yield Case(organization, 409, "lock yourself out", "/organizations/1", body=mine)
+    for place, at, secret in (
+        ("/organizations/secrets", "/organizations/secrets", "1"),
+        (f"{every}/me/secrets", f"{every}/me/secrets", "2"),
+        (f"{one}/secrets", f"{every}/1/secrets", "2"),
+    ):
+        yield Case(f"POST {place}", 400, "body.name is missing", at, body={})
+        missing, set_there = "there is no secret '99'", "change OPENBULK_USER_SECRET"
+        yield Case(f"DELETE {place}/{{secret_id}}", 404, missing, f"{at}/99")
+        yield Case(f"DELETE {place}/{{secret_id}}", 409, set_there, f"{at}/{secret}")
+        rotate, path = f"POST {place}/{{secret_id}}/rotate", f"{at}/{secret}/rotate"
+        yield Case(rotate, 400, "body.overlapHours", path, body={"overlapHours": -1})
+        yield Case(rotate, 404, missing, f"{at}/99/rotate", body={})
+        yield Case(rotate, 409, set_there, path, body={})
+    for method, body in (("GET", None), ("POST", {"name": "x"})):
+        yield Case(f"{method} {one}/secrets", 404, nobody, f"{every}/99/secrets", body=body)
 
 
 def cases_of_own_names() -> Iterator[Case]:
@@ -678,12 +725,17 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
 
 
 CASES = list(cases())
+NO_PERMISSION = "The role of the user, or the scopes of the key, do not give the permission."
 
 
 def documented(callers: Callers) -> dict[tuple[str, str], set[int]]:
     document = request("GET", f"{callers.url}/openapi.json").json
     return {
-        (method.upper(), path): {int(status) for status in operation["responses"]}
+        (method.upper(), path): {
+            int(status)
+            for status, answer in operation["responses"].items()
+            if answer["description"] != NO_PERMISSION
+        }
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
@@ -693,7 +745,7 @@ OPEN = ("/healthz", "/readyz")
 SIGN_IN = f"{BASE_PATH}/authentication"
 MET_BY_ITSELF = {200, 401, 405, 429, 507}
 """Met below for every operation; 200 in test_openapi.py, 429 in test_callers_secrets.py, 507 in
-test_full_disk.py."""
+test_full_disk.py. 403 for want of a permission is met in test_permissions.py."""
 TAKES_FILES = ("POST /bulk/{object}", "POST /files")
 BODIES = 413
 """Met below for every operation with a JSON body."""
@@ -704,12 +756,17 @@ TOO_MANY = (
     "/bulk/workflows",
     f"{HUB}/bulk/workflows",
 )
+SECRETS = (
+    "/organizations/secrets",
+    "/organizations/users/me/secrets",
+    "/organizations/users/{user_id}/secrets",
+)
 ELSEWHERE: dict[tuple[str, str], set[int]] = {
     ("GET", "/readyz"): {503},
     ("GET", f"{BASE_PATH}/files/{{file_id}}/rows"): {409},
     ("GET", f"{BASE_PATH}/bulk/{{job_id}}/status/events"): {204},
     ("GET", f"{BASE_PATH}{HUB}/bulk/{{job_id}}/status/events"): {204},
-    **{("POST", f"{BASE_PATH}{path}"): {409} for path in TOO_MANY},
+    **{("POST", f"{BASE_PATH}{path}"): {409} for path in (*TOO_MANY, *SECRETS)},
     **{
         (method, f"{BASE_PATH}{hub}/bulk/{{job_id}}/rows/{what}"): {409}
         for hub in ("", HUB)
@@ -722,8 +779,9 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
     },
 }
 """In test_services.py, engine/test_file_profiles.py, test_job_events.py, test_doors.py for more
-instances or schedules than the limit, engine/test_retries.py for rows that are no longer kept, and
-test_retries.py for jobs of an instance that was deleted.
+instances or schedules than the limit, storage/test_people.py for more secrets,
+engine/test_retries.py
+for rows that are no longer kept, and test_retries.py for jobs of an instance that was deleted.
 """
 
 

@@ -74,7 +74,7 @@ def test_keys_that_differ_in_case_only_are_taken() -> None:
         ({"fileNumber": 2}, "metaData takes no key 'fileNumber'"),
         ({"plan": "yes"}, "metaData.plan 'yes' is not known; it can be true, false"),
         ({"sendUpdates": True}, "metaData.sendUpdates 'true' is not known; it can be none, all"),
-        ({"calendarId": ["a"]}, "metaData.calendarId \"['a']\" is not a text"),
+        ({"calendarId": ["a"]}, "metaData.calendarId '[\"a\"]' is not a text"),
         ({"path": "/calendar/x"}, "metaData.path '/calendar/x' names no calendar; it looks like"),
         ({"timeZone": "Mars/Base"}, "metaData.timeZone 'Mars/Base' is not the name of a time zone"),
         ({"action": "explode"}, "metaData.action 'explode' is not known; it can be create, update"),

@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from openbulk.api.http.multipart import receive_upload
 from openbulk.domain.errors import BadInput, TooLarge
+from openbulk.domain.people import Caller, User
 from openbulk.security import Sealer
-from openbulk.storage.accounts import Caller, User
 from openbulk.storage.files import FileStore
 from support.harness import multipart
 

@@ -67,14 +67,30 @@ def _of_upload(seen: Seen, attempt: Attempt, upload: Upload, job: LedgerJob) -> 
     yield from _accounted(upload, job)
     retry = next((one for one in seen.jobs if one.retry_of == job.id), None)
     kinds = job.kinds if retry is None else {**job.kinds, **retry.kinds}
-    if upload.is_undone and attempt.job_id == job.id:
-        yield from _undone(seen, attempt, upload, job)
-    elif not upload.is_undone:
+    undone = next((one for one in seen.scenario.uploads if _is_undone_of(one, upload)), None)
+    if undone is None:
         yield from _in_the_service(seen, upload, attempt.tag, kinds)
+    elif _is_one_job(seen, undone):
+        if undone is upload and attempt.job_id == job.id:
+            yield from _undone(seen, attempt, upload, job)
+        elif undone is not upload:
+            yield from _in_the_service(seen, upload, attempt.tag, kinds)
     if attempt.job_id == job.id:
         yield from _retried(attempt, upload, job, retry)
     if attempt.job_id is not None:
         yield from _shown_by_the_api(seen, job)
+
+
+def _is_undone_of(other: Upload, upload: Upload) -> bool:
+    """Whether an upload is this one, or is behind it, and is undone."""
+    return other.is_undone and upload.name in (other.name, other.after)
+
+
+def _is_one_job(seen: Seen, upload: Upload) -> bool:
+    """Whether the requests for an upload have made one job: a second one would not be undone."""
+    tags = {attempt.tag for attempt in seen.attempts if attempt.work is upload}
+    made = [one for one in seen.jobs if one.tag in tags and one.undo_of is None]
+    return len(made) == 1
 
 
 # --- every acknowledged job finishes ---

@@ -38,6 +38,8 @@ APPLIED = replace(
     is_plan=True,
     is_applied=True,
 )
+OLD = Upload("old", "bob", "events", "upsert", 1, "old", 1)
+UNDONE = replace(OLD, name="undone", rows=2, version=2, after="old", is_undone=True)
 WORKS: tuple[Work, ...] = (
     NEW,
     CALLED_OFF,
@@ -49,6 +51,8 @@ WORKS: tuple[Work, ...] = (
     BASE,
     FOREIGN,
     APPLIED,
+    OLD,
+    UNDONE,
 )
 
 
@@ -86,7 +90,7 @@ def with_header(name: str, value: str) -> Callback:
 
 EVENTS = (
     *("new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2"),
-    *("base 1", "base 2", "base 3"),
+    *("base 1", "base 2", "base 3", "old 1"),
 )
 
 
@@ -96,6 +100,7 @@ def seen() -> Seen:
     attempts = [Attempt(work, f"{work.name}.1", number) for number, work in enumerate(WORKS, 1)]
     attempts[1].is_cancelled = True
     attempts[9].is_applied = True
+    attempts[11].undo_id = 13
     return Seen(
         scenario,
         attempts,
@@ -118,6 +123,9 @@ def seen() -> Seen:
                 planned=dict.fromkeys(range(1, 5), 1),
                 planned_kinds={"updated": 2, "created": 1, "refused": 1},
             ),
+            job(11, "old", "created"),
+            job(12, "undone", "updated", "created"),
+            replace(job(13, "undone", "reversed", "gone_already"), undo_of=12),
         ],
         statuses={1: {"status": "COMPLETE", "recordsCount": 3, "recordsFailedCount": 1}},
         errors={1: [{"rowNum": 3}]},
@@ -134,6 +142,7 @@ def seen() -> Seen:
             "base 1": ("bob@example.com", "v3"),
             "base 2": ("bob@example.com", "v2"),
             "base 3": ("bob@example.com", "v2"),
+            "old 1": ("bob@example.com", "v1"),
             **{f"Kept {number}": ("reader@example.com", kept_place(number)) for number in (1, 2)},
         },
     )
@@ -195,6 +204,21 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
     "a cancelled job continues": (
         with_job(2, status="COMPLETE"),
         "was cancelled, and is COMPLETE",
+    ),
+    "an undo keeps a record": (
+        with_job(13, kinds={1: "kept", 2: "reversed"}),
+        "its undo has Counter({'kept': 1})",
+    ),
+    "an undo leaves a row out": (with_job(13, kinds={1: "reversed"}), "and 2 were written"),
+    "an undo does not end": (with_job(13, status="ERROR"), "its undo ended as ERROR"),
+    "a job is not undone": (with_job(13, undo_of=99), "is undone by 13, and the ledger has None"),
+    "an undo leaves a new record": (
+        lambda seen: seen.live.update(["old 2"]),
+        "row 2 is undone, and there are 1 of it",
+    ),
+    "an undo leaves a new value": (
+        lambda seen: seen.places.update({"old 1": ("bob@example.com", "v2")}),
+        "row 1 is undone, and it is at",
     ),
     "a plan writes": (with_job(7, kinds={1: "updated"}), "is a plan, and has outcomes"),
     "a planned job becomes a job": (with_job(7, status="COMPLETE"), "ended as COMPLETE"),

@@ -32,13 +32,13 @@ def test_what_fits_a_format_is_read(date_format: str, text: str, iso: str) -> No
     ("date_format", "text", "problem"),
     [
         ("DD.MM.YYYY", "09/07/2026", "is not like DD.MM.YYYY"),
-        ("DD.MM.YYYY", "31.09.2026", "is a day that does not exist"),
-        ("DD.MM.YYYY", "07.13.2026", "is a day that does not exist"),
+        ("DD.MM.YYYY", "31.09.2026", "is not a date: September has 30 days"),
+        ("DD.MM.YYYY", "07.13.2026", "is not a date: there is no month 13"),
         ("DD.MM.YYYY HH:mm", "07.09.2026", "is not like DD.MM.YYYY HH:mm"),
         ("HH:mm", "25:00", "is a time that does not exist"),
         ("hh:mm A", "13:00 PM", "is not a time: AM and PM have the hours 1 to 12"),
         ("D MMM YYYY", "7 Foo 2026", "has no month 'Foo'"),
-        ("ddd D.M.YYYY", "Di 7.9.2026", "is not a Di: 2026-09-07 is a Monday"),
+        ("ddd D.M.YYYY", "Di 7.9.2026", "is not a date: 2026-09-07 is a Monday"),
     ],
 )
 def test_what_does_not_fit_says_why(date_format: str, text: str, problem: str) -> None:

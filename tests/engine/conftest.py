@@ -10,11 +10,11 @@ from obstore.store import LocalStore
 from openbulk.engine.slices import deadline, external_sort
 from openbulk.engine.slices import download as download_module
 from openbulk.security import Sealer
-from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore
 from openbulk.storage.ledger import Ledger
 from support.downloads import Bench
+from support.people import add_organization
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +35,6 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     sealer = Sealer([os.urandom(32)])
     engine = open_ledger_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
     await migrate(engine)
-    await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
+    await add_organization(engine)
     yield Bench(Ledger(engine), FileStore(LocalStore(tmp_path / "files", mkdir=True), sealer))
     await engine.dispose()

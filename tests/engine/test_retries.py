@@ -186,7 +186,7 @@ async def test_a_job_is_kept_while_another_one_retries_its_rows(bench: Bench) ->
     second = await retry(bench, job, "beef")
     deleted = DeletedJobs(bench.ledger._engine)
     assert await deleted.add(job.id) is None
-    assert await deleted.has_unfinished_retry(job.id)
+    assert await deleted.has_unfinished_later_job(job.id)
     assert await bench.ledger.files_of_jobs_finished_before(NOW + timedelta(days=9)) == []
     await end(second)
     assert await deleted.add(second.job.id) is not None

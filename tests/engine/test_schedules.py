@@ -15,12 +15,11 @@ from openbulk.domain.workflow import Destination, RunStatus, Schedule, TransferS
 from openbulk.engine.workflows.cron import next_after
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import SETTLING, Scheduler
-from openbulk.security import Sealer
-from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from support.people import add_organization
 
 WEDNESDAY = datetime(2026, 11, 25, 22, 15, tzinfo=UTC)
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
@@ -132,7 +131,7 @@ class Office:
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
     made = Office(tmp_path)
     await migrate(made.database)
-    await Accounts(made.database, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")
+    await add_organization(made.database)
     yield made
     await made.database.dispose()
 

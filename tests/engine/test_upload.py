@@ -39,12 +39,12 @@ from openbulk.engine.upload_check import require_possible
 from openbulk.formats import FORMATS
 from openbulk.formats.recognition import Inspection
 from openbulk.security import Sealer
-from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore, FileWriter
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
 from support.ledger_suite import record_parts
+from support.people import add_organization
 from support.work import calls_of_this_thread
 
 NOW = datetime.now(UTC)
@@ -141,7 +141,7 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     sealer = Sealer([os.urandom(32)])
     engine = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
     await migrate(engine)
-    await Accounts(engine, sealer).add_organization("o", "ann@example.com", "u")
+    await add_organization(engine)
     ledger, files = Ledger(engine), FileStore(LocalStore(folder / "files", mkdir=True), sealer)
     writer = FileWriter(files, "f00d")
     await writer.write(content)

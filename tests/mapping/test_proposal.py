@@ -1,6 +1,7 @@
 """Which column of a file makes which field: proposed with a reason, never two in silence."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,13 +117,67 @@ def test_days_and_times_make_the_moments_of_an_event(
     assert made_of(propose(header, EVENT, "events")) == fields
 
 
-def test_the_day_after_the_last_one_is_asked_about() -> None:
-    found = propose([column("Von", "date"), column("Bis", "date")], EVENT, "events")
-    assert [(one.field, one.sure) for one in found.fields] == [
-        ("end.date", False),
-        ("start.date", True),
-    ]
-    assert "the day after the last one" in found.fields[0].why
+FROM_TO = [column("Beginn", "date"), column("Ende", "date")]
+
+
+def days(*rows: tuple[str, str]) -> Sequence[dict[str, str]]:
+    """Rows of days, from and to."""
+    return [{"Beginn": first, "Ende": end} for first, end in rows]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sure", "why"),
+    [
+        (days(("10.07.2027", "14.07.2027")), True, "makes it the day after"),
+        (days(("10.07.2027", "11.07.2027"), ("1.8.2027", "1.8.2027")), True, "row 2 begins and"),
+        (days(("10.07.2027", "11.07.2027")), False, "no row shows which"),
+        ([], False, "no row shows which"),
+    ],
+)
+def test_the_last_day_of_people_becomes_the_day_after_and_is_asked_about_where_it_is_open(
+    rows: Sequence[dict[str, str]], sure: bool, why: str
+) -> None:
+    found = propose(FROM_TO, EVENT, "events", rows=rows)
+    by_field = {one.field: one for one in found.fields}
+    end = by_field["end.date"]
+    assert (end.source.as_json(), end.sure) == ({"column": "Ende", "lastDay": True}, sure)
+    assert why in end.why
+    assert by_field["start.date"].source.as_json() == "Beginn"
+    keys = [one.key for one in found.questions]
+    assert keys == (["mapping.end.date.lastDay"] if rows and not sure else [])
+
+
+def test_the_end_of_a_calendar_file_and_the_services_own_name_have_no_last_day() -> None:
+    for name in ("DTEND", "end.date"):
+        header = [column("start.date", "date"), column(name, "date")]
+        (end,) = [one for one in propose(header, EVENT, "events").fields if one.field == "end.date"]
+        assert end.source.as_json() == name
+
+
+def test_rows_without_times_are_whole_days() -> None:
+    times = [replace(column(name, "time"), filled=0.5) for name in ("Beginn", "Ende")]
+    found = propose([column("Datum", "date"), *times], EVENT, "events")
+    assert found.mapping is not None
+    assert found.mapping.as_json() == {
+        "start": {"columns": ["Datum", "Beginn"]},
+        "end": {"columns": ["Datum", "Ende"], "lastDay": True},
+    }
+    assert found.sure
+    flag = column("Ganztägig", "yesNo", "ja", "nein")
+    all_day = propose([column("Von", "datetime"), column("Bis", "datetime"), flag], EVENT, "events")
+    assert all_day.mapping is not None
+    assert all_day.mapping.as_json() == {
+        "start": {"column": "Von", "allDay": "Ganztägig"},
+        "end": {"column": "Bis", "lastDay": True, "allDay": "Ganztägig"},
+    }
+    assert all_day.not_taken == ()
+
+
+def test_numbers_have_the_decimal_sign_of_their_column() -> None:
+    table = {"properties": {"price": {"type": "number"}}}
+    comma = replace(column("Price"), types=(LikelyType("number", 1.0, ","),))
+    (price,) = propose([comma], table, "items").fields
+    assert price.source.as_json() == {"column": "Price", "decimal": ","}
 
 
 def test_a_name_means_what_the_columns_beside_it_leave() -> None:

@@ -1,10 +1,8 @@
-"""Callers and instances: recognized, never readable."""
+"""Instances: recognized, never readable."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,19 +10,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.errors import SealBroken
-from openbulk.domain.instance import CallingInstance, Instance
+from openbulk.domain.instance import Instance
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts, reseal
+from support.people import add_organization
 
 OLD, NEW = bytes(32), bytes(range(32))
 
 
 @pytest.fixture
 async def accounts(engine: AsyncEngine) -> Accounts:
-    made = Accounts(engine, Sealer([OLD]))
-    assert await made.is_empty()
-    await made.add_organization("organization-secret", "ann@example.com", "user-secret")
-    return made
+    await add_organization(engine)
+    return Accounts(engine, Sealer([OLD]))
 
 
 async def instance(accounts: Accounts, token: str = "element-token") -> Instance:
@@ -40,38 +37,6 @@ async def instance(accounts: Accounts, token: str = "element-token") -> Instance
     )
     assert made is not None
     return made
-
-
-async def test_callers_are_recognized_by_their_secrets(accounts: Accounts) -> None:
-    made = await instance(accounts)
-    caller = await accounts.identify("user-secret", "organization-secret", "element-token")
-    assert caller is not None
-    assert (caller.user.email, caller.user.organization_id) == ("ann@example.com", 1)
-    assert caller.knows_organization
-    assert caller.instance == CallingInstance(made.id, 1, "memory")
-    assert not await accounts.is_empty()
-
-
-async def test_each_secret_is_recognized_by_itself(accounts: Accounts) -> None:
-    await instance(accounts)
-    assert await accounts.identify("user-secret ", "organization-secret", "element-token") is None
-    for organization_secret in ("user-secret", None):
-        caller = await accounts.identify("user-secret", organization_secret, "element-token")
-        assert caller is not None
-        assert (caller.knows_organization, caller.instance is None) == (False, False)
-    for token in ("another", None):
-        caller = await accounts.identify("user-secret", "organization-secret", token)
-        assert caller is not None
-        assert (caller.knows_organization, caller.instance) == (True, None)
-
-
-async def test_secrets_of_two_organizations_do_not_belong_together(accounts: Accounts) -> None:
-    await instance(accounts)
-    await accounts.add_organization("other-organization", "bob@example.com", "other-user")
-    caller = await accounts.identify("other-user", "organization-secret", "element-token")
-    assert caller is not None
-    assert caller.user.organization_id == 2
-    assert (caller.knows_organization, caller.instance) == (False, None)
 
 
 async def test_an_instance_is_remembered_changed_and_forgotten(accounts: Accounts) -> None:
@@ -165,63 +130,6 @@ async def test_a_sealed_token_does_not_open_for_another_instance(
         await connection.execute(text(copy))
     with pytest.raises(SealBroken, match="token of instance"):
         await accounts.instance(other.id)
-
-
-async def test_the_address_of_the_first_user_is_set(accounts: Accounts) -> None:
-    await accounts.add_organization("other-organization", "bob@example.com", "other-user")
-    await accounts.set_email("cara@example.com")
-    for secret, email in (("user-secret", "cara@example.com"), ("other-user", "bob@example.com")):
-        caller = await accounts.identify(secret, None, None)
-        assert caller is not None
-        assert caller.user.email == email
-
-
-async def test_adding_the_first_user_again_says_again_that_it_is_the_first(
-    engine: AsyncEngine,
-) -> None:
-    """The first answer may have been lost, and with it secrets that are shown once."""
-    accounts = Accounts(engine, Sealer([OLD]))
-    for _ in range(2):
-        assert await accounts.add_first_organization("organization", "ann@example.com", "user")
-    for organization, user in (("organization", "another"), ("another", "user")):
-        assert not await accounts.add_first_organization(organization, "bob@example.com", user)
-
-
-async def test_secrets_that_are_set_from_outside_take_the_place_of_the_first(
-    accounts: Accounts,
-) -> None:
-    assert await accounts.set_secrets(["organization-secret"], ["another-user-secret"]) == ["user"]
-    assert await accounts.identify("user-secret", "organization-secret", None) is None
-    caller = await accounts.identify("another-user-secret", "organization-secret", None)
-    assert caller is not None
-    assert caller.knows_organization
-
-
-@pytest.mark.parametrize("order", [("new", "old"), ("old", "new"), ("new", "old", "new")])
-async def test_several_secrets_of_one_owner_hold_until_they_are_set_no_more(
-    accounts: Accounts, order: Sequence[str]
-) -> None:
-    secrets = {"new": "new-secret", "old": "user-secret"}
-    organization = {"new": "new-organization", "old": "organization-secret"}
-
-    async def holds(user: str, organization_secret: str) -> bool:
-        caller = await accounts.identify(user, organization_secret, None)
-        return caller is not None and caller.knows_organization
-
-    both = [organization[age] for age in order], [secrets[age] for age in order]
-    for _ in range(2):  # another server that starts sets the same
-        assert await accounts.set_secrets(*both) == []
-        for pair in product(organization.values(), secrets.values()):
-            assert await holds(*reversed(pair))
-    assert await accounts.set_secrets([], []) == []
-    assert await holds("user-secret", "new-organization")
-    assert await accounts.set_secrets(["new-organization"], ["new-secret"]) == [
-        "organization",
-        "user",
-    ]
-    assert await holds("new-secret", "new-organization")
-    assert not await holds("new-secret", "organization-secret")
-    assert not await holds("user-secret", "new-organization")
 
 
 async def test_credentials_that_were_moved_to_another_instance_are_not_opened(

@@ -13,6 +13,7 @@ from openbulk.engine.elements import FIRST_CUSTOM_NUMBER, Elements
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.custom_elements import CustomElement, CustomElements, reseal_exports
+from support.people import add_organization
 
 OLD, NEW = bytes(32), bytes(range(32))
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -23,7 +24,7 @@ EXPORT = {"key": "acme", "name": "Acme", "resources": [{"path": "/things", "vend
 async def accounts(engine: AsyncEngine) -> Accounts:
     made = Accounts(engine, Sealer([OLD]))
     for name in ("one", "two"):
-        await made.add_organization(f"organization-{name}", f"{name}@example.com", f"user-{name}")
+        await add_organization(engine, f"o-{name}", f"{name}@example.com", f"user-{name}")
     return made
 
 

@@ -18,12 +18,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.errors import Unavailable
-from openbulk.security import Sealer
 from openbulk.storage import database as database_module
-from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine, open_shared_lane_engine
+from openbulk.storage.known_secrets import KnownSecrets
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.people import People
 from openbulk.storage.tables import metadata
+from support.people import add_organization
 
 
 async def test_the_migrations_make_the_tables_that_the_code_sees(engine: AsyncEngine) -> None:
@@ -91,16 +92,17 @@ async def test_processes_that_start_at_once_on_an_empty_database_all_come_up(dat
     engines = [open_ledger_engine(database) for _ in range(4)]
     try:
         await asyncio.gather(*(migrate(engine) for engine in engines))
-        accounts = [Accounts(engine, Sealer([bytes(32)])) for engine in engines]
+        people = [People(engine) for engine in engines]
         made = await asyncio.gather(
             *(
                 one.add_first_organization(f"o{n}", "ann@example.com", f"u{n}")
-                for n, one in enumerate(accounts)
+                for n, one in enumerate(people)
             )
         )
         assert sum(made) == 1
         first = made.index(True)
-        assert await accounts[0].identify(f"u{first}", f"o{first}", None) is not None
+        secrets = KnownSecrets(engines[0])
+        assert await secrets.identify(f"u{first}", f"o{first}", None) is not None
     finally:
         for engine in engines:
             await engine.dispose()
@@ -131,21 +133,21 @@ async def test_a_file_that_another_program_locks_for_too_long_is_unavailable(
 
 
 async def test_who_reads_waits_for_no_writer(engine: AsyncEngine) -> None:
-    accounts = Accounts(engine, Sealer([bytes(32)]))
-    await accounts.add_organization("o", "ann@example.com", "u")
+    secrets = KnownSecrets(engine)
+    await add_organization(engine)
+    # Its last use is written now, and not while the other one writes.
+    await secrets.identify("u", "o", None)
     async with engine.begin() as writing, asyncio.timeout(20):
         await writing.execute(text("UPDATE users SET email = 'bob@example.com'"))
         assert [job async for job in Ledger(engine).active_jobs()] == []
-        caller = await accounts.identify("u", "o", None)
+        caller = await secrets.identify("u", "o", None)
     assert caller is not None
     assert caller.user.email == "ann@example.com", "what is not committed is not seen"
 
 
 async def test_writers_queue_instead_of_failing(engine: AsyncEngine) -> None:
     async def add(number: int) -> None:
-        await Accounts(engine, Sealer([bytes(32)])).add_organization(
-            f"o{number}", "ann@example.com", f"u{number}"
-        )
+        await add_organization(engine, f"o{number}", f"{number}@example.com", f"u{number}")
 
     await asyncio.gather(*(add(number) for number in range(12)))
     async with engine.connect() as connection:

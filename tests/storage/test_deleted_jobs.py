@@ -11,14 +11,13 @@ from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
 from openbulk.domain.query import Query
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Target
 from openbulk.domain.workflow import Run, RunStatus, TransferSpec
-from openbulk.security import Sealer
-from openbulk.storage.accounts import Accounts
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.deleted_jobs import DeletedJob, DeletedJobs
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.tables import metadata
+from support.people import add_organization
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 URL = "https://example.com/"
@@ -26,7 +25,7 @@ URL = "https://example.com/"
 
 @pytest.fixture
 async def ledger(engine: AsyncEngine) -> Ledger:
-    await Accounts(engine, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")
+    await add_organization(engine)
     return Ledger(engine)
 
 
@@ -166,7 +165,7 @@ async def test_a_sqlite_file_gives_the_space_of_deleted_jobs_back(
         await engine.dispose()
         await migrate(engine)
     ledger, deleted = Ledger(engine), DeletedJobs(engine)
-    await Accounts(engine, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")
+    await add_organization(engine)
     empty = await pages(engine)
     made = await job(ledger, "a", rows=50_000)
     full = await pages(engine)

@@ -4,18 +4,17 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from openbulk.domain.records import Outcome, OutcomeKind
-from openbulk.security import Sealer
-from openbulk.storage.accounts import Accounts
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.outcome_blocks import AlreadyRecorded
 from support.ledger_suite import LedgerTests
+from support.people import add_organization
 
 
 class TestLedger(LedgerTests):
     @pytest.fixture
     async def ledger(self, engine: AsyncEngine) -> Ledger:
-        await Accounts(engine, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")
+        await add_organization(engine)
         return Ledger(engine)
 
     @pytest.fixture

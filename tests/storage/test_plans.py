@@ -9,12 +9,11 @@ from openbulk.domain.errors import Fenced
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.plan import PlannedKind
 from openbulk.domain.records import Action, Target
-from openbulk.security import Sealer
 from openbulk.storage import plans
-from openbulk.storage.accounts import Accounts
 from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.plans import PlanLedger, PlanPart, Plans, PlanSummary
+from support.people import add_organization
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UPLOAD = Upload(Target("things", Action.UPSERT), "f00d", 10, "csv", planned_file="abc")
@@ -22,7 +21,7 @@ UPLOAD = Upload(Target("things", Action.UPSERT), "f00d", 10, "csv", planned_file
 
 @pytest.fixture
 async def ledger(engine: AsyncEngine) -> Ledger:
-    await Accounts(engine, Sealer([bytes(32)])).add_organization("o", "ann@example.com", "u")
+    await add_organization(engine)
     return Ledger(engine)
 
 

@@ -21,6 +21,7 @@ from openbulk.storage.ledger import Ledger
 from openbulk.storage.tables import definitions, transformations
 from openbulk.storage.transfer_codec import spec_of, spec_values
 from openbulk.storage.transformations import MAX_DEFINITIONS, Owner, Transformations
+from support.people import add_organization
 
 NOW = datetime(2026, 5, 30, 10, tzinfo=UTC)
 OWN = Transformation(
@@ -41,7 +42,7 @@ OWN = Transformation(
 @pytest.fixture
 async def accounts(engine: AsyncEngine) -> Accounts:
     made = Accounts(engine, Sealer([bytes(32)]))
-    await made.add_organization("o", "ann@example.com", "u")
+    await add_organization(engine)
     return made
 
 

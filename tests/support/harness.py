@@ -22,7 +22,7 @@ from support.programs import Forked
 USER_SECRET = "user+secret/of=tests"
 ORGANIZATION_SECRET = "organization+secret/of=tests"
 BASE_PATH = "/elements/api-v2"
-UNFINISHED = {"CREATED", "RUNNING", "CANCELLATION_PENDING", "PLANNING"}
+UNFINISHED = {"CREATED", "RUNNING", "CANCELLATION_PENDING", "PLANNING", "VERIFYING"}
 START_SECONDS = 300.0
 SLOWER = 10
 """A busy machine may take so many times as long as a quiet one: multiply by it the seconds within

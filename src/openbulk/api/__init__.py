@@ -22,6 +22,7 @@ from openbulk.api.bulk import (
     retries,
     undo,
     uploads,
+    verifications,
 )
 from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
@@ -38,6 +39,7 @@ from openbulk.api.http.middleware import (
 )
 from openbulk.api.http.openapi import describe
 from openbulk.api.http.parameters import refuse_misspelt_parameters
+from openbulk.api.http.permissions import require_permission_of_route
 from openbulk.api.http.under_way import BoundedRequests, RequestsUnderWay
 from openbulk.api.platform import (
     authentication,
@@ -50,6 +52,8 @@ from openbulk.api.platform import (
     instance_configuration,
     instances,
     mappings,
+    people,
+    secrets,
     transformations,
 )
 from openbulk.api.platform.catalogue import HubKey
@@ -85,6 +89,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/{id}/results              /bulk/{id}/rows/{row}       PATCH mends
     POST    /bulk/{id}/retry                /bulk/{id}/rows/mend        /bulk/{id}/undo
     GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
+    POST    /bulk/{id}/verify               GET /bulk/{id}/verification[/rows]
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
     PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
@@ -102,6 +107,11 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /organizations/objects[/{name}]/definitions                 POST, PUT, DELETE
     GET     /instances/{id}/objects/{name}/definitions                  POST, PUT, DELETE
     GET     /instances/{id}/transformations/{name}                      POST, PUT, DELETE
+    GET     /organizations                  /organizations/{id}         POST adds, PATCH changes
+    GET     /organizations/users            /organizations/users/{id}   POST adds, PATCH changes
+    GET     /organizations/users/{id}/secrets                           POST makes
+    DELETE  /organizations/users/{id}/secrets/{secret}                  POST /rotate
+    GET     /organizations/secrets          /organizations/users/me     as of a user
     GET     /mappings                       /mappings/{id}              POST saves, DELETE deletes
     GET     /bulkloader                     /jobs                       /jobs/executions
     GET     /jobs/{id}                      /jobs/{id}/history          POST makes, DELETE deletes
@@ -122,7 +132,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(refuse_misspelt_parameters)],
+        dependencies=[Depends(refuse_misspelt_parameters), Depends(require_permission_of_route)],
     )
     api.state.services = services
     api.state.under_way = under_way
@@ -144,6 +154,7 @@ def _add_routes(api: FastAPI) -> None:
     # Before uploads: the path of an object may have slashes.
     of_instance.include_router(retries.router)
     of_instance.include_router(undo.router)
+    of_instance.include_router(verifications.router)
     of_instance.include_router(mending.router)
     of_instance.include_router(results.router)
     of_instance.include_router(uploads.router)
@@ -157,6 +168,9 @@ def _add_routes(api: FastAPI) -> None:
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_ignore_hub)])
     api.include_router(authentication.router, prefix=BASE_PATH)
+    # First: `me` is no number of a user.
+    api.include_router(secrets.router, prefix=BASE_PATH)
+    api.include_router(people.router, prefix=BASE_PATH)
     # Before those of instances: `/instances/transformations` is no instance.
     api.include_router(definitions.router, prefix=BASE_PATH)
     api.include_router(transformations.router, prefix=BASE_PATH)

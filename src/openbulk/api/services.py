@@ -23,6 +23,7 @@ from openbulk.engine.mending import Mending
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.retries import Retries
 from openbulk.engine.undoing import Undoing
+from openbulk.engine.verifications import VerificationReader
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
 from openbulk.notify.networks import Networks
@@ -32,9 +33,11 @@ from openbulk.storage.accounts import Accounts
 from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
+from openbulk.storage.known_secrets import KnownSecrets
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.mappings import Mappings
 from openbulk.storage.mends import Mends
+from openbulk.storage.people import People
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from openbulk.storage.transformations import Transformations
@@ -46,6 +49,8 @@ class Services:
     """Everything that a handler may use. `app.py` makes it."""
 
     accounts: Accounts
+    people: People
+    known_secrets: KnownSecrets
     sealer: Sealer
     ledger: Ledger
     deliveries: Deliveries
@@ -69,6 +74,7 @@ class Services:
     undoing: Undoing
     plans: PlanReader
     applies: Applies
+    verifications: VerificationReader
     workflows: Workflows
     connections: Connections
     elements: Elements

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.dates import (
@@ -18,6 +18,15 @@ from openbulk.domain.field_paths import Path
 DATE, MOMENT, TIME = "date", "date-time", "time"
 """What a field holds, as `format` in JSON Schema calls it."""
 _HAS_DATE = frozenset({DATE, MOMENT})
+
+
+class DayOrTime(NamedTuple):
+    """An object that is either a day or a moment, as Google's `start` is."""
+
+    day: str
+    """Its field with the day."""
+    moment: str
+    """Its field with the day and the time."""
 
 
 class DateFields:
@@ -46,11 +55,27 @@ class DateFields:
 
     def has_date(self, path: Path) -> bool:
         """Whether the field at a path holds a date."""
-        name, *rest = path
-        kind = self._kinds.get(str(name))
-        if isinstance(kind, DateFields):
-            return bool(rest) and kind.has_date(tuple(rest))
-        return kind in _HAS_DATE and not rest
+        return self._kind_at(path) in _HAS_DATE
+
+    def has_day(self, path: Path) -> bool:
+        """Whether the field at a path holds a date without a time."""
+        return self._kind_at(path) == DATE
+
+    def pair_at(self, path: Path) -> DayOrTime | None:
+        """The pair at a path; None if what is there is not a day or else a time."""
+        kind = self._kind_at(path)
+        if not isinstance(kind, DateFields):
+            return None
+        by_kind = {one: name for name, one in kind._kinds.items() if isinstance(one, str)}
+        if len(kind._kinds) != 2 or by_kind.keys() != _HAS_DATE:
+            return None
+        return DayOrTime(by_kind[DATE], by_kind[MOMENT])
+
+    def _kind_at(self, path: Path) -> "str | DateFields | None":
+        kind: str | DateFields | None = self
+        for step in path:
+            kind = kind._kinds.get(str(step)) if isinstance(kind, DateFields) else None
+        return kind
 
     def with_iso_dates(
         self, values: Mapping[str, Any], order: DateOrder, path: str = ""

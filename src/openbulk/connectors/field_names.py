@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
-from unicodedata import normalize
 
 from openbulk.connectors.fields import FieldError
 from openbulk.domain.field_paths import Path, path_text
+from openbulk.domain.spelling import fold_name
 
 Schema = Mapping[str, Any]
 
@@ -18,8 +18,6 @@ MAX_SHOWN = 20
 """Fields that a message lists."""
 MAX_LEVELS = 3
 """Levels of fields that a misspelt name is compared with."""
-_INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060"))
-"""Byte order marks, and other characters that nobody sees in a header."""
 
 
 class FieldNames:
@@ -80,15 +78,6 @@ class FieldNames:
             for text in filter(None, (path, title)):
                 known.setdefault(fold_name(text), self.full(path))
         return known
-
-
-def fold_name(name: str) -> str:
-    """A name without what people do not see or mean: case, blanks, composition, byte order marks.
-
-    Canonical caseless matching (Unicode 16, section 3.13.5, D145).
-    """
-    text = normalize("NFD", normalize("NFD", name.translate(_INVISIBLE)).casefold())
-    return " ".join(text.split())
 
 
 def _group(pairs: Iterable[tuple[str, str]]) -> Mapping[str, Sequence[str]]:

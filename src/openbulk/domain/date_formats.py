@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import lru_cache
 
-from openbulk.domain.dates import REMEMBERED, full_year, is_iso
+from openbulk.domain.dates import REMEMBERED, full_year, is_iso, problem_of_day
 from openbulk.domain.month_names import MONTHS, WEEKDAYS, fold
 
 MAX_FORMAT = 60
@@ -144,13 +144,14 @@ def _day(parts: dict[str, str]) -> str:
     month = parts.get("month") or MONTHS.get(fold(parts["month_name"]))
     if month is None:
         raise ValueError(f"has no month {parts['month_name']!r}")
-    try:
-        found = date(full_year(parts["year"]), int(month), int(parts["day"]))
-    except ValueError:
-        raise ValueError("is a day that does not exist") from None
+    year, number, day = full_year(parts["year"]), int(month), int(parts["day"])
+    problem = problem_of_day(year, number, day) if year else "there is no year 0"
+    if problem:
+        raise ValueError(f"is not a date: {problem}")
+    found = date(year, number, day)
     name = parts.get("weekday")
     if name is not None and WEEKDAYS.get(fold(name)) != found.isoweekday():
-        raise ValueError(f"is not a {name}: {found} is a {found:%A}")
+        raise ValueError(f"is not a date: {found} is a {found:%A}")
     return found.isoformat()
 
 

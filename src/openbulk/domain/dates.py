@@ -141,11 +141,9 @@ class WrittenDate:
             raise self._no_month(month, order)
         if year in _WRONG_YEARS:
             raise self._not_a_date(_WRONG_YEARS[year].format(year))
-        last_day = monthrange(year, month)[1]
-        if not 1 <= day <= last_day:
-            # Only February's days depend on the year.
-            name = f"{month_name[month]} {year}" if month == _FEBRUARY else month_name[month]
-            raise self._not_a_date(f"{name} has {last_day} days")
+        problem = problem_of_day(year, month, day)
+        if problem:
+            raise self._not_a_date(problem)
         found = date(year, month, day)
         if self.weekday not in {None, found.isoweekday()}:
             raise self._not_a_date(f"{found} is a {day_name[found.weekday()]}")
@@ -251,6 +249,18 @@ def _is_day_and_month(day: str, month: str) -> bool:
     return 1 <= int(day) <= _DAYS and 1 <= int(month) <= _MONTHS
 
 
+def problem_of_day(year: int, month: int, day: int) -> str:
+    """Why a month has no such day; empty if it has."""
+    if not 1 <= month <= _MONTHS:
+        return f"there is no month {month}"
+    last_day = monthrange(year, month)[1]
+    if 1 <= day <= last_day:
+        return ""
+    # Only February's days depend on the year.
+    name = f"{month_name[month]} {year}" if month == _FEBRUARY else month_name[month]
+    return f"{name} has {last_day} days"
+
+
 def full_year(digits: str) -> int:
     """The year that two or four digits mean."""
     year = int(digits)
@@ -258,6 +268,14 @@ def full_year(digits: str) -> int:
         return year
     # 70 to 99 are 1970 to 1999, 00 to 69 are 2000 to 2069. POSIX strptime draws the line at 69.
     return year + (1900 if year >= _FIRST_SHORT_YEAR_OF_1900S else 2000)
+
+
+def is_day(text: str) -> bool | None:
+    """Whether a text is a date without a time; None if it is no date."""
+    if _ISO.fullmatch(text):
+        return len(text) == len("2026-05-30")
+    found = read_date(text)
+    return None if found is None else found.time is None
 
 
 # --- in ISO 8601 ---

@@ -4,6 +4,7 @@ One entry for each field. A text is the name of a column; other entries are obje
 
 COLUMN    {"column": "Note", "empty": "clear"}, also with `format`, `values`, `default`
 COLUMNS   {"columns": ["Date", "Begin"], "format": "DD.MM.YYYY HH:mm"}, joined by blanks
+          Both also with `lastDay` and `allDay`, for days (decision 60)
 VALUE     {"value": "Hall"}, the same for every record
 TEMPLATE  {"template": "{Subject}: {Topic}"}
 """
@@ -12,20 +13,26 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from openbulk.domain.date_formats import parse_date_format
 from openbulk.domain.errors import BadInput
-from openbulk.domain.options import with_known_spelling
+from openbulk.domain.field_paths import MAX_STEPS
+from openbulk.domain.options import json_text, with_known_spelling
+from openbulk.domain.written_numbers import SIGNS
 
 MAX_ENTRIES = 1_000
 MAX_COLUMNS = 50
 """Columns of one field."""
+MAX_QUOTED = 40
+"""Characters of what was given, in a message."""
 EXAMPLE = '{"summary": "Title", "location": {"value": "Hall"}}'
 CLEAR, SKIP = "clear", "skip"
+_DAYS = ("lastDay", "allDay")
 _KEYS: Mapping[str, Sequence[str]] = {
-    "column": ("format", "values", "default", "empty"),
-    "columns": ("format", "empty"),
+    "column": ("format", "decimal", "values", "default", "empty", *_DAYS),
+    "columns": ("format", "empty", *_DAYS),
     "value": (),
     "template": ("empty",),
 }
@@ -45,6 +52,8 @@ class FieldSource:
     """Whether it has a list of columns, whose cells are joined by blanks."""
     format: str | None = None
     """How the date or the time is written."""
+    decimal: str | None = None
+    """The decimal sign of the number: a point or a comma."""
     values: Mapping[str, Any] | None = None
     """The values by the texts of cells."""
     default: Any = None
@@ -57,11 +66,20 @@ class FieldSource:
 
     None leaves the field as it is, and passes on the null of a JSON record.
     """
+    last_day: bool = False
+    """Whether a day is the last one, and the field is the day after it."""
+    all_day: str | None = None
+    """The column that says of each row whether it is about whole days."""
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """The columns that it is made of, and the one that says whether it is a whole day."""
+        return self.columns if self.all_day is None else (*self.columns, self.all_day)
 
     @property
     def is_converted(self) -> bool:
         """Whether the field's value is not what its cells say."""
-        return self.format is not None or self.values is not None
+        return any(one is not None for one in (self.format, self.decimal, self.values))
 
     def with_columns(self, names: Mapping[str, str]) -> "FieldSource":
         """The source with other names of its columns."""
@@ -72,7 +90,8 @@ class FieldSource:
                 for text, column in _pieces_as_written(template)
             )
         columns = tuple(names.get(one, one) for one in self.columns)
-        return replace(self, columns=columns, template=template)
+        all_day = None if self.all_day is None else names.get(self.all_day, self.all_day)
+        return replace(self, columns=columns, template=template, all_day=all_day)
 
     def as_json(self) -> Any:
         """The entry as JSON; `parse_source` reads it back."""
@@ -86,9 +105,12 @@ class FieldSource:
             made = {"value": self.value}
         others = {
             "format": self.format,
+            "decimal": self.decimal,
             "values": self.values,
             "default": self.default,
             "empty": self.empty,
+            "lastDay": self.last_day or None,
+            "allDay": self.all_day,
         }
         given = {key: value for key, value in others.items() if value is not None}
         return made["column"] if "column" in made and not given else made | given
@@ -104,7 +126,8 @@ class FileMapping:
     @cached_property
     def columns(self) -> Sequence[str]:
         """The columns that are read, each once."""
-        return list(dict.fromkeys(name for one in self.sources.values() for name in one.columns))
+        read = chain.from_iterable(one.all_columns for one in self.sources.values())
+        return list(dict.fromkeys(read))
 
     def with_columns(self, names: Mapping[str, str]) -> "FileMapping":
         """The mapping with other names of its columns."""
@@ -141,19 +164,27 @@ class FileMapping:
         return {field: source.as_json() for field, source in self.sources.items()}
 
 
+def is_reference(given: Mapping[str, Any]) -> bool:
+    """Whether it names a version of a saved mapping; no entry of a mapping is a number."""
+    return type(given.get("version")) is int
+
+
 def parse_mapping(given: Any, place: str = "metaData.mapping") -> FileMapping:
     """A mapping from JSON. Raises BadInput, with what would be right.
 
     Whether its columns and its fields exist is not known here.
     """
     if not isinstance(given, Mapping):
-        raise BadInput(f"{place} is not a JSON object; a mapping looks like {EXAMPLE}")
+        raise BadInput(
+            f"{place} is {_quote(given)}, which is not a JSON object; a mapping looks like "
+            f"{EXAMPLE}"
+        )
     if not given:
         raise BadInput(f"{place} names no field; a mapping looks like {EXAMPLE}")
     if len(given) > MAX_ENTRIES:
         raise BadInput(f"{place} has {len(given):,} fields; it can have {MAX_ENTRIES:,}")
-    if "" in given:
-        raise BadInput(f"{place} has a field without a name; a mapping looks like {EXAMPLE}")
+    for field in given:
+        _require_usable_name(field, place)
     mapping = FileMapping(
         {field: _parse_source(one, f"{place}.{field[:80]}") for field, one in given.items()}
     )
@@ -165,12 +196,23 @@ def parse_mapping(given: Any, place: str = "metaData.mapping") -> FileMapping:
     return mapping
 
 
+def _require_usable_name(field: str, place: str) -> None:
+    """Raise BadInput for a name that no field can have."""
+    if not field:
+        raise BadInput(f"{place} has a field without a name; a mapping looks like {EXAMPLE}")
+    if field.count(".") + field.count("[") >= MAX_STEPS:
+        raise BadInput(
+            f"{place} has the field {field[:80]!r}, whose path has more than {MAX_STEPS} steps; "
+            "no record can have it"
+        )
+
+
 def _parse_source(given: Any, place: str) -> FieldSource:
     if isinstance(given, str):
         return FieldSource((_column_name(given, place),))
     if not isinstance(given, Mapping):
         raise BadInput(
-            f"{place} is {str(given)[:40]!r}; it is the name of a column, or an object such as "
+            f"{place} is {_quote(given)}; it is the name of a column, or an object such as "
             '{"column": "Title"} or {"value": "Hall"}'
         )
     entry = with_known_spelling(given, _ALL_KEYS, place)
@@ -183,19 +225,35 @@ def _parse_source(given: Any, place: str) -> FieldSource:
         if key != kind and key not in _KEYS[kind]:
             takes = f"{kind} takes {', '.join(_KEYS[kind])}" if _KEYS[kind] else "leave it out"
             raise BadInput(f"{place}: {key} has no effect beside {kind}; {takes}")
+    _require_one_reading(entry, place)
     source = _PARSERS[kind](entry[kind], f"{place}.{kind}")
     return replace(
         source,
+        last_day=_parse_last_day(entry.get("lastDay"), f"{place}.lastDay"),
+        all_day=_parse_all_day(entry.get("allDay"), f"{place}.allDay"),
         format=_parse_format(entry.get("format"), f"{place}.format"),
+        decimal=_parse_decimal(entry.get("decimal"), f"{place}.decimal"),
         values=_parse_values(entry.get("values"), f"{place}.values"),
         default=_parse_default(entry, place),
         empty=_parse_empty(entry.get("empty"), f"{place}.empty"),
     )
 
 
+def _require_one_reading(entry: Mapping[str, Any], place: str) -> None:
+    """Raise BadInput for an entry that reads its cells in two ways."""
+    ways = [key for key in ("format", "decimal", "values") if entry.get(key) is not None]
+    if len(ways) > 1:
+        raise BadInput(f"{place} has {' and '.join(ways)}; a cell is read in one of these ways")
+    if "values" in ways and entry.get("lastDay"):
+        raise BadInput(f"{place}: lastDay has no effect beside values; write the day after there")
+
+
 def _column_name(given: Any, place: str) -> str:
     if not isinstance(given, str) or not given:
-        raise BadInput(f"{place} is not the name of a column; it is a text, such as 'Title'")
+        raise BadInput(
+            f"{place} has {_quote(given)}, which is not the name of a column; "
+            'it is a text, such as "Title"'
+        )
     return given
 
 
@@ -222,7 +280,7 @@ def _parse_value(given: Any, place: str) -> FieldSource:
 
 def _parse_template(given: Any, place: str) -> FieldSource:
     if not isinstance(given, str) or not given:
-        raise BadInput(f"{place} is not a text; {_LIKE_A_TEMPLATE}")
+        raise BadInput(f"{place} is {_quote(given)}; {_LIKE_A_TEMPLATE}")
     try:
         pieces = list(template_pieces(given))
     except ValueError as error:
@@ -275,11 +333,18 @@ def _parse_format(given: Any, place: str) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str):
-        raise BadInput(f"{place} is not a text; it looks like DD.MM.YYYY HH:mm")
+        raise BadInput(f"{place} is {_quote(given)}; it is a text, like DD.MM.YYYY HH:mm")
     try:
         return parse_date_format(given).text
     except ValueError as error:
         raise BadInput(f"{place} {given[:80]!r} {error}") from error
+
+
+def _parse_decimal(given: Any, place: str) -> str | None:
+    if given is not None and given not in SIGNS:
+        known = " or ".join(f'"{sign}" ({example})' for sign, example in SIGNS.items())
+        raise BadInput(f"{place} is {_quote(given)}; it is {known}")
+    return None if given is None else str(given)
 
 
 def _parse_values(given: Any, place: str) -> Mapping[str, Any] | None:
@@ -287,8 +352,8 @@ def _parse_values(given: Any, place: str) -> Mapping[str, Any] | None:
         return None
     if not isinstance(given, Mapping) or not given:
         raise BadInput(
-            f'{place} is not an object with values; it looks like {{"yes": "cancelled"}}, with '
-            "the text of the cell in front"
+            f'{place} is {_quote(given)}; it looks like {{"yes": "cancelled"}}, with the text of '
+            "the cell in front"
         )
     return dict(given)
 
@@ -300,10 +365,30 @@ def _parse_default(entry: Mapping[str, Any], place: str) -> Any:
     return default
 
 
+def _parse_last_day(given: Any, place: str) -> bool:
+    if not isinstance(given, bool | None):
+        raise BadInput(
+            f"{place} is {_quote(given)}; it is true if the cells have the last "
+            "day, and the field is the day after it, else false"
+        )
+    return bool(given)
+
+
+def _parse_all_day(given: Any, place: str) -> str | None:
+    return None if given is None else _column_name(given, place)
+
+
 def _parse_empty(given: Any, place: str) -> str | None:
     if given not in (None, CLEAR, SKIP):
         raise BadInput(
-            f"{place} {str(given)[:40]!r} is not known; it can be {CLEAR}, which clears the field, "
-            f"or {SKIP}, which leaves it as it is"
+            f"{place} {_quote(given)} is not known; it can be {CLEAR}, which clears the field, or "
+            f"{SKIP}, which leaves it as it is"
         )
     return None if given is None else str(given)
+
+
+def _quote(given: Any) -> str:
+    """A value for a message, cut off: a text in quotes, anything else as JSON."""
+    if isinstance(given, str):
+        return repr(given[:MAX_QUOTED])
+    return json_text(given)[:MAX_QUOTED]

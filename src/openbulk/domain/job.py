@@ -27,6 +27,10 @@ class Status(StrEnum):
     """openbulk finds out what the job would do. Only a job that is to be planned has it."""
     PLANNED = "PLANNED"
     """The plan is made, and nothing of it, or its first rows alone, is carried out."""
+    VERIFYING = "VERIFYING"
+    """openbulk compares what an earlier job has written. Only the job that does it has it."""
+    VERIFIED = "VERIFIED"
+    """All rows of the earlier job are compared."""
 
     @property
     def is_final(self) -> bool:
@@ -34,7 +38,9 @@ class Status(StrEnum):
         return self in FINAL
 
 
-FINAL = frozenset({Status.COMPLETE, Status.CANCELLED, Status.ABORTED, Status.ERROR, Status.PLANNED})
+ENDS_WELL = frozenset({Status.COMPLETE, Status.PLANNED, Status.VERIFIED})
+"""How jobs end that have come to their last row."""
+FINAL = frozenset({*ENDS_WELL, Status.CANCELLED, Status.ABORTED, Status.ERROR})
 SMALL_FILE = 64 * 1024
 """Bytes. A larger file is cut in a slice of its own, before the first slice that sends records."""
 
@@ -93,6 +99,18 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """What a job verifies: the rows that an earlier job has written."""
+
+    of: int
+    """Id of the earlier job."""
+    files: tuple[str, ...]
+    """The file of that job, whose parts are read, behind those of the jobs that it retries."""
+    rows: int
+    """How many rows that job had."""
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """A file on its way into a service: the part of a job that never changes."""
 
@@ -115,6 +133,23 @@ class Upload:
     """None if it sends all rows of its file."""
     undo: Undo | None = None
     """None if it sends records; else its rows are what an earlier job did, the last one first."""
+    verification: Verification | None = None
+    """None if it does not verify an earlier job."""
+
+    @property
+    def of_earlier_job(self) -> Retry | Verification | None:
+        """What it does with rows of an earlier job; None if its rows are its own."""
+        return self.retry or self.verification
+
+    @property
+    def earlier_files(self) -> tuple[str, ...]:
+        """The files of the jobs that sent its rows before it, the first one first."""
+        return () if self.of_earlier_job is None else self.of_earlier_job.files
+
+    @property
+    def file_of_parts(self) -> str:
+        """The file whose parts it reads, by its name in the file store."""
+        return self.file if self.verification is None else self.verification.files[-1]
 
     @property
     def first_file(self) -> str:
@@ -338,6 +373,11 @@ class Job:
         return self.work.undo if isinstance(self.work, Upload) else None
 
     @property
+    def verification(self) -> Verification | None:
+        """What the job verifies; None if it does not."""
+        return self.work.verification if isinstance(self.work, Upload) else None
+
+    @property
     def is_plan(self) -> bool:
         """Whether the job only says what it would do, so far."""
         is_planned = isinstance(self.work, Upload) and self.work.planned_file is not None
@@ -394,9 +434,11 @@ class Job:
     def own_records(self) -> int | None:
         """Records that the job sends; None until the file has been read to its end.
 
-        A retry knows them from the start. The others in its file are not its own.
+        A retry, or a verification, knows them from the start. The others in its file are not its
+        own.
         """
-        return self.records if self.retry is None else self.retry.rows
+        earlier = None if self.is_download else self.upload.of_earlier_job
+        return self.records if earlier is None else earlier.rows
 
     @property
     def not_reached(self) -> int | None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import orjson
+
 from openbulk.domain.errors import BadInput
 from openbulk.domain.spelling import known_spelling, suggestion
 
@@ -35,8 +37,13 @@ class Option:
 
 
 def option_text(value: Any) -> str:
-    """The value of an option as text; true and false as JSON writes them."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """The value of an option as text; what is no text and no number as JSON writes it."""
+    return json_text(value) if isinstance(value, bool | Mapping | list) else str(value)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON has it, for a person to read."""
+    return orjson.dumps(value, default=str).decode()
 
 
 def with_known_spelling(

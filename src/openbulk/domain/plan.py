@@ -88,6 +88,9 @@ class Planned:
     """For an ambiguous row, how many records of the service it may mean."""
     version: str | None = None
     """The state of the service's record that was seen; None if it has none."""
+    changed_at: str | None = None
+    """When the service's record was changed last, as the service writes it; None if it does not
+    say."""
     calls: int = 0
     """Calls that would write it; 0 if the service takes many records in one call."""
     lookups: int = 0

@@ -174,6 +174,9 @@ class Target:
     """The caller's names of the object and of its fields, if they are not the service's."""
     mapping: FileMapping | None = None
     """How the file's columns make the fields; None if they are named as the fields."""
+    only_compares: bool = False
+    """A plan of records that were written before: they are compared with what the service has. What
+    would come of writing them is not tried out."""
     job_records: JobRecords | None = field(default=None, compare=False, repr=False)
     """The records of the job, with those that another process has sent; None for a single call."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from unicodedata import normalize
 
 from openbulk.domain.errors import BadInput
 
@@ -9,6 +10,29 @@ _LIKENESS = 0.75
 """Above this likeness (`difflib`), an unknown name is a known one with a typo."""
 LIKENESS_TO_ASK = 0.6
 """Above this likeness, a message asks whether the known name was meant."""
+
+
+_INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060"))
+"""Byte order marks, and other characters that nobody sees in a header."""
+
+
+def fold_name(name: str) -> str:
+    """A name without what people do not see or mean: case, blanks, composition, byte order marks.
+
+    Canonical caseless matching (Unicode 16, section 3.13.5, D145).
+    """
+    text = normalize("NFD", normalize("NFD", name.translate(_INVISIBLE)).casefold())
+    return " ".join(text.split())
+
+
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a name is, as people write it; None for none, or several."""
+    names = list(known)
+    if name in names:
+        return name
+    folded = fold_name(name)
+    alike = [one for one in names if fold_name(one) == folded]
+    return alike[0] if len(alike) == 1 else None
 
 
 def known_spelling(name: str, known: Iterable[str]) -> str | None:

@@ -46,12 +46,11 @@ class Reversal(NamedTuple):
         outcome = Outcome(self.row, OutcomeKind.REVERSED, self.id)
         return outcome._replace(before=before, version=version)
 
-    def as_kept(self, message: str = "") -> Outcome:
+    def as_kept(self) -> Outcome:
         """It was left alone, as somebody has changed it since."""
-        message = message or (
+        message = (
             f"the record {self.id!r} has been changed since the job wrote it, so it was left "
-            "alone; an undo with kept: overwrite puts the fields that the job wrote back all the "
-            "same"
+            'alone; an undo with {"kept": "overwrite"} puts back the fields that the job wrote'
         )
         return self._not_reversed(OutcomeKind.KEPT, message)
 

@@ -10,6 +10,7 @@ from openbulk.domain.dates import REMEMBERED, read_date
 from openbulk.domain.file_profile import ValueType
 from openbulk.domain.month_names import MONTHS, WEEKDAYS, fold
 from openbulk.domain.times_of_day import parse_time
+from openbulk.domain.yes_no import YES_NO
 
 MAX_CHARACTERS = 200
 """A longer text is looked at as far as this."""
@@ -17,16 +18,6 @@ _DATE_CHARACTERS = 60
 _DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 SEPARATOR = "\0"
 """Stands between texts that are looked at together."""
-_YES_NO_WORDS = (
-    "yes no y n true false on off",
-    # de, fr, es and it
-    "ja nein j wahr falsch oui non vrai faux sí si verdadero falso vero",
-    # nl, pt, pl
-    "nee waar onwaar sim não nao verdadeiro tak nie prawda fałsz",
-    # sv and da, cs
-    "nej sant falskt sand falsk ano ne pravda nepravda",
-)
-_YES_NO = frozenset(" ".join(_YES_NO_WORDS).split())
 OPEN = "?"
 """The detail of what may be two: `05/06/2026`, `1.234`."""
 _BLANKS = "'\u2019 \u00a0\u202f"
@@ -133,7 +124,7 @@ def look_of_shape(shape: str) -> Look:
             return look
     if first in "hHwWfF" and _URL.fullmatch(text):
         return _URL_LOOK
-    if len(text) <= 9 and text.lower() in _YES_NO:
+    if len(text) <= 9 and text.lower() in YES_NO:
         return _YES_NO_LOOK
     return _LIST_LOOK if _is_list(text) else _TEXT
 

@@ -42,8 +42,8 @@ def order_of(
 
 
 def _has_date(names: Sequence[str], columns: Columns, fields: DateFields) -> bool:
-    paths = map(columns.path_of, names)
-    return any(path is not None and fields.has_date(path) for path in paths)
+    paths = filter(None, map(columns.path_of, names))
+    return any(fields.has_date(path) or fields.pair_at(path) for path in paths)
 
 
 async def keep_signs(files: FileStore, file: str, columns: Mapping[str, DateSigns]) -> None:

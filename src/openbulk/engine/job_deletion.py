@@ -42,10 +42,10 @@ class JobDeletion:
         if not job.is_finished:
             raise Conflict(f"job {job.id} is {job.status.value}; cancel it first, then delete it")
         deleted = await self._deleted.add(job.id)
-        if deleted is None and await self._deleted.has_unfinished_retry(job.id):
+        if deleted is None and await self._deleted.has_unfinished_later_job(job.id):
             raise Conflict(
-                f"a job that is not finished retries rows of job {job.id}; delete this one once "
-                "that is finished"
+                f"a job that is not finished retries or verifies rows of job {job.id}; delete this "
+                "one once that is finished"
             )
         if deleted is None and await self._deleted.has_unfinished_undo(job.id):
             raise Conflict(

@@ -3,15 +3,22 @@
 Compiled once for a slice; then each row costs a look-up and a call for each field.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
+from openbulk.connectors.date_fields import DayOrTime
 from openbulk.connectors.fields import FieldError, short_repr
 from openbulk.domain.date_formats import parse_date_format
+from openbulk.domain.dates import is_day
 from openbulk.domain.field_paths import Path
 from openbulk.domain.file_mapping import CLEAR, SKIP, FieldSource, FileMapping, template_pieces
 from openbulk.domain.options import option_text
 from openbulk.domain.records import steps_of
+from openbulk.domain.written_numbers import plain_number
 from openbulk.reading.packing import MAX_ROW_BYTES
 
 MAX_NAMES = 10_000
@@ -35,18 +42,37 @@ _NOTHING = _Nothing()
 class MappedRows:
     """Maps the rows of one file."""
 
-    def __init__(self, mapping: FileMapping, *, is_table: bool) -> None:
-        """The names of a table's columns are whole; in JSON, `a.b` may be the `b` of `a`."""
-        self._fields = [
-            (field, _reader_of(source, is_table=is_table))
-            for field, source in mapping.sources.items()
-        ]
-        self._read = frozenset(mapping.columns)
+    def __init__(
+        self,
+        mapping: FileMapping,
+        *,
+        is_table: bool,
+        pairs: Mapping[str, DayOrTime] = MappingProxyType({}),
+        timed: Collection[str] = (),
+    ) -> None:
+        """The names of a table's columns are whole; in JSON, `a.b` may be the `b` of `a`.
+
+        `pairs` are the fields that are a day or else a time. Those of `timed` need a time.
+        """
+        self._fields: list[tuple[str, ReadCell]] = []
+        self._pairs: list[tuple[str, DayOrTime, ReadCell]] = []
+        for field, source in mapping.sources.items():
+            cells = {name: cell_reader(name, is_table=is_table) for name in source.columns}
+            read = _reader_of(source, list(cells.values()))
+            if field in pairs:
+                self._pairs.append((field, pairs[field], _dated_reader(read, source, cells)))
+            elif field in timed and source.is_joined:
+                self._fields.append((field, _timed_reader(read, field, cells)))
+            else:
+                self._fields.append((field, read))
+        self._read = frozenset(
+            chain.from_iterable(source.columns for source in mapping.sources.values())
+        )
         self._known = set(mapping.columns)
         # A JSON record has a path's first step as its key.
         if not is_table:
-            self._read |= {str(steps_of(name)[0]) for name in mapping.columns}
-            self._known |= self._read
+            self._read |= {str(steps_of(name)[0]) for name in self._read}
+            self._known |= {str(steps_of(name)[0]) for name in mapping.columns}
         self.not_taken: dict[str, None] = {}
         """Columns with values that the mapping does not take."""
 
@@ -65,6 +91,12 @@ class MappedRows:
             if value is not _NOTHING:
                 made[field] = value
                 size += len(value) if isinstance(value, str) else 0
+        for field, pair, read in self._pairs:
+            value = read(values)
+            if isinstance(value, _Dated):
+                made[f"{field}.{pair.day if value.is_day else pair.moment}"] = value.text
+            elif value is not _NOTHING:
+                made[field] = value
         _require_small(size)
         return made
 
@@ -86,11 +118,10 @@ def _require_small(characters: int) -> None:
         )
 
 
-def _reader_of(source: FieldSource, *, is_table: bool) -> ReadCell:
-    """What reads the value of a field out of a row."""
+def _reader_of(source: FieldSource, cells: Sequence[ReadCell]) -> ReadCell:
+    """What reads the value of a field out of a row. `cells` read its columns."""
     if not source.columns:
         return lambda values: source.value
-    cells = [cell_reader(name, is_table=is_table) for name in source.columns]
     if source.template is not None:
         return _template_reader(source, dict(zip(source.columns, cells, strict=True)))
     if source.is_joined:
@@ -98,6 +129,57 @@ def _reader_of(source: FieldSource, *, is_table: bool) -> ReadCell:
     if source.values is not None:
         return _ValueMap(source, cells[0]).read
     return _single_reader(source, cells[0])
+
+
+class _Dated(NamedTuple):
+    """A text that is a day, or a day with a time."""
+
+    text: str
+    is_day: bool
+
+
+def _dated_reader(read: ReadCell, source: FieldSource, cells: Mapping[str, ReadCell]) -> ReadCell:
+    """What reads a field that is a day or else a time: the text of the row shows which."""
+
+    def read_dated(values: Values) -> Any:
+        value = read(values)
+        # JSON may hold the whole object, also in a cell.
+        if not isinstance(value, str) or value.lstrip().startswith("{"):
+            return value
+        found = is_day(value)
+        if found is None:
+            empty = _first_empty(cells, values)
+            hint = "write it like 2026-05-30 19:00" if empty is None else f"{empty!r} is empty"
+            raise FieldError(
+                ", ".join(source.columns),
+                f"{_columns_have(source)} {short_repr(value)}, which is not a date; {hint}",
+            )
+        return _Dated(value, found)
+
+    return read_dated
+
+
+def _timed_reader(read: ReadCell, field: str, cells: Mapping[str, ReadCell]) -> ReadCell:
+    """What reads a field that needs a time, of which a row may have the day alone."""
+    whole = field.rpartition(".")[0]
+
+    def read_timed(values: Values) -> Any:
+        value = read(values)
+        empty = _first_empty(cells, values) if isinstance(value, str) and is_day(value) else None
+        if empty is None:
+            return value
+        raise FieldError(
+            empty,
+            f"the column {empty!r} is empty, and {field} needs a time; fill it, or map {whole!r} "
+            f"in place of {field!r}: then a row without a time is a whole day",
+        )
+
+    return read_timed
+
+
+def _first_empty(cells: Mapping[str, ReadCell], values: Values) -> str | None:
+    """The first column that is empty in a row."""
+    return next((name for name, cell in cells.items() if cell(values) in _EMPTY), None)
 
 
 def cell_reader(name: str, *, is_table: bool) -> ReadCell:
@@ -134,7 +216,7 @@ def _single_reader(source: FieldSource, cell: ReadCell) -> ReadCell:
         if value is None or value == "":
             is_null = value is None and passes_null and source.columns[0] in values
             return None if is_null else empty
-        return value if convert is None else convert(_text_of(value))
+        return value if convert is None else convert(value)
 
     return read
 
@@ -144,7 +226,7 @@ def _joined_reader(source: FieldSource, cells: Sequence[ReadCell]) -> ReadCell:
     empty = _empty_value(source)
 
     def read(values: Values) -> Any:
-        found = [_text_of(value) for cell in cells if (value := cell(values)) not in _EMPTY]
+        found = [text_of(value) for cell in cells if (value := cell(values)) not in _EMPTY]
         if not found:
             return empty
         _require_small(sum(map(len, found)))
@@ -163,7 +245,7 @@ def _template_reader(source: FieldSource, cells: Mapping[str, ReadCell]) -> Read
         found = {name: cell(values) for name, cell in cells.items()}
         if all(value in _EMPTY for value in found.values()):
             return empty
-        texts = {name: "" if value is None else _text_of(value) for name, value in found.items()}
+        texts = {name: text_of(value) for name, value in found.items()}
         _require_small(sum(len(texts[name]) for _, name in pieces if name is not None))
         return "".join(text if name is None else texts[name] for text, name in pieces)
 
@@ -187,7 +269,7 @@ class _ValueMap:
     def read(self, values: Values) -> Any:
         """The value for a row. Raises FieldError if the mapping has none."""
         cell = self._cell(values)
-        text = "" if cell is None else _text_of(cell)
+        text = text_of(cell)
         if text in self._values:
             return self._values[text]
         if not text.strip():
@@ -201,6 +283,15 @@ class _ValueMap:
 
     def _no_value_for(self, text: str) -> FieldError:
         known = [one for one in self._values if one]
+        folded = text.strip().casefold()
+        alike = [one for one in known if one.strip().casefold() == folded]
+        if alike:
+            return FieldError(
+                self._column,
+                f"the column {self._column!r} has {short_repr(text)}, and the mapping has "
+                f"{' and '.join(map(repr, alike[:MAX_LISTED]))}, which differ in case alone; write "
+                "the cell as one of them",
+            )
         more = f" and {len(known) - MAX_LISTED} more" * (len(known) > MAX_LISTED)
         return FieldError(
             self._column,
@@ -217,26 +308,38 @@ def _values_in_any_case(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return {text: found[0] for text, found in folded.items() if len(found) == 1}
 
 
-def _text_of(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """The text of a cell; a list or an object of JSON as JSON, null as nothing."""
+    if value is None:
+        return ""
     return value if isinstance(value, str) else option_text(value)
 
 
-def _converter(source: FieldSource) -> Callable[[str], Any] | None:
-    """What reads a date out of a text. Raises FieldError for a text that is none."""
-    if source.format is None:
+def _converter(source: FieldSource) -> Callable[[Any], Any] | None:
+    """What reads a date or a number out of a cell. Raises FieldError for a text that is none."""
+    if source.format is not None:
+        read = parse_date_format(source.format).read
+    elif source.decimal is not None:
+        read = partial(plain_number, sign=source.decimal)
+    else:
         return None
-    date_format = parse_date_format(source.format)
-    columns = " and ".join(map(repr, source.columns))
 
-    def convert(text: str) -> str:
+    def convert(cell: Any) -> Any:
+        if isinstance(cell, int | float | Decimal) and source.decimal is not None:
+            return cell  # JSON and workbooks have numbers that are no texts
+        text = text_of(cell)
         try:
-            return date_format.read(text)
+            return read(text)
         except ValueError as error:
-            word = "columns" if source.is_joined and len(source.columns) > 1 else "column"
-            have = "have" if word == "columns" else "has"
             raise FieldError(
                 ", ".join(source.columns),
-                f"the {word} {columns} {have} {short_repr(text)}, which {error}",
+                f"{_columns_have(source)} {short_repr(text)}, which {error}",
             ) from error
 
     return convert
+
+
+def _columns_have(source: FieldSource) -> str:
+    """The beginning of a sentence: `the columns 'Datum' and 'Beginn' have`."""
+    columns = " and ".join(map(repr, source.columns))
+    return f"the columns {columns} have" if len(source.columns) > 1 else f"the column {columns} has"

@@ -5,13 +5,16 @@ from dataclasses import replace
 from typing import Any
 
 from openbulk.connectors.columns import Columns
-from openbulk.connectors.field_names import fold_name
+from openbulk.connectors.date_fields import DateFields
+from openbulk.connectors.field_names import Schema
 from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.domain.errors import BadInput
-from openbulk.domain.field_paths import Path
+from openbulk.domain.field_paths import Path, path_text
 from openbulk.domain.file_mapping import FileMapping
 from openbulk.domain.records import Problem, Row, flatten
+from openbulk.domain.spelling import fold_name
 from openbulk.engine.mapped_rows import MappedRows, cell_reader
+from openbulk.engine.whole_days import mapped_rows, require_days
 from openbulk.formats.recognition import Inspection
 
 PLACE = "metaData.mapping"
@@ -81,8 +84,14 @@ def _spelt(name: str, known: Sequence[str], may_have_others: bool) -> str:
 # --- the fields of the object ---
 
 
-def require_fields(mapping: FileMapping, columns: Columns, place: str = PLACE) -> None:
-    """Raise BadInput for a field that the object does not have, and for one that is there twice."""
+def require_fields(
+    mapping: FileMapping, columns: Columns, schema: Schema, place: str = PLACE
+) -> None:
+    """Raise BadInput for a field that the object does not have, and for one that is there twice.
+
+    `schema` is the object's.
+    """
+    dates = DateFields(schema)
     fields = list(mapping.sources)
     unknown = columns.describe_unknown(fields)
     if unknown:
@@ -97,20 +106,33 @@ def require_fields(mapping: FileMapping, columns: Columns, place: str = PLACE) -
                 f"{place} has {first!r} and {field!r}, which are one field; keep one of them"
             )
     for path, field in paths.items():
-        around = next((paths[path[:end]] for end in range(1, len(path)) if path[:end] in paths), "")
-        if around:
+        around = next((path[:end] for end in range(1, len(path)) if path[:end] in paths), None)
+        if around is not None and not _is_beside_time(path, around, columns, dates):
             raise BadInput(
-                f"{place} has {field!r}, which is inside {around!r}; keep one of the two"
+                f"{place} has {field!r}, which is inside {paths[around]!r}; keep one of the two"
             )
+    require_days(mapping, columns, dates, place)
     problem = columns.problem_of(fields)
     if problem:
         raise BadInput(f"{place}: {problem}")
 
 
-def map_inspection(file: Inspection, mapping: FileMapping, columns: Columns) -> Inspection:
-    """The beginning of a file with the names of fields. Raises BadInput if no row can be mapped."""
-    require_fields(mapping, columns)
-    mapped = MappedRows(mapping, is_table=file.format.names_are_paths)
+def _is_beside_time(path: Path, around: Path, columns: Columns, dates: DateFields) -> bool:
+    """Whether a field is inside a day or time, and neither of the two: its zone."""
+    sent = columns.path_of(path_text(around))
+    pair = None if sent is None else dates.pair_at(sent)
+    return pair is not None and len(path) == len(around) + 1 and path[-1] not in pair
+
+
+def map_inspection(
+    file: Inspection, mapping: FileMapping, columns: Columns, schema: Schema
+) -> Inspection:
+    """The beginning of a file with the names of fields. Raises BadInput if no row can be mapped.
+
+    `schema` is that of the object.
+    """
+    require_fields(mapping, columns, schema)
+    mapped = mapped_rows(mapping, columns, DateFields(schema), is_table=file.format.names_are_paths)
     rows = [_mapped_row(row, mapped) for row in file.rows]
     readable = [new for new, row in zip(rows, file.rows, strict=True) if row.values is not None]
     problems = [row.problem for row in readable if row.problem is not None]

@@ -3,12 +3,11 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from openbulk.connectors.field_names import fold_name
 from openbulk.domain.errors import BadInput
 from openbulk.domain.field_paths import MAX_STEPS
 from openbulk.domain.job import Job
 from openbulk.domain.records import flatten, steps_of, value_at
-from openbulk.domain.spelling import suggestion
+from openbulk.domain.spelling import fold_name, suggestion
 
 
 def column_of_table(job: Job, name: str) -> str:

@@ -1,7 +1,7 @@
 """Reads the plan of a job: counts, rows by page, and what carrying it out would cost."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -107,20 +107,16 @@ class PlanReader:
         Raises NotFound if the job has no plan, or its rows are deleted.
         """
         _require_plan(job)
-        rows: list[PlanRow] = []
         parts = self._plans.each_part(job.id, after=after, kind=kind)
         file = job.upload.file
+        rows = rows_of_plan(self._files, file, parts, after=after, kind=kind)
         try:
-            async for row in rows_of_plan(self._files, file, parts, after=after, kind=kind):
-                rows.append(row)
-                if len(rows) == limit:
-                    break
+            return await first_rows(rows, limit)
         except FileNotFoundError as error:
             raise NotFound(
                 f"the rows of the plan of job {job.id} are deleted, as its file is; upload the "
                 "file again to plan it"
             ) from error
-        return rows
 
     async def _forecast(self, job: Job, summary: PlanSummary) -> Forecast:
         """What the plan takes of the service's limits; nothing if it cannot be connected."""
@@ -156,6 +152,16 @@ class PlanReader:
             forecast_of_budget(budget, spent[budget.scope], count, now)
             for budget, count in calls.items()
         ]
+
+
+async def first_rows(rows: AsyncIterator[PlanRow], limit: int) -> list[PlanRow]:
+    """The first rows, so many at most."""
+    page: list[PlanRow] = []
+    async for row in rows:
+        page.append(row)
+        if len(page) == limit:
+            break
+    return page
 
 
 def _require_plan(job: Job) -> None:

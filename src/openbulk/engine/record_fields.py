@@ -18,6 +18,7 @@ from openbulk.domain.records import RowBatch, values_of_cells
 from openbulk.engine.file_date_order import order_of
 from openbulk.engine.mapped_rows import MappedRows
 from openbulk.engine.renamed_messages import Step, naming_columns, renaming_errors
+from openbulk.engine.whole_days import WholeDays, mapped_rows
 
 Values = Mapping[str, Any]
 
@@ -54,8 +55,10 @@ class RecordFields:
             self._read_dates = read if names is None else renaming_errors(read, names)
         self._mapping = mapping
         self._mapped: MappedRows | None = None
+        self._whole_days: WholeDays | None = None
         if mapping is not None:
-            self._mapped = MappedRows(mapping, is_table=is_table)
+            self._mapped = mapped_rows(mapping, columns, dates, is_table=is_table)
+            self._whole_days = WholeDays(mapping, columns, dates, is_table=is_table)
             self._name_fields = naming_columns(self._name_fields, mapping)
             self._read_dates = self._read_dates and naming_columns(self._read_dates, mapping)
 
@@ -73,6 +76,11 @@ class RecordFields:
 
     def of(self, values: Values) -> Values:
         """The fields of a record. Raises FieldError."""
+        if self._whole_days:
+            return self._whole_days.of(values, self._read(values))
+        return self._read(values)
+
+    def _read(self, values: Values) -> Values:
         if self._mapped is not None:
             values = self._mapped.of(values)
         if self._empty_texts is not None and "" in values.values():

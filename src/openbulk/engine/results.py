@@ -110,13 +110,18 @@ async def kinds_of_rows(ledger: Ledger, job: Job) -> RowKinds:
 
     Raises Conflict if its rows cannot be read, now or any more.
     """
+    require_rows(job)
+    return await ledger.row_kinds(job)
+
+
+def require_rows(job: Job) -> None:
+    """Raise Conflict if the rows of an upload cannot be read, now or any more."""
     if not job.has_file:
         raise file_is_gone(job)
     if job.records is None and job.is_finished:
         raise Conflict(f"no row of job {job.id} was read: {job.error or 'it was cancelled'}")
     if job.records is None:
         raise Conflict(f"the file of job {job.id} is still being read; ask again in a moment")
-    return await ledger.row_kinds(job)
 
 
 async def require_there(ledger: Ledger, job: Job) -> None:

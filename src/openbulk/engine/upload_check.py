@@ -85,7 +85,7 @@ def _require_workable(described: _Object, file: Inspection) -> None:
     except FieldError as error:
         raise BadInput(error.message) from error
     mapping = described.target.mapping
-    mapped = file if mapping is None else map_inspection(file, mapping, columns)
+    mapped = file if mapping is None else map_inspection(file, mapping, columns, described.schema)
     problem = _Check(described, columns, mapped).problem()
     if problem:
         raise BadInput(f"{problem}{file.source}")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from rapidfuzz import fuzz, process
 
+from openbulk.domain.file_mapping import FieldSource
 from openbulk.domain.file_profile import ColumnProfile
 from openbulk.mapping.targets import TargetField
 from openbulk.mapping.vocabulary import Meaning, Vocabulary
@@ -38,6 +39,23 @@ class Candidate:
     why: str
     """The reason in a sentence."""
     confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedField:
+    """How a field could be made."""
+
+    field: str
+    source: FieldSource
+    reason: Reason
+    why: str
+    """The reason in a sentence."""
+    confidence: float
+    """From 0 to 1."""
+    sure: bool
+    """Whether it need not be asked about."""
+    alternatives: tuple[Candidate, ...] = ()
+    """Other ways, the most likely first."""
 
 
 def named_candidates(

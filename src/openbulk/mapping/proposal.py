@@ -1,18 +1,22 @@
 """Proposes how the columns of a file make the fields of an object, and says why and how sure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from openbulk.domain.file_mapping import FieldSource, FileMapping
 from openbulk.domain.file_profile import ColumnProfile
+from openbulk.domain.file_questions import Question
+from openbulk.domain.spelling import fold_name
 from openbulk.mapping.candidates import (
     SURE,
     Candidate,
-    Reason,
+    ProposedField,
     named_candidates,
     similar_candidates,
     synonym_candidates,
 )
+from openbulk.mapping.days import Rows, with_whole_days
+from openbulk.mapping.numbers import with_decimal_signs
 from openbulk.mapping.roles import best_columns, joined_candidates, resolve, resolve_moments
 from openbulk.mapping.targets import Schema, TargetField, fields_of, kind_of, with_meanings
 from openbulk.mapping.vocabulary import Vocabulary
@@ -34,29 +38,17 @@ class Saved:
     header: frozenset[str]
     mapping: FileMapping
 
-    def fits(self, names: frozenset[str]) -> bool:
-        """Whether a file with these columns is one of those that it was saved for.
+    def for_file(self, names: Iterable[str]) -> FileMapping | None:
+        """The mapping with the columns of a file; None if it was not saved for such files.
 
         Columns that are empty in this file may be missing among `names`, unless they are read.
         """
-        return names <= self.header and names.issuperset(self.mapping.columns)
-
-
-@dataclass(frozen=True, slots=True)
-class ProposedField:
-    """How a field could be made."""
-
-    field: str
-    source: FieldSource
-    reason: Reason
-    why: str
-    """The reason in a sentence."""
-    confidence: float
-    """From 0 to 1."""
-    sure: bool
-    """Whether it need not be asked about."""
-    alternatives: tuple[Candidate, ...] = ()
-    """Other ways, the most likely first."""
+        spelt = {fold_name(name): name for name in names}
+        read = {name: spelt.get(fold_name(name)) for name in self.mapping.columns}
+        header = set(map(fold_name, self.header))
+        if not spelt.keys() <= header or None in read.values():
+            return None
+        return self.mapping.with_columns({name: own for name, own in read.items() if own})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +58,15 @@ class Proposal:
     fields: tuple[ProposedField, ...]
     not_taken: tuple[str, ...]
     """The columns that make no field."""
+    questions: tuple[Question, ...] = ()
+    """What only the owner of the file knows."""
+    missing: tuple[str, ...] = ()
+    """Sentences on fields that a record needs, and no column makes."""
 
     @property
     def sure(self) -> bool:
         """Whether it can be used as it is."""
-        return bool(self.fields) and all(one.sure for one in self.fields)
+        return bool(self.fields) and not self.missing and all(one.sure for one in self.fields)
 
     @property
     def mapping(self) -> FileMapping | None:
@@ -81,17 +77,22 @@ class Proposal:
 
 
 def propose(
-    columns: Sequence[ColumnProfile], schema: Schema, object: str, saved: Sequence[Saved] = ()
+    columns: Sequence[ColumnProfile],
+    schema: Schema,
+    object: str,
+    saved: Sequence[Saved] = (),
+    rows: Rows = (),
 ) -> Proposal:
-    """A proposal for a file with these columns.
+    """A proposal for a file with these columns, and these first rows.
 
     The first of `saved` that fits these columns is used as it is. Each field is made at most
     once, and each column makes at most one field, except days that belong to several times.
     """
-    names = frozenset(column.name for column in columns)
+    names = [column.name for column in columns]
     for one in saved:
-        if one.fits(names):
-            return _as_saved(columns, one)
+        mapping = one.for_file(names)
+        if mapping is not None:
+            return _as_saved(columns, one.name, mapping)
     fields = fields_of(schema)
     vocabulary = kind_of(object, fields)
     fields = with_meanings(fields, vocabulary)
@@ -107,14 +108,16 @@ def propose(
         _proposed_field(one, candidates, chosen)
         for one in sorted(chosen.values(), key=lambda one: order.get(one.field, len(order)))
     ]
-    return _with_rest(columns, proposed)
+    of_numbers = with_decimal_signs(proposed, looked_at, fields)
+    made, questions = with_whole_days(of_numbers, looked_at, fields, vocabulary, rows)
+    return replace(_with_rest(columns, made), questions=tuple(questions))
 
 
-def _as_saved(columns: Sequence[ColumnProfile], one: Saved) -> Proposal:
-    why = f"the mapping {one.name!r} was saved for files with these columns"
+def _as_saved(columns: Sequence[ColumnProfile], name: str, mapping: FileMapping) -> Proposal:
+    why = f"the mapping {name!r} was saved for files with these columns"
     fields = [
         ProposedField(field, source, "saved", why, 1.0, sure=True)
-        for field, source in one.mapping.sources.items()
+        for field, source in mapping.sources.items()
     ]
     return _with_rest(columns, fields)
 
@@ -133,7 +136,7 @@ def _as_they_are(
 
 
 def _with_rest(columns: Sequence[ColumnProfile], fields: Sequence[ProposedField]) -> Proposal:
-    taken = {name for one in fields for name in one.source.columns}
+    taken = {name for one in fields for name in one.source.all_columns}
     rest = tuple(column.name for column in columns if column.name not in taken)
     return Proposal(tuple(fields), rest)
 

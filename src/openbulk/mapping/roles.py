@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from openbulk.domain.file_profile import ColumnProfile
-from openbulk.mapping.candidates import SURE, Candidate, joined_candidate
+from openbulk.mapping.candidates import Candidate, joined_candidate
 from openbulk.mapping.targets import MIN_SHARE, TargetField
 from openbulk.mapping.vocabulary import Meaning
 
@@ -165,12 +165,7 @@ def _moment(
     if time is not None or not has_own_day or "date" in fields or _is_timed(best):
         return None
     why = f"{day.name!r} has days without times"
-    confidence = meanings[day.name].confidence
-    if moment == "end":
-        # Google's end of an all-day event is the day after its last.
-        why += "; the service may want the day after the last one"
-        confidence = min(confidence, SURE - 0.05)
-    return Candidate(alone.path, (day.name,), "synonym", why, confidence)
+    return Candidate(alone.path, (day.name,), "synonym", why, meanings[day.name].confidence)
 
 
 def _is_timed(best: Columns) -> bool:

@@ -1,94 +1,22 @@
-"""Organizations, users, and the instances that they have signed in."""
+"""The instances that organizations have signed in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    ColumnElement,
-    Row,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Row, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import NotFound
-from openbulk.domain.instance import CallingInstance, Instance
+from openbulk.domain.instance import Instance
 from openbulk.security import Sealer, fingerprint
 from openbulk.storage.custom_elements import lock_custom_element
-from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
+from openbulk.storage.database import for_reading
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.resealing import reseal_rows
-from openbulk.storage.tables import (
-    bookmarks,
-    definitions,
-    instances,
-    organization_secrets,
-    organizations,
-    transformations,
-    user_secrets,
-    users,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A person or program that may call."""
-
-    id: int
-    organization_id: int
-    email: str
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The user, organization and instance that the secrets of a request belong to."""
-
-    user: User
-    knows_organization: bool
-    """Whether the organization's secret is one of the user's organization."""
-    instance: CallingInstance | None
-    """The instance that the token belongs to, if it is one of the user's organization."""
-
-
-def _has_secret(owners: Table, secrets: Table, name: str) -> ColumnElement[bool]:
-    """Whether a secret, whose fingerprint is the parameter `name`, is one of the owner's."""
-    further = select(secrets.c.owner_id).where(secrets.c.fingerprint == bindparam(name))
-    return or_(owners.c.secret_fingerprint == bindparam(name), owners.c.id.in_(further))
-
-
-_CALLER = (
-    select(
-        users.c.id,
-        users.c.organization_id,
-        users.c.email,
-        _has_secret(organizations, organization_secrets, "organization").label(
-            "knows_organization"
-        ),
-        instances.c.id.label("instance_id"),
-        instances.c.element,
-        instances.c.version,
-    )
-    .join_from(users, organizations)
-    .outerjoin(
-        instances,
-        and_(
-            instances.c.organization_id == users.c.organization_id,
-            instances.c.token_fingerprint == bindparam("instance"),
-        ),
-    )
-    .where(_has_secret(users, user_secrets, "user"))
-)
+from openbulk.storage.tables import bookmarks, definitions, instances, transformations
 
 
 def _by_id(instance_id: int) -> Select[*tuple[Any, ...]]:
@@ -96,10 +24,7 @@ def _by_id(instance_id: int) -> Select[*tuple[Any, ...]]:
 
 
 class Accounts:
-    """Remembers organizations, users and instances.
-
-    It keeps secrets as fingerprints, and seals configurations.
-    """
+    """Remembers instances. It keeps tokens as fingerprints, and seals configurations."""
 
     def __init__(self, engine: AsyncEngine, sealer: Sealer) -> None:
         self._engine = engine
@@ -113,69 +38,6 @@ class Accounts:
                 select(instances.c.version).where(instances.c.id == instance_id)
             )
         return found
-
-    async def is_empty(self) -> bool:
-        """Whether there is no user yet, because this is the first start."""
-        async with self._reading.connect() as connection:
-            return (await connection.execute(select(users.c.id).limit(1))).first() is None
-
-    async def add_first_organization(self, secret: str, user_email: str, user_secret: str) -> bool:
-        """Add the first organization and its first user; return whether they are the first.
-
-        Also True if exactly these exist: the answer to an earlier call may have been lost.
-        """
-        async with self._engine.begin() as connection:
-            await keep_others_out(connection, FIRST_START)
-            if (await connection.execute(select(users.c.id).limit(1))).first() is None:
-                await _add_organization(connection, secret, user_email, user_secret)
-                return True
-        caller = await self.identify(user_secret, secret, None)
-        return caller is not None and caller.knows_organization
-
-    async def add_organization(self, secret: str, user_email: str, user_secret: str) -> None:
-        """Add an organization and its first user."""
-        async with self._engine.begin() as connection:
-            await _add_organization(connection, secret, user_email, user_secret)
-
-    async def set_secrets(self, organization: Sequence[str], user: Sequence[str]) -> Sequence[str]:
-        """Set all secrets of the first organization and of the first user. None changes none.
-
-        Returns for which of "organization" and "user" an earlier secret has ended.
-        """
-        ended: list[str] = []
-        async with self._engine.begin() as connection:
-            await keep_others_out(connection, FIRST_START)
-            for name, owners, further, secrets in (
-                ("organization", organizations, organization_secrets, organization),
-                ("user", users, user_secrets, user),
-            ):
-                if secrets and await _set_secrets(connection, owners, further, secrets):
-                    ended.append(name)
-        return ended
-
-    async def set_email(self, email: str) -> None:
-        """Set the address of the first user."""
-        first = select(func.min(users.c.id)).scalar_subquery()
-        async with self._engine.begin() as connection:
-            await connection.execute(update(users).where(users.c.id == first).values(email=email))
-
-    async def identify(
-        self, user_secret: str, organization_secret: str | None, token: str | None
-    ) -> Caller | None:
-        """Whom the secrets of a request belong to; None if the user's is not known."""
-        secrets = {"user": user_secret, "organization": organization_secret, "instance": token}
-        fingerprints = {owner: secret and fingerprint(secret) for owner, secret in secrets.items()}
-        async with self._reading.connect() as connection:
-            row = (await connection.execute(_CALLER, fingerprints)).first()
-        if row is None:
-            return None
-        instance = None
-        if row.instance_id is not None:
-            instance = CallingInstance(
-                row.instance_id, row.organization_id, row.element, row.version
-            )
-        user = User(row.id, row.organization_id, row.email)
-        return Caller(user, bool(row.knows_organization), instance)
 
     async def add_instance(
         self,
@@ -403,41 +265,6 @@ async def reseal(connection: AsyncConnection, sealer: Sealer) -> int:
             instances.c.sealed_token: _token_context,
         },
     )
-
-
-async def _add_organization(
-    connection: AsyncConnection, secret: str, user_email: str, user_secret: str
-) -> None:
-    made = await connection.execute(
-        insert(organizations).values(secret_fingerprint=fingerprint(secret))
-    )
-    assert made.inserted_primary_key is not None
-    await connection.execute(
-        insert(users).values(
-            organization_id=made.inserted_primary_key.id,
-            email=user_email,
-            secret_fingerprint=fingerprint(user_secret),
-        )
-    )
-
-
-async def _set_secrets(
-    connection: AsyncConnection, owners: Table, further: Table, secrets: Sequence[str]
-) -> bool:
-    """Set all secrets of the first owner; return whether an earlier one has ended."""
-    first, *others = dict.fromkeys(fingerprint(secret) for secret in secrets)
-    owner = (await connection.execute(select(owners).order_by(owners.c.id).limit(1))).one()
-    of_owner = further.c.owner_id == owner.id
-    kept = await connection.scalars(select(further.c.fingerprint).where(of_owner))
-    before = {owner.secret_fingerprint, *kept}
-    await connection.execute(delete(further).where(of_owner))
-    await connection.execute(
-        update(owners).where(owners.c.id == owner.id).values(secret_fingerprint=first)
-    )
-    if others:
-        rows = [{"fingerprint": one, "owner_id": owner.id} for one in others]
-        await connection.execute(insert(further), rows)
-    return not before <= {first, *others}
 
 
 def _merge_changes(now: Instance, before: Instance, after: Instance) -> Instance:

@@ -26,7 +26,7 @@ from openbulk.domain.job import Status
 from openbulk.domain.workflow import RunStatus
 from openbulk.storage.budgets import job_scope
 from openbulk.storage.database import DELETING, for_reading, give_space_back, keep_others_out
-from openbulk.storage.job_rows import ACTIVE, HAS_UNFINISHED_RETRY, HAS_UNFINISHED_UNDO
+from openbulk.storage.job_rows import ACTIVE, HAS_UNFINISHED_LATER_JOB, HAS_UNFINISHED_UNDO
 from openbulk.storage.tables import (
     before_images,
     budgets,
@@ -68,7 +68,7 @@ _IN_UNFINISHED_RUN = exists().where(
 _IS_FINISHED = and_(
     jobs.c.status.not_in(ACTIVE),
     ~_IN_UNFINISHED_RUN,
-    ~HAS_UNFINISHED_RETRY,
+    ~HAS_UNFINISHED_LATER_JOB,
     ~HAS_UNFINISHED_UNDO,
 )
 _HAS_NOTIFIED = or_(
@@ -98,9 +98,9 @@ class DeletedJobs:
         added = await self._add(jobs.c.id == job_id)
         return added[0] if added else None
 
-    async def has_unfinished_retry(self, job_id: int) -> bool:
-        """Whether a job that is not finished retries rows of this one."""
-        question = select(jobs.c.id).where(jobs.c.id == job_id, HAS_UNFINISHED_RETRY)
+    async def has_unfinished_later_job(self, job_id: int) -> bool:
+        """Whether a job that is not finished retries or verifies rows of this one."""
+        question = select(jobs.c.id).where(jobs.c.id == job_id, HAS_UNFINISHED_LATER_JOB)
         async with self._reading.connect() as connection:
             return await connection.scalar(question) is not None
 

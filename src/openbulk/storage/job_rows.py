@@ -24,6 +24,7 @@ from openbulk.domain.job import (
     Status,
     Undo,
     Upload,
+    Verification,
 )
 from openbulk.domain.query import Order, Query, View
 from openbulk.domain.records import Action, Target
@@ -47,13 +48,13 @@ def is_ready(now: datetime | ColumnElement[Any]) -> ColumnElement[bool]:
     return or_(jobs.c.waiting_until.is_(None), jobs.c.waiting_until <= now)
 
 
-_retry = jobs.alias()
-HAS_UNFINISHED_RETRY = exists().where(
-    _retry.c.first_file == func.coalesce(jobs.c.first_file, jobs.c.file),
-    _retry.c.id != jobs.c.id,
-    _retry.c.status.in_(ACTIVE),
+_later = jobs.alias()
+HAS_UNFINISHED_LATER_JOB = exists().where(
+    _later.c.first_file == func.coalesce(jobs.c.first_file, jobs.c.file),
+    _later.c.id != jobs.c.id,
+    _later.c.status.in_(ACTIVE),
 )
-"""Jobs of which an unfinished one retries rows: it reads their rows and outcomes."""
+"""Jobs of which an unfinished one retries or verifies rows: it reads their rows and outcomes."""
 _undo = jobs.alias()
 HAS_UNFINISHED_UNDO = exists().where(_undo.c.undo_of == jobs.c.id, _undo.c.status.in_(ACTIVE))
 """Jobs that an unfinished one undoes: it reads what they have overwritten."""
@@ -151,6 +152,7 @@ def work_of(row: Any) -> Upload | Download:
         records_of=row.records_of,
         retry=_retry_of(row),
         undo=_undo_of(row),
+        verification=_verification_of(row),
         planned_file=row.planned_file,
         uploaded_file=row.uploaded_file,
     )
@@ -178,9 +180,11 @@ def _undo_values(undo: Undo | None) -> dict[str, Any]:
 
 def _upload_values(upload: Upload) -> dict[str, Any]:
     return (
-        _retry_values(upload.retry)
+        _earlier_values(upload.of_earlier_job)
         | _undo_values(upload.undo)
         | {
+            "retry_of": upload.retry and upload.retry.of,
+            "verify_of": upload.verification and upload.verification.of,
             "object": upload.target.object,
             "action": upload.target.action.value,
             "identifier_field": upload.target.identifier_field,
@@ -200,14 +204,19 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
     )
 
 
-def _retry_values(retry: Retry | None) -> dict[str, Any]:
-    if retry is None:
+def _verification_of(row: Any) -> Verification | None:
+    if row.verify_of is None:
+        return None
+    return Verification(row.verify_of, tuple(row.earlier_files), row.retried_rows)
+
+
+def _earlier_values(earlier: Retry | Verification | None) -> dict[str, Any]:
+    if earlier is None:
         return {}
     return {
-        "retry_of": retry.of,
-        "first_file": retry.files[0],
-        "earlier_files": list(retry.files),
-        "retried_rows": retry.rows,
+        "first_file": earlier.files[0],
+        "earlier_files": list(earlier.files),
+        "retried_rows": earlier.rows,
     }
 
 

@@ -32,7 +32,7 @@ from openbulk.storage.files import Part
 from openbulk.storage.job_rows import (
     ACTIVE,
     AT_REST,
-    HAS_UNFINISHED_RETRY,
+    HAS_UNFINISHED_LATER_JOB,
     HAS_WORK_IN_LANE,
     is_ready,
     job_of,
@@ -52,6 +52,7 @@ from openbulk.storage.retries import (
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, instances, jobs
 from openbulk.storage.uploaded_files import use_file
+from openbulk.storage.verifications import VerificationLedger
 
 _READ_AT_ONCE = 100
 """Jobs that are held at once where all of them are read: one may have 64 KiB of options."""
@@ -75,6 +76,7 @@ _BEGIN = (
                 and_(jobs.c.planned_file.is_not(None), jobs.c.apply.is_(None)),
                 Status.PLANNING.value,
             ),
+            (jobs.c.verify_of.is_not(None), Status.VERIFYING.value),
             else_=Status.RUNNING.value,
         ),
         slice_running=True,
@@ -399,7 +401,7 @@ class Ledger:
 
     async def files_of_jobs_finished_before(self, moment: datetime) -> Sequence[str]:
         """The files of jobs that finished before a time, and that no unfinished retry reads."""
-        is_old = (jobs.c.has_file, jobs.c.finished_at < moment, ~HAS_UNFINISHED_RETRY)
+        is_old = (jobs.c.has_file, jobs.c.finished_at < moment, ~HAS_UNFINISHED_LATER_JOB)
         old = select(jobs.c.file).where(*is_old)
         async with self._reading.connect() as connection:
             return (await connection.scalars(old)).all()
@@ -453,6 +455,8 @@ class Ledger:
 
 
 def _kind_of_ledger(job: Job) -> type[SliceLedger]:
+    if job.verification is not None:
+        return VerificationLedger
     if job.is_plan:
         return PlanLedger
     return SliceLedger if job.apply is None else ApplyLedger

@@ -140,6 +140,9 @@ def ranges_of(rows: Sequence[int]) -> Sequence[Range]:
 class PlanLedger(SliceLedger):
     """A slice of a job that is planned: it records what rows would do, and no outcome."""
 
+    ends_as = Status.PLANNED
+    """The status of its job, once all rows are in parts."""
+
     async def rows_to_send(self) -> tuple[Sequence[Part], Sequence[Range]]:
         """The parts with the rows after the job's cursor, and those rows that are planned."""
         job = self.job
@@ -183,7 +186,7 @@ class PlanLedger(SliceLedger):
     async def finish(self, status: Status, *, now: datetime, error: str | None = None) -> Job:
         """End the job. If all its rows are planned, it is."""
         is_planned = status is Status.COMPLETE
-        return await super().finish(Status.PLANNED if is_planned else status, now=now, error=error)
+        return await super().finish(self.ends_as if is_planned else status, now=now, error=error)
 
     def _changes_at_end(self, status: Status, now: datetime) -> Mapping[str, Any]:
         return {"planned_at": now} if status is Status.PLANNED else {}

@@ -43,10 +43,16 @@ async def own_rows(connection: AsyncConnection, job: Job) -> RowChoice | None:
     """
     if job.retry is None:
         return None
-    packed = await connection.scalar(select(retries.c.rows).where(retries.c.job_id == job.id))
-    if packed is None:  # it goes after its job
+    rows = await rows_of_retry(connection, job.id)
+    if rows is None:  # it goes after its job
         raise NotFound(f"job {job.id} was deleted")
-    return RowChoice.unpack(packed)
+    return rows
+
+
+async def rows_of_retry(connection: AsyncConnection, job_id: int) -> RowChoice | None:
+    """The rows that a job retries; None if it is no retry."""
+    packed = await connection.scalar(select(retries.c.rows).where(retries.c.job_id == job_id))
+    return None if packed is None else RowChoice.unpack(packed)
 
 
 async def retried_rows(connection: AsyncConnection, job_id: int) -> Mapping[int, RowChoice]:

@@ -32,7 +32,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Fenced
-from openbulk.domain.job import NO_REMARKS, Job, Remarks, RowRemark, Status
+from openbulk.domain.job import ENDS_WELL, NO_REMARKS, Job, Remarks, RowRemark, Status
 from openbulk.domain.records import Before, Outcome, OutcomeKind, Problem
 from openbulk.domain.row_kinds import RowChoice
 from openbulk.storage.files import Part
@@ -222,7 +222,7 @@ class SliceLedger:
     async def _finish(
         self, connection: AsyncConnection, *, status: Status, now: datetime, error: str | None
     ) -> Job:
-        is_complete = status in {Status.COMPLETE, Status.PLANNED}
+        is_complete = status in ENDS_WELL
         row = await self._change_where(
             connection,
             and_(self._behind_fence(), jobs.c.status.in_(ACTIVE)),
@@ -662,11 +662,11 @@ async def insert_intents(connection: AsyncConnection, job_id: int, rows: Sequenc
 
 
 async def _with_earlier_jobs(connection: AsyncConnection, job: Job) -> Sequence[int]:
-    """The ids of the jobs that a job retries rows of, the first one first, and its own."""
-    retry = job.retry
-    if retry is None:
+    """The ids of the jobs that had the rows of a job before it, in their order, and its own."""
+    files = () if job.is_download else job.upload.earlier_files
+    if not files:
         return [job.id]
-    earlier = select(jobs.c.id).where(jobs.c.file.in_(retry.files)).order_by(jobs.c.id)
+    earlier = select(jobs.c.id).where(jobs.c.file.in_(files)).order_by(jobs.c.id)
     return [*await connection.scalars(earlier), job.id]
 
 

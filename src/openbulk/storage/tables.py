@@ -23,6 +23,7 @@ from sqlalchemy import (
     false,
     true,
 )
+from sqlalchemy.types import TypeEngine
 
 from openbulk.domain.epoch import milliseconds_of, moment_at
 
@@ -61,6 +62,20 @@ class SafeText(TypeDecorator[str]):
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+class UniqueName(SafeText):
+    """A name that took the place of a column with 64 characters, whose type SQLite cannot change.
+
+    It has no limit: SQLite does not heed that of a type.
+    """
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(64))
+        return super().load_dialect_impl(dialect)
+
+
 Id = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only with the type INTEGER, and gives the highest number of a
 deleted row again, unless `sqlite_autoincrement` forbids it (https://sqlite.org/autoinc.html)."""
@@ -69,7 +84,9 @@ organizations = Table(
     "organizations",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("secret_fingerprint", String(64), nullable=False, unique=True),
+    Column("name", UniqueName, nullable=False, unique=True),
+    Column("active", Boolean, server_default=true()),
+    Column("created_at", Timestamp),
 )
 
 users = Table(
@@ -77,27 +94,37 @@ users = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    # The address as people compare it; `email` is as they write it.
+    Column("login", UniqueName, nullable=False, unique=True),
     Column("email", SafeText, nullable=False),
-    Column("secret_fingerprint", String(64), nullable=False, unique=True),
+    Column("first_name", SafeText, server_default=""),
+    Column("last_name", SafeText, server_default=""),
+    Column("role", String(16), server_default="installation"),
+    Column("active", Boolean, server_default=true()),
+    Column("created_at", Timestamp),
+    Index("users_of_organization", "organization_id"),
 )
 
-organization_secrets = Table(
-    "organization_secrets",
+secrets = Table(
+    "secrets",
     metadata,
-    Column("fingerprint", String(64), primary_key=True),
-    Column("owner_id", ForeignKey("organizations.id"), nullable=False),
-    sqlite_with_rowid=False,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(12), nullable=False),  # user or organization
+    Column("fingerprint", String(64), nullable=False),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("user_id", ForeignKey("users.id")),  # NULL for those of organizations
+    Column("name", SafeText, nullable=False),
+    Column("scopes", JSON(none_as_null=True)),  # of API keys only
+    Column("from_settings", Boolean, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("expires_at", Timestamp),
+    Column("last_used_at", Timestamp),
+    UniqueConstraint("kind", "fingerprint"),
+    Index("secrets_of_user", "user_id"),
+    Index("secrets_of_organization", "organization_id"),
+    sqlite_autoincrement=True,  # the audit log keeps the number of one that has ended
 )
-"""Further secrets of organizations, which hold like the one in `organizations`."""
-
-user_secrets = Table(
-    "user_secrets",
-    metadata,
-    Column("fingerprint", String(64), primary_key=True),
-    Column("owner_id", ForeignKey("users.id"), nullable=False),
-    sqlite_with_rowid=False,
-)
-"""Further secrets of users, which hold like the one in `users`."""
+"""What callers send to be known, as fingerprints: secrets of users and organizations, API keys."""
 
 instances = Table(
     "instances",
@@ -200,8 +227,10 @@ jobs = Table(
     Column("planned_at", Timestamp),  # when the plan was made
     Column("apply", JSON(none_as_null=True)),  # how it is carried out; NULL as long as it is not
     Column("uploaded_file", String(32)),  # `files.file`; NULL if the job has a file of its own
-    # Retries only: the earlier job, the files of all jobs before, and how many rows are retried.
+    # Jobs with the rows of an earlier one, which they retry or verify: that job, the files of all
+    # jobs before, and how many rows they are.
     Column("retry_of", BigInteger),
+    Column("verify_of", BigInteger),
     Column("first_file", Text),
     Column("earlier_files", JSON(none_as_null=True)),
     Column("retried_rows", BigInteger),

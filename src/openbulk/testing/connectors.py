@@ -27,6 +27,7 @@ from openbulk.connectors.base import Connector, Features, PlansWrites, UndoesWri
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.drift import write_checked
 from openbulk.connectors.fields import FieldError
+from openbulk.connectors.verification import Verifier, Written
 from openbulk.domain.errors import CursorExpired, NotFound, RetryLater, ServiceError, SignInAgain
 from openbulk.domain.plan import Completeness, Planned, PlannedKind, kind_of
 from openbulk.domain.query import Bookmark, Page, PageRequest, Query
@@ -312,6 +313,28 @@ class ConnectorTests:
         assert [one.kind for one in overwritten] == [OutcomeKind.REVERSED]
         assert await self.all_records(connect) == before
 
+    # --- verification ---
+
+    async def test_what_was_written_is_confirmed_until_somebody_changes_it(
+        self, connect: Connect
+    ) -> None:
+        """Then one row is different in one field, and another one is missing."""
+        features = await self.skip_unless_it_plans(connect())
+        wanted = {Action.CREATE, Action.UPDATE, Action.DELETE}
+        if features.id is None or not wanted <= features.actions:
+            pytest.skip("records of this object cannot be changed by their id")
+        written = await self.send_to_verify(connect)
+        verified = await verify(connect, self.target(), written)
+        assert {one.kind for one in verified} == {PlannedKind.UNCHANGED}, verified
+        await self.change_by_id(connect, Action.UPDATE, written[0], self.change())
+        await self.change_by_id(connect, Action.DELETE, written[1], {})
+        verified = await verify(connect, self.target(), written)
+        kinds = [one.kind for one in verified]
+        assert kinds == [PlannedKind.UPDATED, PlannedKind.NOT_FOUND, PlannedKind.UNCHANGED], (
+            verified
+        )
+        assert [name.partition(".")[0] for name in verified[0].changes] == [*self.change()]
+
     # --- reading ---
 
     async def test_pages_have_every_record_once_and_continue_after_a_page_token(
@@ -448,6 +471,27 @@ class ConnectorTests:
     def records(self) -> list[Record]:
         """The good records, as rows 1 to 3."""
         return records_of(self.good)
+
+    def change(self) -> Mapping[str, Any]:
+        """Another value for a field of the first good record."""
+        return {self.distinct_field: self.good[2][self.distinct_field]}
+
+    async def send_to_verify(self, connect: Connect) -> list[Written]:
+        """Create the good records; return them with their ids. Skip if the service has none."""
+        outcomes = await send(connect, self.target(), self.records())
+        if any(outcome.id is None for outcome in outcomes):
+            pytest.skip("this service does not return the ids of new records")
+        return [Written(one, done.id) for one, done in zip(self.records(), outcomes, strict=True)]
+
+    async def change_by_id(
+        self, connect: Connect, action: Action, written: Written, values: Mapping[str, Any]
+    ) -> None:
+        """Change or delete a record as somebody else would."""
+        name = (await self.features(connect())).id
+        target = Target(self.object_name, action, name, run=f"somebody else, to {action}")
+        other = Record(1, {**values, str(name): written.id}, key=f"{name}={written.id}")
+        (outcome,) = await send(connect, target, [other])
+        assert outcome.problem is None, outcome
 
     def good_values(self) -> list[str]:
         """The distinct values of the good records, sorted."""
@@ -596,6 +640,18 @@ async def apply_plan(
     if features.guards_writes:
         return await send(lambda: connector, target, expecting)
     return sorted(await write_checked(connector, target, expecting), key=lambda one: one.row)
+
+
+async def verify(connect: Connect, target: Target, written: Sequence[Written]) -> list[Planned]:
+    """Compare written records with the service, as the engine does. One plan for each, by row."""
+    connector = connect()
+    assert isinstance(connector, PlansWrites)
+    features = (await connector.objects())[target.object]
+    schema = await connector.metadata(target.object)
+    of_job = replace(target, run="verification", records=len(written))
+    compared = await Verifier(connector, features, schema, of_job).verify(written)
+    assert sorted(one.row for one in compared) == [one.row for one in written]
+    return sorted(compared, key=lambda one: one.row)
 
 
 def plain_kind(planned: Planned) -> PlannedKind:

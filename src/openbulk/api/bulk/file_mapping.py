@@ -13,7 +13,8 @@ from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire.mapping_proposals import ShownProposal, present_proposal
 from openbulk.domain.options import check_values
 from openbulk.domain.records import Action, Target
-from openbulk.engine.mapping_proposals import propose_mapping
+from openbulk.engine.mapping_proposals import MappedFile, propose_mapping, values_of
+from openbulk.engine.upload_check import CHECKED_ROWS
 
 router = APIRouter(tags=["Files"], responses=may_answer(401, 405))
 
@@ -47,5 +48,7 @@ async def propose(
     target = Target(object, Action(chosen or Action.CREATE), transformation=names)
     connector = (await services.connections.to(instance.id)).connector
     saved = await saved_mappings(services, instance, object, caller.user.id)
-    proposal = await propose_mapping(profile.columns, target, connector, saved)
+    head = await services.file_profiles.page_of(file, 1, CHECKED_ROWS)
+    described = MappedFile(profile.columns, values_of(head.rows), profile.questions)
+    proposal = await propose_mapping(described, target, connector, saved)
     return present_proposal(object, proposal, list(profile.questions))

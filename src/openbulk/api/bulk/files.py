@@ -36,10 +36,10 @@ from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import Nothing
 from openbulk.domain.errors import Conflict, IdempotencyKeyTaken, NotFound
 from openbulk.domain.job import IdempotencyKey
+from openbulk.domain.people import Caller
 from openbulk.domain.uploaded_file import NewFile, UploadedFile
 from openbulk.engine.file_profiles import Profile
 from openbulk.reading.reader import StoredFile
-from openbulk.storage.accounts import Caller
 
 router = APIRouter(tags=["Files"], responses=may_answer(401, 405))
 

@@ -8,24 +8,27 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Path, Request, Response
 
+from openbulk.api.http.permissions import require_permission
 from openbulk.api.services import Services
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.jobs import present_new_job
+from openbulk.domain.access import Permission
 from openbulk.domain.errors import (
     BadInput,
     CallerError,
     Conflict,
     DiskFull,
     IdempotencyKeyTaken,
+    NotAllowed,
     NotFound,
     TooManyUnderWay,
 )
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
+from openbulk.domain.people import Caller
 from openbulk.engine.results import require_there
 from openbulk.notify.callbacks import check_host
 from openbulk.notify.egress import check_url
-from openbulk.storage.accounts import Caller
 from openbulk.storage.retries import RetriedRows
 
 JobId = Annotated[str, Path(description="Id of the job.", examples=["1"])]
@@ -189,10 +192,11 @@ async def submit(
     """Submit a job and present it. If a job with this key exists, present that one instead.
 
     `retried` are the rows of a retry. Raises Conflict if another job retries them, or another
-    request created the job with the key, and DiskFull. Deletes the file of a job
-    that it does not submit.
+    request created the job with the key, DiskFull, and NotAllowed for a job that does more than its
+    caller may. Deletes the file of a job that it does not submit.
     """
     try:
+        require_permission(request.state.caller, _permission_for(work))
         job = await services.intake.submit(
             work,
             organization_id=instance.organization_id,
@@ -201,7 +205,7 @@ async def submit(
             idempotency_key=idempotency_key,
             retried=retried,
         )
-    except (Conflict, DiskFull):
+    except (Conflict, DiskFull, NotAllowed):
         await services.files.delete(work.file)
         raise
     except IdempotencyKeyTaken:
@@ -212,6 +216,13 @@ async def submit(
         assert answer is not None
         return answer
     return present_new_job(job)
+
+
+def _permission_for(work: Upload | Download) -> Permission:
+    """What a caller needs for a job: only that of an upload which is not planned writes."""
+    if isinstance(work, Download) or work.verification:
+        return Permission.READ
+    return Permission.PLAN if work.planned_file else Permission.LOAD
 
 
 async def find_job_to_change(services: Services, caller: Caller, job_id: str) -> Job:

@@ -6,15 +6,16 @@ from typing import Any
 
 from openbulk.api.services import Services
 from openbulk.domain.errors import BadInput
-from openbulk.domain.file_mapping import FileMapping, parse_mapping
+from openbulk.domain.file_mapping import FileMapping, is_reference, parse_mapping
 from openbulk.domain.instance import CallingInstance
+from openbulk.domain.options import json_text
+from openbulk.domain.people import Caller
 from openbulk.domain.records import Target
-from openbulk.domain.spelling import suggestion
-from openbulk.engine.mapping_check import PLACE, mapping_for_file
-from openbulk.engine.mapping_proposals import profiles_of, propose_mapping, require_sure
+from openbulk.domain.spelling import same_name, suggestion
+from openbulk.engine.mapping_check import PLACE, columns_of_file, mapping_for_file
+from openbulk.engine.mapping_proposals import mapped_file_of, propose_mapping, require_sure
 from openbulk.formats.recognition import Inspection
 from openbulk.mapping.proposal import Saved
-from openbulk.storage.accounts import Caller
 from openbulk.storage.mappings import SavedMapping
 
 AUTO = "auto"
@@ -24,19 +25,43 @@ _REFERENCE_KEYS = {"name", "version"}
 async def with_mapping(
     services: Services, caller: Caller, target: Target, file: Inspection
 ) -> Target:
-    """The target of an upload with its mapping, whose columns the file has. Raises BadInput."""
+    """The target of an upload with its mapping, whose columns the file has. Raises BadInput.
+
+    Its options name the version of a saved mapping.
+    """
     instance = caller.instance
     assert instance is not None
     given = target.options["mapping"]
+    options = dict(target.options)
     if isinstance(given, str) and given.lower() == AUTO:
         mapping = await _propose(services, instance, caller.user.id, target, file)
     else:
-        mapping = mapping_for_file(await _mapping_of(services, instance, target, given), file)
+        saved = await _find_saved(services, instance, target, given)
+        if saved is not None:
+            options["mapping"] = {"name": saved.saved.name, "version": saved.version}
+        mapping = _for_file(
+            parse_mapping(given) if saved is None else saved.saved.mapping, given, file
+        )
     return replace(
         target,
+        options=options,
         mapping=mapping,
-        identifier_field=_field_of_identifier(target.identifier_field, mapping),
+        identifier_field=_field_of_identifier(target.identifier_field, mapping, file),
     )
+
+
+def _for_file(mapping: FileMapping, given: Any, file: Inspection) -> FileMapping:
+    """The mapping with the columns of a file. Raises BadInput."""
+    try:
+        return mapping_for_file(mapping, file)
+    except BadInput as error:
+        if not isinstance(given, Mapping) or given.keys() != {"name"}:
+            raise
+        name = given["name"]
+        raise BadInput(
+            f"{error.message}; if {name!r} is a saved mapping, send its name alone as {PLACE}, or "
+            f'{{"name": {json_text(name)}, "version": 1}}'
+        ) from error
 
 
 async def _propose(
@@ -45,8 +70,9 @@ async def _propose(
     """The mapping that openbulk proposes. Raises BadInput if it is not sure."""
     connector = (await services.connections.to(instance.id)).connector
     saved = await saved_mappings(services, instance, target.object, user_id)
-    columns = profiles_of(file)
-    return require_sure(await propose_mapping(columns, target, connector, saved), columns)
+    mapped = mapped_file_of(file, target.options)
+    proposal = await propose_mapping(mapped, target, connector, saved)
+    return require_sure(proposal, mapped.columns)
 
 
 async def saved_mappings(
@@ -66,21 +92,21 @@ def _last_step(object: str) -> str:
     return object.rpartition("/")[2]
 
 
-async def _mapping_of(
+async def _find_saved(
     services: Services, instance: CallingInstance, target: Target, given: Any
-) -> FileMapping:
+) -> SavedMapping | None:
+    """The saved mapping that is named; None for a mapping that is sent. Raises BadInput."""
     if isinstance(given, str):
-        return (await _saved_mapping(services, instance, target, given)).saved.mapping
-    # No entry of a mapping is a number, so this is none.
-    if isinstance(given, Mapping) and isinstance(given.get("version"), int):
+        return await _saved_mapping(services, instance, target, given)
+    if isinstance(given, Mapping) and is_reference(given):
         name, version = _parse_reference(given)
-        return (await _saved_mapping(services, instance, target, name, version)).saved.mapping
-    return parse_mapping(given)
+        return await _saved_mapping(services, instance, target, name, version)
+    return None
 
 
 def _parse_reference(given: Mapping[str, Any]) -> tuple[str, int]:
     name, version = given.get("name"), given["version"]
-    if not isinstance(name, str) or given.keys() != _REFERENCE_KEYS or isinstance(version, bool):
+    if not isinstance(name, str) or given.keys() != _REFERENCE_KEYS:
         raise BadInput(
             f'{PLACE} is not a version of a saved mapping; it looks like {{"name": "Timetable", '
             '"version": 2}'
@@ -118,9 +144,20 @@ async def _saved_mapping(
     return found
 
 
-def _field_of_identifier(name: str | None, mapping: FileMapping) -> str | None:
-    """The field that identifies records, if the caller names the column that it is made of."""
-    if name is None or name in mapping.sources:
+def _field_of_identifier(name: str | None, mapping: FileMapping, file: Inspection) -> str | None:
+    """The field that identifies records, if the caller names the column that it is made of.
+
+    Raises BadInput for a column of the file that makes no field alone.
+    """
+    if name is None or same_name(name, mapping.sources) is not None:
         return name
-    fields = [field for field, one in mapping.sources.items() if one.columns == (name,)]
-    return fields[0] if len(fields) == 1 else name
+    column = same_name(name, columns_of_file(file))
+    fields = [field for field, one in mapping.sources.items() if one.columns == (column,)]
+    if column is None or len(fields) == 1:
+        return fields[0] if fields else name
+    made = "makes no field alone; add the field that it makes to the mapping"
+    if fields:
+        made = f"makes the fields {', '.join(fields)}; name one of them"
+    raise BadInput(
+        f"metaData.identifierFieldName is {name!r}, and the column {column!r} of the file {made}"
+    )

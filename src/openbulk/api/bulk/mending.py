@@ -21,10 +21,10 @@ from openbulk.api.wire.mending import (
 )
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Job
+from openbulk.domain.people import Caller
 from openbulk.domain.row_kinds import RowChoice
 from openbulk.engine.mending import Change
 from openbulk.engine.results import kinds_of_rows
-from openbulk.storage.accounts import Caller
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405), route_class=BoundedRoute)
 RowNumber = Annotated[
@@ -167,6 +167,11 @@ def require_upload(job: Job) -> None:
     if job.is_plan:
         raise BadInput(
             f"job {job.id} is a plan, which writes nothing; /bulk/{job.id}/plan/rows has its rows"
+        )
+    if job.verification is not None:
+        raise BadInput(
+            f"job {job.id} is a verification, which writes nothing; "
+            f"/bulk/{job.id}/verification/rows has its rows"
         )
 
 

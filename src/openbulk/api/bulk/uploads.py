@@ -42,10 +42,10 @@ from openbulk.domain.errors import BadInput, ServiceError
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Upload
 from openbulk.domain.options import option_text
+from openbulk.domain.people import Caller
 from openbulk.engine.upload_check import CHECKED_ROWS
 from openbulk.formats.recognition import Inspection
 from openbulk.reading.reader import StoredFile
-from openbulk.storage.accounts import Caller
 
 _JSON_EXAMPLE = '{"metaData": {"fileId": "1", "action": "create"}}'
 

@@ -14,7 +14,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from openbulk.api.http.body_places import BodyPlaces
-from openbulk.api.http.callers import identify_caller, owner_of
+from openbulk.api.http.callers import owner_of
+from openbulk.api.http.permissions import require_permission_of_route
 from openbulk.api.services import services_of
 from openbulk.bounded_json import MAX_KEPT_BYTES, read_exact_json, read_json
 from openbulk.byte_budget import ByteBudget
@@ -64,7 +65,7 @@ class BoundedRoute(APIRoute):
 
         async def handle_bounded(request: Request) -> Response:
             if self.needs_caller:
-                await identify_caller(request, await services_of(request))
+                await require_permission_of_route(request, await services_of(request))
             body = await read_body(request, self.max_bytes)
 
             async def receive() -> Message:

@@ -12,7 +12,8 @@ from openbulk.api.password_sign_in import CallersSecrets
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import NotSignedIn
 from openbulk.domain.instance import CallingInstance
-from openbulk.storage.accounts import Caller, User
+from openbulk.domain.people import Caller, User
+from openbulk.security import KEY_BEGINNING
 
 _SECRET = re.compile(r"\s*(?P<kind>\w+)\s+(?P<secret>\S(?:.*\S)?)\s*")
 # The contract calls an instance's token `Element`; one of its pages says `Token`.
@@ -24,6 +25,7 @@ _KINDS = {
     "bearer": "bearer",
 }
 _HEADER_HINT = "send the header 'Authorization: User <secret>, Organization <secret>'"
+_NO_ORGANIZATION = f"the organization secret is missing; {_HEADER_HINT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Secrets:
     organization: str | None = None
     element: str | None = None
     bearer: str | None = None
-    """The token of a sign-in with a password, in place of the user's and organization's secret."""
+    """An API key, or the token of a sign-in with a password. It stands for the secrets of the user
+    and of the organization."""
 
 
 def parse_authorization(header: str) -> Secrets:
@@ -61,8 +64,8 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     Raises TooManyGuesses if too many wrong ones came from the caller's address, and ServerBusy if
     too many requests of the caller are under way.
 
-    The request needs the organization's secret too, unless it carries an instance's token. It is
-    looked up once.
+    The request needs the organization's secret too, unless it carries an instance's token or an
+    API key. It is looked up once.
     """
     known: Caller | None = getattr(request.state, "caller", None)
     if known is None:
@@ -88,13 +91,26 @@ def address_of(request: Request) -> str:
 async def _look_up(request: Request, services: Services) -> Caller:
     secrets = _secrets_of(request)
     if secrets.user is None and secrets.bearer is not None:
-        opened = open_token(secrets.bearer, request, services)
-        secrets = replace(secrets, user=opened.user, organization=opened.organization)
+        secrets = _in_place_of_bearer(secrets, secrets.bearer, request, services)
     if secrets.user is None:
         raise NotSignedIn(f"the user secret is missing; {_HEADER_HINT}")
-    if secrets.organization is None and secrets.element is None:
-        raise NotSignedIn(f"the organization secret is missing; {_HEADER_HINT}")
-    return await _identify(secrets, secrets.user, request, services)
+    is_alone = secrets.organization is None and secrets.element is None
+    if is_alone and not secrets.user.startswith(KEY_BEGINNING):
+        raise NotSignedIn(_NO_ORGANIZATION)
+    caller = await _identify(secrets, secrets.user, request, services)
+    if is_alone and caller.scopes is None:
+        raise NotSignedIn(_NO_ORGANIZATION)
+    return caller
+
+
+def _in_place_of_bearer(
+    secrets: Secrets, bearer: str, request: Request, services: Services
+) -> Secrets:
+    """The secrets that a Bearer token stands for. Raises NotSignedIn."""
+    if bearer.startswith(KEY_BEGINNING):
+        return replace(secrets, user=bearer)
+    opened = open_token(bearer, request, services)
+    return replace(secrets, user=opened.user, organization=opened.organization)
 
 
 def _secrets_of(request: Request) -> Secrets:
@@ -118,7 +134,7 @@ def open_token(token: str, request: Request, services: Services) -> CallersSecre
 async def _identify(
     secrets: Secrets, user_secret: str, request: Request, services: Services
 ) -> Caller:
-    known = services.accounts
+    known = services.known_secrets
     with services.wrong_secrets.attempt(address_of(request), user_secret):
         caller = await known.identify(user_secret, secrets.organization, secrets.element)
         if caller is None:
@@ -126,6 +142,8 @@ async def _identify(
                 "the User secret is wrong; it is the value of OPENBULK_USER_SECRET, "
                 "or in the file first-secrets of the server's data directory"
             )
+        if caller.problem:
+            raise NotSignedIn(caller.problem)
         if secrets.organization is not None and not caller.knows_organization:
             raise NotSignedIn(
                 "the organization secret is not that of the user's organization; send two secrets "

@@ -12,8 +12,10 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 
 from openbulk.api.http.callers import address_of, identify_caller
 from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.permissions import require_permission
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.schema import EXACT, doc
+from openbulk.domain.access import Permission
 from openbulk.domain.errors import NotSignedIn
 
 router = APIRouter(tags=["Operation"], responses=may_answer(405))
@@ -77,7 +79,7 @@ async def metrics(request: Request, services: ServicesOfApp) -> Response:
     if scheme.lower() == "bearer":
         _require_metrics_token(request, services, token.strip())
     else:
-        await identify_caller(request, services)
+        require_permission(await identify_caller(request, services), Permission.OPERATE)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openbulk.api.http.error_responses import error_answer
-from openbulk.storage.accounts import Caller
+from openbulk.domain.people import Caller
 
 log = structlog.get_logger()
 

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 
+from openbulk.api.http.operations import permission_of
+from openbulk.domain.access import Permission
 from openbulk.threads import Threads
 
 DESCRIPTION = """
@@ -24,6 +26,8 @@ token of the next page. HEAD is possible wherever GET is.
 _IN_A_HUB = "Paths with a hub prefix"
 _TAGS = {
     "Authentication": "Signing in to openbulk with a password, for clients that begin with one.",
+    "Organizations": "Organizations and their users, and what each may do.",
+    "Secrets": "Secrets of users and organizations, and API keys.",
     "Instances": "Accounts of services that openbulk works with.",
     "Transformations": "Objects and fields under names of your own.",
     "Mappings": "How the columns of files make fields, saved under names.",
@@ -44,7 +48,12 @@ _SECRETS = {
     "description": "`User <secret>, Organization <secret>`, in any order. To call on behalf of an "
     "instance, add `, Element <token>`.",
 }
-_WITHOUT_SECRETS = ("/healthz", "/readyz", "/elements/api-v2/authentication")
+NO_PERMISSION = "The role of the user, or the scopes of the key, do not give the permission."
+_EXAMPLE_OF_REFUSAL = {
+    "message": "this needs the permission 'load', which your role 'viewer' does not have; an "
+    "administrator of your organization can give you the role 'operator'",
+    "requestId": "4f0e3a5b9d9c4f5d8f0f4dfb1f2a9a55",
+}
 _REF = "#/components/schemas/"
 
 
@@ -176,20 +185,40 @@ def _document(api: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for path, operation in _operations(document):
+    for method, path, operation in _operations(document):
         operation["responses"].pop("422", None)
-        if path not in _WITHOUT_SECRETS:
-            operation["security"] = [{"secrets": []}]
+        _name_permission(operation, permission_of(method, path))
         if "/hubs/{hub}/" in path and not path.endswith("/elements"):
             operation["tags"] = [_IN_A_HUB]
         _show_examples(operation, schemas)
     return document
 
 
-def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, operations in document["paths"].items():
-        for operation in operations.values():
-            yield path, operation
+        for method, operation in operations.items():
+            yield method.upper(), path, operation
+
+
+def _name_permission(operation: dict[str, Any], needed: Permission | None) -> None:
+    """Say which permission an operation needs, and that it may be missing; None for an open one."""
+    if needed is None:
+        return
+    operation["security"] = [{"secrets": [str(needed)]}]
+    operation["description"] = f"{operation['description']}\n\nPermission: `{needed}`."
+    known = operation["responses"].get("403")
+    if known is None:
+        operation["responses"]["403"] = {
+            "description": NO_PERMISSION,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": f"{_REF}Problem"},
+                    "example": _EXAMPLE_OF_REFUSAL,
+                }
+            },
+        }
+    else:
+        known["description"] = f"{known['description']} {NO_PERMISSION}"
 
 
 # --- examples ---

@@ -19,9 +19,9 @@ from openbulk.api.wire.instances import SignInAddress, present_sign_in_address
 from openbulk.connectors.auth import API_KEY, challenge_of
 from openbulk.connectors.base import AuthorizeRequest, ConnectionContext, OAuth, Provider
 from openbulk.domain.errors import BadInput
+from openbulk.domain.people import User
 from openbulk.domain.spelling import refuse_misspelt
 from openbulk.notify.egress import check_url
-from openbulk.storage.accounts import User
 
 _PROVIDER_DATA = ("code", "state")
 """The keys of `providerData`; a redirect may bring more."""

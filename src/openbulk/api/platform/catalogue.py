@@ -29,7 +29,7 @@ from openbulk.api.wire.elements import (
 from openbulk.connectors.base import Provider
 from openbulk.connectors.fields import did_you_mean
 from openbulk.domain.errors import NotFound, ServiceError
-from openbulk.storage.accounts import User
+from openbulk.domain.people import User
 
 router = APIRouter(tags=["Elements"], responses=may_answer(401, 405))
 ElementName = Annotated[

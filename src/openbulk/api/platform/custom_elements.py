@@ -18,8 +18,8 @@ from openbulk.connectors.custom import CustomProvider
 from openbulk.connectors.custom.export import read_export, without_secrets
 from openbulk.connectors.custom.replacement import problem_of_replacement
 from openbulk.domain.errors import BadInput, Conflict, NotFound
+from openbulk.domain.people import User
 from openbulk.storage import custom_elements as stored_elements
-from openbulk.storage.accounts import User
 from openbulk.threads import Threads
 
 log = structlog.get_logger()

@@ -50,10 +50,10 @@ from openbulk.connectors.base import KeepsRecords, Provider
 from openbulk.domain.errors import BadInput, Conflict, NotFound, ServiceError, TooLarge
 from openbulk.domain.instance import Instance
 from openbulk.domain.options import option_text, with_known_spelling
+from openbulk.domain.people import User
 from openbulk.domain.spelling import known_spelling
 from openbulk.engine.elements import Catalogue
 from openbulk.security import new_secret
-from openbulk.storage.accounts import User
 
 log = structlog.get_logger()
 router = APIRouter(tags=["Instances"], responses=may_answer(401, 405), route_class=BoundedRoute)

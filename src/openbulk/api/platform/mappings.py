@@ -23,6 +23,7 @@ from openbulk.domain.file_mapping import FileMapping, parse_mapping
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.options import with_known_spelling
 from openbulk.domain.records import Action, Target
+from openbulk.domain.spelling import same_name
 from openbulk.domain.transformation import service_name_of
 from openbulk.engine.mapping_check import require_fields
 from openbulk.storage.mappings import NewMapping
@@ -147,7 +148,7 @@ def _header(given: Any, mapping: FileMapping) -> tuple[str, ...]:
             'it looks like ["Titel", "Datum"]'
         )
     for name in mapping.columns:
-        if name not in given:
+        if same_name(name, given) is None:
             hint = did_you_mean(name, given, "add it, or leave header out")
             raise BadInput(f"mapping names the column {name[:80]!r}, which header lacks; {hint}")
     return tuple(dict.fromkeys(given))
@@ -170,4 +171,4 @@ async def _require_fields(
         columns = Columns(target, objects[resolved], schema, names_are_paths=True)
     except FieldError as error:
         raise BadInput(error.message) from error
-    require_fields(mapping, columns, "mapping")
+    require_fields(mapping, columns, schema, "mapping")

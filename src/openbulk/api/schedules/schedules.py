@@ -32,9 +32,9 @@ from openbulk.api.wire.ids import MAX_ID, parse_id
 from openbulk.api.wire.schema import Nothing
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.instance import CallingInstance, Instance
+from openbulk.domain.people import Caller, User
 from openbulk.domain.workflow import Run, Schedule, TransferSpec
 from openbulk.engine.workflows.cron import EXAMPLE, next_after
-from openbulk.storage.accounts import Caller, User
 
 router = APIRouter(tags=["Schedules"], responses=may_answer(401, 405), route_class=BoundedRoute)
 ScheduleId = Annotated[

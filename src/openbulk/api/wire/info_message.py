@@ -78,8 +78,14 @@ def _information_on_outcomes(job: Job) -> Iterator[str]:
             f"{_records(job.counts.drifted)} {words.has} changed since the plan, and {words.was} "
             f"left alone; /errors lists {words.it}"
         )
+    yield from _information_on_end(job)
+
+
+def _information_on_end(job: Job) -> Iterator[str]:
     if job.is_plan and job.status is Status.PLANNED:
         yield f"nothing was written; /bulk/{job.id}/plan shows what the job would do"
+    elif job.status is Status.VERIFIED:
+        yield f"nothing was written; /bulk/{job.id}/verification shows how the rows compare"
     elif job.status is Status.PLANNED:
         yield f"{job.not_reached} rows of the plan are left; apply it again to go on"
     elif job.is_finished and not job.is_download and job.not_reached:

@@ -18,7 +18,7 @@ from openbulk.api.wire.masking import MASK, mask_configuration
 from openbulk.api.wire.schema import EXACT, doc, without_none
 from openbulk.connectors.base import Provider
 from openbulk.domain import instance as domain
-from openbulk.storage.accounts import User
+from openbulk.domain.people import User
 
 # --- shapes ---
 
@@ -29,8 +29,10 @@ class InstanceUser(TypedDict):
 
     id: Annotated[int, doc("Number of the user.", 1)]
     emailAddress: Annotated[str, doc("Email address of the user.", "admin@localhost")]
-    firstName: Annotated[str, doc("The address up to its @: openbulk knows no names.", "admin")]
-    lastName: Annotated[str, doc("Always empty.", "")]
+    firstName: Annotated[
+        str, doc("First name of the user; the address up to its @ if there is none.", "admin")
+    ]
+    lastName: Annotated[str, doc("Last name of the user.", "")]
 
 
 @with_config(EXACT)
@@ -139,12 +141,12 @@ def present_instance(
 
 
 def present_user(user: User) -> dict[str, Any]:
-    """A user. The contract has names; openbulk has the address alone."""
+    """A user, as the answers about instances show them."""
     return {
         "id": user.id,
         "emailAddress": user.email,
-        "firstName": user.email.partition("@")[0],
-        "lastName": "",
+        "firstName": user.first_name or user.email.partition("@")[0],
+        "lastName": user.last_name,
     }
 
 

@@ -10,6 +10,7 @@ from openbulk.api.wire.info_message import info_message
 from openbulk.api.wire.masking import mask_callbacks, mask_url
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
 from openbulk.domain.causes import cause_text
+from openbulk.domain.file_mapping import is_reference
 from openbulk.domain.job import Counts, Download, Job, Status
 from openbulk.domain.records import OutcomeKind
 from openbulk.storage import problems
@@ -26,6 +27,8 @@ JobState = Literal[
     "ERROR",
     "PLANNING",
     "PLANNED",
+    "VERIFYING",
+    "VERIFIED",
 ]
 Direction = Literal["UPLOAD", "DOWNLOAD"]
 
@@ -53,7 +56,8 @@ class JobStatus(TypedDict):
         doc(
             "A finished job is COMPLETE (COMPLETED if the server is configured so), CANCELLED, "
             "ABORTED (openbulk could not continue; `error` says why) or ERROR (the service "
-            "refused the work). Only a job with `plan=true` is PLANNING, and then PLANNED.",
+            "refused the work). Only a job with `plan=true` is PLANNING, and then PLANNED; only "
+            "one of `/bulk/{job_id}/verify` is VERIFYING, and then VERIFIED.",
             "COMPLETE",
         ),
     ]
@@ -149,6 +153,23 @@ class UploadDetails(JobStatus):
     outcomes: Outcomes
     retryOf: NotRequired[Annotated[str, doc("Id of the job of which this one retries rows.")]]
     undoOf: NotRequired[Annotated[str, doc("Id of the job that this one undoes.")]]
+    mapping: NotRequired[
+        Annotated[
+            dict[str, Any],
+            doc(
+                "How the columns of the file make the fields, also where `metaData.mapping` is "
+                "`auto` or a name. It can be sent again, and saved.",
+                {"summary": "Titel"},
+            ),
+        ]
+    ]
+    savedMapping: NotRequired[
+        Annotated[
+            dict[str, Any],
+            doc("The saved mapping that it is.", {"name": "Timetable", "version": 2}),
+        ]
+    ]
+    verifyOf: NotRequired[Annotated[str, doc("Id of the job that this one verifies.")]]
     recordsTotal: NotRequired[
         Annotated[int, doc("Records in the file. Absent until it has been read to its end.", 2)]
     ]
@@ -331,12 +352,24 @@ def present_details(job: Job, completed_status: str) -> dict[str, Any]:
         "outcomes": _outcomes(job),
         "retryOf": job.retry and str(job.retry.of),
         "undoOf": job.undo and str(job.undo.of),
+        **present_mapping_of(job),
+        "verifyOf": job.verification and str(job.verification.of),
         "recordsTotal": job.own_records,
         "paused": job.is_paused,
         "priority": job.priority,
         "pace": calls and {"callsPerMinute": calls},
     }
     return without_none({**shape, **more})
+
+
+def present_mapping_of(job: Job) -> dict[str, Any]:
+    """The mapping that a job uses, and the saved one that it is; nothing without one."""
+    mapping = job.upload.target.mapping
+    if mapping is None:
+        return {}
+    given = job.options.get("mapping")
+    is_saved = isinstance(given, dict) and is_reference(given)
+    return {"mapping": mapping.as_json(), "savedMapping": given if is_saved else None}
 
 
 def present_job_event(job: Job, completed_status: str) -> dict[str, Any]:

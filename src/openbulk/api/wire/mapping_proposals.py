@@ -8,8 +8,8 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 from openbulk.api.wire.files import FileQuestion, present_question
 from openbulk.api.wire.schema import EXACT, doc
 from openbulk.domain.file_questions import Question
-from openbulk.mapping.candidates import Candidate, Reason
-from openbulk.mapping.proposal import Proposal, ProposedField
+from openbulk.mapping.candidates import Candidate, ProposedField, Reason
+from openbulk.mapping.proposal import Proposal
 
 
 @with_config(EXACT)
@@ -52,13 +52,16 @@ class ShownProposal(TypedDict):
     ]
     fields: Annotated[list[ShownField], doc("Each field of it, and why.")]
     notTaken: Annotated[list[str], doc("Columns that make no field.", ["Klasse"])]
+    missing: Annotated[
+        list[str], doc("Sentences on what a new record needs, and no column makes.", [])
+    ]
     questions: Annotated[
-        list[FileQuestion], doc("What the file leaves open, as the file itself shows it.", [])
+        list[FileQuestion], doc("What the file leaves open, and what its mapping does.", [])
     ]
 
 
 def present_proposal(object: str, proposal: Proposal, questions: list[Question]) -> dict[str, Any]:
-    """A proposal."""
+    """A proposal, with the questions of the file."""
     mapping = proposal.mapping
     return {
         "object": object,
@@ -66,7 +69,8 @@ def present_proposal(object: str, proposal: Proposal, questions: list[Question])
         "mapping": {} if mapping is None else mapping.as_json(),
         "fields": [_present_field(one) for one in proposal.fields],
         "notTaken": list(proposal.not_taken),
-        "questions": [present_question(one) for one in questions],
+        "missing": list(proposal.missing),
+        "questions": [present_question(one) for one in (*questions, *proposal.questions)],
     }
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from openbulk.api.wire.jobs import present_mapping_of
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
 from openbulk.domain.job import Job
 from openbulk.domain.plan import Change, PlannedKind
@@ -145,6 +146,17 @@ class Plan(TypedDict):
     ]
     rows: Annotated[int, doc("Rows that are planned.", 2)]
     counts: PlanCounts
+    mapping: NotRequired[
+        Annotated[
+            dict[str, Any], doc("How the columns of the file make the fields.", {"room": "Raum"})
+        ]
+    ]
+    savedMapping: NotRequired[
+        Annotated[
+            dict[str, Any],
+            doc("The saved mapping that it is.", {"name": "Timetable", "version": 2}),
+        ]
+    ]
     repeatedRows: Annotated[
         int, doc("Rows that mean the same record as an earlier row of the file.", 0)
     ]
@@ -201,6 +213,7 @@ def present_plan(job: Job, plan: PlanOverview) -> dict[str, Any]:
         "id": str(job.id),
         "status": job.status.value,
         "completeness": summary.completeness.value,
+        **present_mapping_of(job),
         "rows": sum(summary.kinds.values()),
         "counts": {
             word: summary.kinds.get(kind, 0)

@@ -54,7 +54,8 @@ EVENT_FEATURES = Features(
     extra_columns=("calendarId",),
     any_identifier=True,
     # An occurrence of a series has its time from the series.
-    needs=(("start", "originalStartTime"),),
+    # A day needs no end: it ends as it does.
+    needs=(("start", "originalStartTime"), ("end", "start.date", "originalStartTime")),
     common=("summary", "start", "end", "description", "location", "attendees", "recurrence"),
     paths=("calendars/{calendarId}/events",),
     parameters=list_parameters("calendar.events.list") - {"iCalUID"},

@@ -319,6 +319,7 @@ class EventPlans:
             {} if is_refused else notes.changes.get(outcome.id or "", {}),
             problem=outcome.problem,
             version=_version_of(event) if event and not is_refused else None,
+            changed_at=None if is_refused or event is None else event.get("updated"),
             calls=0 if is_refused else notes.calls,
             lookups=self._api.take_reads(),
             place=notes.calendar,

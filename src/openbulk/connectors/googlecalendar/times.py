@@ -262,7 +262,10 @@ def _require_later_moment(start: EventTime, end: EventTime) -> EventTime:
 
 
 def _refuse_mixture(start: EventTime, end: EventTime) -> EventTime:
-    raise FieldError("end", "start and end must be two dates, or two times")
+    begins, ends = (time.get("date") or time["dateTime"] for time in (start, end))
+    raise FieldError(
+        "end", f"start is {begins} and end is {ends}; give both a time, or neither of them"
+    )
 
 
 _ENDS: Mapping[tuple[str | None, str | None], Callable[[EventTime, EventTime], EventTime]] = {

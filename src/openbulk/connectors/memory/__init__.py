@@ -222,7 +222,9 @@ def _version_seen(target: Target, record: Record, before: Mapping[str, Any] | No
 
 
 def _takes_ids(target: Target) -> bool:
-    return target.object == "records" and target.identifier_field in (None, "id")
+    # A log appends whatever it is sent, and its records have ids all the same.
+    has_ids = target.object == "records" or target.only_compares
+    return has_ids and target.identifier_field in (None, "id")
 
 
 def _has_id(record: Record) -> bool:

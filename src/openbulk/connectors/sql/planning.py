@@ -4,9 +4,10 @@ So the database itself says which rows it would refuse, and why (docs/decisions/
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
@@ -75,13 +76,26 @@ class _PostgresqlPlan(PostgresqlStatements):
         _note_matches(self._notes, found)
         return found
 
+    async def find_values(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        """What the table has for each row, with the values of all these columns."""
+        self._fetches_all = True
+        found = await super().find(rows, identifiers, wanted)
+        self._fetches_all = False
+        return found
+
     async def update(
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
     ) -> set[int]:
-        self._fetches_all = True
-        found = await super().find(rows, identifiers, changed)
-        self._fetches_all = False
+        found = await self.find_values(rows, identifiers, changed)
         _note_changes(self._notes, rows, found, changed)
+        return await self.write_update(rows, identifiers, changed)
+
+    async def write_update(
+        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+    ) -> set[int]:
+        """Update rows, and note nothing."""
         return await super().update(rows, identifiers, changed)
 
 
@@ -99,11 +113,23 @@ class _SqlitePlan(SqliteStatements):
         _note_matches(self._notes, found)
         return found
 
+    async def find_values(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        """What the table has for each row, with the values of all these columns."""
+        return await super().find(rows, identifiers, wanted)
+
     async def update(
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
     ) -> set[int]:
-        found = await super().find(rows, identifiers, changed)
+        found = await self.find_values(rows, identifiers, changed)
         _note_changes(self._notes, rows, found, changed)
+        return await self.write_update(rows, identifiers, changed)
+
+    async def write_update(
+        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+    ) -> set[int]:
+        """Update rows, and note nothing."""
         return await super().update(rows, identifiers, changed)
 
 
@@ -121,19 +147,140 @@ class _MysqlPlan(MysqlStatements):
         _note_matches(self._notes, found)
         return found
 
+    async def find_values(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        """What the table has for each row, with the values of all these columns."""
+        return await super().find(rows, identifiers, wanted)
+
     async def update(
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
     ) -> set[int]:
-        found = await super().find(rows, identifiers, changed)
+        found = await self.find_values(rows, identifiers, changed)
         _note_changes(self._notes, rows, found, changed)
+        return await self.write_update(rows, identifiers, changed)
+
+    async def write_update(
+        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+    ) -> set[int]:
+        """Update rows, and note nothing."""
         return await super().update(rows, identifiers, changed)
 
 
-_STATEMENTS: Mapping[str, Callable[[AsyncConnection, Table, Notes], Statements]] = {
+class _Plan(Statements, Protocol):
+    """The statements of a database, with notes of what they change."""
+
+    _connection: AsyncConnection
+    _notes: Notes
+
+    async def find_values(
+        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]: ...
+
+    async def write_update(
+        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+    ) -> set[int]: ...
+
+
+class _ComparesOnly:
+    """Finds rows, notes in which columns they differ from the table, and leaves it as it is."""
+
+    async def insert(self, rows: Sequence[Row]) -> Sequence[str | None]:
+        return [None] * len(rows)
+
+    async def find_and_insert(
+        self: _Plan, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
+    ) -> Mapping[int, Found]:
+        return await self.find(rows, identifiers, wanted)
+
+    async def update(
+        self: _Plan, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+    ) -> set[int]:
+        before = await self.find_values(rows, identifiers, changed)
+        _note_changes(self._notes, rows, before, changed)
+        after = await _values_after(self, rows, identifiers, changed)
+        for number in before.keys() & after.keys():
+            _drop_what_stays(self._notes, number, before[number], after[number])
+        return {row.number for row in rows}
+
+    async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
+        return {row.number for row in rows}
+
+
+class _PostgresqlComparison(_ComparesOnly, _PostgresqlPlan):
+    """Compares rows with a table of PostgreSQL."""
+
+
+class _SqliteComparison(_ComparesOnly, _SqlitePlan):
+    """Compares rows with a table of SQLite."""
+
+
+class _MysqlComparison(_ComparesOnly, _MysqlPlan):
+    """Compares rows with a table of MySQL or MariaDB."""
+
+
+_PLANS: Mapping[str, Callable[[AsyncConnection, Table, Notes], Statements]] = {
     "postgresql": _PostgresqlPlan,
     "sqlite": _SqlitePlan,
     "mysql": _MysqlPlan,
 }
+_COMPARISONS: Mapping[str, Callable[[AsyncConnection, Table, Notes], Statements]] = {
+    "postgresql": _PostgresqlComparison,
+    "sqlite": _SqliteComparison,
+    "mysql": _MysqlComparison,
+}
+
+
+async def _values_after(
+    statements: _Plan, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+) -> Mapping[int, Found]:
+    """What the table would have for rows once they were updated, as far as it takes them.
+
+    The update is undone.
+    """
+    try:
+        async with statements._connection.begin_nested() as savepoint:
+            await statements.write_update(rows, identifiers, changed)
+            found = await statements.find_values(rows, identifiers, changed)
+            await savepoint.rollback()
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+    else:
+        return found
+    if len(rows) == 1:
+        return await _values_one_by_one(statements, rows, identifiers, changed)
+    half = len(rows) // 2
+    return {
+        **await _values_after(statements, rows[:half], identifiers, changed),
+        **await _values_after(statements, rows[half:], identifiers, changed),
+    }
+
+
+async def _values_one_by_one(
+    statements: _Plan, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
+) -> Mapping[int, Found]:
+    """As above for one row that the table does not take as a whole: by each column alone."""
+    (row,) = rows
+    if len(changed) == 1:
+        return {}
+    values: dict[str, Any] = {}
+    for name in changed:
+        found = await _values_after(statements, rows, identifiers, [name])
+        for match in found[row.number].matches if row.number in found else ():
+            values |= match
+    return {row.number: Found(row.number, [values])}
+
+
+def _drop_what_stays(notes: Notes, number: int, before: Found, after: Found) -> None:
+    """Drop the changes of a row that a trigger or a type takes back: the database normalizes it."""
+    if before.matches and after.matches:
+        old, new = before.matches[0], after.matches[0]
+        notes.changes[number] = {
+            name: change
+            for name, change in notes.changes.get(number, {}).items()
+            if name not in new or not is_same(new[name], old[name])
+        }
 
 
 def _note_matches(notes: Notes, found: Mapping[int, Found]) -> None:
@@ -167,13 +314,21 @@ async def plan_batch(
     except FieldError as error:
         return [_plan_of(error.outcome(record.row), Notes()) for record in batch]
     notes = Notes()
-    statements = _STATEMENTS[dialect](connection, table, notes)
+    kinds = _COMPARISONS if target.only_compares else _PLANS
+    statements = kinds[dialect](connection, table, notes)
     rows, refused = mapper.rows(batch)
     notes.keys = {row.number: mapper.identity_text(row) for row in rows if row.identity}
     actions = RowActions(mapper, statements, notes_versions=True)
     written = await RowWriter(connection, mapper, statements, actions).write(rows, None)
     notes.versions = actions.versions
-    return [_plan_of(one, notes) for one in mapper.with_remarks([*refused, *written])]
+    planned = [_plan_of(one, notes) for one in mapper.with_remarks([*refused, *written])]
+    return [_as_kept(one) for one in planned] if target.only_compares else planned
+
+
+def _as_kept(planned: Planned) -> Planned:
+    """The plan of a row that the table has, where writing it again would change nothing."""
+    is_same_again = planned.kind is PlannedKind.UPDATED and not planned.changes
+    return replace(planned, kind=PlannedKind.UNCHANGED) if is_same_again else planned
 
 
 def check_batch(

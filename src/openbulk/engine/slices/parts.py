@@ -203,7 +203,7 @@ async def rows_of_part(
 
     `is_wanted` is asked when a row is reached. `admit` is awaited before the part is read.
     """
-    lines = PartReader(await files.get(part.path(job.upload.file), admit=admit))
+    lines = PartReader(await files.get(part.path(job.upload.file_of_parts), admit=admit))
     number = part.first_row
     while (line := lines.next_line()) is not None:
         if is_batch(line):

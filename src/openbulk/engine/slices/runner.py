@@ -17,7 +17,7 @@ from openbulk.domain.errors import (
     ReaderUnavailable,
     Unavailable,
 )
-from openbulk.domain.job import Job, NextSlice, Retry, Status, Undo
+from openbulk.domain.job import Job, NextSlice, Retry, Status, Undo, Verification
 from openbulk.domain.records import OutcomeKind
 from openbulk.engine import metrics
 from openbulk.engine.backoff import MAX_SLICE_ATTEMPTS, wait_before_retry
@@ -33,7 +33,9 @@ from openbulk.engine.slices.memory import MemoryShare, SliceMemory
 from openbulk.engine.slices.parts import PartSource, RowsInThread, cut
 from openbulk.engine.slices.plans.apply_slice import ApplySlice
 from openbulk.engine.slices.plans.earlier_rows import EarlierRowsOfJobs
+from openbulk.engine.slices.plans.later_rows import LaterRowsOfJobs
 from openbulk.engine.slices.plans.plan_slice import PlanSlice
+from openbulk.engine.slices.plans.verify_slice import VerifySlice
 from openbulk.engine.slices.retried_parts import RetriedParts
 from openbulk.engine.slices.undo.keeping import UndoStores
 from openbulk.engine.slices.undo.undo_slice import UndoPlanSlice, UndoSlice
@@ -52,6 +54,7 @@ from openbulk.storage.retry import (
     retry_while_unavailable,
 )
 from openbulk.storage.slice_ledger import SliceLedger
+from openbulk.storage.verifications import VerificationLedger
 
 log = structlog.get_logger()
 
@@ -99,6 +102,7 @@ class SliceRunner:
         self._worker = worker
         self._memory = SliceMemory()
         self._earlier_rows = EarlierRowsOfJobs()
+        self._later_rows = LaterRowsOfJobs()
         self.running_jobs: set[int] = set()
         """Ids of the jobs with a slice that runs in this process."""
 
@@ -198,6 +202,8 @@ class SliceRunner:
         ).run()
 
     def _kind_of_upload(self, ledger: SliceLedger) -> Callable[..., UploadSlice]:
+        if isinstance(ledger, VerificationLedger):
+            return partial(VerifySlice, later=self._later_rows.of(ledger.job.id))
         is_undo = ledger.job.undo is not None
         if isinstance(ledger, PlanLedger):
             plan = UndoPlanSlice if is_undo else PlanSlice
@@ -209,6 +215,9 @@ class SliceRunner:
     async def _cut_file(self, ledger: SliceLedger) -> bool:
         """Cut a job's file into parts; return whether this slice also sends their records."""
         upload = ledger.job.upload
+        if upload.verification is not None:
+            await self._take_parts(ledger, upload.verification)
+            return upload.is_small
         deadline = SliceDeadline(ledger, self._draining, self._now)
         try:
             async with self._parts_of(ledger) as source:
@@ -263,6 +272,15 @@ class SliceRunner:
             raise BadInput(f"job {undo.of} is deleted, and so is what it has overwritten")
         return UndoneParts(self._ledger, self._undo.undos, earlier, undo)
 
+    async def _take_parts(self, ledger: SliceLedger, verification: Verification) -> None:
+        """Have a verification read the parts of the earlier job where they are."""
+        earlier = await self._earlier_job(verification)
+        assert earlier.records is not None
+        find_parts = partial(self._ledger.parts_from, earlier.id, 1)
+        parts = await retry_while_unavailable(find_parts, self._draining)
+        first_rows = [part.first_row for part in parts]
+        ledger.set_parts(earlier.records, first_rows, columns=earlier.columns)
+
     async def _unknown_rows(self, ledger: SliceLedger) -> Sequence[int]:
         """The rows of a retry that the service may have taken already, as nobody knows."""
         retry = ledger.job.retry
@@ -274,11 +292,11 @@ class SliceRunner:
         assert own is not None
         return list(kinds.choose([OutcomeKind.UNKNOWN]).both(own).rows())
 
-    async def _earlier_job(self, retry: Retry) -> Job:
-        find = partial(self._ledger.job, retry.of)
+    async def _earlier_job(self, later: Retry | Verification) -> Job:
+        find = partial(self._ledger.job, later.of)
         earlier = await retry_while_unavailable(find, self._draining)
         if earlier is None or not earlier.has_file:
-            raise BadInput(f"the file of job {retry.of} is no longer kept; upload it again")
+            raise BadInput(f"the file of job {later.of} is no longer kept; upload it again")
         return earlier
 
     async def _result_of(self, job_id: int) -> Result:

@@ -86,7 +86,7 @@ class UploadSlice:
         self._target = replace(
             ledger.job.upload.target,
             run=ledger.job.upload.file,
-            earlier_runs=retry.files if (retry := ledger.job.retry) else (),
+            earlier_runs=ledger.job.upload.earlier_files,
             records=ledger.job.records,
             # A format whose records have fields in fields has numbers and documents, too.
             is_typed=not names_are_paths,
@@ -153,7 +153,7 @@ class UploadSlice:
     async def _find_rows_to_send(self) -> tuple[Sequence[Part], Sequence[Range]]:
         """The parts with rows to send, and the rows behind the cursor that have an outcome."""
         states = self._progress.states
-        if self._job.retry is not None and (own := await self._ledger.own_rows()):
+        if self._job.upload.of_earlier_job and (own := await self._ledger.own_rows()):
             states.skip_others(own, self._progress.cursor)
         parts, done = await self._ledger.rows_to_send()
         for first, last in done:
@@ -198,7 +198,7 @@ class UploadSlice:
         self._target = replace(self._target, identifier_field=columns.identifier, mapping=mapping)
         self._ordering = ordering_keys_of(self._target, self._features)
         dates = DateFields(schema)
-        signs = await signs_of(self._files, self._job.upload.file) if dates else {}
+        signs = await signs_of(self._files, self._job.upload.file_of_parts) if dates else {}
         self._fields = RecordFields(
             columns,
             schema,

@@ -1,0 +1,156 @@
+"""Verifications: a job compares what an earlier one has written with what the service has."""
+
+import uuid
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from openbulk.api.bulk import downloaded_records
+from openbulk.api.bulk.job_requests import (
+    CALLBACK_URL,
+    IDEMPOTENCY_KEY,
+    JobId,
+    callback_url_of,
+    check_callback_url,
+    earlier_answer,
+    find_job,
+    idempotency_key_of,
+    require_room,
+    submit,
+)
+from openbulk.api.http.bodies import parse_json_object, read_body
+from openbulk.api.http.callers import SignedInCaller
+from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, take_page
+from openbulk.api.http.parameters import parse_whole_number
+from openbulk.api.services import ServicesOfApp
+from openbulk.api.wire.jobs import JobCreated
+from openbulk.api.wire.verifications import (
+    COMPARED_WORDS,
+    ComparedRow,
+    VerificationShape,
+    present_compared_row,
+    present_verification,
+)
+from openbulk.domain.errors import BadInput
+from openbulk.domain.instance import CallingInstance
+from openbulk.domain.job import Job
+from openbulk.domain.plan import PlannedKind
+from openbulk.domain.spelling import known_spelling
+from openbulk.engine.verifications import work_of_verification
+
+router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
+
+
+@router.post(
+    "/bulk/{job_id}/verify",
+    summary="Verify an upload",
+    openapi_extra={"parameters": [CALLBACK_URL, IDEMPOTENCY_KEY]},
+    responses=answers(JobCreated, 400, 404, 409, 413, 507),
+)
+async def verify(
+    request: Request,
+    response: Response,
+    job_id: JobId,
+    services: ServicesOfApp,
+    caller: SignedInCaller,
+) -> dict[str, Any]:
+    """Create a job that compares what a finished upload has written with what the service has.
+
+    It writes nothing. `/bulk/{job_id}/verification`, with its id, says what it has found.
+    """
+    job = await find_job(services, caller, job_id)
+    _require_writing(job)
+    _require_no_body(await read_body(request))
+    # The job's own instance: the caller may act for the organization.
+    instance = CallingInstance(job.instance_id, job.organization_id, "")
+    callback_url = callback_url_of(request)
+    await check_callback_url(callback_url, services, instance)
+    await require_room(request, services, instance, callback_url)
+    key = idempotency_key_of(request, job.id, "verify", callback_url)
+    if key is not None:
+        answer = await earlier_answer(response, services, instance, key)
+        if answer is not None:
+            return answer
+    work = work_of_verification(job, uuid.uuid4().hex, callback_url)
+    return await submit(request, response, services, instance, work, key)
+
+
+@router.get(
+    "/bulk/{job_id}/verification",
+    summary="Retrieve what a verification has found",
+    responses=answers(VerificationShape, 404),
+)
+async def verification(
+    request: Request, job_id: JobId, services: ServicesOfApp, caller: SignedInCaller
+) -> Any:
+    """How the rows of the verified job compare with the service, in numbers.
+
+    Only a job that was created with `verify` has a verification.
+    """
+    job = await find_job(services, caller, job_id)
+    if job.is_download:  # of an object that has this name
+        return await downloaded_records.file(request, job_id, "verification", services, caller)
+    return present_verification(job, await services.verifications.summary(job))
+
+
+@router.get(
+    "/bulk/{job_id}/verification/rows",
+    summary="List the rows of a verification",
+    responses=answers(list[ComparedRow], 400, 404),
+)
+async def rows(
+    response: Response,
+    job_id: JobId,
+    services: ServicesOfApp,
+    caller: SignedInCaller,
+    kind: Annotated[
+        str,
+        Query(description=f"One of {', '.join(COMPARED_WORDS.values())}.", examples=["different"]),
+    ] = "",
+    page_size: PageSize = "",
+    next_page: NextPage = "",
+) -> list[dict[str, Any]]:
+    """How each row compares with the service, field by field, in the order of the file."""
+    job = await find_job(services, caller, job_id)
+    limit = parse_page_size(page_size)
+    found = await services.verifications.rows(
+        job,
+        kind=_parse_kind(kind),
+        after=parse_whole_number(next_page or "0", "nextPage", minimum=0),
+        limit=limit + 1,
+    )
+    page = take_page(response, found, limit, lambda row: row.planned.row)
+    return [present_compared_row(row) for row in page]
+
+
+def _require_writing(job: Job) -> None:
+    """Raise BadInput for a job that writes no records of a file."""
+    if job.is_download:
+        raise BadInput(f"job {job.id} is a download; only what an upload wrote can be verified")
+    if job.is_plan:
+        raise BadInput(
+            f"job {job.id} is a plan, which writes nothing; /bulk/{job.id}/plan says what the job "
+            "would do"
+        )
+    if job.verification is not None:
+        raise BadInput(
+            f"job {job.id} is a verification itself; verify job {job.verification.of} once more"
+        )
+
+
+def _require_no_body(body: bytes) -> None:
+    content = parse_json_object(body, "{}") if body.strip() else {}
+    if content:
+        raise BadInput(f"the body takes no key {min(content)[:80]!r}; leave the body out")
+
+
+def _parse_kind(text: str) -> PlannedKind | None:
+    """The kind of rows to show; None for all. Raises BadInput."""
+    if not text:
+        return None
+    kinds = {word: kind for kind, word in COMPARED_WORDS.items()}
+    word = known_spelling(text, kinds)
+    if word is None:
+        raise BadInput(f"kind {text[:80]!r} is not known; it can be {', '.join(kinds)}")
+    return kinds[word]

@@ -1,0 +1,30 @@
+"""The one place where the permission of an operation is required."""
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from openbulk.api.http.callers import identify_caller
+from openbulk.api.http.operations import permission_of
+from openbulk.api.services import ServicesOfApp
+from openbulk.domain.access import Permission, refusal
+from openbulk.domain.people import Caller
+
+_SIGNS_IN_BY_ITSELF = "GET /metrics"
+"""Prometheus sends a token of its own there."""
+
+
+async def require_permission_of_route(request: Request, services: ServicesOfApp) -> None:
+    """Raise NotSignedIn or NotAllowed for a caller who may not call the route of the request."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute):
+        return
+    operation = f"{request.method} {route.path_format}"
+    needed = permission_of(request.method, route.path_format)
+    if needed is not None and operation != _SIGNS_IN_BY_ITSELF:
+        require_permission(await identify_caller(request, services), needed)
+
+
+def require_permission(caller: Caller, needed: Permission) -> None:
+    """Raise NotAllowed if a caller does not have a permission."""
+    if needed not in caller.permissions:
+        raise refusal(needed, caller.user.role, caller.scopes)

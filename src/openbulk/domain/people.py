@@ -1,0 +1,82 @@
+"""Organizations, their users, and the secrets by which callers are known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from openbulk.domain.access import Permission, Role, permissions_of
+from openbulk.domain.instance import CallingInstance
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """Whom instances, jobs and files belong to. Nobody sees those of another one."""
+
+    id: int
+    name: str
+    active: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person or program that may call."""
+
+    id: int
+    organization_id: int
+    email: str
+    role: Role = Role.INSTALLATION
+    first_name: str = ""
+    last_name: str = ""
+    active: bool = True
+    created_at: datetime | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSecret:
+    """A secret of a user or an organization, without the secret itself."""
+
+    id: int
+    organization_id: int
+    user_id: int | None
+    """The user that it belongs to; None for a secret of the organization."""
+    name: str
+    scopes: Sequence[str] | None
+    """What an API key is for; None for a secret that may do all that its user may."""
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    from_settings: bool = False
+    """Whether it is set when the server starts: it ends when the setting changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """What a secret that is about to be made will be."""
+
+    name: str
+    scopes: Sequence[str] | None = None
+    lifetime: timedelta | None = None
+    """Time for which it holds; None for one that does not expire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The user, organization and instance that the secrets of a request belong to."""
+
+    user: User
+    knows_organization: bool
+    """Whether the organization's secret is one of the user's organization, and holds."""
+    instance: CallingInstance | None
+    """The instance that the token belongs to, if it is one of the user's organization."""
+    secret_id: int = 0
+    """The user's secret that the request carries."""
+    scopes: Sequence[str] | None = None
+    """The scopes of that secret, if it is an API key."""
+    problem: str = ""
+    """Why the secret does not hold, although it is known; empty if it holds."""
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What the caller may do."""
+        return permissions_of(self.user.role, self.scopes)

@@ -1,0 +1,36 @@
+"""What a file leaves open makes the fields that depend on it unsure."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from openbulk.domain.file_profile import ColumnProfile
+from openbulk.domain.file_questions import Question
+from openbulk.mapping.candidates import SURE, ProposedField
+from openbulk.mapping.proposal import Proposal
+
+_DATES = frozenset({"date", "datetime"})
+_YEAR_FIRST = "YMD"
+_UNSURE = SURE - 0.05
+
+
+def with_file_questions(
+    proposal: Proposal, columns: Sequence[ColumnProfile], questions: Sequence[Question]
+) -> Proposal:
+    """A proposal whose fields are not sure if they are read in two ways."""
+    if not any(one.key == "dateOrder" and one.is_required for one in questions):
+        return proposal
+    undecided = {one.name for one in columns if _depends_on_order(one)}
+    fields = tuple(_with_question(one, undecided) for one in proposal.fields)
+    return replace(proposal, fields=fields)
+
+
+def _depends_on_order(column: ColumnProfile) -> bool:
+    return any(one.type in _DATES and one.detail != _YEAR_FIRST for one in column.types)
+
+
+def _with_question(one: ProposedField, undecided: AbstractSet[str]) -> ProposedField:
+    if one.source.format is not None or undecided.isdisjoint(one.source.columns):
+        return one
+    why = f"{one.why}; the file does not show the order of its dates: set metaData.dateOrder"
+    return replace(one, why=why, confidence=min(one.confidence, _UNSURE), sure=False)
