@@ -780,8 +780,8 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
 }
 """In test_services.py, engine/test_file_profiles.py, test_job_events.py, test_doors.py for more
 instances or schedules than the limit, storage/test_people.py for more secrets,
-engine/test_retries.py
-for rows that are no longer kept, and test_retries.py for jobs of an instance that was deleted.
+engine/test_retries.py for rows that are no longer kept, and test_retries.py for jobs of an instance
+that was deleted.
 """
 
 
