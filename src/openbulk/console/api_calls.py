@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openbulk.storage.accounts import Caller
+from openbulk.domain.people import Caller
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Of an answer that a page is made of. Files pass through piece by piece."""

@@ -88,7 +88,7 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
     console.state.api_prefix = BASE_PATH
     console.state.accounts = parts.accounts
     console.state.wrong_secrets = parts.wrong_secrets
-    console.state.sessions = Sessions(parts.accounts, parts.sealer)
+    console.state.sessions = Sessions(parts.known_secrets, parts.sealer)
     return console
 
 

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from openbulk.domain.errors import SealBroken
+from openbulk.domain.people import Caller
 from openbulk.security import Sealer
-from openbulk.storage.accounts import Accounts, Caller
+from openbulk.storage.known_secrets import KnownSecrets
 
 COOKIE = "openbulk-session"
 LIFE_SECONDS = 12 * 3600
@@ -35,8 +36,8 @@ class Session:
 class Sessions:
     """Opens and closes sessions."""
 
-    def __init__(self, accounts: Accounts, sealer: Sealer) -> None:
-        self._accounts = accounts
+    def __init__(self, known: KnownSecrets, sealer: Sealer) -> None:
+        self._known = known
         self._sealer = sealer
 
     async def session_of(self, request: Request) -> Session | None:
@@ -48,8 +49,8 @@ class Sessions:
         kept = json.loads(content)
         if kept["until"] < time.time():
             return None
-        caller = await self._accounts.identify(kept["user"], kept["organization"], None)
-        if caller is None or not caller.knows_organization:
+        caller = await self._identify(kept["user"], kept["organization"])
+        if caller is None:
             return None
         csrf = hmac.digest(cookie.encode(), b"forms", hashlib.sha256)
         return Session(caller, base64.urlsafe_b64encode(csrf).decode().rstrip("="))
@@ -58,8 +59,7 @@ class Sessions:
         self, request: Request, response: Response, user: str, organization: str
     ) -> bool:
         """Open a session with two secrets; return whether they are right."""
-        caller = await self._accounts.identify(user, organization, None)
-        if caller is None or not caller.knows_organization:
+        if await self._identify(user, organization) is None:
             return False
         until = time.time() + LIFE_SECONDS
         content = json.dumps({"user": user, "organization": organization, "until": until})
@@ -72,6 +72,11 @@ class Sessions:
             secure=request.url.scheme == "https",
         )
         return True
+
+    async def _identify(self, user: str, organization: str) -> Caller | None:
+        caller = await self._known.identify(user, organization, None)
+        is_right = caller is not None and caller.knows_organization and not caller.problem
+        return caller if is_right else None
 
     def end(self, response: Response) -> None:
         """Have the browser forget its session."""

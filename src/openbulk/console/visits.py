@@ -14,7 +14,8 @@ from openbulk.console.api_calls import ApiCalls, ApiError
 from openbulk.console.rendering import Reader, reader_of, render
 from openbulk.console.sessions import Session, Sessions
 from openbulk.domain.instance import CallingInstance
-from openbulk.storage.accounts import Accounts, Caller
+from openbulk.domain.people import Caller
+from openbulk.storage.accounts import Accounts
 
 MAX_FIELDS = 2_000
 """Fields of a form: one for each column of a file, and some."""

@@ -38,7 +38,7 @@ from openbulk.api.wire.schema import Nothing, select_fields
 from openbulk.domain.conditions import Condition, fields_of, holds
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Job
-from openbulk.storage.accounts import Caller
+from openbulk.domain.people import Caller
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 

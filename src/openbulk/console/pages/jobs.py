@@ -11,7 +11,10 @@ from openbulk.console.pages.instances import names_of_instances
 from openbulk.console.visits import Visit
 
 PAGE_SIZE = 50
-ENDED = frozenset({"COMPLETE", "COMPLETED", "FAILED", "ERROR", "CANCELLED", "PLANNED"})
+PLANS = frozenset({"PLANNED", "PLANNING"})
+ENDED = frozenset(
+    {"COMPLETE", "COMPLETED", "FAILED", "ERROR", "CANCELLED", "PLANNED", "VERIFIED", "ABORTED"}
+)
 """States in which a job stays until somebody does something."""
 _ACTIONS: Mapping[str, tuple[str, str]] = {
     "pause": ("PUT", "pause"),
@@ -86,7 +89,7 @@ async def rows(visit: Visit) -> Response:
     """The rows of a plan, or those that failed, page by page."""
     api, found = await _find(visit)
     after, kind = visit.query.get("page", ""), visit.query.get("kind", "")
-    is_plan = found["status"] in {"PLANNED", "PLANNING"}
+    is_plan = found["status"] in PLANS
     path = ("plan", "rows") if is_plan else ("errors",)
     more = {"kind": kind} if is_plan else {"group": visit.query.get("group", "")}
     page = await api.page(
@@ -162,7 +165,7 @@ async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[st
     names = await names_of_instances(visit)
     plan, groups = None, []
     is_upload = found.get("job_direction") == "UPLOAD"
-    if is_upload and found["metadata"].get("plan") == "true":
+    if is_upload and found["status"] in PLANS:
         plan = await api.get(path_of("bulk", found["id"], "plan"))
     if is_upload and found.get("recordsFailedCount"):
         groups = await api.get(path_of("bulk", found["id"], "errors", "groups"), pageSize=20)
