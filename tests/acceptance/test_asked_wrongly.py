@@ -255,7 +255,7 @@ def test_a_query_with_a_key_that_nobody_reads_makes_no_job(
     [
         ({"selectField": "name"}, "the body takes no key 'selectField'; did you mean 'selectFi"),
         ({"filterNulls": "no"}, "filterNulls is 'no'; it must be true or false"),
-        ({"selectFields": ["name"]}, "selectFields ['name'] is not understood; it must be a text"),
+        ({"selectFields": ["name"]}, 'selectFields ["name"] is not understood; it must be a text'),
         ({"query": {"x": 1}}, "'records' takes no parameter 'x'"),
     ],
 )

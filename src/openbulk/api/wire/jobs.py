@@ -158,15 +158,14 @@ class UploadDetails(JobStatus):
             dict[str, Any],
             doc(
                 "How the columns of the file make the fields, also where `metaData.mapping` is "
-                "`auto` or a name. It can be sent again, and saved.",
-                {"summary": "Titel"},
+                "`auto` or a name. It can be sent again, and saved."
             ),
         ]
     ]
     savedMapping: NotRequired[
         Annotated[
             dict[str, Any],
-            doc("The saved mapping that it is.", {"name": "Timetable", "version": 2}),
+            doc("The saved mapping that it is: its name and version."),
         ]
     ]
     verifyOf: NotRequired[Annotated[str, doc("Id of the job that this one verifies.")]]

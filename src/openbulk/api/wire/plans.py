@@ -147,14 +147,12 @@ class Plan(TypedDict):
     rows: Annotated[int, doc("Rows that are planned.", 2)]
     counts: PlanCounts
     mapping: NotRequired[
-        Annotated[
-            dict[str, Any], doc("How the columns of the file make the fields.", {"room": "Raum"})
-        ]
+        Annotated[dict[str, Any], doc("How the columns of the file make the fields.")]
     ]
     savedMapping: NotRequired[
         Annotated[
             dict[str, Any],
-            doc("The saved mapping that it is.", {"name": "Timetable", "version": 2}),
+            doc("The saved mapping that it is: its name and version."),
         ]
     ]
     repeatedRows: Annotated[
