@@ -1,6 +1,7 @@
 """The promises of a connector, for calendars, a person's list of them, and who may see them."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -38,6 +39,10 @@ class TestAccessControlList(GoogleTests):
     bad: ClassVar = {"scope": {"type": "user", "value": "eve@example.com"}, "role": "spy"}
     distinct_field = "id"
     preexisting = frozenset({f"user:{ANN}"})
+
+    def change(self) -> Mapping[str, Any]:
+        """Another role."""
+        return {"role": "writer"}
 
 
 class TestCalendarList(GoogleTests):

@@ -135,7 +135,7 @@ def test_a_time_with_an_offset_needs_no_zone_unless_it_recurs() -> None:
         ),
         (
             {"start": {"date": "2026-05-30"}, "end": {"dateTime": "2026-05-30T10:00:00"}},
-            "two dates, or two times",
+            "give both a time, or neither of them",
         ),
         (timed("2026-05-30T10:00:00", "2026-05-30T09:00:00"), "is before start.dateTime"),
         (

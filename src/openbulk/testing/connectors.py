@@ -323,6 +323,8 @@ class ConnectorTests:
         wanted = {Action.CREATE, Action.UPDATE, Action.DELETE}
         if features.id is None or not wanted <= features.actions:
             pytest.skip("records of this object cannot be changed by their id")
+        if features.id in self.change():
+            pytest.skip("the good records have no field but their id")
         written = await self.send_to_verify(connect)
         verified = await verify(connect, self.target(), written)
         assert {one.kind for one in verified} == {PlannedKind.UNCHANGED}, verified

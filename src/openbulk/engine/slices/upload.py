@@ -14,6 +14,8 @@ from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
+import structlog
+
 from openbulk.connectors.base import Connector, Features, OrderingKeys
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
@@ -23,6 +25,7 @@ from openbulk.domain.errors import (
     AnswerLost,
     DiskFull,
     Fenced,
+    FileStoreUnavailable,
     RetryLater,
     ServiceError,
 )
@@ -48,6 +51,8 @@ from openbulk.storage.files import FileStore, Part
 from openbulk.storage.outcome_blocks import Range
 from openbulk.storage.slice_ledger import SliceLedger
 from openbulk.storage.undo import UndoPart
+
+log = structlog.get_logger()
 
 RECORD_SECONDS = 0.25
 RECORD_OUTCOMES = 1_000
@@ -442,10 +447,17 @@ class UploadSlice:
         self._recorded_at = asyncio.get_running_loop().time()
 
     async def _keep_traces(self, results: Sequence[Outcome]) -> UndoPart | None:
-        """Write what outcomes say for an undo, before the ledger has them."""
+        """Write what outcomes say for an undo, before the ledger has them.
+
+        What was written counts more: without the file store, these rows cannot be undone.
+        """
         if self._target.before_images is None:
             return None
         rows = self._restored.keys() & {one.row for one in results} if self._restored else ()
         restored = {row: self._restored.pop(row) for row in rows}
         file, fence = self._job.upload.file, self._ledger.fence
-        return await keep_traces(self._files, file, fence, results, restored)
+        try:
+            return await keep_traces(self._files, file, fence, results, restored)
+        except FileStoreUnavailable as error:
+            log.warning("rows cannot be undone", job=self._job.id, reason=error.message)
+            return None
