@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.people import Caller
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -24,13 +25,12 @@ _OF_BODIES = frozenset({b"content-type", b"content-length", b"transfer-encoding"
 _OF_DOWNLOADS = frozenset({b"accept"})
 
 
-class ApiError(Exception):
+class ApiRefusal(OpenbulkError):
     """The API has refused a call, with a message for the person."""
 
     def __init__(self, status: int, message: str, answer: Mapping[str, Any]) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
         self.answer = answer
         """All of the API's answer."""
 
@@ -54,15 +54,15 @@ class ApiCalls:
         self._caller = caller
 
     async def get(self, path: str, **parameters: object) -> Any:
-        """The body of an answer. Raises ApiError."""
+        """The body of an answer. Raises ApiRefusal."""
         return (await self.call("GET", path, parameters=parameters)).body
 
     async def page(self, path: str, **parameters: object) -> ApiAnswer:
-        """An answer, and where its next page begins. Raises ApiError."""
+        """An answer, and where its next page begins. Raises ApiRefusal."""
         return await self.call("GET", path, parameters=parameters)
 
     async def send(self, method: str, path: str, body: object = None, **parameters: object) -> Any:
-        """Send JSON, and return the body of the answer. Raises ApiError."""
+        """Send JSON, and return the body of the answer. Raises ApiRefusal."""
         return (await self.call(method, path, body, parameters)).body
 
     async def call(
@@ -72,7 +72,7 @@ class ApiCalls:
         body: object = None,
         parameters: Mapping[str, object] | None = None,
     ) -> ApiAnswer:
-        """Make a call with a small answer. Raises ApiError."""
+        """Make a call with a small answer. Raises ApiRefusal."""
         content = b"" if body is None else json.dumps(body).encode()
         headers = [(b"content-type", b"application/json")] if content else []
         scope = self._scope(method, path, parameters or {}, headers)
@@ -81,7 +81,7 @@ class ApiCalls:
     async def upload(self, path: str, parameters: Mapping[str, object]) -> Any:
         """Hand the body of the person's request on as it arrives; return the body of the answer.
 
-        Raises ApiError.
+        Raises ApiRefusal.
         """
         scope = self._scope("POST", path, parameters, self._headers_of(_OF_BODIES))
         return (await self._answer(scope, self._request.receive)).body
@@ -97,7 +97,7 @@ class ApiCalls:
         answer = received.json()
         if received.status >= FIRST_ERROR:
             said = answer if isinstance(answer, Mapping) else {}
-            raise ApiError(received.status, str(said.get("message", "")), said)
+            raise ApiRefusal(received.status, str(said.get("message", "")), said)
         return ApiAnswer(answer, received.headers.get(_NEXT_PAGE))
 
     def _headers_of(self, names: frozenset[bytes]) -> list[tuple[bytes, bytes]]:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openbulk.api import BASE_PATH
 from openbulk.api.services import Services
-from openbulk.console.api_calls import ApiError
+from openbulk.console.api_calls import ApiRefusal
 from openbulk.console.pages import home, jobs, load, mappings, services, sign_in
 from openbulk.console.rendering import LANGUAGE_COOKIE, render
 from openbulk.console.sessions import Session, Sessions
@@ -68,7 +68,7 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("GET", "/services/connect", services.offers),
                 ("GET", "/services/connect/{key}", services.connect_form),
                 ("POST", "/services/connect/{key}", services.connect),
-                ("GET", services.SIGNED_IN, services.signed_in),
+                ("GET", services.SIGNED_IN, services.finish_sign_in),
                 ("GET", "/services/{id}", services.service),
                 ("POST", "/services/{id}", services.change),
                 ("GET", "/services/{id}/status", services.status),
@@ -82,7 +82,7 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("POST", "/load/{file}/plan", load.plan),
             ),
         ],
-        exception_handlers={404: _not_found, 405: _not_found, ApiError: _refused},
+        exception_handlers={404: _not_found, 405: _not_found, ApiRefusal: _show_refusal},
     )
     console.state.api = api
     console.state.api_prefix = BASE_PATH
@@ -205,7 +205,7 @@ async def _not_found(request: Request, _error: object) -> Response:
     return render(request, "not_found.html", {}, 404)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _show_refusal(request: Request, error: Exception) -> Response:
     """A page that the API does not let the person see."""
-    assert isinstance(error, ApiError)
+    assert isinstance(error, ApiRefusal)
     return render(request, "refused.html", {"message": error.message}, error.status)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from openbulk.console.api_calls import ApiCalls, ApiError
+from openbulk.console.api_calls import ApiCalls, ApiRefusal
 from openbulk.console.rendering import Reader, reader_of, render
 from openbulk.console.sessions import Session, Sessions
 from openbulk.domain.instance import CallingInstance
@@ -49,7 +49,7 @@ class Visit:
         return ApiCalls(self._api, self._prefix, self.request, self.session.caller)
 
     async def api_of(self, instance_id: object) -> ApiCalls:
-        """The API for the person with one instance. Raises ApiError if there is none."""
+        """The API for the person with one instance. Raises ApiRefusal if there is none."""
         caller = await self._with_instance(str(instance_id))
         return ApiCalls(self._api, self._prefix, self.request, caller)
 
@@ -84,7 +84,7 @@ class Visit:
         found = await self._accounts.instance(number) if 0 < number < 2**63 else None
         if found is None or found.organization_id != caller.user.organization_id:
             text = self.reader.texts.gettext("There is no such service; it may have been deleted.")
-            raise ApiError(404, text, {})
+            raise ApiRefusal(404, text, {})
         instance = CallingInstance(found.id, found.organization_id, found.element, found.version)
         return replace(caller, instance=instance)
 

@@ -257,7 +257,10 @@ def _without_vague_keys(schema: Any) -> Any:
 
 
 def _examples(schema: dict[str, Any], schemas: dict[str, Any]) -> list[Any]:
-    """The examples of a schema. An object's example has those keys that have one themselves."""
+    """The examples of a schema. An object's example has those keys that have one themselves.
+
+    A key that may be missing, and whose value is an object of any keys, has none.
+    """
     if "$ref" in schema:
         return _examples(schemas[schema["$ref"].removeprefix(_REF)], schemas)
     if "examples" in schema:
@@ -269,5 +272,7 @@ def _examples(schema: dict[str, Any], schemas: dict[str, Any]) -> list[Any]:
     if schema.get("type") == "object":
         properties = schema.get("properties", {}).items()
         examples = {name: _examples(one, schemas) for name, one in properties}
-        return [{name: values[0] for name, values in examples.items() if values}]
+        needed = schema.get("required", ())
+        shown = {name: values[0] for name, values in examples.items() if values}
+        return [{name: one for name, one in shown.items() if name in needed or one != {}}]
     return []

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from openbulk.console.api_calls import ApiCalls, ApiError, path_of
+from openbulk.console.api_calls import ApiCalls, ApiRefusal, path_of
 from openbulk.console.pages.instances import names_of_instances
 from openbulk.console.visits import Visit
 
@@ -55,7 +55,7 @@ async def act(visit: Visit) -> Response:
     api, _ = await _find(visit)
     try:
         answer = await api.send(method, path_of("bulk", job_id, end))
-    except ApiError as error:
+    except ApiRefusal as error:
         return visit.page("job.html", error.status, **await _values_of(visit, error.message))
     shown = answer["id"] if action in _MAKE_JOBS else job_id
     return visit.go_to(f"/jobs/{shown}")
@@ -71,7 +71,7 @@ async def carry_out(visit: Visit) -> Response:
         body["first"] = int(str(form["first"]))
     try:
         await api.send("PUT", path_of("bulk", job_id, "apply"), body)
-    except ApiError as error:
+    except ApiRefusal as error:
         return visit.page("job.html", error.status, **await _values_of(visit, error.message))
     return visit.go_to(f"/jobs/{job_id}")
 
@@ -128,7 +128,7 @@ async def mend_row(visit: Visit) -> Response:
             await api.send(
                 "PATCH", path_of("bulk", found["id"], "rows", number), {"values": values}
             )
-    except ApiError as error:
+    except ApiRefusal as error:
         return visit.page("row.html", error.status, **await _row_of(visit, error.message))
     return visit.go_to(f"/jobs/{found['id']}")
 
@@ -143,7 +143,7 @@ async def mend_group(visit: Visit) -> Response:
     body = {"group": str(form["group"]), "column": str(form.get("column", "")), **change}
     try:
         answer = await api.send("POST", path_of("bulk", found["id"], "rows", "mend"), body)
-    except ApiError as error:
+    except ApiRefusal as error:
         return visit.page("job.html", error.status, **await _values_of(visit, error.message))
     text = visit.reader.texts.ngettext(
         "%(num)s row has another value now. Send it again below.",
@@ -154,7 +154,7 @@ async def mend_group(visit: Visit) -> Response:
 
 
 async def _find(visit: Visit) -> tuple[ApiCalls, Mapping[str, Any]]:
-    """A job, and the API for its instance. Raises ApiError."""
+    """A job, and the API for its instance. Raises ApiRefusal."""
     job_id = visit.request.path_params["id"]
     found: Mapping[str, Any] = await visit.api.get(path_of("bulk", job_id))
     return await visit.api_of(found["instanceId"]), found
@@ -191,7 +191,7 @@ async def _columns_of(
     number = groups[0]["example"]["rowNum"]
     try:
         example = await api.get(path_of("bulk", found["id"], "rows", number))
-    except ApiError:  # the file is deleted by now
+    except ApiRefusal:  # the file is deleted by now
         return ()
     return tuple(example.get("values", {}))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from openbulk.console.api_calls import ApiCalls, ApiError, path_of
+from openbulk.console.api_calls import ApiCalls, ApiRefusal, path_of
 from openbulk.console.field_choices import FieldChoice, choices_of, mapping_of
 from openbulk.console.pages.instances import list_instances
 from openbulk.console.visits import Visit
@@ -31,7 +31,7 @@ async def receive(visit: Visit) -> Response:
     """Take a file as it arrives."""
     try:
         file = await visit.api.upload("/files", {})
-    except ApiError as error:
+    except ApiRefusal as error:
         files = await visit.api.get("/files", pageSize=10)
         return visit.page("load.html", error.status, files=files, problem=error.message)
     return visit.go_to(f"/load/{file['id']}")
@@ -46,7 +46,7 @@ async def file(visit: Visit) -> Response:
 async def where(visit: Visit) -> Response:
     """Choose where the file goes, and what is to be done with its rows."""
     found, instances = await asyncio.gather(_file_of(visit), list_instances(visit))
-    chosen = _chosen(visit.query)
+    chosen = _choices_in(visit.query)
     if not chosen["instance"] and len(instances) == 1:
         chosen["instance"] = str(instances[0]["id"])
     objects: Sequence[str] = ()
@@ -54,7 +54,7 @@ async def where(visit: Visit) -> Response:
     if chosen["instance"]:
         try:
             objects = await _objects_of(visit, chosen["instance"])
-        except ApiError as error:
+        except ApiRefusal as error:
             problem = error.message
     return visit.page(
         "load_where.html",
@@ -69,7 +69,7 @@ async def where(visit: Visit) -> Response:
 
 async def columns(visit: Visit) -> Response:
     """Choose which column makes which field: what is sure is chosen already."""
-    chosen = _chosen(visit.query)
+    chosen = _choices_in(visit.query)
     if not chosen["instance"] or not chosen["object"]:
         return visit.go_to(f"/load/{visit.request.path_params['file']}/where", **chosen)
     api = await visit.api_of(chosen["instance"])
@@ -80,7 +80,7 @@ async def plan(visit: Visit) -> Response:
     """Make the plan, and show it."""
     form = await visit.form()
     fields = {name: str(value) for name, value in form.items()}
-    chosen = _chosen(fields)
+    chosen = _choices_in(fields)
     api = await visit.api_of(chosen["instance"])
     meta = {
         "fileId": visit.request.path_params["file"],
@@ -95,7 +95,7 @@ async def plan(visit: Visit) -> Response:
             saved = {"name": name, "object": chosen["object"], "mapping": meta["mapping"]}
             await api.send("POST", "/mappings", saved)
         job = await api.send("POST", _bulk(chosen["object"]), {"metaData": meta}, plan="true")
-    except ApiError as error:
+    except ApiRefusal as error:
         return await _columns_page(visit, api, chosen, fields, error)
     return visit.go_to(f"/jobs/{job['id']}")
 
@@ -114,7 +114,7 @@ async def _columns_page(
     api: ApiCalls,
     chosen: Mapping[str, str],
     fields: Mapping[str, str] | None = None,
-    refusal: ApiError | None = None,
+    refusal: ApiRefusal | None = None,
 ) -> Response:
     number = visit.request.path_params["file"]
     found, proposal, metadata = await asyncio.gather(
@@ -155,7 +155,7 @@ async def _first_rows(visit: Visit) -> Sequence[Mapping[str, Any]]:
     path = path_of("files", visit.request.path_params["file"], "rows")
     try:
         rows: Sequence[Mapping[str, Any]] = await visit.api.get(path, limit=PREVIEW_ROWS)
-    except ApiError:  # the file itself says what is wrong with it
+    except ApiRefusal:  # the file itself says what is wrong with it
         return ()
     return rows
 
@@ -167,7 +167,7 @@ async def _objects_of(visit: Visit, instance: str) -> Sequence[str]:
     return names
 
 
-def _chosen(given: Mapping[str, str]) -> dict[str, str]:
+def _choices_in(given: Mapping[str, str]) -> dict[str, str]:
     chosen = {name: given.get(name, "") for name in _CHOSEN}
     if chosen["action"] not in ACTIONS:
         chosen["action"] = "create"

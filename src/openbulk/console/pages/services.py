@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from openbulk.console.api_calls import ApiError, path_of
+from openbulk.console.api_calls import ApiRefusal, path_of
 from openbulk.console.pages.instances import list_instances
 from openbulk.console.visits import Visit
 
@@ -32,7 +32,7 @@ async def status(visit: Visit) -> Response:
     try:
         api = await visit.api_of(visit.request.path_params["id"])
         await api.get("/ping")
-    except ApiError as error:
+    except ApiRefusal as error:
         return visit.page("service_status.html", works=False, message=error.message)
     return visit.page("service_status.html", works=True, message="")
 
@@ -61,7 +61,7 @@ async def connect(visit: Visit) -> Response:
         if "sign-in" in form:
             return await _sign_in(visit, body)
         made = await visit.api.send("POST", "/instances", body)
-    except ApiError as error:
+    except ApiRefusal as error:
         values = await _values_of(visit, form, error.message)
         return visit.page("connect.html", error.status, **values)
     return visit.go_to("/services", connected=made["id"])
@@ -93,7 +93,7 @@ async def _sign_in(visit: Visit, body: Mapping[str, Any]) -> Response:
     return page
 
 
-async def signed_in(visit: Visit) -> Response:
+async def finish_sign_in(visit: Visit) -> Response:
     """The person comes back from the service, with a code."""
     body = _pending(visit)
     if body is None or "code" not in visit.query:
@@ -101,7 +101,7 @@ async def signed_in(visit: Visit) -> Response:
     data = {"code": visit.query["code"], "state": visit.query.get("state", "")}
     try:
         made = await visit.api.send("POST", "/instances", {**body, "providerData": data})
-    except ApiError as error:
+    except ApiRefusal as error:
         return visit.page("sign_in_failed.html", error.status, reason=error.message)
     page = visit.go_to("/services", connected=made["id"])
     page.delete_cookie(PENDING_COOKIE, path=SIGNED_IN)
@@ -133,7 +133,7 @@ async def change(visit: Visit) -> Response:
             return visit.go_to("/services")
         body = {"name": str(form.get("name", ""))}
         await visit.api.send("PATCH", path_of("instances", number), body)
-    except ApiError as error:
+    except ApiRefusal as error:
         return visit.page("service.html", error.status, **await _instance_of(visit, error.message))
     return visit.go_to("/services")
 
