@@ -49,8 +49,14 @@ def test_a_list_is_loaded_mended_verified_and_taken_back(
     page.click("text=Send the rows again that were not written")
     page.wait_for_selector("#state >> text=1 created")
     assert {event["summary"] for event in events(server)} == {"Elternabend", "Sportfest", "Chor"}
+    page.click("text=Check the service")
+    page.wait_for_selector("#state >> text=1 confirmed")
+    page.go_back()
     page.click("text=Take it back")
+    page.wait_for_selector("#state >> text=1 taken back")
+    page.click("text=/Take job \\d+ back/")
     page.wait_for_selector("#state >> text=finished")
+    assert "1 taken back" in page.inner_text("#state")
     assert {event["summary"] for event in events(server)} == {"Elternabend", "Chor"}
     assert (person.errors, person.strangers) == ([], [])
 

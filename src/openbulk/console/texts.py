@@ -78,7 +78,7 @@ def texts_of(language: str, zone: str) -> Texts:
     """The texts for a language and a time zone; those of UTC for a zone that nobody knows."""
     try:
         return Texts(language, zone)
-    except (OSError, ValueError):  # no zone has this name
+    except (KeyError, OSError, ValueError):  # no zone has this name
         return Texts(language, _UTC)
 
 

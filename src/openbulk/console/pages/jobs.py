@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from openbulk.console.api_calls import ApiCalls, ApiRefusal, path_of
@@ -16,16 +17,17 @@ ENDED = frozenset(
     {"COMPLETE", "COMPLETED", "FAILED", "ERROR", "CANCELLED", "PLANNED", "VERIFIED", "ABORTED"}
 )
 """States in which a job stays until somebody does something."""
-_ACTIONS: Mapping[str, tuple[str, str]] = {
-    "pause": ("PUT", "pause"),
-    "resume": ("PUT", "resume"),
-    "cancel": ("PUT", "cancel"),
-    "retry": ("POST", "retry"),
-    "verify": ("POST", "verify"),
-    "undo": ("POST", "undo"),
+_ACTIONS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
+    "pause": ("PUT", "pause", {}),
+    "resume": ("PUT", "resume", {}),
+    "cancel": ("PUT", "cancel", {}),
+    "retry": ("POST", "retry", {}),
+    "verify": ("POST", "verify", {}),
+    "plan-undo": ("POST", "undo", {"plan": "true"}),
+    "undo": ("POST", "undo", {}),
 }
-"""What a button does: the method and the end of the API's path."""
-_MAKE_JOBS = frozenset({"retry", "verify", "undo"})
+"""What a button does: the method, the end of the API's path, and its parameters."""
+_MAKE_JOBS = frozenset({"retry", "verify", "plan-undo", "undo"})
 _MENDABLE = ("failed", "unknown", "notReached")
 
 
@@ -51,10 +53,12 @@ async def live(visit: Visit) -> Response:
 async def act(visit: Visit) -> Response:
     """Do what a button says, and show the job that it is about."""
     job_id, action = visit.request.path_params["id"], visit.request.path_params["action"]
-    method, end = _ACTIONS[action]
+    if action not in _ACTIONS:
+        raise HTTPException(404)
+    method, end, parameters = _ACTIONS[action]
     api, _ = await _find(visit)
     try:
-        answer = await api.send(method, path_of("bulk", job_id, end))
+        answer = await api.send(method, path_of("bulk", job_id, end), **parameters)
     except ApiRefusal as error:
         return visit.page("job.html", error.status, **await _values_of(visit, error.message))
     shown = answer["id"] if action in _MAKE_JOBS else job_id
@@ -90,8 +94,9 @@ async def rows(visit: Visit) -> Response:
     api, found = await _find(visit)
     after, kind = visit.query.get("page", ""), visit.query.get("kind", "")
     is_plan = found["status"] in PLANS
-    path = ("plan", "rows") if is_plan else ("errors",)
-    more = {"kind": kind} if is_plan else {"group": visit.query.get("group", "")}
+    has_kinds = is_plan or "verifyOf" in found
+    path = ("plan", "rows") if is_plan else ("verification", "rows") if has_kinds else ("errors",)
+    more = {"kind": kind} if has_kinds else {"group": visit.query.get("group", "")}
     page = await api.page(
         path_of("bulk", found["id"], *path), pageSize=PAGE_SIZE, nextPage=after, **more
     )
@@ -102,7 +107,7 @@ async def rows(visit: Visit) -> Response:
         kind=kind,
         group=visit.query.get("group", ""),
         next_page=page.next_page,
-        is_plan=is_plan,
+        has_kinds=has_kinds,
     )
 
 
@@ -163,16 +168,19 @@ async def _find(visit: Visit) -> tuple[ApiCalls, Mapping[str, Any]]:
 async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[str, Any]:
     api, found = await _find(visit)
     names = await names_of_instances(visit)
-    plan, groups = None, []
+    plan, verification, groups = None, None, []
     is_upload = found.get("job_direction") == "UPLOAD"
     if is_upload and found["status"] in PLANS:
         plan = await api.get(path_of("bulk", found["id"], "plan"))
+    if "verifyOf" in found:
+        verification = await api.get(path_of("bulk", found["id"], "verification"))
     if is_upload and found.get("recordsFailedCount"):
         groups = await api.get(path_of("bulk", found["id"], "errors", "groups"), pageSize=20)
     return {
         "job": found,
         "instance": names.get(found["instanceId"], ""),
         "plan": plan,
+        "verification": verification,
         "groups": groups,
         "columns": await _columns_of(api, found, groups),
         "is_over": found["status"] in ENDED,
