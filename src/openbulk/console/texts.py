@@ -5,7 +5,7 @@ English texts are in the templates; `locales/` has a catalogue for each other la
 
 import datetime
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from gettext import NullTranslations
 from importlib.resources import files
 from io import BytesIO
@@ -23,6 +23,8 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "de": "Deutsch"}
 DEFAULT = "en"
 _LOCALES = {"en": "en_GB", "de": "de_DE"}
 _UTC = "UTC"
+MAX_READERS = 200
+"""Languages and time zones whose texts are kept: a browser may name any zone."""
 
 
 class Texts:
@@ -73,7 +75,7 @@ class Texts:
         return f"{format_decimal(round(size, 1), locale=self._locale)} GB"
 
 
-@cache
+@lru_cache(MAX_READERS)
 def texts_of(language: str, zone: str) -> Texts:
     """The texts for a language and a time zone; those of UTC for a zone that nobody knows."""
     try:
