@@ -98,7 +98,9 @@ def test_a_changed_cookie_opens_nothing(shared_server: Server) -> None:
 def test_no_other_page_may_show_a_page(shared_server: Server) -> None:
     """And none runs what is not of this server."""
     for path in ("/sign-in", "/no/such/page"):
-        policy = request("GET", shared_server.process.url + path).headers["content-security-policy"]
+        headers = {"Accept": "text/html"}
+        answer = request("GET", shared_server.process.url + path, headers=headers)
+        policy = answer.headers["content-security-policy"]
         assert "frame-ancestors 'none'" in policy
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openbulk.api import BASE_PATH
 from openbulk.api.services import Services
-from openbulk.console.api_calls import ApiRefusal
+from openbulk.console.api_calls import ApiRefusal, Download
 from openbulk.console.pages import home, jobs, load, mappings, services, sign_in
 from openbulk.console.rendering import LANGUAGE_COOKIE, render
 from openbulk.console.sessions import Session, Sessions
@@ -202,6 +202,9 @@ async def _file(request: Request) -> Response:
 
 
 async def _not_found(request: Request, _error: object) -> Response:
+    """What is no page: a program that asks for it gets the API's answer."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return Download(request.app.state.api, request.scope)
     return render(request, "not_found.html", {}, 404)
 
 
