@@ -87,10 +87,14 @@ def _is_undone_of(other: Upload, upload: Upload) -> bool:
 
 
 def _is_one_job(seen: Seen, upload: Upload) -> bool:
-    """Whether the requests for an upload have made one job: a second one would not be undone."""
-    tags = {attempt.tag for attempt in seen.attempts if attempt.work is upload}
-    made = [one for one in seen.jobs if one.tag in tags and one.undo_of is None]
-    return len(made) == 1
+    """Whether the requests for an upload have made one job, and their caller knows of it.
+
+    A second one would not be undone, nor one whose acknowledgement was lost.
+    """
+    attempts = [attempt for attempt in seen.attempts if attempt.work is upload]
+    tags = {attempt.tag for attempt in attempts}
+    made = [one.id for one in seen.jobs if one.tag in tags and one.undo_of is None]
+    return len(made) == 1 and made[0] in {attempt.job_id for attempt in attempts}
 
 
 # --- every acknowledged job finishes ---
