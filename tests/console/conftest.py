@@ -22,9 +22,12 @@ AXE = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium."""
+    """Chromium.
+
+    While it is open, its event loop runs in this thread: coroutines of other modules could not.
+    """
     program = shutil.which("chromium")
     if program is None:
         why = "Chromium is not installed; make install-browser installs it"
