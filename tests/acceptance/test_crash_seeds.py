@@ -17,7 +17,7 @@ from crash.seen import Seen
 from support.postgres import binaries
 
 ONE_PROCESS = (304, 170)
-SHARED = (15, 29)
+SHARED = (249, 369)
 """Seeds with a server and workers."""
 STRUCK = {
     "kill server",

@@ -26,7 +26,7 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.job import Job, Status, Upload
 from openbulk.domain.query import Page, PageRequest, Query
-from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
+from openbulk.domain.records import Action, Before, Outcome, OutcomeKind, Record, Target
 from openbulk.engine.slices import record_reader
 from openbulk.engine.slices import upload as upload_module
 from openbulk.engine.slices.concurrency import ConcurrencyLimiter
@@ -34,6 +34,7 @@ from openbulk.engine.slices.deadline import SliceDeadline
 from openbulk.engine.slices.ending import Complete, Continue, Crash, Ending, Fail, Snooze
 from openbulk.engine.slices.memory import MemoryShare, Seats, SliceMemory
 from openbulk.engine.slices.parts import RowsInThread, cut
+from openbulk.engine.slices.undo.keeping import SliceImages, UndoStores
 from openbulk.engine.slices.upload import UploadSlice
 from openbulk.engine.upload_check import require_possible
 from openbulk.formats import FORMATS
@@ -43,6 +44,7 @@ from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.files import FileStore, FileWriter
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.slice_ledger import SliceLedger
+from openbulk.storage.undo import BeforeImageStore, Undos
 from support.ledger_suite import record_parts
 from support.people import add_organization
 from support.work import calls_of_this_thread
@@ -105,13 +107,19 @@ class Bench:
     ledger: Ledger
     files: FileStore
     job: Job
+    undo: UndoStores
     luck: "Luck | None" = None
+
+    async def begin_slice(self) -> SliceLedger:
+        """Begin the slice that is due, as always the same worker."""
+        job = await self.now()
+        begun = await self.ledger.begin_slice(job.id, job.slice, datetime.now(UTC), worker="one")
+        assert begun is not None
+        return begun
 
     async def run_slice(self, connector: Scripted, draining: asyncio.Event | None = None) -> Ending:
         """Run the slice that is due."""
-        job = await self.now()
-        begun = await self.ledger.begin_slice(job.id, job.slice, datetime.now(UTC))
-        assert begun is not None
+        begun = await self.begin_slice()
         if self.luck is not None:
             begun = Unlucky(self.ledger._engine, begun.job, begun.fence, luck=self.luck)
         draining = draining or asyncio.Event()
@@ -119,7 +127,12 @@ class Bench:
         try:
             async with SliceMemory().share("things") as memory:
                 return await UploadSlice(
-                    begun, connector=connector, files=self.files, deadline=deadline, memory=memory
+                    begun,
+                    connector=connector,
+                    files=self.files,
+                    deadline=deadline,
+                    memory=memory,
+                    undo=self.undo,
                 ).run()
         finally:
             await begun.end()
@@ -159,7 +172,8 @@ async def make_bench(folder: Path, content: bytes) -> Bench:
     assert done is not None
     cutting = SliceLedger(engine, job, 0, reading=engine)
     await record_parts(cutting, done.records, done.first_rows, done.remarks)
-    return Bench(ledger, files, job)
+    undo = UndoStores(Undos(engine, files), BeforeImageStore(sealer), is_kept=True)
+    return Bench(ledger, files, job, undo)
 
 
 KEYED = Features(frozenset({Action.CREATE}), max_batch=1, concurrency=1, idempotent_writes=True)
@@ -308,6 +322,41 @@ async def test_an_unforeseen_failure_loses_no_outcome(bench: Bench) -> None:
     ending = await bench.run_slice(Scripted(KEYED, [created, ZeroDivisionError("oops")]))
     assert isinstance(ending, Crash)
     assert (await bench.now()).counts.created == 1
+
+
+class Noting(Scripted):
+    """A service that keeps what each record is about to overwrite, and sees what was kept of it."""
+
+    def __init__(self, answers: list[Answer]) -> None:
+        super().__init__(replace(KEYED, undoes=frozenset({Action.CREATE})), answers)
+        self.seen: list[tuple[int, Before | None]] = []
+
+    async def write(self, target: Target, batch: Sequence[Record]) -> Sequence[Outcome]:
+        images, row = target.before_images, batch[0].row
+        assert images is not None
+        self.seen.append((row, images.image_of(row)))
+        await images.keep(row, Before({"name": f"old {row}"}))
+        return await super().write(target, batch)
+
+
+async def test_what_a_killed_runner_was_about_to_overwrite_is_known_to_the_next_one(
+    bench: Bench,
+) -> None:
+    """Even if the same worker begins the slice again, as after a restart of its database."""
+    killed = await bench.begin_slice()
+    images = SliceImages(killed, bench.undo.images)
+    await images.keep(2, Before({"name": "first"}))
+    connector = Noting([])
+    assert await bench.run_slice(connector) == Complete()
+    assert connector.seen[:3] == [(1, None), (2, Before({"name": "first"})), (3, None)]
+
+
+async def test_what_a_lost_call_was_about_to_overwrite_is_known_to_the_second_one(
+    bench: Bench,
+) -> None:
+    connector = Noting([AnswerLost("lost")])
+    assert await bench.run_slice(connector) == Complete()
+    assert connector.seen[:3] == [(1, None), (1, Before({"name": "old 1"})), (2, None)]
 
 
 @dataclass

@@ -121,7 +121,10 @@ class BeforeImages(Protocol):
         """Keep what a row overwrites. On return it is durable, and the call may be made."""
 
     def image_of(self, row: int) -> Before | None:
-        """What an earlier slice has kept of a row without an outcome; None if it kept nothing."""
+        """What was kept of a row without an outcome; None if nothing was.
+
+        An earlier call may have kept it, and an earlier slice.
+        """
 
 
 class JobRecords(Protocol):

@@ -712,8 +712,8 @@ class KeptImages:
         self.images[row] = before
 
     def image_of(self, row: int) -> Before | None:
-        """Nothing: no earlier slice has kept any."""
-        return None
+        """What was kept of a row."""
+        return self.images.get(row)
 
 
 def reversal_of(outcome: Outcome) -> Reversal:

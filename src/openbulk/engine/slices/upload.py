@@ -103,6 +103,8 @@ class UploadSlice:
         """None as long as no record can be sent."""
         self._names_are_paths = names_are_paths
         self._undo = undo
+        self._images: SliceImages | None = None
+        """What the job is about to overwrite; None if it cannot be undone."""
         self._restored: dict[int, object] = {}
         """Of rows of an undo, the states that their records are back at."""
         self._read_failure: Exception | None = None
@@ -170,10 +172,11 @@ class UploadSlice:
         can_undo = self._target.action in self._features.undoes
         if self._undo is None or not self._undo.is_kept or not can_undo:
             return
-        images = SliceImages(self._ledger, self._undo.images)
-        if self._job.slice or self._job.slice_attempts > 1:
-            await images.load()
-        self._target = replace(self._target, before_images=images)
+        self._images = SliceImages(self._ledger, self._undo.images)
+        # A worker that begins a slice again spends no attempt, but raises the fence.
+        if self._ledger.fence > 1:
+            await self._images.load()
+        self._target = replace(self._target, before_images=self._images)
 
     async def _admit(self, size: int) -> None:
         await self._memory.admit(size, self._deadline.must_stop)
@@ -442,6 +445,8 @@ class UploadSlice:
                 is_last=is_last,
                 keep_undo=partial(self._keep_traces, results),
             )
+            if self._images is not None:
+                self._images.forget([one.row for one in results])
             for kind, run in groupby(results, _KIND):
                 metrics.RECORDS.labels(kind).inc(len(list(run)))
         self._recorded_at = asyncio.get_running_loop().time()
@@ -451,7 +456,7 @@ class UploadSlice:
 
         What was written counts more: without the file store, these rows cannot be undone.
         """
-        if self._target.before_images is None:
+        if self._images is None:
             return None
         rows = self._restored.keys() & {one.row for one in results} if self._restored else ()
         restored = {row: self._restored.pop(row) for row in rows}

@@ -1,7 +1,7 @@
 """Keeps what the writes of a job overwrite, so that it can be undone."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -42,13 +42,14 @@ class SliceImages:
     def __init__(self, ledger: SliceLedger, store: BeforeImageStore) -> None:
         self._ledger = ledger
         self._store = store
-        self._kept: Mapping[int, Before] = {}
+        self._kept: dict[int, Before] = {}
+        """Of rows without an outcome."""
         self._pending: dict[int, Before] = {}
         self._writing = asyncio.Lock()
 
     async def load(self) -> None:
         """Learn what earlier slices have kept of rows without an outcome."""
-        self._kept = await self._ledger.kept_images(self._store)
+        self._kept |= await self._ledger.kept_images(self._store)
 
     async def keep(self, row: int, before: Before) -> None:
         """Keep what a row overwrites. On return it is durable."""
@@ -62,10 +63,16 @@ class SliceImages:
             except BaseException:
                 self._pending = images | self._pending
                 raise
+            self._kept |= images
 
     def image_of(self, row: int) -> Before | None:
-        """What an earlier slice has kept of a row without an outcome."""
+        """What was kept of a row without an outcome, by this slice or an earlier one."""
         return self._kept.get(row)
+
+    def forget(self, rows: Iterable[int]) -> None:
+        """Forget the images of rows whose outcomes are recorded."""
+        for row in self._kept.keys() & rows:
+            del self._kept[row]
 
 
 async def keep_traces(
