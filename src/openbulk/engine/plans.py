@@ -1,7 +1,7 @@
 """Reads the plan of a job: counts, rows by page, and what carrying it out would cost."""
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -107,11 +107,10 @@ class PlanReader:
         Raises NotFound if the job has no plan, or its rows are deleted.
         """
         _require_plan(job)
-        parts = self._plans.each_part(job.id, after=after, kind=kind)
-        file = job.upload.file
-        rows = rows_of_plan(self._files, file, parts, after=after, kind=kind)
         try:
-            return await first_rows(rows, limit)
+            return await read_page(
+                self._plans, self._files, job, kind=kind, after=after, limit=limit
+            )
         except FileNotFoundError as error:
             raise NotFound(
                 f"the rows of the plan of job {job.id} are deleted, as its file is; upload the "
@@ -154,10 +153,16 @@ class PlanReader:
         ]
 
 
-async def first_rows(rows: AsyncIterator[PlanRow], limit: int) -> list[PlanRow]:
-    """The first rows, so many at most."""
+async def read_page(
+    plans: Plans, files: FileStore, job: Job, *, kind: PlannedKind | None, after: int, limit: int
+) -> list[PlanRow]:
+    """Rows that a job has compared, so many at most.
+
+    Raises FileNotFoundError if they are deleted.
+    """
+    parts = plans.each_part(job.id, after=after, kind=kind)
     page: list[PlanRow] = []
-    async for row in rows:
+    async for row in rows_of_plan(files, job.upload.file, parts, after=after, kind=kind):
         page.append(row)
         if len(page) == limit:
             break

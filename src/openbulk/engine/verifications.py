@@ -5,9 +5,9 @@ from dataclasses import replace
 from openbulk.domain.errors import Conflict, NotFound
 from openbulk.domain.job import Job, Upload, Verification
 from openbulk.domain.plan import PlannedKind
-from openbulk.engine.plans import first_rows
+from openbulk.engine.plans import read_page
 from openbulk.engine.results import require_rows
-from openbulk.engine.slices.plans.plan_rows import PlanRow, rows_of_plan
+from openbulk.engine.slices.plans.plan_rows import PlanRow
 from openbulk.storage.files import FileStore
 from openbulk.storage.plans import Plans, PlanSummary
 
@@ -55,11 +55,10 @@ class VerificationReader:
         Raises NotFound if the job is no verification, or its rows are deleted.
         """
         _require_verification(job)
-        parts = self._plans.each_part(job.id, after=after, kind=kind)
-        file = job.upload.file
-        rows = rows_of_plan(self._files, file, parts, after=after, kind=kind)
         try:
-            return await first_rows(rows, limit)
+            return await read_page(
+                self._plans, self._files, job, kind=kind, after=after, limit=limit
+            )
         except FileNotFoundError as error:
             raise NotFound(
                 f"the rows that job {job.id} has compared are no longer kept "

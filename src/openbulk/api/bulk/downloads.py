@@ -231,10 +231,9 @@ async def _submit(
 ) -> dict[str, Any]:
     await require_room(request, services, instance, wanted.download.callback_url)
     # Answer a retry before asking the service, which may have changed and refuse the query now.
-    if idempotency_key is not None:
-        answer = await earlier_answer(response, services, instance, idempotency_key)
-        if answer is not None:
-            return answer
+    answer = await earlier_answer(response, services, instance, idempotency_key)
+    if answer is not None:
+        return answer
     connector = (await services.connections.to(instance.id)).connector
     transformation = None
     if wanted.continue_from:

@@ -82,6 +82,21 @@ async def check_callback_url(url: str | None, services: Services, calling: Calli
         check_host(url, instance.configuration)
 
 
+async def prepare_later_job(
+    request: Request, services: Services, job: Job
+) -> tuple[CallingInstance, str | None]:
+    """The instance of a job that follows up an earlier one, and its callback URL.
+
+    It is the job's own instance, for the caller may act for the organization. Raises BadInput, and
+    TooManyUnderWay.
+    """
+    instance = CallingInstance(job.instance_id, job.organization_id, "")
+    callback_url = callback_url_of(request)
+    await check_callback_url(callback_url, services, instance)
+    await require_room(request, services, instance, callback_url)
+    return instance, callback_url
+
+
 def idempotency_key_of(request: Request, *content: Any) -> IdempotencyKey | None:
     """The key of a request, with the digest of its content. None without the header.
 
@@ -142,12 +157,14 @@ async def earlier_answer(
     response: Response,
     services: Services,
     instance: CallingInstance,
-    idempotency_key: IdempotencyKey,
+    idempotency_key: IdempotencyKey | None,
 ) -> dict[str, Any] | None:
-    """The answer to an earlier request with this key; None if there was none.
+    """The answer to an earlier request with this key; None if there was none, or there is no key.
 
     Raises Conflict if the content of that request differs.
     """
+    if idempotency_key is None:
+        return None
     job = await require_same_request(services, instance, idempotency_key)
     if job is None:
         return None
@@ -211,7 +228,6 @@ async def submit(
     except IdempotencyKeyTaken:
         # Another request with this key created its job after this one had looked for it.
         await services.files.delete(work.file)
-        assert idempotency_key is not None
         answer = await earlier_answer(response, services, instance, idempotency_key)
         assert answer is not None
         return answer

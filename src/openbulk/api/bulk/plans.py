@@ -9,12 +9,9 @@ from openbulk.api.bulk.job_requests import JobId, find_job, read_whole
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, take_page
-from openbulk.api.http.parameters import parse_whole_number
+from openbulk.api.http.parameters import parse_whole_number, parse_word
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire.plans import KIND_WORDS, Plan, PlannedRow, present_plan, present_plan_row
-from openbulk.domain.errors import BadInput
-from openbulk.domain.plan import PlannedKind
-from openbulk.domain.spelling import known_spelling
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
 
@@ -61,20 +58,9 @@ async def rows(
     async with read_whole(services, job):
         found = await services.plans.rows(
             job,
-            kind=_parse_kind(kind),
+            kind=parse_word(kind, "kind", KIND_WORDS),
             after=parse_whole_number(next_page or "0", "nextPage", minimum=0),
             limit=limit + 1,
         )
     page = take_page(response, found, limit, lambda row: row.planned.row)
     return [present_plan_row(row) for row in page]
-
-
-def _parse_kind(text: str) -> PlannedKind | None:
-    """The kind of rows to show; None for all. Raises BadInput."""
-    if not text:
-        return None
-    kinds = {word: kind for kind, word in KIND_WORDS.items()}
-    word = known_spelling(text, kinds)
-    if word is None:
-        raise BadInput(f"kind {text[:80]!r} is not known; it can be {', '.join(kinds)}")
-    return kinds[word]

@@ -11,11 +11,9 @@ from openbulk.api.bulk.job_requests import (
     CALLBACK_URL,
     IDEMPOTENCY_KEY,
     JobId,
-    callback_url_of,
-    check_callback_url,
     earlier_answer,
     idempotency_key_of,
-    require_room,
+    prepare_later_job,
     submit,
 )
 from openbulk.api.bulk.mending import find_upload_to_change, require_file
@@ -116,11 +114,7 @@ async def retry(
     job = await find_upload_to_change(services, caller, job_id)
     _require_no_rows_planned(job)
     is_plan = parse_flag(request.query_params.get("plan", ""), "plan")
-    # The job's own instance: the caller may act for the organization.
-    instance = CallingInstance(job.instance_id, job.organization_id, "")
-    callback_url = callback_url_of(request)
-    await check_callback_url(callback_url, services, instance)
-    await require_room(request, services, instance, callback_url)
+    instance, callback_url = await prepare_later_job(request, services, job)
     if "multipart/form-data" in request.headers.get("content-type", ""):
         return await _retry_with_file(
             request, response, services, instance, job, callback_url, is_plan=is_plan
@@ -130,10 +124,9 @@ async def retry(
     key = idempotency_key_of(
         request, job.id, [*map(str, kinds)], group, callback_url, *_words_of(is_plan)
     )
-    if key is not None:
-        answer = await earlier_answer(response, services, instance, key)
-        if answer is not None:
-            return answer
+    answer = await earlier_answer(response, services, instance, key)
+    if answer is not None:
+        return answer
     rows = await services.retries.choose(job, kinds, group)
     work = work_of_retry(job, uuid.uuid4().hex, rows, callback_url, is_plan=is_plan)
     return await submit(request, response, services, instance, work, key, rows)
@@ -170,10 +163,9 @@ async def _retry_with_file(
         if form.fields:
             raise BadInput(f"the form has a part {next(iter(form.fields))!r}; it takes file alone")
         key = idempotency_key_of(request, job.id, form.digest, callback_url, *_words_of(is_plan))
-        if key is not None:
-            answer = await earlier_answer(response, services, instance, key)
-            if answer is not None:
-                return answer
+        answer = await earlier_answer(response, services, instance, key)
+        if answer is not None:
+            return answer
         rows = await _read_results(services, job, name, form)
     finally:
         # Its values are in the ledger now, or nowhere.

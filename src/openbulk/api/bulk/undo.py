@@ -10,12 +10,10 @@ from openbulk.api.bulk.job_requests import (
     CALLBACK_URL,
     IDEMPOTENCY_KEY,
     JobId,
-    callback_url_of,
-    check_callback_url,
     earlier_answer,
     find_job,
     idempotency_key_of,
-    require_room,
+    prepare_later_job,
     submit,
 )
 from openbulk.api.http.bodies import parse_json_object, read_body
@@ -25,7 +23,6 @@ from openbulk.api.http.parameters import parse_flag
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.domain.errors import BadInput
-from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Undo
 from openbulk.engine.undoing import work_of_undo
 
@@ -100,18 +97,13 @@ async def undo(
     again. A record that somebody has changed since is kept as it is.
     """
     job = await find_job(services, caller, job_id)
-    # The job's own instance: the caller may act for the organization.
-    instance = CallingInstance(job.instance_id, job.organization_id, "")
-    callback_url = callback_url_of(request)
-    await check_callback_url(callback_url, services, instance)
-    await require_room(request, services, instance, callback_url)
+    instance, callback_url = await prepare_later_job(request, services, job)
     content = _parse_body(await read_body(request))
     is_plan = parse_flag(plan, "plan")
     key = idempotency_key_of(request, job.id, content, is_plan, callback_url)
-    if key is not None:
-        answer = await earlier_answer(response, services, instance, key)
-        if answer is not None:
-            return answer
+    answer = await earlier_answer(response, services, instance, key)
+    if answer is not None:
+        return answer
     wanted = _undo_of(job.id, content)
     await services.undoing.require_possible(job, wanted)
     options = {name: content[name] for name in ("sendUpdates",) if name in content}

@@ -10,19 +10,18 @@ from openbulk.api.bulk.job_requests import (
     CALLBACK_URL,
     IDEMPOTENCY_KEY,
     JobId,
-    callback_url_of,
-    check_callback_url,
     earlier_answer,
     find_job,
     idempotency_key_of,
-    require_room,
+    prepare_later_job,
+    read_whole,
     submit,
 )
 from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, take_page
-from openbulk.api.http.parameters import parse_whole_number
+from openbulk.api.http.parameters import parse_whole_number, parse_word
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.api.wire.verifications import (
@@ -33,10 +32,7 @@ from openbulk.api.wire.verifications import (
     present_verification,
 )
 from openbulk.domain.errors import BadInput
-from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Job
-from openbulk.domain.plan import PlannedKind
-from openbulk.domain.spelling import known_spelling
 from openbulk.engine.verifications import work_of_verification
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
@@ -62,16 +58,11 @@ async def verify(
     job = await find_job(services, caller, job_id)
     _require_writing(job)
     _require_no_body(await read_body(request))
-    # The job's own instance: the caller may act for the organization.
-    instance = CallingInstance(job.instance_id, job.organization_id, "")
-    callback_url = callback_url_of(request)
-    await check_callback_url(callback_url, services, instance)
-    await require_room(request, services, instance, callback_url)
+    instance, callback_url = await prepare_later_job(request, services, job)
     key = idempotency_key_of(request, job.id, "verify", callback_url)
-    if key is not None:
-        answer = await earlier_answer(response, services, instance, key)
-        if answer is not None:
-            return answer
+    answer = await earlier_answer(response, services, instance, key)
+    if answer is not None:
+        return answer
     work = work_of_verification(job, uuid.uuid4().hex, callback_url)
     return await submit(request, response, services, instance, work, key)
 
@@ -91,7 +82,8 @@ async def verification(
     job = await find_job(services, caller, job_id)
     if job.is_download:  # of an object that has this name
         return await downloaded_records.file(request, job_id, "verification", services, caller)
-    return present_verification(job, await services.verifications.summary(job))
+    async with read_whole(services, job):
+        return present_verification(job, await services.verifications.summary(job))
 
 
 @router.get(
@@ -114,12 +106,13 @@ async def rows(
     """How each row compares with the service, field by field, in the order of the file."""
     job = await find_job(services, caller, job_id)
     limit = parse_page_size(page_size)
-    found = await services.verifications.rows(
-        job,
-        kind=_parse_kind(kind),
-        after=parse_whole_number(next_page or "0", "nextPage", minimum=0),
-        limit=limit + 1,
-    )
+    async with read_whole(services, job):
+        found = await services.verifications.rows(
+            job,
+            kind=parse_word(kind, "kind", COMPARED_WORDS),
+            after=parse_whole_number(next_page or "0", "nextPage", minimum=0),
+            limit=limit + 1,
+        )
     page = take_page(response, found, limit, lambda row: row.planned.row)
     return [present_compared_row(row) for row in page]
 
@@ -143,14 +136,3 @@ def _require_no_body(body: bytes) -> None:
     content = parse_json_object(body, "{}") if body.strip() else {}
     if content:
         raise BadInput(f"the body takes no key {min(content)[:80]!r}; leave the body out")
-
-
-def _parse_kind(text: str) -> PlannedKind | None:
-    """The kind of rows to show; None for all. Raises BadInput."""
-    if not text:
-        return None
-    kinds = {word: kind for kind, word in COMPARED_WORDS.items()}
-    word = known_spelling(text, kinds)
-    if word is None:
-        raise BadInput(f"kind {text[:80]!r} is not known; it can be {', '.join(kinds)}")
-    return kinds[word]

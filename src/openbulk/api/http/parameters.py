@@ -1,7 +1,7 @@
 """Parameters that several resources share."""
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, TypeVar
 
 from fastapi import Path, Query, Request
 from fastapi.dependencies.models import Dependant
@@ -9,7 +9,9 @@ from fastapi.routing import APIRoute
 
 from openbulk.api.wire.ids import parse_id
 from openbulk.domain.errors import BadInput
-from openbulk.domain.spelling import refuse_misspelt
+from openbulk.domain.spelling import known_spelling, refuse_misspelt
+
+T = TypeVar("T")
 
 ObjectInPath = Annotated[
     str,
@@ -40,6 +42,17 @@ def parse_flag(text: str, name: str) -> bool:
     if text.lower() not in ("", "true", "false"):
         raise BadInput(f"{name} is {text[:40]!r}; it must be true or false")
     return text.lower() == "true"
+
+
+def parse_word(text: str, name: str, words: Mapping[T, str]) -> T | None:
+    """What the word in a parameter means; None if it is empty. Raises BadInput."""
+    if not text:
+        return None
+    meanings = {word: meaning for meaning, word in words.items()}
+    word = known_spelling(text, meanings)
+    if word is None:
+        raise BadInput(f"{name} {text[:80]!r} is not known; it can be {', '.join(meanings)}")
+    return meanings[word]
 
 
 _OUR_HEADERS = ("element", "idempotency")
