@@ -9,7 +9,7 @@ ROOT := $(shell test "$$(id -u)" = 0 || echo sudo)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-browser install-mariadb demo test crash fuzz check bench lock clean
+.PHONY: help install install-browser install-mariadb demo test crash fuzz check bench dist lock clean
 
 help:  ## Print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -52,6 +52,10 @@ check: install  ## Lint, format, types, import directions
 
 bench: install  ## Measure speed and memory beside others, and write the table (half an hour)
 	@$(BIN)/python bench/run.py
+
+dist: install  ## Build the wheel and the source distribution into dist/
+	rm -rf dist
+	$(BIN)/python -m hatchling build
 
 lock:  ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet uv

@@ -175,6 +175,8 @@ class Processes:
     started: list[Process] = field(default_factory=list)
     max_files: tuple[int, int] | None = None
     """The soft and the hard limit of open files of each program; None for those of this process."""
+    program: Path | None = None
+    """An installed `openbulk`; None for that of this checkout."""
     imports_anew: bool = False
     """Whether each program is a new interpreter, as from a shell, and not a fork of one that has
     imported openbulk already."""
@@ -210,9 +212,11 @@ class Processes:
         self, arguments: Sequence[str], environment: Mapping[str, str], output: Path
     ) -> "subprocess.Popen[bytes] | Forked":
         output.touch()
-        if not (self.imports_anew or self.max_files or _is_for_python(environment)):
+        own = [sys.executable, "-m", "openbulk"]
+        program = own if self.program is None else [str(self.program)]
+        if not (self.program or self.imports_anew or self.max_files or _is_for_python(environment)):
             return Forked(arguments, environment, output)
-        command = [*self._limits(), sys.executable, "-m", "openbulk", *arguments]
+        command = [*self._limits(), *program, *arguments]
         with output.open("wb") as file:
             return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
 
