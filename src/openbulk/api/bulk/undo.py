@@ -14,6 +14,7 @@ from openbulk.api.bulk.job_requests import (
     find_job,
     idempotency_key_of,
     prepare_later_job,
+    require_instance,
     submit,
 )
 from openbulk.api.http.bodies import parse_json_object, read_body
@@ -104,6 +105,7 @@ async def undo(
     answer = await earlier_answer(response, services, instance, key)
     if answer is not None:
         return answer
+    await require_instance(services, job, "upload the records as they were with it")
     wanted = _undo_of(job.id, content)
     await services.undoing.require_possible(job, wanted)
     options = {name: content[name] for name in ("sendUpdates",) if name in content}
