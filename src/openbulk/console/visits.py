@@ -57,6 +57,10 @@ class Visit:
         """The fields of a form."""
         return await self.request.form(max_files=0, max_fields=MAX_FIELDS)
 
+    async def fields(self) -> Mapping[str, str]:
+        """The fields of a form, as texts."""
+        return {name: str(value) for name, value in (await self.form()).items()}
+
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page with these values."""
         return render(self.request, template, values, status)
