@@ -160,6 +160,26 @@ def test_an_apply_that_cannot_be_is_refused_and_loses_nothing(
     assert f"the plan of job {plan['id']} was carried out already" in again.json["message"]
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        *(
+            ({"stopAbove": {"failed": limit}}, "body.stopAbove.failed must be a number of rows")
+            for limit in (-1, 1.5, True, "5", "101%", "100.5%", "\u0663%", "5%\n", "9" * 99 + "%")
+        ),
+        ({"first": 0}, "body.first must be at least 1"),
+        ({"drifted": "Skip"}, "body.drifted must be 'skip' or 'overwrite'"),
+        ({"drifted": "replan"}, "body.drifted is 'replan', and no plan is made by itself"),
+    ],
+)
+def test_an_apply_that_is_written_wrongly_says_what_would_be_right(
+    shared_memory: Server, body: dict[str, Any], says: str
+) -> None:
+    reply = shared_memory.call("PUT", "/bulk/1/apply", json_body={"plan": "x", **body})
+    assert reply.status == 400
+    assert reply.json["message"].startswith(says)
+
+
 def test_rows_that_have_drifted_get_another_plan(
     planned: tuple[Server, Mapping[str, Any]],
 ) -> None:
