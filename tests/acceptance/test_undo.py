@@ -244,3 +244,15 @@ def test_what_does_not_fit_an_undo_is_refused(filled: Server) -> None:
     for path in (f"/bulk/{again}/undo", f"/bulk/{job_id}/verify"):
         reply = user.call("POST", path)
         assert (reply.status, "was deleted" in reply.json["message"]) == (409, True), path
+
+
+def test_each_row_of_a_large_job_is_undone(filled: Server) -> None:
+    """Its rows are packed in parts of a thousand; rows that changed nothing are in none of them."""
+    server, before = filled, records(filled)
+    lines = "\n".join(f"{row},new,{'no' if row % 7 == 0 else ''}" for row in range(1, 2_501))
+    job_id = load(server, lines, "create", header="id,name,fail")
+    created = 2_500 - 2_500 // 7
+    plan = undone(server, job_id, query="?plan=true")
+    assert server.call("GET", f"/bulk/{plan['id']}/plan").json["counts"]["reversed"] == created
+    assert outcomes(undone(server, job_id)) == {"reversed": created}
+    assert records(server) == before
