@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -249,3 +250,16 @@ def test_a_repeated_apply_with_its_key_is_answered_alike(
     assert again.json["id"] == plan["id"]
     other = server.call("PUT", path, json_body={**body, "first": 1}, headers=key)
     assert other.status == 409
+
+
+def test_of_equal_applies_at_the_same_time_each_is_answered_alike(
+    planned: tuple[Server, Mapping[str, Any]],
+) -> None:
+    server, plan = planned
+    path, key = f"/bulk/{plan['id']}/apply", {"Idempotency-Key": "one apply of many"}
+
+    def send(_: int) -> int:
+        return server.call("PUT", path, json_body={"plan": plan["digest"]}, headers=key).status
+
+    with ThreadPoolExecutor(6) as threads:
+        assert set(threads.map(send, range(6))) == {200}

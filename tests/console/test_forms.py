@@ -139,3 +139,16 @@ def test_a_download_has_no_rows(visitor: Visitor) -> None:
     for path in ("/rows/1", "/results"):
         assert visitor.open(f"/jobs/{download}{path}").status == 404
     assert visitor.send(f"/jobs/{download}/rows/1").status == 404
+
+
+def test_a_row_with_many_columns_is_mended(visitor: Visitor) -> None:
+    """A form with more columns than any file of people is refused with a page."""
+    names = [*(f"c{number}" for number in range(2_500)), "fail"]
+    file = ",".join(names) + "\n" + ",".join("x" for _ in names) + "\n"
+    job_id = visitor.server.done("records", file.encode(), {"action": "create"})["id"]
+    path = f"/jobs/{job_id}/rows/1"
+    answer = visitor.send(path, **{**visitor.cells(path), "cell:fail": ""})
+    assert answer.status == 303, answer.body
+    assert row(visitor.server, job_id)["mended"] == {"fail": None}
+    refused = visitor.send(path, **{f"cell:{number}": "" for number in range(20_001)})
+    assert (refused.status, b"</html>" in refused.body) == (400, True)

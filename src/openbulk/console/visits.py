@@ -17,8 +17,8 @@ from openbulk.domain.instance import CallingInstance
 from openbulk.domain.people import Caller
 from openbulk.storage.accounts import Accounts
 
-MAX_FIELDS = 2_000
-"""Fields of a form: one for each column of a file, and some."""
+MAX_FIELDS = 20_000
+"""Fields of a form: one for each column of a file, and some. Its bytes are bounded, too."""
 
 
 class Visit:

@@ -20,7 +20,7 @@ from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobStatus, UploadDetails, present_details
 from openbulk.domain.apply import DriftPolicy, StopReason, Threshold
-from openbulk.domain.errors import BadInput, IdempotencyKeyTaken
+from openbulk.domain.errors import BadInput, Conflict, IdempotencyKeyTaken
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import IdempotencyKey, Job
 from openbulk.engine.applies import ApplyRequest
@@ -133,10 +133,11 @@ async def apply(
     )
     try:
         begun = await services.applies.apply(job, wanted, key)
-    except IdempotencyKeyTaken:
-        assert key is not None
-        answer = await _earlier_answer(response, services, job, key)
-        assert answer is not None
+    except (IdempotencyKeyTaken, Conflict):
+        # The same request may have been handled since this one looked for it.
+        answer = None if key is None else await _earlier_answer(response, services, job, key)
+        if answer is None:
+            raise
         return answer
     return present_details(begun, services.completed_status)
 
