@@ -169,6 +169,7 @@ def test_an_apply_that_cannot_be_is_refused_and_loses_nothing(
             for limit in (-1, 1.5, True, "5", "101%", "100.5%", "\u0663%", "5%\n", "9" * 99 + "%")
         ),
         ({"first": 0}, "body.first must be at least 1"),
+        ({"plan": ""}, "body.plan must not be empty"),
         ({"drifted": "Skip"}, "body.drifted must be 'skip' or 'overwrite'"),
         ({"drifted": "replan"}, "body.drifted is 'replan', and no plan is made by itself"),
     ],

@@ -109,6 +109,7 @@ def test_what_cannot_be_undone_is_refused_with_what_to_do(filled: Server) -> Non
     unchanged = load(server, "a,A,A", "upsert")
     assert "nothing is kept" in ask(server, unchanged).json["message"]
     bodies: list[Any] = [{"rows": []}, {"kept": "all"}, {"what": 1}, {"rows": [9]}]
+    bodies.append({"sendUpdates": "all"})  # Memory mails nobody
     for body in bodies:
         assert ask(server, load(server, "a,B,B", "upsert"), body).status == 400
 

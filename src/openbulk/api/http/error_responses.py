@@ -84,6 +84,8 @@ async def _answer_invalid_request(request: Request, error: Exception) -> JSONRes
 def _expected(problem: Mapping[str, Any]) -> str:
     """What would be right in place of a value."""
     form = _EXPECTED.get(problem["type"])
+    if problem.get("ctx", {}).get("min_length") == 1:
+        return "must not be empty"
     if form is None:
         return f"is not right: {problem['msg']}"
     return form.format_map({"error": "", **problem.get("ctx", {})})
