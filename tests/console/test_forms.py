@@ -76,7 +76,7 @@ def test_values_keep_their_types(visitor: Visitor) -> None:
     changed = {"cell:room": "2", "cell:n": "7", "cell:yes": "false", "cell:list": "[2"}
     refused = visitor.send(path, **{**cells, **changed})
     assert refused.status == 400
-    assert "list has a list or an object" in refused.body.decode()
+    assert "must be a list or an object in JSON" in refused.body.decode()
     assert "[2</textarea>" in refused.body.decode(), "what was typed is still there"
     assert visitor.send(path, **{**cells, **changed, "cell:list": "[2]"}).status == 303
     mended = {"room": "2", "n": 7, "yes": False, "list": [2]}

@@ -4,11 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from openbulk.domain.errors import BadInput
+
 _PREFIX = "cell:"
-
-
-class NotJson(Exception):
-    """What stands in a cell that has a list or an object is neither. The name of the cell."""
 
 
 def texts_of(row: Mapping[str, Any], fields: Mapping[str, str] | None = None) -> Mapping[str, str]:
@@ -25,7 +23,7 @@ def texts_of(row: Mapping[str, Any], fields: Mapping[str, str] | None = None) ->
 def changes_in(row: Mapping[str, Any], fields: Mapping[str, str]) -> Mapping[str, Any]:
     """The new values in the fields of a form; of a row that could not be read, all of them.
 
-    An empty field is an empty cell. Raises NotJson.
+    An empty field is an empty cell. Raises BadInput.
     """
     changes: dict[str, Any] = {}
     for name, before in _cells_of(row).items():
@@ -57,15 +55,17 @@ def _text_of(value: object) -> str:
 
 def _value_of(text: str, name: str, before: object) -> Any:
     """A new value of the type that the cell has: a number stays one, and a text is not taken for
-    one."""
+    one. Raises BadInput."""
     if before is None or isinstance(before, str) or not text:
         return text or None
+    is_nested = isinstance(before, list | dict)
     try:
         value = json.loads(text)
-    except ValueError as error:
-        if isinstance(before, list | dict):
-            raise NotJson(name) from error
-        return text
-    if isinstance(before, list | dict) and not isinstance(value, list | dict):
-        raise NotJson(name)
+    except ValueError:
+        value = text
+    if is_nested and not isinstance(value, list | dict):
+        raise BadInput(
+            f"{name} is {text[:40]!r}; it must be a list or an object in JSON, as it was: "
+            f"{_text_of(before)[:80]}"
+        )
     return value

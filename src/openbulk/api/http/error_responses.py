@@ -78,10 +78,10 @@ async def _answer_invalid_request(request: Request, error: Exception) -> JSONRes
     if first["loc"] == ("body",):
         return error_answer(request, 400, _body_problem(request, first["type"]))
     place = ".".join(str(step) for step in first["loc"])
-    return error_answer(request, 400, f"{place} {_expected(first)}")
+    return error_answer(request, 400, f"{place} {_what_is_right(first)}")
 
 
-def _expected(problem: Mapping[str, Any]) -> str:
+def _what_is_right(problem: Mapping[str, Any]) -> str:
     """What would be right in place of a value."""
     form = _EXPECTED.get(problem["type"])
     if problem.get("ctx", {}).get("min_length") == 1:

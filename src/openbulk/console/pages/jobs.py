@@ -8,9 +8,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from openbulk.console.api_calls import ApiRefusal, path_of
-from openbulk.console.cells import NotJson, changes_in, texts_of
+from openbulk.console.cells import changes_in, texts_of
 from openbulk.console.pages.instances import names_of_instances
 from openbulk.console.visits import Visit
+from openbulk.domain.errors import BadInput
 
 PAGE_SIZE = 50
 PLANS = frozenset({"PLANNED", "PLANNING"})
@@ -129,11 +130,8 @@ async def mend_row(visit: Visit) -> Response:
     try:
         if values := changes_in(shown["row"], fields):
             await visit.api.send("PATCH", path, {"values": values})
-    except NotJson as error:
-        text = visit.reader.texts.gettext(
-            "%(name)s has a list or an object; write it in square or curly brackets, as it was."
-        ) % {"name": error}
-        problem = ApiRefusal(400, text, {})
+    except BadInput as error:
+        problem = ApiRefusal(400, error.message, {})
     except ApiRefusal as error:
         problem = error
     else:
