@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -160,6 +161,27 @@ def test_an_apply_that_cannot_be_is_refused_and_loses_nothing(
     assert f"the plan of job {plan['id']} was carried out already" in again.json["message"]
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        *(
+            ({"stopAbove": {"failed": limit}}, "body.stopAbove.failed must be a number of rows")
+            for limit in (-1, 1.5, True, "5", "101%", "100.5%", "\u0663%", "5%\n", "9" * 99 + "%")
+        ),
+        ({"first": 0}, "body.first must be at least 1"),
+        ({"plan": ""}, "body.plan must not be empty"),
+        ({"drifted": "Skip"}, "body.drifted must be 'skip' or 'overwrite'"),
+        ({"drifted": "replan"}, "body.drifted is 'replan', and no plan is made by itself"),
+    ],
+)
+def test_an_apply_that_is_written_wrongly_says_what_would_be_right(
+    shared_memory: Server, body: dict[str, Any], says: str
+) -> None:
+    reply = shared_memory.call("PUT", "/bulk/1/apply", json_body={"plan": "x", **body})
+    assert reply.status == 400
+    assert reply.json["message"].startswith(says)
+
+
 def test_rows_that_have_drifted_get_another_plan(
     planned: tuple[Server, Mapping[str, Any]],
 ) -> None:
@@ -229,3 +251,16 @@ def test_a_repeated_apply_with_its_key_is_answered_alike(
     assert again.json["id"] == plan["id"]
     other = server.call("PUT", path, json_body={**body, "first": 1}, headers=key)
     assert other.status == 409
+
+
+def test_of_equal_applies_at_the_same_time_each_is_answered_alike(
+    planned: tuple[Server, Mapping[str, Any]],
+) -> None:
+    server, plan = planned
+    path, key = f"/bulk/{plan['id']}/apply", {"Idempotency-Key": "one apply of many"}
+
+    def send(_: int) -> int:
+        return server.call("PUT", path, json_body={"plan": plan["digest"]}, headers=key).status
+
+    with ThreadPoolExecutor(6) as threads:
+        assert set(threads.map(send, range(6))) == {200}

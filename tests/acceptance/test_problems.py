@@ -231,7 +231,7 @@ def cases_of_rows(job: str) -> Iterator[Case]:
     yield Case(undo, 400, "it can be leave or overwrite", "/bulk/1/undo", body={"kept": "x"})
     yield Case(undo, 400, "it looks like", "/bulk/1/undo", body={"row": [1]})
     yield Case(undo, 400, "a list of row numbers", "/bulk/1/undo", body={"rows": [0]})
-    yield Case(undo, 400, "job 1 has 1 rows", "/bulk/1/undo", body={"rows": [2]})
+    yield Case(undo, 400, "job 1 has no such row", "/bulk/1/undo", body={"rows": [2]})
     yield Case(undo, 404, job, "/bulk/99/undo")
     yield Case(undo, 409, "is a download", "/bulk/2/undo")
 

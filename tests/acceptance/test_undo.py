@@ -1,6 +1,7 @@
 """A job is undone: the service is as it was before, but for what others have changed since."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -108,6 +109,7 @@ def test_what_cannot_be_undone_is_refused_with_what_to_do(filled: Server) -> Non
     unchanged = load(server, "a,A,A", "upsert")
     assert "nothing is kept" in ask(server, unchanged).json["message"]
     bodies: list[Any] = [{"rows": []}, {"kept": "all"}, {"what": 1}, {"rows": [9]}]
+    bodies.append({"sendUpdates": "all"})  # Memory mails nobody
     for body in bodies:
         assert ask(server, load(server, "a,B,B", "upsert"), body).status == 400
 
@@ -160,4 +162,98 @@ def test_a_plan_that_is_applied_can_be_undone(filled: Server) -> None:
     assert (refused.status, f"POST /bulk/{job_id}/undo" in refused.json["message"]) == (409, True)
     assert outcomes(undone(server, job_id)) == {"reversed": 2, "kept": 1}
     before["b"] = {"name": "Bea", "note": "mine"}
+    assert records(server) == before
+
+
+def test_rows_can_be_undone_one_after_the_other(filled: Server) -> None:
+    """An undo of some rows is not in the way of the others."""
+    server, before = filled, records(filled)
+    job_id = load(server, "a,Anna,new\nb,Bobby,new\ne,Eva,new", "upsert")
+    first = undone(server, job_id, {"rows": [1]})
+    assert outcomes(first) == {"reversed": 1}
+    again = ask(server, job_id, {"rows": [1]})
+    assert again.status == 409
+    assert f"job {first['id']} has undone job {job_id}" in again.json["message"]
+    assert "overwrite" not in again.json["message"], "nothing was kept"
+    assert outcomes(undone(server, job_id, {"rows": [3]})) == {"reversed": 1}
+    server.call("PATCH", "/records/b", json_body={"name": "Robert"})
+    assert outcomes(undone(server, job_id)) == {"reversed": 1, "kept": 1, "goneAlready": 1}
+    assert records(server) == {**before, "b": {"name": "Robert", "note": "new"}}
+
+
+def test_rows_that_changed_nothing_cannot_be_undone(filled: Server) -> None:
+    """Such an undo would say that it is complete."""
+    server = filled
+    job_id = load(server, "a,Anna,\nx,Xaver,no", "upsert", header="id,name,fail")
+    for row, status in ((2, 409), (3, 400)):
+        reply = ask(server, job_id, {"rows": [1, row]})
+        assert (reply.status, f"body.rows has {row}" in reply.json["message"]) == (status, True)
+
+
+def test_a_job_that_was_done_again_can_be_undone_again(filled: Server) -> None:
+    server, before = filled, records(filled)
+    job_id = load(server, "a,Anna,new\ne,Eva,new", "upsert")
+    for _ in range(2):
+        back = undone(server, job_id)
+        assert outcomes(back) == {"reversed": 2}
+        assert records(server) == before
+        assert ask(server, job_id).status == 409
+        assert outcomes(undone(server, back["id"])) == {"reversed": 2}
+    assert records(server)["a"] == {"name": "Anna", "note": "new"}
+
+
+def test_the_rest_of_a_plan_can_be_undone_after_its_first_rows(filled: Server) -> None:
+    server, before = filled, records(filled)
+    file = b"id,name\na,Anna\nb,Bobby\ne,Eva\n"
+    plan = server.upload(
+        "records", file, {"action": "upsert", "identifierFieldName": "id"}, query="?plan=true"
+    ).json["id"]
+    server.finished(plan)
+    body = {"plan": server.call("GET", f"/bulk/{plan}/plan").json["digest"]}
+
+    def carry_out(**more: int) -> None:
+        reply = server.call("PUT", f"/bulk/{plan}/apply", json_body={**body, **more})
+        assert reply.status == 200, reply.body
+        server.finished(plan)
+
+    carry_out(first=1)
+    assert outcomes(undone(server, plan)) == {"reversed": 1}
+    assert records(server) == before
+    carry_out()
+    assert outcomes(undone(server, plan)) == {"reversed": 3}
+    assert records(server) == before
+
+
+def test_of_undos_at_the_same_time_one_begins(filled: Server) -> None:
+    server = filled
+    job_id = load(server, "a,Anna,new\ne,Eva,new", "upsert")
+    with ThreadPoolExecutor(6) as threads:
+        replies = list(threads.map(lambda _: ask(server, job_id), range(6)))
+    assert sorted(reply.status for reply in replies) == [200, 409, 409, 409, 409, 409]
+
+
+def test_what_does_not_fit_an_undo_is_refused(filled: Server) -> None:
+    """Its verification would call each row different; without its instance nothing can be done."""
+    server = filled
+    job_id = load(server, "a,Anna,new", "upsert")
+    back = undone(server, job_id)["id"]
+    reply = server.call("POST", f"/bulk/{back}/verify")
+    assert (reply.status, f"undoes job {job_id}" in reply.json["message"]) == (400, True)
+    again = undone(server, back)["id"]
+    user = Server(server.process)
+    assert user.call("DELETE", f"/instances/{server.instance_id}").status == 200
+    for path in (f"/bulk/{again}/undo", f"/bulk/{job_id}/verify"):
+        reply = user.call("POST", path)
+        assert (reply.status, "was deleted" in reply.json["message"]) == (409, True), path
+
+
+def test_each_row_of_a_large_job_is_undone(filled: Server) -> None:
+    """Its rows are packed in parts of a thousand; rows that changed nothing are in none of them."""
+    server, before = filled, records(filled)
+    lines = "\n".join(f"{row},new,{'no' if row % 7 == 0 else ''}" for row in range(1, 2_501))
+    job_id = load(server, lines, "create", header="id,name,fail")
+    created = 2_500 - 2_500 // 7
+    plan = undone(server, job_id, query="?plan=true")
+    assert server.call("GET", f"/bulk/{plan['id']}/plan").json["counts"]["reversed"] == created
+    assert outcomes(undone(server, job_id)) == {"reversed": created}
     assert records(server) == before

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import structlog
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -20,7 +21,7 @@ from openbulk.console.pages import home, jobs, load, mappings, services, sign_in
 from openbulk.console.rendering import LANGUAGE_COOKIE, render
 from openbulk.console.sessions import Session, Sessions
 from openbulk.console.texts import LANGUAGES
-from openbulk.console.visits import Handler, Visit
+from openbulk.console.visits import MAX_FIELDS, Handler, Visit
 
 log = structlog.get_logger()
 
@@ -82,7 +83,12 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("POST", "/load/{file}/plan", load.plan),
             ),
         ],
-        exception_handlers={404: _not_found, 405: _not_found, ApiRefusal: _show_refusal},
+        exception_handlers={
+            404: _not_found,
+            405: _not_found,
+            ApiRefusal: _show_refusal,
+            HTTPException: _show_bad_form,
+        },
     )
     console.state.api = api
     console.state.api_prefix = BASE_PATH
@@ -165,7 +171,7 @@ async def _is_own_form(request: Request, session: Session) -> bool:
         return False
     token = request.query_params.get("csrf")
     if token is None and not _is_file(request):
-        token = str((await request.form(max_files=0, max_fields=2_000)).get("csrf", ""))
+        token = str((await request.form(max_files=0, max_fields=MAX_FIELDS)).get("csrf", ""))
     return token is not None and hmac.compare_digest(token.encode(), session.csrf.encode())
 
 
@@ -212,3 +218,9 @@ async def _show_refusal(request: Request, error: Exception) -> Response:
     """A page that the API does not let the person see."""
     assert isinstance(error, ApiRefusal)
     return render(request, "refused.html", {"message": error.message}, error.status)
+
+
+async def _show_bad_form(request: Request, error: Exception) -> Response:
+    """A form that cannot be read, or has too many fields."""
+    assert isinstance(error, HTTPException)
+    return render(request, "refused.html", {"message": error.detail}, error.status_code)

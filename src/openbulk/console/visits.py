@@ -17,8 +17,8 @@ from openbulk.domain.instance import CallingInstance
 from openbulk.domain.people import Caller
 from openbulk.storage.accounts import Accounts
 
-MAX_FIELDS = 2_000
-"""Fields of a form: one for each column of a file, and some."""
+MAX_FIELDS = 20_000
+"""Fields of a form: one for each column of a file, and some. Its bytes are bounded, too."""
 
 
 class Visit:
@@ -56,6 +56,10 @@ class Visit:
     async def form(self) -> FormData:
         """The fields of a form."""
         return await self.request.form(max_files=0, max_fields=MAX_FIELDS)
+
+    async def fields(self) -> Mapping[str, str]:
+        """The fields of a form, as texts."""
+        return {name: str(value) for name, value in (await self.form()).items()}
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page with these values."""

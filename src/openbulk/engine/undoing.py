@@ -7,13 +7,26 @@ from dataclasses import replace
 from openbulk.connectors.base import Features
 from openbulk.connectors.targets import resolve_target
 from openbulk.domain.errors import BadInput, Conflict, NotFound, SignInAgain
-from openbulk.domain.job import Job, Status, Undo, Upload
+from openbulk.domain.job import Job, Undo, Upload
+from openbulk.domain.records import OutcomeKind
 from openbulk.engine.connections import Connections
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.undo import Undos
 
 _KEPT_OPTIONS = ("calendarId", "path", "timeZone", "callback-payload")
 """Keys of `metaData` that hold for the undo, too."""
+
+_WRITTEN = frozenset(
+    {
+        OutcomeKind.CREATED,
+        OutcomeKind.UPDATED,
+        OutcomeKind.UPSERTED,
+        OutcomeKind.DELETED,
+        OutcomeKind.UNKNOWN,
+        OutcomeKind.REVERSED,
+    }
+)
+"""What became of rows that an undo has something to do for, or to say about."""
 
 
 class Undoing:
@@ -28,15 +41,29 @@ class Undoing:
         """Raise Conflict or BadInput, with what to do, if a job cannot be undone."""
         _require_written(job)
         if undo.rows is not None:
-            _require_rows(job, undo.rows)
+            await self._require_rows(job, undo.rows)
         await self._require_ability(job)
-        await self._require_first(job, undo)
         if not await self._undos.has_any(job.id):
             raise Conflict(
                 f"nothing is kept of what job {job.id} has overwritten: it wrote nothing, or "
                 "OPENBULK_KEEP_UNDO_DAYS have passed, or were 0 when it ran; upload the records as "
                 "they were"
             )
+
+    async def _require_rows(self, job: Job, rows: Sequence[int]) -> None:
+        """Raise BadInput if the job does not have one of the rows, Conflict if it wrote nothing."""
+        kinds = None if job.records is None else await self._ledger.row_kinds(job)
+        for row in rows:
+            if kinds is None or not kinds.has(row):
+                raise BadInput(
+                    f"body.rows has {row}, and job {job.id} has no such row; "
+                    f"/bulk/{job.id}/results has the numbers of its rows (openbulk.row)"
+                )
+            if kinds.of(row) not in _WRITTEN:
+                raise Conflict(
+                    f"body.rows has {row}, and that row of job {job.id} has changed nothing at the "
+                    "service; leave it out"
+                )
 
     async def _require_ability(self, job: Job) -> None:
         """Raise BadInput if the connector cannot undo the job."""
@@ -54,21 +81,6 @@ class Undoing:
             f"{_why(target.object, objects)}; upload the records as they were"
         )
 
-    async def _require_first(self, job: Job, undo: Undo) -> None:
-        """Raise Conflict if another job undoes this one, or has done so."""
-        for job_id in reversed(await self._undos.undoing(job.id)):
-            other = await self._ledger.job(job_id)
-            if other is None:
-                continue
-            if not other.is_finished:
-                raise Conflict(f"job {other.id} undoes job {job.id} already; wait for its end")
-            if other.status is Status.COMPLETE and not undo.overwrites:
-                raise Conflict(
-                    f"job {other.id} has undone job {job.id}; POST /bulk/{other.id}/undo takes "
-                    'that back, and {"kept": "overwrite"} also puts back the '
-                    f"{other.counts.kept} records that it kept"
-                )
-
 
 def _why(name: str, objects: Mapping[str, Features]) -> str:
     able = [one for one, features in objects.items() if features.undoes]
@@ -85,17 +97,15 @@ def _require_written(job: Job) -> None:
         raise Conflict(f"job {job.id} is a download: it has changed nothing at the service")
     if job.is_plan:
         raise Conflict(f"job {job.id} is a plan: it has written nothing; there is nothing to undo")
+    if job.verification is not None:
+        raise Conflict(
+            f"job {job.id} is a verification: it has written nothing; there is nothing to undo"
+        )
     if not job.is_finished:
         raise Conflict(
             f"job {job.id} is {job.status.value}; cancel it with PUT /bulk/{job.id}/cancel or wait "
             "for its end, then undo it"
         )
-
-
-def _require_rows(job: Job, rows: Sequence[int]) -> None:
-    wrong = [row for row in rows if row > (job.records or 0)]
-    if wrong:
-        raise BadInput(f"body.rows has {wrong[0]}; job {job.id} has {job.records} rows")
 
 
 def work_of_undo(

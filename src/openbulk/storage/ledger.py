@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import IdempotencyKeyTaken
 from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
@@ -51,6 +51,7 @@ from openbulk.storage.retries import (
 )
 from openbulk.storage.slice_ledger import Lease, SliceLedger, Ticket, close_intents, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, instances, jobs
+from openbulk.storage.undo import require_undo_possible
 from openbulk.storage.uploaded_files import use_file
 from openbulk.storage.verifications import VerificationLedger
 
@@ -137,7 +138,8 @@ class Ledger:
     ) -> Job:
         """Add a job, and return it: from now on it will be done.
 
-        `retried` are the rows of a retry: raises Conflict if another job retries one of them.
+        `retried` are the rows of a retry: raises Conflict if another job retries one of them, and
+        for an undo if another job does the same, or has done it.
         A file has one job: if it has one already, return that one. Raises IdempotencyKeyTaken, and
         NotFound if the file of `POST /files` that it is to use is gone.
         """
@@ -150,8 +152,9 @@ class Ledger:
             "created_at": now,
         }
         uploaded_file = work.uploaded_file if isinstance(work, Upload) else None
+        undo = work.undo if isinstance(work, Upload) else None
         # One statement is a transaction of its own.
-        is_one = idempotency_key is None and uploaded_file is None and retried is None
+        is_one = all(more is None for more in (idempotency_key, uploaded_file, retried, undo))
         engine = self._reading if is_one else self._engine
         try:
             async with engine.begin() as connection:
@@ -162,8 +165,7 @@ class Ledger:
                 if idempotency_key is not None:
                     key = {"instance_id": instance_id, "job_id": job.id, **asdict(idempotency_key)}
                     await connection.execute(insert(idempotency_keys).values(key))
-                if retried is not None:
-                    await add_retry(connection, job, retried)
+                await _take_earlier_job(connection, job, retried)
         except IntegrityError as error:
             known = await self.jobs_with_files([work.file])
             if work.file in known:
@@ -460,6 +462,16 @@ def _kind_of_ledger(job: Job) -> type[SliceLedger]:
     if job.is_plan:
         return PlanLedger
     return SliceLedger if job.apply is None else ApplyLedger
+
+
+async def _take_earlier_job(
+    connection: AsyncConnection, job: Job, retried: RetriedRows | None
+) -> None:
+    """Note which rows of an earlier job a new one takes. Raises Conflict if another one does."""
+    if retried is not None:
+        await add_retry(connection, job, retried)
+    elif job.undo is not None:
+        await require_undo_possible(connection, job, job.undo)
 
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:

@@ -28,6 +28,7 @@ from openbulk.storage.outcome_blocks import Range
 from openbulk.storage.retries import own_rows, require_not_retried
 from openbulk.storage.slice_ledger import SliceLedger, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, plan_parts
+from openbulk.storage.undo import require_no_undo
 
 _DIGEST_MODULUS = 2**256
 PARTS_AT_ONCE = 16
@@ -219,7 +220,7 @@ class Plans:
         """Begin to carry out the plan of a job; None if it is not as the caller has seen it.
 
         Raises IdempotencyKeyTaken, and Conflict if another job has retried the rows of a retry
-        since it was planned.
+        since it was planned, or undoes what was carried out before.
         """
         is_same = (jobs.c.status == Status.PLANNED.value, jobs.c.slice == job.slice)
         begin = (
@@ -244,6 +245,7 @@ class Plans:
                 own = await own_rows(connection, job)
                 if own is not None:
                     await require_not_retried(connection, job, own)
+                await require_no_undo(connection, job)
                 row = (await connection.execute(begin)).first()
                 if row is None:
                     return None

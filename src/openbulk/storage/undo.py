@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import delete, exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.job import Job
+from openbulk.domain.errors import Conflict
+from openbulk.domain.job import Job, Status, Undo
 from openbulk.domain.records import Before
 from openbulk.domain.undo import Trace
 from openbulk.exact_json import pack_line, unpack_line
@@ -125,6 +126,90 @@ async def forget_images(connection: AsyncConnection, job_id: int, rows: Sequence
     await connection.execute(delete(before_images).where(of_job, before_images.c.row.in_(rows)))
 
 
+async def require_undo_possible(connection: AsyncConnection, job: Job, undo: Undo) -> None:
+    """Raise Conflict unless a job may undo an earlier one now.
+
+    Until the transaction ends, no other one begins to, and no plan of that job is carried out.
+    """
+    # Two requests come here one after the other.
+    found = await connection.execute(select(jobs).where(jobs.c.id == undo.of).with_for_update())
+    row = found.first()
+    if row is None:
+        raise Conflict(f"job {undo.of} is deleted; nothing is kept of what it has overwritten")
+    earlier = job_of(row)
+    if not earlier.is_finished:
+        raise Conflict(
+            f"job {earlier.id} is {earlier.status.value}; cancel it with "
+            f"PUT /bulk/{earlier.id}/cancel or wait for its end, then undo it"
+        )
+    for other in reversed(await _undos_of(connection, earlier.id)):
+        if other.id == job.id:
+            continue
+        _require_ended(other)
+        if not undo.overwrites and await _has_undone(connection, other, earlier, undo):
+            raise Conflict(_why_not_again(other, earlier))
+
+
+async def require_no_undo(connection: AsyncConnection, job: Job) -> None:
+    """Raise Conflict if another job undoes this one now.
+
+    Until the transaction ends, no other one begins to.
+    """
+    await connection.execute(select(jobs.c.id).where(jobs.c.id == job.id).with_for_update())
+    for undo in await _undos_of(connection, job.id):
+        _require_ended(undo)
+
+
+def _require_ended(undo: Job) -> None:
+    if not undo.is_finished:
+        assert undo.undo is not None
+        raise Conflict(f"job {undo.id} undoes job {undo.undo.of} now; wait for its end")
+
+
+async def _undos_of(connection: AsyncConnection, job_id: int) -> Sequence[Job]:
+    """The jobs that undo a job, and write, the first one first."""
+    of_job = (jobs.c.undo_of == job_id, jobs.c.planned_file.is_(None))
+    found = await connection.execute(select(jobs).where(*of_job).order_by(jobs.c.id))
+    return [job_of(row) for row in found]
+
+
+async def _has_undone(connection: AsyncConnection, other: Job, earlier: Job, undo: Undo) -> bool:
+    """Whether another undo of a job has done all that this one is to do.
+
+    It has not if it was undone itself, or if the job has carried out more of its plan since.
+    """
+    if other.status is not Status.COMPLETE or other.upload.retry is not None:
+        return False
+    assert other.undo is not None and earlier.finished_at is not None
+    if other.undo.rows is not None and not set(undo.rows or (0,)) <= set(other.undo.rows):
+        return False
+    return earlier.finished_at <= other.created_at and not await _is_undone(connection, other.id)
+
+
+async def _is_undone(connection: AsyncConnection, job_id: int) -> bool:
+    """Whether a job was undone, and stayed so."""
+    return any(
+        [
+            undo.status is Status.COMPLETE and not await _is_undone(connection, undo.id)
+            for undo in await _undos_of(connection, job_id)
+        ]
+    )
+
+
+def _why_not_again(other: Job, earlier: Job) -> str:
+    """What was done already, and what can be done now."""
+    sentence = (
+        f"job {other.id} has undone job {earlier.id}; POST /bulk/{other.id}/undo takes that back"
+    )
+    if other.counts.failed:
+        sentence += f", POST /bulk/{other.id}/retry tries rows again that failed"
+    if other.counts.kept:
+        sentence += (
+            ', and {"kept": "overwrite"} also puts back what it kept because others have changed it'
+        )
+    return sentence
+
+
 class BeforeImageStore:
     """What rows without an outcome are about to overwrite, sealed."""
 
@@ -189,14 +274,6 @@ class Undos:
             return {row: Trace(row, version=version) for rows, version in runs for row in rows}
         content = await self._files.get(part.path(file))
         return {trace.row: trace for trace in unpack_traces(content)}
-
-    async def undoing(self, job_id: int) -> Sequence[int]:
-        """The ids of the jobs that undo a job, and write, the first one first."""
-        of_job = (jobs.c.undo_of == job_id, jobs.c.planned_file.is_(None))
-        async with self._reading.connect() as connection:
-            return (
-                await connection.scalars(select(jobs.c.id).where(*of_job).order_by(jobs.c.id))
-            ).all()
 
     async def later_undos(self, job: Job, than: int) -> Sequence[Job]:
         """The undos into the object of a job that are later than another job, its own included."""

@@ -1,5 +1,6 @@
 """Carries out the plans of jobs."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -19,13 +20,13 @@ from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobStatus, UploadDetails, present_details
 from openbulk.domain.apply import DriftPolicy, StopReason, Threshold
-from openbulk.domain.errors import BadInput, IdempotencyKeyTaken
+from openbulk.domain.errors import BadInput, Conflict, IdempotencyKeyTaken
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import IdempotencyKey, Job
 from openbulk.engine.applies import ApplyRequest
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405), route_class=BoundedRoute)
-_PERCENT = r"(100|\d{1,2})(\.\d{1,3})?%"
+_PERCENT = re.compile(r"(100(\.0{1,3})?|[0-9]{1,2}(\.[0-9]{1,3})?)%")
 MAX_ROWS = 2**53
 
 
@@ -33,16 +34,32 @@ def _refuse_replan(word: Any) -> Any:
     """A word for what to do with a record that has changed. Raises ValueError."""
     if word == "replan":
         raise ValueError(
-            "no plan is made by itself; leave it at skip, and send "
+            "is 'replan', and no plan is made by itself; leave it at skip, and send "
             'POST /bulk/{id}/retry?plan=true with {"kind": ["drifted"]} once the job is finished'
         )
     return word
 
 
 DriftWord = Annotated[Literal["skip", "overwrite"], BeforeValidator(_refuse_replan)]
-Limit = (
-    Annotated[int, Field(ge=0, le=MAX_ROWS)] | Annotated[str, Field(pattern=f"^{_PERCENT}$")] | None
-)
+
+
+def _require_limit(limit: Any) -> Any:
+    """A number of rows, or a share of them. Raises ValueError."""
+    is_number = type(limit) is int and 0 <= limit <= MAX_ROWS
+    is_share = isinstance(limit, str) and _PERCENT.fullmatch(limit)
+    if limit is None or is_number or is_share:
+        return limit
+    raise ValueError(
+        'must be a number of rows, like 100, or a share of all rows from "0%" to "100%", like "5%"'
+    )
+
+
+Limit = Annotated[
+    Annotated[int, Field(ge=0, le=MAX_ROWS)]
+    | Annotated[str, Field(pattern=f"^{_PERCENT.pattern}$")]
+    | None,
+    BeforeValidator(_require_limit),
+]
 
 
 class StopAbove(StrictBody):
@@ -116,10 +133,11 @@ async def apply(
     )
     try:
         begun = await services.applies.apply(job, wanted, key)
-    except IdempotencyKeyTaken:
-        assert key is not None
-        answer = await _earlier_answer(response, services, job, key)
-        assert answer is not None
+    except (IdempotencyKeyTaken, Conflict):
+        # The same request may have been handled since this one looked for it.
+        answer = None if key is None else await _earlier_answer(response, services, job, key)
+        if answer is None:
+            raise
         return answer
     return present_details(begun, services.completed_status)
 

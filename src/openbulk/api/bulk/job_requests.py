@@ -248,11 +248,14 @@ async def find_job_to_change(services: Services, caller: Caller, job_id: str) ->
     return job
 
 
-async def require_instance(services: Services, job: Job) -> None:
-    """Raise Conflict if the instance of a job was deleted: nothing can be called for it."""
+async def require_instance(services: Services, job: Job, instead: str = "") -> None:
+    """Raise Conflict if the instance of a job was deleted: nothing can be called for it.
+
+    `instead` says what a person can do with another instance.
+    """
     if await services.accounts.version_of(job.instance_id) is not None:
         return
-    what = (
+    what = instead or (
         "start the download with it"
         if job.is_download
         else f"upload the rows of /bulk/{job.id}/results?kind=failed,unknown,notReached with it"

@@ -14,16 +14,17 @@ from openbulk.api.bulk.job_requests import (
     find_job,
     idempotency_key_of,
     prepare_later_job,
+    require_instance,
     submit,
 )
 from openbulk.api.http.bodies import parse_json_object, read_body
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.parameters import parse_flag
-from openbulk.api.services import ServicesOfApp
+from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.domain.errors import BadInput
-from openbulk.domain.job import Undo
+from openbulk.domain.job import Job, Undo
 from openbulk.engine.undoing import work_of_undo
 
 router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405))
@@ -104,11 +105,27 @@ async def undo(
     answer = await earlier_answer(response, services, instance, key)
     if answer is not None:
         return answer
+    await require_instance(services, job, "upload the records as they were with it")
+    if "sendUpdates" in content:
+        await _require_mails(services, job)
     wanted = _undo_of(job.id, content)
     await services.undoing.require_possible(job, wanted)
     options = {name: content[name] for name in ("sendUpdates",) if name in content}
     work = work_of_undo(job, uuid.uuid4().hex, wanted, options, callback_url, is_plan=is_plan)
     return await submit(request, response, services, instance, work, key)
+
+
+async def _require_mails(services: Services, job: Job) -> None:
+    """Raise BadInput if the service of a job mails nobody."""
+    instance = await services.accounts.instance(job.instance_id)
+    if instance is None:
+        return
+    provider = await services.elements.provider(job.organization_id, instance.element)
+    if all(option.name != "sendUpdates" for option in provider.options):
+        raise BadInput(
+            f"body.sendUpdates has no effect: {provider.name} mails nobody about records; leave it "
+            "out"
+        )
 
 
 def _parse_body(body: bytes) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from openbulk.api.bulk.job_requests import (
     idempotency_key_of,
     prepare_later_job,
     read_whole,
+    require_instance,
     submit,
 )
 from openbulk.api.http.bodies import parse_json_object, read_body
@@ -63,6 +64,7 @@ async def verify(
     answer = await earlier_answer(response, services, instance, key)
     if answer is not None:
         return answer
+    await require_instance(services, job, "read the records with it")
     work = work_of_verification(job, uuid.uuid4().hex, callback_url)
     return await submit(request, response, services, instance, work, key)
 
@@ -129,6 +131,12 @@ def _require_writing(job: Job) -> None:
     if job.verification is not None:
         raise BadInput(
             f"job {job.id} is a verification itself; verify job {job.verification.of} once more"
+        )
+    if job.undo is not None:
+        raise BadInput(
+            f"job {job.id} undoes job {job.undo.of}, and has no rows of a file to compare; its "
+            f"outcomes say what it has put back, and a verification of job {job.undo.of} what is "
+            "there of its records"
         )
 
 

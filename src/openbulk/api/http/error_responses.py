@@ -5,6 +5,7 @@ An answer never shows a stack trace.
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -77,9 +78,17 @@ async def _answer_invalid_request(request: Request, error: Exception) -> JSONRes
     if first["loc"] == ("body",):
         return error_answer(request, 400, _body_problem(request, first["type"]))
     place = ".".join(str(step) for step in first["loc"])
-    expected = _EXPECTED.get(first["type"])
-    problem = f"{place}: {first['msg']}" if expected is None else f"{place} {expected}"
-    return error_answer(request, 400, problem)
+    return error_answer(request, 400, f"{place} {_what_is_right(first)}")
+
+
+def _what_is_right(problem: Mapping[str, Any]) -> str:
+    """What would be right in place of a value."""
+    form = _EXPECTED.get(problem["type"])
+    if problem.get("ctx", {}).get("min_length") == 1:
+        return "must not be empty"
+    if form is None:
+        return f"is not right: {problem['msg']}"
+    return form.format_map({"error": "", **problem.get("ctx", {})})
 
 
 _EXPECTED = {
@@ -92,8 +101,20 @@ _EXPECTED = {
     "dict_type": "must be a JSON object",
     "model_attributes_type": "must be a JSON object",
     "list_type": "must be a JSON array",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "value_error": "{error}",
 }
-"""What would be right, for the types of errors that pydantic reports most."""
+"""What would be right, for the types of errors that pydantic reports; names in braces are those of
+its context. A sentence of openbulk's own is as it is."""
 
 
 def _body_problem(request: Request, error_type: str) -> str:

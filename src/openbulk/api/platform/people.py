@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
 from openbulk.api.http.bodies import BoundedRoute
 from openbulk.api.http.callers import SignedInCaller, SignedInUser
@@ -29,9 +28,7 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 def _check_email(text: str) -> str:
     if not _EMAIL.fullmatch(text):
-        raise PydanticCustomError(
-            "not_an_email", "it is not an email address; write it like ann@example.com"
-        )
+        raise ValueError("is not an email address; write it like ann@example.com")
     return text
 
 

@@ -7,9 +7,11 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from openbulk.console.api_calls import ApiCalls, ApiRefusal, path_of
+from openbulk.console.api_calls import ApiRefusal, path_of
+from openbulk.console.cells import changes_in, texts_of
 from openbulk.console.pages.instances import names_of_instances
 from openbulk.console.visits import Visit
+from openbulk.domain.errors import BadInput
 
 PAGE_SIZE = 50
 PLANS = frozenset({"PLANNED", "PLANNING"})
@@ -28,6 +30,8 @@ _ACTIONS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
 }
 """What a button does: the method, the end of the API's path, and its parameters."""
 _MAKE_JOBS = frozenset({"retry", "verify", "plan-undo", "undo"})
+MAX_NUMBER = 18
+"""Digits of a number in a form."""
 _MENDABLE = ("failed", "unknown", "notReached")
 
 
@@ -56,9 +60,8 @@ async def act(visit: Visit) -> Response:
     if action not in _ACTIONS:
         raise HTTPException(404)
     method, end, parameters = _ACTIONS[action]
-    api, _ = await _find(visit)
     try:
-        answer = await api.send(method, path_of("bulk", job_id, end), **parameters)
+        answer = await visit.api.send(method, path_of("bulk", job_id, end), **parameters)
     except ApiRefusal as error:
         return visit.page("job.html", error.status, **await _values_of(visit, error.message))
     shown = answer["id"] if action in _MAKE_JOBS else job_id
@@ -68,13 +71,12 @@ async def act(visit: Visit) -> Response:
 async def carry_out(visit: Visit) -> Response:
     """Carry out a plan: all of it, or its first rows."""
     job_id = visit.request.path_params["id"]
-    form = await visit.form()
-    api, _ = await _find(visit)
-    body: dict[str, Any] = {"plan": str(form["digest"])}
-    if form.get("first"):
-        body["first"] = int(str(form["first"]))
+    fields = await visit.fields()
+    body: dict[str, Any] = {"plan": fields.get("digest", "")}
+    if first := fields.get("first"):
+        body["first"] = _number_in(first)
     try:
-        await api.send("PUT", path_of("bulk", job_id, "apply"), body)
+        await visit.api.send("PUT", path_of("bulk", job_id, "apply"), body)
     except ApiRefusal as error:
         return visit.page("job.html", error.status, **await _values_of(visit, error.message))
     return visit.go_to(f"/jobs/{job_id}")
@@ -82,22 +84,26 @@ async def carry_out(visit: Visit) -> Response:
 
 async def results(visit: Visit) -> Response:
     """The file with what became of each row, as a download."""
-    api, found = await _find(visit)
+    found = await _find(visit)
+    if found.get("job_direction") != "UPLOAD":
+        raise HTTPException(404)
     kind, form = visit.query.get("kind", ""), visit.query.get("format", "xlsx")
-    return await api.download(
+    return await visit.api.download(
         path_of("bulk", found["id"], "results"), {"kind": kind, "format": form, "guard": "true"}
     )
 
 
 async def rows(visit: Visit) -> Response:
     """The rows of a plan, or those that failed, page by page."""
-    api, found = await _find(visit)
+    found = await _find(visit)
     after, kind = visit.query.get("page", ""), visit.query.get("kind", "")
-    is_plan = found["status"] in PLANS
-    has_kinds = is_plan or "verifyOf" in found
-    path = ("plan", "rows") if is_plan else ("verification", "rows") if has_kinds else ("errors",)
-    more = {"kind": kind} if has_kinds else {"group": visit.query.get("group", "")}
-    page = await api.page(
+    is_plan, group = found["status"] in PLANS, visit.query.get("group", "")
+    has_kinds = (is_plan or "verifyOf" in found) and not group
+    path: tuple[str, ...] = ("errors",)
+    if has_kinds:
+        path = ("plan" if is_plan else "verification", "rows")
+    more = {"kind": kind} if has_kinds else {"group": group}
+    page = await visit.api.page(
         path_of("bulk", found["id"], *path), pageSize=PAGE_SIZE, nextPage=after, **more
     )
     return visit.page(
@@ -105,7 +111,7 @@ async def rows(visit: Visit) -> Response:
         job=found,
         rows=page.body,
         kind=kind,
-        group=visit.query.get("group", ""),
+        group=group,
         next_page=page.next_page,
         has_kinds=has_kinds,
     )
@@ -118,36 +124,32 @@ async def row(visit: Visit) -> Response:
 
 async def mend_row(visit: Visit) -> Response:
     """Keep new values for a row."""
-    api, found = await _find(visit)
-    form, number = await visit.form(), visit.request.path_params["row"]
-    shown = await api.get(path_of("bulk", found["id"], "rows", number))
-    before = {**shown.get("values", {}), **shown.get("mended", {})}
-    given = {name.removeprefix("cell:"): str(value) for name, value in form.items()}
-    values = {
-        name: value or None
-        for name, value in given.items()
-        if name in before and value != _text_of(before[name])
-    }
+    shown = await _row_of(visit)
+    path = path_of("bulk", shown["job"]["id"], "rows", visit.request.path_params["row"])
+    fields = await visit.fields()
     try:
-        if values:
-            await api.send(
-                "PATCH", path_of("bulk", found["id"], "rows", number), {"values": values}
-            )
+        if values := changes_in(shown["row"], fields):
+            await visit.api.send("PATCH", path, {"values": values})
+    except BadInput as error:
+        problem = ApiRefusal(400, error.message, {})
     except ApiRefusal as error:
-        return visit.page("row.html", error.status, **await _row_of(visit, error.message))
-    return visit.go_to(f"/jobs/{found['id']}")
+        problem = error
+    else:
+        return visit.go_to(f"/jobs/{shown['job']['id']}")
+    shown |= {"cells": texts_of(shown["row"], fields), "problem": problem.message}
+    return visit.page("row.html", problem.status, **shown)
 
 
 async def mend_group(visit: Visit) -> Response:
     """Mend one column in all rows that failed for one cause."""
-    api, found = await _find(visit)
-    form = await visit.form()
-    change: Mapping[str, Any] = {"set": str(form.get("to", "")) or None}
-    if form.get("how") == "replace":
-        change = {"replace": [str(form.get("from", "")), str(form.get("to", ""))]}
-    body = {"group": str(form["group"]), "column": str(form.get("column", "")), **change}
+    found = await _find(visit)
+    fields = await visit.fields()
+    change: Mapping[str, Any] = {"set": fields.get("to") or None}
+    if fields.get("how") == "replace":
+        change = {"replace": [fields.get("from", ""), fields.get("to", "")]}
+    body = {"group": fields.get("group", ""), "column": fields.get("column", ""), **change}
     try:
-        answer = await api.send("POST", path_of("bulk", found["id"], "rows", "mend"), body)
+        answer = await visit.api.send("POST", path_of("bulk", found["id"], "rows", "mend"), body)
     except ApiRefusal as error:
         return visit.page("job.html", error.status, **await _values_of(visit, error.message))
     text = visit.reader.texts.ngettext(
@@ -158,31 +160,30 @@ async def mend_group(visit: Visit) -> Response:
     return visit.page("job.html", **await _values_of(visit, said=text))
 
 
-async def _find(visit: Visit) -> tuple[ApiCalls, Mapping[str, Any]]:
-    """A job, and the API for its instance. Raises ApiRefusal."""
-    job_id = visit.request.path_params["id"]
-    found: Mapping[str, Any] = await visit.api.get(path_of("bulk", job_id))
-    return await visit.api_of(found["instanceId"]), found
+async def _find(visit: Visit) -> Mapping[str, Any]:
+    """A job. Raises ApiRefusal."""
+    found: Mapping[str, Any] = await visit.api.get(path_of("bulk", visit.request.path_params["id"]))
+    return found
 
 
 async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[str, Any]:
-    api, found = await _find(visit)
+    found = await _find(visit)
     names = await names_of_instances(visit)
     plan, verification, groups = None, None, []
     is_upload = found.get("job_direction") == "UPLOAD"
     if is_upload and found["status"] in PLANS:
-        plan = await api.get(path_of("bulk", found["id"], "plan"))
+        plan = await visit.api.get(path_of("bulk", found["id"], "plan"))
     if "verifyOf" in found:
-        verification = await api.get(path_of("bulk", found["id"], "verification"))
+        verification = await visit.api.get(path_of("bulk", found["id"], "verification"))
     if is_upload and found.get("recordsFailedCount"):
-        groups = await api.get(path_of("bulk", found["id"], "errors", "groups"), pageSize=20)
+        groups = await visit.api.get(path_of("bulk", found["id"], "errors", "groups"), pageSize=20)
     return {
         "job": found,
         "instance": names.get(found["instanceId"], ""),
         "plan": plan,
         "verification": verification,
         "groups": groups,
-        "columns": await _columns_of(api, found, groups),
+        "columns": await _columns_of(visit, found, groups),
         "is_over": found["status"] in ENDED,
         "can_mend": any(found.get("outcomes", {}).get(kind) for kind in _MENDABLE),
         "problem": problem,
@@ -191,31 +192,29 @@ async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[st
 
 
 async def _columns_of(
-    api: ApiCalls, found: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]
+    visit: Visit, found: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]
 ) -> Sequence[str]:
     """The columns of the job's file, as a row that failed shows them."""
     if not groups:
         return ()
     number = groups[0]["example"]["rowNum"]
     try:
-        example = await api.get(path_of("bulk", found["id"], "rows", number))
+        example = await visit.api.get(path_of("bulk", found["id"], "rows", number))
     except ApiRefusal:  # the file is deleted by now
         return ()
     return tuple(example.get("values", {}))
 
 
-async def _row_of(visit: Visit, problem: str = "") -> dict[str, Any]:
-    api, found = await _find(visit)
+async def _row_of(visit: Visit) -> dict[str, Any]:
+    found = await _find(visit)
+    if found.get("job_direction") != "UPLOAD":
+        raise HTTPException(404)
     number = visit.request.path_params["row"]
-    shown = await api.get(path_of("bulk", found["id"], "rows", number))
-    cells = {**shown.get("values", {}), **shown.get("mended", {})}
-    return {
-        "job": found,
-        "row": shown,
-        "cells": {name: _text_of(value) for name, value in cells.items()},
-        "problem": problem,
-    }
+    shown = await visit.api.get(path_of("bulk", found["id"], "rows", number))
+    return {"job": found, "row": shown, "cells": texts_of(shown), "problem": ""}
 
 
-def _text_of(value: object) -> str:
-    return "" if value is None else str(value)
+def _number_in(text: str) -> int | str:
+    """A number in a form; the text if it is none, for the API to refuse."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER
+    return int(text) if is_number else text

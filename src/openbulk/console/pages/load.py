@@ -78,9 +78,10 @@ async def columns(visit: Visit) -> Response:
 
 async def plan(visit: Visit) -> Response:
     """Make the plan, and show it."""
-    form = await visit.form()
-    fields = {name: str(value) for name, value in form.items()}
+    fields = await visit.fields()
     chosen = _choices_in(fields)
+    if not chosen["instance"] or not chosen["object"]:
+        return visit.go_to(f"/load/{visit.request.path_params['file']}/where", **chosen)
     api = await visit.api_of(chosen["instance"])
     meta = {
         "fileId": visit.request.path_params["file"],

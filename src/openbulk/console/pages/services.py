@@ -49,7 +49,7 @@ async def connect_form(visit: Visit) -> Response:
 
 async def connect(visit: Visit) -> Response:
     """Connect a service with what the form has, or send the person to sign in there."""
-    form = {name: str(value) for name, value in (await visit.form()).items()}
+    form = await visit.fields()
     entries = {
         name.removeprefix("entry:"): value
         for name, value in form.items()

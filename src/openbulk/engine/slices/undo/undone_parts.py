@@ -40,6 +40,8 @@ class UndoneParts:
         self._rows = None if undo.rows is None else frozenset(undo.rows)
         self._last = earlier.records or 0
         """The rows up to here are not read yet."""
+        self._unpacked: list[Mapping[str, Any]] = []
+        """What rows did that were read, and are in no part yet. The last one is next."""
         self._written = 0
         self._lines = PartLines()
         self._held: dict[int, Mapping[int, Trace]] = {}
@@ -47,10 +49,12 @@ class UndoneParts:
 
     async def next_part(self) -> Packed | None:
         """The next part; None after the last one. Raises BadInput if nothing is kept any more."""
-        while self._last > 0:
-            for row in reversed(await self._read()):
+        while self._unpacked or self._last > 0:
+            if not self._unpacked:
+                self._unpacked = list(await self._read())
+            while self._unpacked:
                 self._written += 1
-                _, line = pack_row(Row(self._written, row))
+                _, line = pack_row(Row(self._written, self._unpacked.pop()))
                 if (part := self._lines.add(line)) is not None:
                     return part
         return self._lines.take()
