@@ -11,8 +11,8 @@ import pytest
 
 from crash.checker import broken_promises
 from crash.cluster import Cluster
+from crash.drawing import scenario_of
 from crash.run import play
-from crash.scenario import scenario_of
 from crash.seen import Seen
 from support.postgres import binaries
 

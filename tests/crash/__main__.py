@@ -14,9 +14,10 @@ from pathlib import Path
 from crash.actors import Disk
 from crash.checker import broken_promises
 from crash.cluster import Cluster
+from crash.drawing import scenario_of
 from crash.report import Table, line_of
 from crash.run import play
-from crash.scenario import Scenario, scenario_of
+from crash.scenario import Scenario
 from crash.seen import Seen
 
 
