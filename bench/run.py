@@ -27,6 +27,7 @@ import jobs  # noqa: E402
 import mapping  # noqa: E402
 import nightly  # noqa: E402
 import peers  # noqa: E402
+import plans  # noqa: E402
 import quota  # noqa: E402
 import recovery  # noqa: E402
 import sizes  # noqa: E402
@@ -50,6 +51,7 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
     "databases": databases.measure,
     "worst": worst.measure,
     "mapping": mapping.measure,
+    "plans": plans.measure,
 }
 
 
