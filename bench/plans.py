@@ -34,7 +34,7 @@ def measure(quick: bool) -> Iterator[Figure]:
     file = people(rows)
     with processes() as started:
         memory = started.server().instance("memory", {"keep": "false"})
-        yield from measure_plan(memory, "records", file, rows, "into memory, all of them new")
+        yield from measure_plan(memory, "records", file, rows, "into memory", "created")
     with processes() as started:
         database = started.folder / "people.db"
         make_database(database)
@@ -43,7 +43,7 @@ def measure(quick: bool) -> Iterator[Figure]:
         assert table.finished(job_id, within=WITHIN)["recordsFailedCount"] == 0
         table = after_restart(started, table)
         changed = file.replace(f"{CHANGED},Name ".encode(), f"{CHANGED},Changed ".encode())
-        yield from measure_plan(table, "people", changed, rows, "of a table of SQLite")
+        yield from measure_plan(table, "people", changed, rows, "of a table of SQLite", "updated")
         table = after_restart(started, table)
         change(database)
         yield from measure_verification(table, job_id, rows)
@@ -66,14 +66,16 @@ def change(database: Path) -> None:
         connection.execute("UPDATE people SET city = 'Köln' WHERE email LIKE ?", (f"%{CHANGED}",))
 
 
-def measure_plan(server: Server, name: str, file: bytes, rows: int, of: str) -> Iterator[Figure]:
-    """Plan an upsert, and read pages of the plan."""
+def measure_plan(
+    server: Server, name: str, file: bytes, rows: int, of: str, kind: str
+) -> Iterator[Figure]:
+    """Plan an upsert, and read pages of the plan: of all rows, and of those of a kind."""
     began = time.monotonic()
     job_id = server.upload(name, file, {**UPSERT, "plan": True}).json["id"]
     assert server.finished(job_id, within=WITHIN)["status"] == "PLANNED"
     taken = time.monotonic() - began
     yield figure_of(server, f"plan, {rows:,} rows {of}", taken, rows)
-    yield from measure_pages(server, f"/bulk/{job_id}/plan", "updated", rows, of)
+    yield from measure_pages(server, f"/bulk/{job_id}/plan", kind, rows, of)
 
 
 def measure_verification(server: Server, job_id: str, rows: int) -> Iterator[Figure]:
