@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 import changes  # noqa: E402
 import databases  # noqa: E402
 import download  # noqa: E402
+import forecast  # noqa: E402
 import growth  # noqa: E402
 import idle  # noqa: E402
 import ingest  # noqa: E402
@@ -27,6 +28,8 @@ import jobs  # noqa: E402
 import mapping  # noqa: E402
 import nightly  # noqa: E402
 import peers  # noqa: E402
+import plans  # noqa: E402
+import profiles  # noqa: E402
 import quota  # noqa: E402
 import recovery  # noqa: E402
 import sizes  # noqa: E402
@@ -50,6 +53,9 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
     "databases": databases.measure,
     "worst": worst.measure,
     "mapping": mapping.measure,
+    "plans": plans.measure,
+    "profiles": profiles.measure,
+    "forecast": forecast.measure,
 }
 
 

@@ -11,13 +11,13 @@ import pytest
 
 from crash.checker import broken_promises
 from crash.cluster import Cluster
+from crash.drawing import scenario_of
 from crash.run import play
-from crash.scenario import scenario_of
 from crash.seen import Seen
 from support.postgres import binaries
 
-ONE_PROCESS = (304, 170)
-SHARED = (249, 369)
+ONE_PROCESS = (106, 696)
+SHARED = (15, 247)
 """Seeds with a server and workers."""
 STRUCK = {
     "kill server",
@@ -45,6 +45,14 @@ def test_the_seeds_below_have_every_kind_of_blow() -> None:
         uploads = [upload for one in scenarios for upload in one.uploads]
         assert {upload.is_retried for upload in uploads} == {True, False}
         assert {upload.is_applied for upload in uploads if upload.is_plan} >= {True}
+        assert {upload.is_undone for upload in uploads} == {True, False}
+        verified = [upload.foreign for upload in uploads if upload.foreign is not None]
+        assert any(foreign.moved or foreign.deleted for foreign in verified)
+        moments = {blow.when.after for one in scenarios for blow in one.blows}
+        assert any(moment.startswith("undoing") for moment in moments)
+        assert any(moment.startswith("verifying") for moment in moments)
+    uploads = [upload for one in one_process + shared for upload in one.uploads]
+    assert any(upload.foreign is not None and upload.foreign.doubled for upload in uploads)
     assert any(
         upload.cancelled and upload.is_retried
         for seed in SHARED

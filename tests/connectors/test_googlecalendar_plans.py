@@ -228,3 +228,20 @@ async def test_people_who_would_be_mailed_are_counted(connector: Connector) -> N
     assert (planned.mails, planned.mails_outside) == (2, 1)
     (silent,) = await plan_rows(connector, Action.CREATE, {**row, "summary": "Music"})
     assert (silent.mails, silent.mails_outside) == (0, 0)
+
+
+@pytest.mark.parametrize("records", [MANY, 4])
+async def test_a_comparison_counts_the_events_that_a_row_may_mean(
+    connector: Connector, records: int
+) -> None:
+    """A calendar that is listed, and events that are looked up one by one."""
+    row = event("Maths", ref="m1")
+    await write_rows(connector, target(Action.UPSERT, "ref", "first"), row)
+    copy = event("Copy", extendedProperties={"private": {"ref": "m1"}})
+    await write_rows(connector, target(Action.CREATE, run="copy"), copy)
+    to = target(Action.UPSERT, "ref", "then", records=records, only_compares=True)
+    assert isinstance(connector, PlansWrites)
+    (planned,) = await connector.plan(to, [Record(1, row, key="first:1")])
+    assert (planned.kind, planned.matches) == (PlannedKind.AMBIGUOUS, 2)
+    assert planned.problem is not None
+    assert planned.problem.message.startswith("2 events have the ref of this row")

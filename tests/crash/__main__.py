@@ -14,9 +14,10 @@ from pathlib import Path
 from crash.actors import Disk
 from crash.checker import broken_promises
 from crash.cluster import Cluster
+from crash.drawing import scenario_of
 from crash.report import Table, line_of
 from crash.run import play
-from crash.scenario import Scenario, scenario_of
+from crash.scenario import Scenario
 from crash.seen import Seen
 
 
@@ -39,9 +40,7 @@ def main() -> int:
         seeds = range(options.seed, options.seed + 1)
         _print_scenario(scenario_of(options.seed))
     table = Table()
-    # SIGTERM, as Ctrl-C: every run ends its processes, and the table shows what was played.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(_Runs(iter(seeds), table, options.keep).play_all(options.jobs))
     print(f"\n{table}")
     for seed in table.failed:
@@ -66,7 +65,13 @@ class _Runs:
         self._table = table
 
     async def play_all(self, at_once: int) -> None:
-        """Play them all, so many at the same time."""
+        """Play them all, so many at the same time.
+
+        SIGTERM is as Ctrl-C: each run ends its processes, and the table shows what was played.
+        """
+        own = asyncio.current_task()
+        assert own is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, own.cancel)
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):
                 group.create_task(self._play_some())
@@ -88,7 +93,9 @@ class _Runs:
         folder = Path(tempfile.mkdtemp(prefix=f"openbulk-crash-{seed}-"))
         try:
             seen = await play(scenario, folder, cluster)
-        except Exception:
+        except Exception as error:
+            if _is_cut_off():
+                raise asyncio.CancelledError from error
             seen = Seen(scenario, wrong=[f"the run itself failed:\n{traceback.format_exc()}"])
         broken = broken_promises(seen)
         self._table.add(seen, broken)
@@ -100,6 +107,12 @@ class _Runs:
             stories = "\n".join(f"    {story}" for story in broken[:20])
             print(f"{stories}\n    logs in {kept}", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_cut_off() -> bool:
+    """Whether the run was to end early: then its processes may have ended before it."""
+    own = asyncio.current_task()
+    return own is not None and own.cancelling() > 0
 
 
 if __name__ == "__main__":

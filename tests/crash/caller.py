@@ -9,16 +9,17 @@ from typing import Any
 import aiohttp
 
 from crash.files import file_of, metadata_of
+from crash.outsider import Outsider
 from crash.receiver import KEY, CallbackReceiver
 from crash.scenario import Account, Download, Upload, Work
-from crash.seen import Attempt, Seen
+from crash.seen import Attempt, Seen, ShownVerification
 from crash.signs import Signs
 from support.harness import BASE_PATH, ORGANIZATION_SECRET, USER_SECRET, multipart
 
 AGAIN_SECONDS = 0.15
 POLL_SECONDS = 0.1
 ANSWER = aiohttp.ClientTimeout(total=30)
-FINAL = {"COMPLETE", "CANCELLED", "ABORTED", "ERROR", "PLANNED"}
+FINAL = {"COMPLETE", "CANCELLED", "ABORTED", "ERROR", "PLANNED", "VERIFIED"}
 UNABLE = {503, 507}
 """Answers of a server whose database is away, or whose disk is full."""
 LOST = (aiohttp.ClientError, TimeoutError)
@@ -35,12 +36,14 @@ class Caller:
         url: str,
         signs: Signs,
         receiver: CallbackReceiver,
+        outsider: Outsider,
         seen: Seen,
     ) -> None:
         self._http = http
         self._url = url + BASE_PATH
         self._signs = signs
         self._receiver = receiver
+        self._outsider = outsider
         self._seen = seen
         self._with_keys = seen.scenario.with_keys
         self._hangs_up = dict(seen.scenario.hangs_up)
@@ -77,24 +80,43 @@ class Caller:
             await self._fetch(attempt)
         # Also those whose answer was lost: the next work would meet them in the lane.
         await self._all_are_finished(work.account)
-        if isinstance(work, Upload) and work.is_retried:
-            await self._retry(attempt)
-            await self._all_are_finished(work.account)
-        if isinstance(work, Upload) and work.is_applied:
-            await self._apply(attempt, work)
-            await self._all_are_finished(work.account)
-        if isinstance(work, Upload) and work.is_undone:
-            await self._undo(attempt)
-            await self._all_are_finished(work.account)
+        if isinstance(work, Upload):
+            await self._follow_up(attempt, work)
         self._signs.give(f"finished {work.name}")
 
-    async def _undo(self, attempt: Attempt) -> None:
+    async def _follow_up(self, attempt: Attempt, work: Upload) -> None:
+        """Do what a caller does once its job is finished, one after the other."""
+        steps = [
+            (work.is_retried, self._retry),
+            (work.is_applied, self._apply),
+            (work.is_undone, self._undo),
+            (work.foreign is not None, self._verify),
+        ]
+        for is_wanted, step in steps:
+            if is_wanted:
+                await step(attempt, work)
+                await self._all_are_finished(work.account)
+
+    async def _undo(self, attempt: Attempt, work: Upload) -> None:
         """Undo the job."""
         headers = {"Idempotency-Key": f"{attempt.tag} undone"}
-        self._signs.give(f"undoing {attempt.work.name}")
+        self._signs.give(f"undoing {work.name}")
         path = f"/bulk/{attempt.job_id}/undo"
-        answer = await self._surely("POST", path, attempt.work.account, headers=headers)
+        answer = await self._surely("POST", path, work.account, headers=headers)
         attempt.undo_id = int(json.loads(answer[2])["id"])
+
+    async def _verify(self, attempt: Attempt, work: Upload) -> None:
+        """Verify the job, while somebody else changes its records."""
+        await self._outsider.change(work, attempt)
+        shown = await self._surely("GET", f"/bulk/{attempt.job_id}", work.account)
+        if not any(json.loads(shown[2])["outcomes"].values()):
+            return  # cancelled before its file was read
+        headers = {"Idempotency-Key": f"{attempt.tag} verified"}
+        self._signs.give(f"verifying {work.name}")
+        path = f"/bulk/{attempt.job_id}/verify"
+        answer = await self._surely("POST", path, work.account, headers=headers)
+        attempt.verification_id = int(json.loads(answer[2])["id"])
+        await self._outsider.change_meanwhile(work, attempt)
 
     async def _apply(self, attempt: Attempt, work: Upload) -> None:
         """Have a plan carried out, once somebody else has changed some of its records."""
@@ -114,18 +136,16 @@ class Caller:
         attempt.is_applied = True
         await self._follow(attempt)
 
-    async def _retry(self, attempt: Attempt) -> None:
+    async def _retry(self, attempt: Attempt, work: Upload) -> None:
         """Retry the rows that are not written, if there are any."""
-        account = attempt.work.account
-        shown = await self._surely("GET", f"/bulk/{attempt.job_id}", account)
+        shown = await self._surely("GET", f"/bulk/{attempt.job_id}", work.account)
         outcomes = json.loads(shown[2])["outcomes"]
         if not any(outcomes[kind] for kind in ("failed", "unknown", "notReached")):
             return
         headers = {"Idempotency-Key": f"{attempt.tag} again"}
-        self._signs.give(f"retrying {attempt.work.name}")
-        answer = await self._surely(
-            "POST", f"/bulk/{attempt.job_id}/retry", account, headers=headers
-        )
+        self._signs.give(f"retrying {work.name}")
+        path = f"/bulk/{attempt.job_id}/retry"
+        answer = await self._surely("POST", path, work.account, headers=headers)
         attempt.retry_id = int(json.loads(answer[2])["id"])
 
     async def _submit(self, work: Work) -> Attempt:
@@ -233,17 +253,27 @@ class Caller:
                 continue
             await self._repeat(attempt)
             self._seen.statuses[attempt.job_id] = status = await self._status(attempt)
+            if attempt.verification_id is not None:
+                await self._look_at_verification(attempt, attempt.verification_id)
             if isinstance(attempt.work, Upload):
-                self._seen.errors[attempt.job_id] = await self._errors(attempt)
+                path = f"/bulk/{attempt.job_id}/errors"
+                self._seen.errors[attempt.job_id] = await self._list(path, attempt.work.account)
             elif status["status"] == "COMPLETE":
                 await self._fetch(attempt)
 
-    async def _errors(self, attempt: Attempt) -> list[Mapping[str, Any]]:
+    async def _look_at_verification(self, attempt: Attempt, job_id: int) -> None:
+        path, account = f"/bulk/{job_id}/verification", attempt.work.account
+        shown = json.loads((await self._surely("GET", path, account))[2])
+        rows = await self._list(f"{path}/rows", account)
+        self._seen.verifications[job_id] = ShownVerification(shown["counts"], rows)
+
+    async def _list(self, path: str, account: Account) -> list[Mapping[str, Any]]:
+        """All pages of a list."""
         found: list[Mapping[str, Any]] = []
         token = ""
         while True:
-            path = f"/bulk/{attempt.job_id}/errors?pageSize=500&nextPage={token}"
-            _, headers, body = await self._surely("GET", path, attempt.work.account)
+            page = f"{path}?pageSize=500&nextPage={token}"
+            _, headers, body = await self._surely("GET", page, account)
             found += json.loads(body)
             token = headers.get("elements-next-page-token", "")
             if not token:

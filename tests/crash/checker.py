@@ -1,21 +1,18 @@
 """openbulk's promises, checked against what a run has shown. Each check returns what is broken."""
 
-import base64
 import csv
-import hashlib
-import hmac
 import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from standardwebhooks import Webhook
-
 from crash.files import kept_place, place_of, text_of
-from crash.receiver import KEY, Callback
+from crash.notified import broken_notification
+from crash.outsider import FOREIGN_PLACE, double_of
 from crash.scenario import PEOPLE, Download, Upload
 from crash.seen import Attempt, LedgerJob, Seen
+from crash.verified import broken_verification
 
 KINDS = {
     "create": {"created"},
@@ -33,7 +30,7 @@ def broken_promises(seen: Seen) -> list[str]:
     """All promises that are broken, in words."""
     jobs: dict[str, list[LedgerJob]] = {}
     for job in seen.jobs:
-        if job.retry_of is None and job.undo_of is None:
+        if job.is_original:
             jobs.setdefault(job.tag, []).append(job)
     found = list(seen.wrong)
     for attempt in seen.attempts:
@@ -60,7 +57,7 @@ def _of_attempt(seen: Seen, attempt: Attempt, jobs: list[LedgerJob]) -> Iterator
             yield from _of_upload(seen, attempt, attempt.work, job)
         else:
             yield from _read(seen, attempt.work, job)
-        yield from _notified(seen, attempt, job)
+        yield from broken_notification(seen, attempt, job)
 
 
 def _of_upload(seen: Seen, attempt: Attempt, upload: Upload, job: LedgerJob) -> Iterator[str]:
@@ -69,14 +66,16 @@ def _of_upload(seen: Seen, attempt: Attempt, upload: Upload, job: LedgerJob) -> 
     kinds = job.kinds if retry is None else {**job.kinds, **retry.kinds}
     undone = next((one for one in seen.scenario.uploads if _is_undone_of(one, upload)), None)
     if undone is None:
-        yield from _in_the_service(seen, upload, attempt.tag, kinds)
+        yield from _in_the_service(seen, attempt, upload, kinds)
     elif _is_one_job(seen, undone):
         if undone is upload and attempt.job_id == job.id:
             yield from _undone(seen, attempt, upload, job)
         elif undone is not upload:
-            yield from _in_the_service(seen, upload, attempt.tag, kinds)
+            yield from _in_the_service(seen, attempt, upload, kinds)
     if attempt.job_id == job.id:
         yield from _retried(attempt, upload, job, retry)
+        if upload.foreign is not None:
+            yield from broken_verification(seen, attempt, upload, job)
     if attempt.job_id is not None:
         yield from _shown_by_the_api(seen, job)
 
@@ -93,7 +92,7 @@ def _is_one_job(seen: Seen, upload: Upload) -> bool:
     """
     attempts = [attempt for attempt in seen.attempts if attempt.work is upload]
     tags = {attempt.tag for attempt in attempts}
-    made = [one.id for one in seen.jobs if one.tag in tags and one.undo_of is None]
+    made = [one.id for one in seen.jobs if one.tag in tags and one.is_original]
     return len(made) == 1 and made[0] in {attempt.job_id for attempt in attempts}
 
 
@@ -246,9 +245,9 @@ def _shown_by_the_api(seen: Seen, job: LedgerJob) -> Iterator[str]:
 
 
 def _in_the_service(
-    seen: Seen, upload: Upload, tag: str, kinds: Mapping[int, str]
+    seen: Seen, attempt: Attempt, upload: Upload, kinds: Mapping[int, str]
 ) -> Iterator[str]:
-    """The records in the service are those that the outcomes say."""
+    """The records in the service are those that the outcomes say, but for what others did."""
     if upload.object not in {"events", "calendars"}:
         return
     writing = [one for one in seen.scenario.uploads if one.writes and not one.is_undone]
@@ -259,9 +258,12 @@ def _in_the_service(
     for row, kind in kinds.items():
         writer = _last_writer(seen, upload, row) if is_in_story else last
         place = PEOPLE[upload.account], place_of(writer) if upload.object == "events" else ""
-        text = text_of(upload, tag, row)
+        if row in attempt.foreign.moved | attempt.foreign.moved_meanwhile:
+            place = PEOPLE[upload.account], FOREIGN_PLACE
+        text = text_of(upload, attempt.tag, row)
         there = seen.live[text]
-        expected = int(kind != "failed" and upload.action != "delete")
+        is_deleted = upload.action == "delete" or row in attempt.foreign.deleted
+        expected = int(kind != "failed" and not is_deleted)
         if kind != "unknown" and there != expected:
             yield f"row {row} is {kind}, and there are {there} of it"
         elif there and seen.places.get(text) != place:
@@ -317,9 +319,11 @@ def _of_nobody(seen: Seen, jobs: Mapping[str, list[LedgerJob]]) -> Iterator[str]
     made = {f"Kept {number}" for number in range(1, seen.scenario.kept + 1)} | set(PEOPLE.values())
     for attempt in seen.attempts:
         if isinstance(attempt.work, Upload) and attempt.tag in jobs:
-            made |= {
-                text_of(attempt.work, attempt.tag, row) for row in range(1, attempt.work.rows + 1)
+            texts = {
+                row: text_of(attempt.work, attempt.tag, row)
+                for row in range(1, attempt.work.rows + 1)
             }
+            made |= {*texts.values(), *(double_of(texts[row]) for row in attempt.foreign.doubled)}
     for text in (seen.ever | seen.live).keys() - made:
         yield f"{text!r} was made, and no job is known that has"
 
@@ -364,41 +368,3 @@ def _records(file: bytes, format: str) -> list[tuple[str, str]]:
         case _:
             records = map(json.loads, file.splitlines())
     return [(record["summary"], record["location"]) for record in records]
-
-
-# --- callers are notified ---
-
-
-def _notified(seen: Seen, attempt: Attempt, job: LedgerJob) -> Iterator[str]:
-    if attempt.work.refusals is None or not job.is_finished:
-        return
-    callbacks = [one for one in seen.callbacks if one.tag == attempt.tag]
-    if not any(one.status == 200 for one in callbacks):
-        yield f"its caller was not notified ({len(callbacks)} attempts)"
-    if len({one.headers.get("webhook-id") for one in callbacks}) > 1:
-        yield "its callbacks have several ids"
-    for callback in callbacks:
-        yield from _signed(callback)
-        yield from _truthful(attempt, job, callback)
-
-
-def _signed(callback: Callback) -> Iterator[str]:
-    digest = base64.b64encode(hmac.digest(KEY.encode(), callback.body, hashlib.sha256)).decode()
-    if callback.headers.get("elements-webhook-signature") != f"sha256={digest}":
-        yield "a callback is not signed as SAP's are"
-    try:
-        Webhook(KEY.encode()).verify(callback.body, dict(callback.headers))
-    except Exception as error:  # the library has several, none with a common base
-        yield f"a callback is not signed as Standard Webhooks are: {error!r}"
-
-
-def _truthful(attempt: Attempt, job: LedgerJob, callback: Callback) -> Iterator[str]:
-    shown: Mapping[str, Any] = json.loads(callback.body)
-    if int(shown["id"]) != job.id or shown["status"] != job.status:
-        yield f"a callback says {shown['id']} {shown['status']} instead of {job.id} {job.status}"
-    count = shown["recordsCount"] if "recordsCount" in shown else shown["recordCount"]
-    expected = len(job.kinds) if isinstance(attempt.work, Upload) else job.records
-    if count != expected:
-        yield f"a callback says {count} records"
-    if shown.get("callback-payload") != {"tag": attempt.tag}:
-        yield f"a callback brings back {shown.get('callback-payload')}"

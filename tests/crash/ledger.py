@@ -60,6 +60,7 @@ def _job(
         error=row.error,
         retry_of=row.retry_of,
         undo_of=row.undo_of,
+        verify_of=row.verify_of,
         planned=planned,
         planned_kinds=planned_kinds,
     )

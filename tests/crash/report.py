@@ -1,7 +1,7 @@
 """The line of a seed, and the table of many."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crash.seen import Seen
@@ -43,6 +43,8 @@ class Table:
         acknowledged = {attempt.job_id for attempt in seen.attempts} - {None}
         self.more["jobs acknowledged"] += len(acknowledged)
         self.more["jobs whose acknowledgement was lost"] += len(seen.jobs) - len(acknowledged)
+        for what, jobs in _follow_ups(seen).items():
+            self.more[what] += jobs
         self.more["rows not reached (cancelled)"] += sum(
             (job.records or 0) - len(job.kinds) for job in seen.jobs if job.status == "CANCELLED"
         )
@@ -76,6 +78,17 @@ class Table:
             f"| **seeds with a broken promise** | **{failed}** |",
         ]
         return "\n".join(lines)
+
+
+def _follow_ups(seen: Seen) -> Mapping[str, int]:
+    """How many jobs follow up others, and how many plans were carried out."""
+    return {
+        "jobs that retry": sum(job.retry_of is not None for job in seen.jobs),
+        "jobs that undo": sum(job.undo_of is not None for job in seen.jobs),
+        "jobs that verify": sum(job.verify_of is not None for job in seen.jobs),
+        "plans that were made": sum(bool(job.planned) and job.is_original for job in seen.jobs),
+        "plans that were carried out": sum(attempt.is_applied for attempt in seen.attempts),
+    }
 
 
 def _median_and_longest(values: Sequence[float]) -> str:

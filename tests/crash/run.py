@@ -15,6 +15,7 @@ from crash.caller import Caller, UnexpectedAnswer, cancel
 from crash.cluster import Cluster
 from crash.files import kept_event
 from crash.ledger import jobs_in
+from crash.outsider import Outsider
 from crash.receiver import CallbackReceiver
 from crash.scenario import PEOPLE, Blow, Scenario
 from crash.seen import Seen
@@ -78,8 +79,9 @@ class _Run:
             aiohttp.ClientSession(connector=connector)
         )
         self._open.enter_context(self._receiver)
+        outsider = Outsider(self._http, self._urls["sandbox"])
         self._caller = Caller(
-            self._http, self._urls["server"], self._signs, self._receiver, self.seen
+            self._http, self._urls["server"], self._signs, self._receiver, outsider, self.seen
         )
         await self._caller.sign_in("memory", {})
         for account, person in PEOPLE.items():

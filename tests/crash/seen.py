@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crash.receiver import Callback
-from crash.scenario import Scenario, Work
+from crash.scenario import ForeignChanges, Scenario, Upload, Work
 
 
 @dataclass(slots=True)
@@ -25,6 +25,18 @@ class Attempt:
     """The job that retries its rows, if any were left."""
     undo_id: int | None = None
     """The job that undoes it."""
+    verification_id: int | None = None
+    """The job that verifies it, if any of its rows was read."""
+
+    @property
+    def foreign(self) -> ForeignChanges:
+        """What others have done to its records."""
+        work = self.work
+        if not isinstance(work, Upload) or work.foreign is None:
+            return ForeignChanges()
+        # Records without a reference are those of one attempt.
+        is_changed = work.by_reference or self.job_id is not None
+        return work.foreign if is_changed else ForeignChanges()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +59,30 @@ class LedgerJob:
     """The job of which it retries rows."""
     undo_of: int | None = None
     """The job that it undoes."""
+    verify_of: int | None = None
+    """The job that it verifies."""
     planned: Mapping[int, int] = field(default_factory=dict)
-    """How many parts of its plan have a row, by row."""
+    """How many parts of its plan, or of its comparison, have a row, by row."""
     planned_kinds: Mapping[str, int] = field(default_factory=dict)
-    """How many rows its plan has of a kind."""
+    """How many rows its plan, or its comparison, has of a kind."""
+
+    @property
+    def is_original(self) -> bool:
+        """Whether it follows up no other job."""
+        return self.retry_of is self.undo_of is self.verify_of is None
 
     @property
     def is_finished(self) -> bool:
         """Whether its status is final."""
-        return self.status in {"COMPLETE", "CANCELLED", "ABORTED", "ERROR", "PLANNED"}
+        return self.status in {"COMPLETE", "CANCELLED", "ABORTED", "ERROR", "PLANNED", "VERIFIED"}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownVerification:
+    """What the API says of a verification."""
+
+    counts: Mapping[str, int]
+    rows: Sequence[Mapping[str, Any]]
 
 
 @dataclass(slots=True)
@@ -69,6 +96,8 @@ class Seen:
     """The API's statuses in the end, by job."""
     errors: dict[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """The API's error records of uploads, by job."""
+    verifications: dict[int, ShownVerification] = field(default_factory=dict)
+    """What the API says of verifications in the end, by the job that verifies."""
     files: list[tuple[str, bytes]] = field(default_factory=list)
     """The name of a download and its file, once for each time that it was fetched."""
     callbacks: Sequence[Callback] = ()

@@ -14,9 +14,10 @@ from standardwebhooks import Webhook
 
 from crash.checker import broken_promises
 from crash.files import kept_place
+from crash.outsider import FOREIGN_PLACE
 from crash.receiver import KEY, Callback
-from crash.scenario import Download, Moment, Scenario, Upload, Work
-from crash.seen import Attempt, LedgerJob, Seen
+from crash.scenario import Download, ForeignChanges, Moment, Scenario, Upload, Work
+from crash.seen import Attempt, LedgerJob, Seen, ShownVerification
 from openbulk.domain.records import OutcomeKind
 
 NEW = Upload("new", "ann", "events", "create", 3, "new", broken=frozenset({3}), refusals=0)
@@ -40,6 +41,10 @@ APPLIED = replace(
 )
 OLD = Upload("old", "bob", "events", "upsert", 1, "old", 1)
 UNDONE = replace(OLD, name="undone", rows=2, version=2, after="old", is_undone=True)
+FOREIGN_CHANGES = ForeignChanges(*(frozenset({row}) for row in (2, 3, 4, 5)))
+VERIFIED = Upload(
+    "verified", "ann", "events", "upsert", 6, "seen", 1, frozenset({6}), foreign=FOREIGN_CHANGES
+)
 WORKS: tuple[Work, ...] = (
     NEW,
     CALLED_OFF,
@@ -53,6 +58,7 @@ WORKS: tuple[Work, ...] = (
     APPLIED,
     OLD,
     UNDONE,
+    VERIFIED,
 )
 
 
@@ -91,7 +97,21 @@ def with_header(name: str, value: str) -> Callback:
 EVENTS = (
     *("new.1 1", "new.1 2", "off.1 1", "first 1", "Kept 1", "Kept 2"),
     *("base 1", "base 2", "base 3", "old 1"),
+    *("seen 1", "seen 2", "seen 4", "seen 4 again", "seen 5"),
 )
+DIFFERENT = {"location": {"expected": "v1", "found": FOREIGN_PLACE}}
+
+
+def verification(*kinds: str) -> ShownVerification:
+    """What the API says of a verification whose rows have these kinds."""
+    rows = [
+        {"rowNum": row, "kind": kind, **({"differences": DIFFERENT} if kind == "different" else {})}
+        for row, kind in enumerate(kinds, 1)
+    ]
+    return ShownVerification(Counter(kinds), rows)
+
+
+AS_IT_IS = ("confirmed", "different", "missing", "extra", "different", "notChecked")
 
 
 def seen() -> Seen:
@@ -100,7 +120,8 @@ def seen() -> Seen:
     attempts = [Attempt(work, f"{work.name}.1", number) for number, work in enumerate(WORKS, 1)]
     attempts[1].is_cancelled = True
     attempts[9].is_applied = True
-    attempts[11].undo_id = 13
+    attempts[11].undo_id = 14
+    attempts[12].verification_id = 15
     return Seen(
         scenario,
         attempts,
@@ -125,8 +146,22 @@ def seen() -> Seen:
             ),
             job(11, "old", "created"),
             job(12, "undone", "updated", "created"),
-            replace(job(13, "undone", "reversed", "gone_already"), undo_of=12),
+            job(13, "verified", *["created"] * 5, "failed"),
+            replace(job(14, "undone", "reversed", "gone_already"), undo_of=12),
+            replace(
+                job(15, "verified", status="VERIFIED", records=6),
+                verify_of=13,
+                planned=dict.fromkeys(range(1, 7), 1),
+                planned_kinds={
+                    "unchanged": 1,
+                    "updated": 2,
+                    "not_found": 1,
+                    "ambiguous": 1,
+                    "not_compared": 1,
+                },
+            ),
         ],
+        verifications={15: verification(*AS_IT_IS)},
         statuses={1: {"status": "COMPLETE", "recordsCount": 3, "recordsFailedCount": 1}},
         errors={1: [{"rowNum": 3}]},
         files=[
@@ -143,6 +178,10 @@ def seen() -> Seen:
             "base 2": ("bob@example.com", "v2"),
             "base 3": ("bob@example.com", "v2"),
             "old 1": ("bob@example.com", "v1"),
+            "seen 1": ("ann@example.com", "v1"),
+            "seen 2": ("ann@example.com", FOREIGN_PLACE),
+            "seen 4": ("ann@example.com", "v1"),
+            "seen 5": ("ann@example.com", FOREIGN_PLACE),
             **{f"Kept {number}": ("reader@example.com", kept_place(number)) for number in (1, 2)},
         },
     )
@@ -155,6 +194,13 @@ def test_a_run_without_faults_breaks_no_promise() -> None:
 def with_job(number: int, **changes: object) -> Callable[[Seen], None]:
     def change(seen: Seen) -> None:
         seen.jobs = [replace(job, **changes) if job.id == number else job for job in seen.jobs]  # type: ignore[arg-type]
+
+    return change
+
+
+def with_verification(*kinds: str) -> Callable[[Seen], None]:
+    def change(seen: Seen) -> None:
+        seen.verifications[15] = verification(*kinds)
 
     return change
 
@@ -206,12 +252,12 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
         "was cancelled, and is COMPLETE",
     ),
     "an undo keeps a record": (
-        with_job(13, kinds={1: "kept", 2: "reversed"}),
+        with_job(14, kinds={1: "kept", 2: "reversed"}),
         "its undo has Counter({'kept': 1})",
     ),
-    "an undo leaves a row out": (with_job(13, kinds={1: "reversed"}), "and 2 were written"),
-    "an undo does not end": (with_job(13, status="ERROR"), "its undo ended as ERROR"),
-    "a job is not undone": (with_job(13, undo_of=99), "is undone by 13, and the ledger has None"),
+    "an undo leaves a row out": (with_job(14, kinds={1: "reversed"}), "and 2 were written"),
+    "an undo does not end": (with_job(14, status="ERROR"), "its undo ended as ERROR"),
+    "a job is not undone": (with_job(14, undo_of=99), "is undone by 14, and the ledger has None"),
     "an undo leaves a new record": (
         lambda seen: seen.live.update(["old 2"]),
         "row 2 is undone, and there are 1 of it",
@@ -219,6 +265,54 @@ BROKEN: dict[str, tuple[Callable[[Seen], object], str]] = {
     "an undo leaves a new value": (
         lambda seen: seen.places.update({"old 1": ("bob@example.com", "v2")}),
         "row 1 is undone, and it is at",
+    ),
+    "a job is not verified": (
+        with_job(15, verify_of=99),
+        "is verified by 15, and the ledger has None",
+    ),
+    "a verification does not end": (
+        with_job(15, status="ABORTED"),
+        "its verification ended as ABORTED",
+    ),
+    "a verification writes": (
+        with_job(15, kinds={1: "updated"}),
+        "its verification has outcomes of 1 rows",
+    ),
+    "a verification leaves a row out": (
+        with_job(15, planned=dict.fromkeys(range(1, 6), 1)),
+        "its verification has 5 of 6 rows",
+    ),
+    "a verification has a row twice": (
+        with_job(15, planned={**dict.fromkeys(range(1, 6), 1), 6: 2}),
+        "or one twice",
+    ),
+    "a verification does not see that a record was changed": (
+        with_verification("confirmed", *AS_IT_IS[:1], *AS_IT_IS[2:]),
+        "row 2 is verified as confirmed instead of {'different'}",
+    ),
+    "a verification does not see that a record is gone": (
+        with_verification(*AS_IT_IS[:2], "confirmed", *AS_IT_IS[3:]),
+        "row 3 is verified as confirmed instead of {'missing'}",
+    ),
+    "a verification does not see a second record": (
+        with_verification(*AS_IT_IS[:3], "confirmed", *AS_IT_IS[4:]),
+        "row 4 is verified as confirmed instead of {'extra'}",
+    ),
+    "a verification compares what was not written": (
+        with_verification(*AS_IT_IS[:5], "missing"),
+        "row 6 is verified as missing instead of {'notChecked'}",
+    ),
+    "a verification shows another difference": (
+        lambda seen: seen.verifications[15].rows[1].update(differences={}),  # type: ignore[attr-defined]
+        "row 2 is different in {}",
+    ),
+    "a verification counts something else": (
+        with_job(15, planned_kinds={"unchanged": 6}),
+        "and has kept {'confirmed': 6}",
+    ),
+    "a verified record is changed back": (
+        lambda seen: seen.places.update({"seen 2": ("ann@example.com", "v1")}),
+        "row 2 is created, and it is at ('ann@example.com', 'v1')",
     ),
     "a plan writes": (with_job(7, kinds={1: "updated"}), "is a plan, and has outcomes"),
     "a planned job becomes a job": (with_job(7, status="COMPLETE"), "ended as COMPLETE"),

@@ -57,6 +57,16 @@ async def test_rows_come_in_the_order_of_the_file_from_parts_that_overlap(files:
     assert updated == [1, 3, 5, 7, 9]
 
 
+async def test_a_value_that_looks_like_a_row_is_none(files: FileStore) -> None:
+    like = {"row": 7, "kind": "updated"}
+    change = Change(like, '\n{"row":8,"kind":"updated"}')
+    row = PlanRow(Planned(1, PlannedKind.UPDATED, changes={"note": change}))
+    part, content = make_part([row], 7, Completeness.COMPLETE)
+    await files.put(part.path("f00d"), content)
+    for kind in (None, PlannedKind.UPDATED):
+        assert [one async for one in rows_of_plan(files, "f00d", each([part]), kind=kind)] == [row]
+
+
 async def test_a_plan_has_one_summary_however_it_is_cut(files: FileStore) -> None:
     cut = PlanSummary.of_parts(await keep(files, [1, 3], [2, 4]))
     whole = PlanSummary.of_parts(await keep(files, [1, 2, 3, 4]))

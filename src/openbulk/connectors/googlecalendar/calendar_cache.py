@@ -37,6 +37,7 @@ _BY_UID = "SELECT event FROM events WHERE uid = :value AND occurrence = :occurre
 _BY_VALUE = "SELECT event FROM events WHERE value = :value AND occurrence = :occurrence LIMIT 1"
 _BY_SUMMARY_AND_START = "SELECT event FROM events WHERE alike = :alike ORDER BY id LIMIT 1"
 _OCCURRENCES = "SELECT event FROM events WHERE uid = ? AND occurrence <> ''"
+_COUNT = "SELECT count(*) FROM events WHERE value = ? AND occurrence = ''"
 _SELECT_PARTS = "SELECT event FROM events WHERE uid >= ? AND uid < ? AND occurrence = ''"
 _QUERIES = {ID: _BY_ID, ICAL_UID: _BY_UID}
 
@@ -95,6 +96,11 @@ class CalendarCache:
         if row is None and identity.alike:
             row = self._database.execute(_BY_SUMMARY_AND_START, values).fetchone()
         return None if row is None else orjson.loads(row[0])
+
+    def count(self, value: str) -> int:
+        """How many events have this value of the property that identifies them."""
+        count: int = self._database.execute(_COUNT, (value,)).fetchone()[0]
+        return count
 
     def occurrences(self, uid: str) -> Sequence[Event]:
         """The occurrences of a series that differ from it, called off ones included."""

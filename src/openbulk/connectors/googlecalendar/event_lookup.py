@@ -164,6 +164,20 @@ class EventLookup:
         same = (event for event in events if occurrence_of(event) == identity.occurrence)
         return next(same, None)
 
+    async def count(self, row: EventRow) -> int:
+        """How many events have the value by which a row's column identifies its event.
+
+        1 for a row that has no such column.
+        """
+        identity = row.identity
+        if not identity.is_property or identity.alike is not None:
+            return 1
+        cache = self.cache_of(row)
+        if cache.is_complete:
+            return cache.count(identity.value)
+        events = await self._events(row, _search_parameters(identity))
+        return sum(occurrence_of(event) is None for event in events)
+
     async def _fetch_alike(self, row: EventRow) -> Event | None:
         """The event with the summary and the start of a row that has no identifier."""
         alike = row.identity.alike

@@ -34,8 +34,8 @@ from openbulk.connectors.googlecalendar.events import Event, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, dates_that_are_none
 from openbulk.connectors.googlecalendar.shapes import read_resource
-from openbulk.domain.plan import Change, Planned, kind_of
-from openbulk.domain.records import Action, Record, Target
+from openbulk.domain.plan import Change, Planned, PlannedKind, kind_of
+from openbulk.domain.records import Action, Outcome, Problem, Record, Target
 
 _WRITERS = frozenset({"writer", "writerWithoutPrivateAccess", "owner"})
 """The roles that may write events (discovery document, `Events.accessRole`)."""
@@ -66,6 +66,18 @@ class PlannedLookup(EventLookup):
         """By calendar that may be written, its name: that of a main calendar is an address."""
         self._gone: set[tuple[str, str, str]] = set()
         """Events that the plan of a small job deletes, by job, calendar and id."""
+        self._counts: dict[int, int] = {}
+
+    async def find(self, row: EventRow) -> Event | None:
+        """The event that a row means. A comparison also counts the events that it may mean."""
+        event = await super().find(row)
+        if row.target.only_compares and event is not None:
+            self._counts[row.number] = await self.count(row)
+        return event
+
+    def take_count(self, row: int) -> int:
+        """How many events a row may mean that is only compared."""
+        return self._counts.pop(row, 1)
 
     async def fetch(self, row: EventRow, identity: Identity, **parameters: str) -> Event | None:
         """The event with an identity, as the plan has left it."""
@@ -298,9 +310,9 @@ class EventPlans:
 
     def __init__(self, api: CalendarApi) -> None:
         self._api = api.counting()
-        lookup = PlannedLookup(self._api)
-        self._calls = PlannedCalls(self._api, lookup)
-        self._uploads = _NamedUploads(self._calls, lookup)
+        self._lookup = PlannedLookup(self._api)
+        self._calls = PlannedCalls(self._api, self._lookup)
+        self._uploads = _NamedUploads(self._calls, self._lookup)
 
     async def plan(self, target: Target, batch: Sequence[Record]) -> Sequence[Planned]:
         """What these records would do, one after another. Raises ServiceError."""
@@ -310,6 +322,9 @@ class EventPlans:
         self._calls.take_notes(record.row)
         outcome = await self._uploads.write(record, target)
         notes = self._calls.take_notes(record.row)
+        count = self._lookup.take_count(record.row)
+        if count > 1 and target.action is not Action.DELETE:
+            return _ambiguous(target, outcome, count)
         event = notes.events.get(outcome.id or "")
         is_refused = outcome.problem is not None
         return Planned(
@@ -329,3 +344,11 @@ class EventPlans:
             key=self._uploads.take_name(record.row),
             is_early=outcome.is_early,
         )
+
+
+def _ambiguous(target: Target, outcome: Outcome, count: int) -> Planned:
+    name = target.identifier_field
+    problem = Problem(
+        f"{count} events have the {name} of this row; it must be unique, so delete the others", name
+    )
+    return Planned(outcome.row, PlannedKind.AMBIGUOUS, problem=problem, matches=count)

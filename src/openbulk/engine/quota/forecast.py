@@ -1,16 +1,26 @@
 """What carrying a plan out takes of each limit of a service, and how long it has to wait.
 
-These functions only compute. A job makes its calls one after another, so at each moment it has used
-about the same share of its calls of each limit.
+These functions only compute. A job makes its calls as soon as it may, so at each moment it has used
+about the same share of its calls of each limit. What it has used at once comes back at once, a
+window later: a job that takes one call more than two minutes allow waits for the third.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from openbulk.connectors.pace import Budget
 from openbulk.domain.plan import UsageLimit
-from openbulk.engine.quota.sliding_window import calls_in_window, limit_of
+from openbulk.engine.quota.sliding_window import (
+    calls_in_window,
+    expiries,
+    limit_of,
+    seconds_of_call,
+)
 from openbulk.storage.budgets import Spending
+
+_ROUNDING = 1e-6
+"""A share of calls that was computed from a number of them is that number again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,8 @@ class BudgetForecast:
     """Calls that are left of it now."""
     calls: int
     """Calls of the plan that count on it."""
+    expiries: Sequence[tuple[float, int]] = ()
+    """When calls come back that others have made: in how many seconds, and how many."""
 
     @property
     def is_met(self) -> bool:
@@ -32,7 +44,22 @@ class BudgetForecast:
 
     def seconds_for(self, share: float) -> float:
         """Seconds until it has allowed this share of its calls."""
-        return max(0.0, share * self.calls - self.left) * self.budget.seconds / self.limit
+        calls = math.ceil(share * self.calls - _ROUNDING)
+        if calls <= 0:
+            return 0.0
+        windows, place = divmod(calls - 1, self.limit)
+        return windows * seconds_of_call(self.budget) + self._seconds_until_place(place)
+
+    def _seconds_until_place(self, place: int) -> float:
+        """Seconds until so many calls are made in the first window, and one more may be."""
+        place -= self.left
+        if place < 0:
+            return 0.0
+        for seconds, calls in self.expiries:
+            place -= calls
+            if place < 0:
+                return seconds
+        return seconds_of_call(self.budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +82,19 @@ def forecast_of_budget(
 ) -> BudgetForecast:
     """What some calls would take of a budget."""
     limit = max(1, limit_of(budget, spending))
-    left = max(0, limit - calls_in_window(budget, spending, now))
-    return BudgetForecast(budget, limit, left, calls)
+    left = limit - calls_in_window(budget, spending, now)
+    coming = _without_first(-left, expiries(budget, spending, now))
+    return BudgetForecast(budget, limit, max(0, left), calls, coming)
+
+
+def _without_first(count: int, expiring: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
+    """What comes back after so many calls that were made beyond the limit; they give no place."""
+    rest = []
+    for seconds, calls in expiring:
+        beyond = min(max(0, count), calls)
+        count -= beyond
+        rest.append((seconds, calls - beyond))
+    return rest
 
 
 def seconds_for(share: float, budgets: Sequence[BudgetForecast]) -> float:

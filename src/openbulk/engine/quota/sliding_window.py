@@ -70,6 +70,20 @@ def calls_in_window(budget: Budget, spending: Spending, now: float) -> int:
     return sum(calls for bucket, calls in spending.buckets if _expiry_of(budget, bucket) > now)
 
 
+def expiries(budget: Budget, spending: Spending, now: float) -> list[tuple[float, int]]:
+    """When the calls that count now count no more: in how many seconds, and how many of them.
+
+    The soonest come first.
+    """
+    pairs = sorted((_expiry_of(budget, bucket), calls) for bucket, calls in spending.buckets)
+    return [(expiry - now, calls) for expiry, calls in pairs if expiry > now]
+
+
+def seconds_of_call(budget: Budget) -> float:
+    """For how many seconds a call counts, at most."""
+    return budget.seconds + _bucket_seconds(budget) + GRACE
+
+
 def reserve(
     budgets: Sequence[Budget],
     spent: Sequence[Spending],

@@ -3,9 +3,10 @@
 import hashlib
 import heapq
 import json
+import re
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,11 @@ from openbulk.storage.plans import PlanPart, PlanSummary, ranges_of
 
 _MODULUS = 2**256
 _COMPRESSION = 1
+_LINE = rb'\n(\{"row":(\d+),"kind":"%b".*)'
+"""The end of a line, and the next one, as `PlanRow.as_json` makes it; by the pattern of its kind.
+
+What begins with fixed bytes is searched four times as fast as the beginning of any line.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class PlanRow:
     """Whether an earlier row of the file means the same record."""
 
     def as_json(self) -> dict[str, Any]:
-        """What is kept of it; `of_json` reads it. What is empty is left out."""
+        """What is kept of it, `row` and `kind` first, without what is empty; for `of_json`."""
         planned, problem = self.planned, self.planned.problem
         kept = {
             "row": planned.row,
@@ -127,22 +133,35 @@ async def rows_of_plan(
     Parts are in the order of their first rows. No more of them are held than overlap. Raises
     FileNotFoundError if they are deleted.
     """
-    pending: list[tuple[int, Mapping[str, Any]]] = []
+    pending: list[tuple[int, bytes]] = []
     async for part in parts:
         while pending and pending[0][0] < part.first_row:
-            yield PlanRow.of_json(heapq.heappop(pending)[1])
-        for kept in _lines_of(await files.get(part.path(file))):
-            if kept["row"] > after and kind in (None, kept["kind"]):
-                heapq.heappush(pending, (kept["row"], kept))
+            yield _row_of(heapq.heappop(pending)[1])
+        pending += _chosen_lines(await files.get(part.path(file)), after, kind)
+        heapq.heapify(pending)
     while pending:
-        yield PlanRow.of_json(heapq.heappop(pending)[1])
+        yield _row_of(heapq.heappop(pending)[1])
 
 
 def planned_in_part(content: bytes) -> Mapping[int, Planned]:
     """The plans in the content of a part, by their rows."""
-    planned = (PlanRow.of_json(kept).planned for kept in _lines_of(content))
+    planned = (_row_of(line).planned for line in zlib.decompress(content).splitlines())
     return {one.row: one for one in planned}
 
 
-def _lines_of(content: bytes) -> Iterable[Mapping[str, Any]]:
-    return map(json.loads, zlib.decompress(content).splitlines())
+def _chosen_lines(
+    content: bytes, after: int, kind: PlannedKind | None
+) -> Iterator[tuple[int, bytes]]:
+    """The lines of a part that are behind a row, and of this kind, by their rows.
+
+    A page shows few of the rows of its parts: the others are not parsed.
+    """
+    line = re.compile(_LINE % (kind.value.encode() if kind else rb"\w+"))
+    for match in line.finditer(b"\n" + zlib.decompress(content)):
+        row = int(match[2])
+        if row > after:
+            yield row, match[1]
+
+
+def _row_of(line: bytes) -> PlanRow:
+    return PlanRow.of_json(json.loads(line))
