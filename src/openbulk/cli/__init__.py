@@ -201,6 +201,7 @@ _RIGHT_VALUES = {
     "keep_files_days": "a number above 0",
     "keep_jobs_days": "a number above 0",
     "keep_undo_days": "a number from 0",
+    "keep_audit_days": "a number above 0",
     "log_format": "text or json",
 }
 """What a setting takes. The settings that are missing here take any text; some are secrets."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Path, Request, Response
 
+from openbulk.api.http.audit import name_attempt
 from openbulk.api.http.permissions import require_permission
 from openbulk.api.services import Services
 from openbulk.api.wire.ids import parse_id
@@ -212,8 +213,11 @@ async def submit(
     request created the job with the key, DiskFull, and NotAllowed for a job that does more than its
     caller may. Deletes the file of a job that it does not submit.
     """
+    needed = _permission_for(work)
+    if needed is Permission.PLAN:
+        name_attempt(request, "job.plan")
     try:
-        require_permission(request.state.caller, _permission_for(work))
+        require_permission(request.state.caller, needed)
         job = await services.intake.submit(
             work,
             organization_id=instance.organization_id,

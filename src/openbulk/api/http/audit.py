@@ -1,0 +1,222 @@
+"""Writes what callers do into the audit log: before it is done, and before the answer goes out."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from openbulk.api.http.operations import CALL, Audited, audited_of, operation_of
+from openbulk.api.services import Services
+from openbulk.domain.audit import AuditOutcome, Deed, outcome_of
+from openbulk.domain.people import Caller
+
+MAX_TARGET = 300
+"""Characters of a target: the path of a record may be as long as a path can be."""
+_MAX_READ_BYTES = 64 * 1024
+"""Of an answer whose id is wanted. Those that make something are small."""
+_NAME = re.compile(r"\{(\w+)\}")
+_OPTIONAL = re.compile(r"\[([^\]]*)\]")
+_NO_ANSWER = "the connection or the server ended before there was an answer"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A request that is audited, until it has its answer."""
+
+    audited: Audited
+    deed: Deed
+    names: Mapping[str, Any]
+    """What the names in the target stand for, as far as that is known before the answer."""
+    has_organization: bool = True
+    """False if the caller is not known, so that it belongs to the first organization."""
+    is_begun: bool = False
+    """Whether the deed was written before it began."""
+    is_ended: bool = False
+
+
+async def begin_attempt(request: Request, services: Services, caller: Caller | None) -> None:
+    """Write down what a caller is about to do, if it is audited.
+
+    What only reads is written once, before its answer goes out. Raises Unavailable or DiskFull: a
+    deed that cannot be written down is not done.
+    """
+    audited = audited_of(request.method, _path_of(request))
+    if audited is None or _attempt_of(request.scope) is not None:
+        return
+    attempt = _note_attempt(request, audited, caller)
+    if caller is not None and request.method != "GET":
+        await services.audit.begin(attempt.deed)
+        attempt.is_begun = True
+
+
+def note_refusal(request: Request, caller: Caller | None) -> None:
+    """Remember that a call is refused, audited or not: its secret is wrong, or may not do this."""
+    if _attempt_of(request.scope) is None:
+        path = _path_of(request)
+        operation = Audited(CALL, operation_of(request.method, path))
+        _note_attempt(request, audited_of(request.method, path) or operation, caller)
+
+
+def name_attempt(request: Request, action: str) -> None:
+    """Call an audited request by another name: only its handler knows what it does."""
+    attempt = _attempt_of(request.scope)
+    if attempt is not None:
+        attempt.deed = replace(attempt.deed, action=action)
+
+
+def deed_of_caller(
+    caller: Caller | None, action: str, target: str, request_id: str, address: str
+) -> Deed:
+    """A deed that has no outcome yet."""
+    return Deed(
+        organization_id=0 if caller is None else caller.user.organization_id,
+        at=datetime.now(UTC),
+        action=action,
+        target=target,
+        request_id=request_id,
+        user_id=None if caller is None else caller.user.id,
+        user="" if caller is None else caller.user.email,
+        secret_id=None if caller is None else caller.secret_id,
+        instance_id=None if caller is None or caller.instance is None else caller.instance.id,
+        address=address,
+    )
+
+
+def limit_refusals(services: Services, deed: Deed) -> Deed | None:
+    """A deed as it is kept; None if it is one refused call too many."""
+    if deed.outcome != AuditOutcome.REFUSED:
+        return deed
+    left_out = services.refusals.take((deed.organization_id, deed.user_id))
+    if left_out is None:
+        return None
+    return replace(deed, detail=f"{left_out} more were refused before") if left_out else deed
+
+
+class AuditedAnswers:
+    """Writes the outcome of each audited request before its answer goes out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        head: Message | None = None
+
+        async def send_audited(message: Message) -> None:
+            nonlocal head
+            if message["type"] == "http.response.start" and _is_open(scope):
+                # The body has the id of what was made.
+                head = message
+                return
+            if head is not None:
+                first, head = head, None
+                await _end(scope, first["status"], message.get("body", b""))
+                await send(first)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_audited)
+        finally:
+            _abandon(scope)
+
+
+def _note_attempt(request: Request, audited: Audited, caller: Caller | None) -> Attempt:
+    names: dict[str, Any] = dict(request.path_params)
+    if caller is not None:
+        names["caller"] = caller.user.id
+        if caller.instance is not None:
+            names["calling"] = caller.instance.id
+    address = request.client.host if request.client else ""
+    target = _fill(audited.target, names)
+    deed = deed_of_caller(caller, audited.action, target, str(request.state.request_id), address)
+    attempt = Attempt(audited, deed, names, has_organization=caller is not None)
+    request.state.attempt = attempt
+    return attempt
+
+
+def _path_of(request: Request) -> str:
+    route = request.scope.get("route")
+    return route.path_format if isinstance(route, APIRoute) else request.url.path
+
+
+def _attempt_of(scope: Scope) -> Attempt | None:
+    attempt: Attempt | None = scope.get("state", {}).get("attempt")
+    return attempt
+
+
+def _is_open(scope: Scope) -> bool:
+    attempt = _attempt_of(scope)
+    return attempt is not None and not attempt.is_ended
+
+
+async def _end(scope: Scope, status: int, body: bytes) -> None:
+    attempt = _attempt_of(scope)
+    assert attempt is not None
+    attempt.is_ended = True
+    services: Services = scope["app"].state.services
+    outcome = outcome_of(status)
+    target = attempt.deed.target
+    if outcome is AuditOutcome.DONE and len(body) <= _MAX_READ_BYTES:
+        target = _fill(attempt.audited.target, attempt.names, body)
+    deed = replace(attempt.deed, outcome=outcome, status=status, target=target)
+    if not attempt.has_organization:
+        deed = await _with_organization(services, deed)
+    kept = limit_refusals(services, deed)
+    if kept is not None:
+        await services.audit.end(kept, is_begun=attempt.is_begun)
+    elif attempt.is_begun:
+        await services.audit.forget(deed.request_id)
+
+
+def _abandon(scope: Scope) -> None:
+    """Leave a deed that was begun and has no answer to those who look after the log."""
+    attempt = _attempt_of(scope)
+    if attempt is None or attempt.is_ended or not attempt.is_begun:
+        return
+    services: Services = scope["app"].state.services
+    services.audit.end_later(replace(attempt.deed, outcome=AuditOutcome.UNKNOWN, detail=_NO_ANSWER))
+
+
+async def _with_organization(services: Services, deed: Deed) -> Deed:
+    """The deed of a caller without a secret: a sign-in with the password of the first user.
+
+    A wrong one, and a wrong secret, belong to the first organization, and to no user.
+    """
+    if deed.outcome == AuditOutcome.DONE:
+        user = await services.people.user_with_email(services.password_sign_in.email)
+        if user is not None:
+            return replace(
+                deed, organization_id=user.organization_id, user_id=user.id, user=user.email
+            )
+    return replace(deed, organization_id=await services.people.first_organization())
+
+
+def _fill(template: str, names: Mapping[str, Any], body: bytes | None = None) -> str:
+    """A target with the values of its names, as far as they are known."""
+    if "{" not in template:
+        return template
+    known = dict(names)
+    if body is not None and any(name not in known for name in _NAME.findall(template)):
+        known |= _object_in(body)
+    template = _OPTIONAL.sub(
+        lambda match: match[1] if known.keys() >= set(_NAME.findall(match[1])) else "", template
+    )
+    text = _NAME.sub(lambda match: str(known.get(match[1], ""))[:MAX_TARGET], template)
+    return " ".join(text.split())[:MAX_TARGET]
+
+
+def _object_in(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, Mapping) else {}
