@@ -6,9 +6,9 @@ chain, many at a time: so no caller waits for the lock of the chain.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -45,7 +45,7 @@ from openbulk.domain.audit import (
 from openbulk.domain.errors import DiskFull, KeyMissing, SealBroken, Unavailable
 from openbulk.security import Sealer
 from openbulk.storage.database import for_reading
-from openbulk.storage.tables import audit_attempts, audit_chains, audit_entries, jobs
+from openbulk.storage.tables import audit_attempts, audit_chains, audit_entries
 
 log = structlog.get_logger()
 
@@ -121,7 +121,7 @@ class AuditLog:
     async def begin(self, deed: Deed) -> None:
         """Write a deed before it is done. Raises Unavailable or DiskFull: then do not do it."""
         async with self._reading.connect() as connection:
-            await connection.execute(_BEGIN, {**asdict(deed), "outcome": None})
+            await connection.execute(_BEGIN, {**_row_of(deed), "outcome": None})
 
     async def end(self, deed: Deed, *, is_begun: bool) -> None:
         """Write the outcome of a deed before its answer goes out.
@@ -162,7 +162,7 @@ class AuditLog:
                 if (await connection.execute(_END, values)).rowcount:
                     return
                 # Considered abandoned meanwhile: the outcome is an entry of its own.
-            await connection.execute(_BEGIN, asdict(deed))
+            await connection.execute(_BEGIN, _row_of(deed))
 
     async def write_late(self) -> None:
         """Write the outcomes that could not be written. Raises Unavailable or DiskFull."""
@@ -172,27 +172,19 @@ class AuditLog:
             self.has_news.set()
 
     async def close_abandoned(self, begun_before: datetime) -> int:
-        """Give deeds whose process has died the outcome unknown; return their number.
-
-        A job has the id of the request that made it: if there is one, the deed was done.
-        """
+        """Give deeds whose process has died the outcome unknown; return their number."""
         attempts = audit_attempts
-        job = select(jobs.c.id).where(jobs.c.request_id == attempts.c.request_id).limit(1)
-        open_ones = select(attempts.c.id, job.scalar_subquery().label("job_id")).where(
-            attempts.c.outcome.is_(None), attempts.c.at < begun_before
-        )
-        async with self._engine.begin() as connection:
-            rows = (await connection.execute(open_ones)).all()
-            for row in rows:
-                known: Mapping[str, Any] = {"outcome": AuditOutcome.UNKNOWN.value}
-                if row.job_id is not None:
-                    known = {"outcome": AuditOutcome.DONE.value, "target": f"job {row.job_id}"}
-                await connection.execute(
-                    update(attempts)
-                    .where(attempts.c.id == row.id, attempts.c.outcome.is_(None))
-                    .values(detail=_DIED, **known)
-                )
-        return len(rows)
+        is_abandoned = and_(attempts.c.outcome.is_(None), attempts.c.at < begun_before)
+        close = update(attempts).where(is_abandoned)
+        async with self._reading.connect() as connection:
+            if (
+                await connection.execute(select(attempts.c.id).where(is_abandoned))
+            ).first() is None:
+                return 0
+            closed = await connection.execute(
+                close.values(outcome=AuditOutcome.UNKNOWN.value, detail=_DIED)
+            )
+        return closed.rowcount
 
     # --- chains ---
 
@@ -391,6 +383,11 @@ class AuditLog:
         return found
 
 
+async def insert_deed(connection: AsyncConnection, deed: Deed) -> None:
+    """Write a deed that is done in the transaction of the connection."""
+    await connection.execute(_BEGIN, _row_of(deed))
+
+
 async def reseal_chains(connection: AsyncConnection, sealer: Sealer) -> None:
     """Reseal, with the first master key, the ends of chains that another key has sealed.
 
@@ -454,11 +451,15 @@ def _context(organization_id: int) -> str:
 
 def _values(entry: AuditEntry) -> dict[str, Any]:
     return {
-        **asdict(entry.deed),
+        **_row_of(entry.deed),
         "number": entry.number,
         "previous_hash": entry.previous_hash,
         "hash": entry.hash,
     }
+
+
+def _row_of(deed: Deed) -> dict[str, Any]:
+    return {column.name: getattr(deed, column.name) for column in _DEED}
 
 
 def _deed(row: Row[Any]) -> Deed:

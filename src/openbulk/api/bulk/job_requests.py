@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Path, Request, Response
 
-from openbulk.api.http.audit import name_attempt
+from openbulk.api.http.audit import deed_with_job, name_attempt, note_written
 from openbulk.api.http.permissions import require_permission
 from openbulk.api.services import Services
 from openbulk.api.wire.ids import parse_id
@@ -225,6 +225,7 @@ async def submit(
             request_id=request.state.request_id,
             idempotency_key=idempotency_key,
             retried=retried,
+            deed=deed_with_job(request),
         )
     except (Conflict, DiskFull, NotAllowed):
         await services.files.delete(work.file)
@@ -235,6 +236,7 @@ async def submit(
         answer = await earlier_answer(response, services, instance, idempotency_key)
         assert answer is not None
         return answer
+    note_written(request, services)
     return present_new_job(job)
 
 

@@ -1,10 +1,11 @@
 """Writes what callers do into the audit log: before it is done, and before the answer goes out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from fastapi import Request
@@ -43,14 +44,16 @@ class Attempt:
 async def begin_attempt(request: Request, services: Services, caller: Caller | None) -> None:
     """Write down what a caller is about to do, if it is audited.
 
-    What only reads is written once, before its answer goes out. Raises Unavailable or DiskFull: a
+    What only reads, and what makes a job, is written once: before its answer goes out, and with the
+    job. Raises Unavailable or DiskFull: a
     deed that cannot be written down is not done.
     """
     audited = audited_of(request.method, _path_of(request))
     if audited is None or _attempt_of(request.scope) is not None:
         return
     attempt = _note_attempt(request, audited, caller)
-    if caller is not None and request.method != "GET":
+    changes = request.method != "GET" and not audited.with_job
+    if caller is not None and changes:
         await services.audit.begin(attempt.deed)
         attempt.is_begun = True
 
@@ -70,7 +73,43 @@ def name_attempt(request: Request, action: str) -> None:
         attempt.deed = replace(attempt.deed, action=action)
 
 
-def deed_of_caller(
+def deed_with_job(request: Request) -> Callable[[int], Deed] | None:
+    """Makes the deed of a request from the number of its job; None if it is written otherwise."""
+    attempt = _attempt_of(request.scope)
+    if attempt is None or not attempt.audited.with_job:
+        return None
+    names, template = attempt.names, attempt.audited.target
+
+    def make(job_id: int) -> Deed:
+        target = _fill(template, {**names, "id": job_id})
+        return replace(attempt.deed, target=target, status=200)
+
+    return make
+
+
+def note_written(request: Request, services: Services) -> None:
+    """Remember that the deed of a request was written with its job."""
+    attempt = _attempt_of(request.scope)
+    if attempt is not None:
+        attempt.is_ended = True
+        services.audit.has_news.set()
+
+
+async def audit_session(
+    services: Services, caller: Caller | None, action: str, address: str
+) -> None:
+    """Write down that a person signed in or out at the console; None if the secrets are wrong."""
+    deed = _deed_of(caller, action, "console", uuid4().hex, address)
+    status = 401 if caller is None else 200
+    deed = replace(deed, outcome=outcome_of(status), status=status)
+    if caller is None:
+        deed = await _with_organization(services, deed)
+    kept = _limit_refusals(services, deed)
+    if kept is not None:
+        await services.audit.end(kept, is_begun=False)
+
+
+def _deed_of(
     caller: Caller | None, action: str, target: str, request_id: str, address: str
 ) -> Deed:
     """A deed that has no outcome yet."""
@@ -88,7 +127,7 @@ def deed_of_caller(
     )
 
 
-def limit_refusals(services: Services, deed: Deed) -> Deed | None:
+def _limit_refusals(services: Services, deed: Deed) -> Deed | None:
     """A deed as it is kept; None if it is one refused call too many."""
     if deed.outcome != AuditOutcome.REFUSED:
         return deed
@@ -137,7 +176,7 @@ def _note_attempt(request: Request, audited: Audited, caller: Caller | None) -> 
             names["calling"] = caller.instance.id
     address = request.client.host if request.client else ""
     target = _fill(audited.target, names)
-    deed = deed_of_caller(caller, audited.action, target, str(request.state.request_id), address)
+    deed = _deed_of(caller, audited.action, target, str(request.state.request_id), address)
     attempt = Attempt(audited, deed, names, has_organization=caller is not None)
     request.state.attempt = attempt
     return attempt
@@ -170,7 +209,7 @@ async def _end(scope: Scope, status: int, body: bytes) -> None:
     deed = replace(attempt.deed, outcome=outcome, status=status, target=target)
     if not attempt.has_organization:
         deed = await _with_organization(services, deed)
-    kept = limit_refusals(services, deed)
+    kept = _limit_refusals(services, deed)
     if kept is not None:
         await services.audit.end(kept, is_begun=attempt.is_begun)
     elif attempt.is_begun:

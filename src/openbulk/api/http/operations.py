@@ -18,11 +18,14 @@ class Audited:
 
     action: str
     target: str = ""
+    with_job: bool = False
+    """Whether it makes a job: then its entry is written in the transaction that adds the job."""
 
 
 _Group = Mapping[str, Audited | None]
 """Operations with one permission, each with its name in the audit log; None for one that is not
 audited: it changes nothing, and shows no data."""
+_DOWNLOADED = Audited("job.download", "job {id}", with_job=True)
 _CONNECTED = Audited("instance.connect", "instance {id}")
 _CHANGED = Audited("instance.change", "instance {instance_id}")
 _CHANGED_CALLING = Audited("instance.change", "instance {calling}")
@@ -52,8 +55,8 @@ _READ: _Group = {
     "GET /objects": None,
     "GET /objects/{object}/metadata": None,
     "GET /ping": None,
-    "POST /bulk/query": Audited("job.download", "job {id}"),
-    "POST /bulk/download": Audited("job.download", "job {id}"),
+    "POST /bulk/query": _DOWNLOADED,
+    "POST /bulk/download": _DOWNLOADED,
     "GET /bulk/{job_id}/rows/{row}": Audited("job.read", "job {job_id} row {row}"),
     "GET /bulk/{job_id}/results": Audited("job.read", "job {job_id} results"),
     "GET /bulk/{job_id}": None,
@@ -64,7 +67,9 @@ _READ: _Group = {
     "GET /bulk/{job_id}/errors/groups": None,
     "GET /bulk/{job_id}/plan": None,
     "GET /bulk/{job_id}/plan/rows": Audited("job.read", "job {job_id} plan"),
-    "POST /bulk/{job_id}/verify": Audited("job.verify", "job {job_id}[ as job {id}]"),
+    "POST /bulk/{job_id}/verify": Audited(
+        "job.verify", "job {job_id}[ as job {id}]", with_job=True
+    ),
     "GET /bulk/{job_id}/verification": None,
     "GET /bulk/{job_id}/verification/rows": Audited("job.read", "job {job_id} verification"),
     "GET /bulk/{job_id}/{object}/data": Audited("job.read", "job {job_id} records"),
@@ -114,9 +119,9 @@ _PLAN: _Group = {
     "POST /mappings": Audited("mapping.save", "mapping {id}"),
     "DELETE /mappings/{id}": Audited("mapping.delete", "mapping {id}"),
     # To plan: a job that writes needs more (`require_permission` in bulk/job_requests.py).
-    "POST /bulk/{object}": Audited("job.load", "job {id} of {object}"),
-    "POST /bulk/{job_id}/retry": Audited("job.retry", "job {job_id}[ as job {id}]"),
-    "POST /bulk/{job_id}/undo": Audited("job.undo", "job {job_id}[ as job {id}]"),
+    "POST /bulk/{object}": Audited("job.load", "job {id} of {object}", with_job=True),
+    "POST /bulk/{job_id}/retry": Audited("job.retry", "job {job_id}[ as job {id}]", with_job=True),
+    "POST /bulk/{job_id}/undo": Audited("job.undo", "job {job_id}[ as job {id}]", with_job=True),
 }
 _LOAD: _Group = {
     "POST /bulk/workflows": Audited("workflow.start", "workflow {id}"),
@@ -133,7 +138,7 @@ _LOAD: _Group = {
     "PUT /jobs/{schedule_id}/enable": Audited("schedule.enable", "schedule {schedule_id}"),
     "PUT /jobs/{schedule_id}/disable": Audited("schedule.disable", "schedule {schedule_id}"),
     "PATCH /jobs/{schedule_id}/reschedule": Audited("schedule.change", "schedule {schedule_id}"),
-    "POST /{path}": Audited("record.create", "{path}"),
+    "POST /{path}": Audited("record.create", "{path}[ {id}]"),
     "PATCH /{path}": Audited("record.update", "{path}"),
     "PUT /{path}": Audited("record.update", "{path}"),
     "DELETE /{path}": Audited("record.delete", "{path}"),
