@@ -27,8 +27,8 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.add_typer(sandbox, name="sandbox")
-audit = typer.Typer(no_args_is_help=True, help="Check the audit log.")
-cli.add_typer(audit, name="audit")
+audit_commands = typer.Typer(no_args_is_help=True, help="Check the audit log.")
+cli.add_typer(audit_commands, name="audit")
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -119,12 +119,12 @@ def rotate_key(
     typer.echo(f"sealed the credentials of {sealed} instances with the new key")
 
 
-@audit.callback()
+@audit_commands.callback()
 def _audit() -> None:
     """Check the audit log."""
 
 
-@audit.command("verify")
+@audit_commands.command("verify")
 def verify_audit(
     file: Annotated[
         Path | None,
