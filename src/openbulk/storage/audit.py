@@ -220,7 +220,7 @@ class AuditLog:
             end = await self._lock_chain(connection, organization_id)
             # Read under the lock: another process may have chained them meanwhile.
             rows = (await connection.execute(chosen)).all()
-            await self._append(connection, end, [_deed(row) for row in rows])
+            await self._append(connection, end, [_make_deed(row) for row in rows])
             ids = [row.id for row in rows]
             await connection.execute(delete(audit_attempts).where(audit_attempts.c.id.in_(ids)))
         return len(rows)
@@ -462,10 +462,10 @@ def _row_of(deed: Deed) -> dict[str, Any]:
     return {column.name: getattr(deed, column.name) for column in _DEED}
 
 
-def _deed(row: Row[Any]) -> Deed:
+def _make_deed(row: Row[Any]) -> Deed:
     values = row._mapping
     return Deed(**{column.name: values[column.name] for column in _DEED})
 
 
 def _entry(row: Row[Any]) -> AuditEntry:
-    return AuditEntry(row.number, _deed(row), row.previous_hash, row.hash)
+    return AuditEntry(row.number, _make_deed(row), row.previous_hash, row.hash)

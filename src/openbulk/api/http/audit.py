@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openbulk.api.http.operations import CALL, Audited, audited_of, operation_of
+from openbulk.api.http.operations import CALL, Audited, audit_line_of, operation_of
 from openbulk.api.services import Services
 from openbulk.domain.audit import AuditOutcome, Deed, outcome_of
 from openbulk.domain.people import Caller
@@ -48,7 +48,7 @@ async def begin_attempt(request: Request, services: Services, caller: Caller | N
     job. Raises Unavailable or DiskFull: a
     deed that cannot be written down is not done.
     """
-    audited = audited_of(request.method, _path_of(request))
+    audited = audit_line_of(request.method, _path_of(request))
     if audited is None or _attempt_of(request.scope) is not None:
         return
     attempt = _note_attempt(request, audited, caller)
@@ -63,7 +63,7 @@ def note_refusal(request: Request, caller: Caller | None) -> None:
     if _attempt_of(request.scope) is None:
         path = _path_of(request)
         operation = Audited(CALL, operation_of(request.method, path))
-        _note_attempt(request, audited_of(request.method, path) or operation, caller)
+        _note_attempt(request, audit_line_of(request.method, path) or operation, caller)
 
 
 def name_attempt(request: Request, action: str) -> None:
@@ -99,7 +99,7 @@ async def audit_session(
     services: Services, caller: Caller | None, action: str, address: str
 ) -> None:
     """Write down that a person signed in or out at the console; None if the secrets are wrong."""
-    deed = _deed_of(caller, action, "console", uuid4().hex, address)
+    deed = _make_deed(caller, action, "console", uuid4().hex, address)
     status = 401 if caller is None else 200
     deed = replace(deed, outcome=outcome_of(status), status=status)
     if caller is None:
@@ -109,7 +109,7 @@ async def audit_session(
         await services.audit.end(kept, is_begun=False)
 
 
-def _deed_of(
+def _make_deed(
     caller: Caller | None, action: str, target: str, request_id: str, address: str
 ) -> Deed:
     """A deed that has no outcome yet."""
@@ -176,7 +176,7 @@ def _note_attempt(request: Request, audited: Audited, caller: Caller | None) -> 
             names["calling"] = caller.instance.id
     address = request.client.host if request.client else ""
     target = _fill(audited.target, names)
-    deed = _deed_of(caller, audited.action, target, str(request.state.request_id), address)
+    deed = _make_deed(caller, audited.action, target, str(request.state.request_id), address)
     attempt = Attempt(audited, deed, names, has_organization=caller is not None)
     request.state.attempt = attempt
     return attempt

@@ -279,7 +279,7 @@ def permission_of(method: str, path: str) -> Permission | None:
     return PERMISSIONS.get(operation_of(method, path), Permission.ADMINISTER)
 
 
-def audited_of(method: str, path: str) -> Audited | None:
+def audit_line_of(method: str, path: str) -> Audited | None:
     """What the audit log calls an operation; None for one that is not audited.
 
     One without a line in the table is audited under the name `call`.
