@@ -39,7 +39,7 @@ def start(
     request: pytest.FixtureRequest, processes: Processes, is_shared: bool
 ) -> Callable[..., Server]:
     """Starts servers on one ledger, in a SQLite file and in PostgreSQL."""
-    settings: dict[str, str] = {}
+    settings: dict[str, Any] = {}
     if is_shared:
         settings["OPENBULK_DATABASE_URL"] = request.getfixturevalue("database")
     return lambda **more: processes.server(**settings, **more)
