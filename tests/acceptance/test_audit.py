@@ -197,7 +197,7 @@ def test_a_program_that_is_refused_again_and_again_does_not_fill_the_log(server:
 def test_the_log_has_no_secrets_and_no_values(server: Server) -> None:
     one = server.instance("memory", {"keep": "true"})
     one.done("records", b"name\nvalue-of-a-cell\n")
-    one.call("POST", "/records", json_body={"name": "value-of-a-cell"})
+    one.call("POST", "/records", json_body={"name": "value-of-a-cell", "path": "value-of"})
     one.call("GET", "/records?where=name%3D%27value-of-a-cell%27")
     one.call(
         "PATCH",

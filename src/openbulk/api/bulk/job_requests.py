@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Path, Request, Response
 
-from openbulk.api.http.audit import deed_with_job, name_attempt, note_written
+from openbulk.api.http.audit import deed_with_job, note_plan, note_written
 from openbulk.api.http.permissions import require_permission
 from openbulk.api.services import Services
 from openbulk.api.wire.ids import parse_id
@@ -215,7 +215,7 @@ async def submit(
     """
     needed = _permission_for(work)
     if needed is Permission.PLAN:
-        name_attempt(request, "job.plan")
+        note_plan(request)
     try:
         require_permission(request.state.caller, needed)
         job = await services.intake.submit(

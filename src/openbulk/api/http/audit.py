@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
+import structlog
 from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,7 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from openbulk.api.http.operations import CALL, Audited, audit_line_of, operation_of
 from openbulk.api.services import Services
 from openbulk.domain.audit import AuditOutcome, Deed, outcome_of
+from openbulk.domain.errors import Unavailable
 from openbulk.domain.people import Caller
+
+log = structlog.get_logger()
 
 MAX_TARGET = 300
 """Characters of a target: the path of a record may be as long as a path can be."""
@@ -44,9 +48,8 @@ class Attempt:
 async def begin_attempt(request: Request, services: Services, caller: Caller | None) -> None:
     """Write down what a caller is about to do, if it is audited.
 
-    What only reads, and what makes a job, is written once: before its answer goes out, and with the
-    job. Raises Unavailable or DiskFull: a
-    deed that cannot be written down is not done.
+    What only reads is written once, before its answer goes out, and what makes a job with the job.
+    Raises Unavailable or DiskFull: a deed that cannot be written down is not done.
     """
     audited = audit_line_of(request.method, _path_of(request))
     if audited is None or _attempt_of(request.scope) is not None:
@@ -66,11 +69,15 @@ def note_refusal(request: Request, caller: Caller | None) -> None:
         _note_attempt(request, audit_line_of(request.method, path) or operation, caller)
 
 
-def name_attempt(request: Request, action: str) -> None:
-    """Call an audited request by another name: only its handler knows what it does."""
+def note_plan(request: Request) -> None:
+    """Remember that a job only plans: its request alone does not say so."""
     attempt = _attempt_of(request.scope)
-    if attempt is not None:
-        attempt.deed = replace(attempt.deed, action=action)
+    if attempt is None:
+        return
+    if attempt.deed.action == "job.load":
+        attempt.deed = replace(attempt.deed, action="job.plan")
+    else:
+        attempt.deed = replace(attempt.deed, detail="a plan")
 
 
 def deed_with_job(request: Request) -> Callable[[int], Deed] | None:
@@ -158,7 +165,7 @@ class AuditedAnswers:
                 return
             if head is not None:
                 first, head = head, None
-                await _end(scope, first["status"], message.get("body", b""))
+                await _end_attempt(scope, first["status"], message.get("body", b""))
                 await send(first)
             await send(message)
 
@@ -197,7 +204,7 @@ def _is_open(scope: Scope) -> bool:
     return attempt is not None and not attempt.is_ended
 
 
-async def _end(scope: Scope, status: int, body: bytes) -> None:
+async def _end_attempt(scope: Scope, status: int, body: bytes) -> None:
     attempt = _attempt_of(scope)
     assert attempt is not None
     attempt.is_ended = True
@@ -208,7 +215,11 @@ async def _end(scope: Scope, status: int, body: bytes) -> None:
         target = _fill(attempt.audited.target, attempt.names, body)
     deed = replace(attempt.deed, outcome=outcome, status=status, target=target)
     if not attempt.has_organization:
-        deed = await _with_organization(services, deed)
+        try:
+            deed = await _with_organization(services, deed)
+        except Unavailable:
+            log.warning("audit entry of an unknown caller is lost", request=deed.request_id)
+            return
     kept = _limit_refusals(services, deed)
     if kept is not None:
         await services.audit.end(kept, is_begun=attempt.is_begun)
@@ -244,8 +255,10 @@ def _fill(template: str, names: Mapping[str, Any], body: bytes | None = None) ->
     if "{" not in template:
         return template
     known = dict(names)
-    if body is not None and any(name not in known for name in _NAME.findall(template)):
-        known |= _object_in(body)
+    wanted = set(_NAME.findall(template)) - known.keys()
+    if body is not None and wanted:
+        answer = _object_in(body)
+        known |= {name: answer[name] for name in wanted if isinstance(answer.get(name), str | int)}
     template = _OPTIONAL.sub(
         lambda match: match[1] if known.keys() >= set(_NAME.findall(match[1])) else "", template
     )
