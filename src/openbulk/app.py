@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +30,7 @@ from openbulk.api.services import Services
 from openbulk.api.wire.jobs import notification_body
 from openbulk.connectors import providers, providers_on_offer
 from openbulk.console.app import with_console
+from openbulk.domain.audit import ChainCheck
 from openbulk.domain.errors import (
     CannotStart,
     Conflict,
@@ -63,6 +64,7 @@ from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.reading.readers import Readers
 from openbulk.settings import Settings, secrets_in
 from openbulk.storage.accounts import Accounts
+from openbulk.storage.audit import AuditLog
 from openbulk.storage.budgets import Budgets
 from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.database import (
@@ -71,6 +73,7 @@ from openbulk.storage.database import (
     open_lane_engine,
     open_ledger_engine,
     open_shared_lane_engine,
+    require_migrated,
 )
 from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.deliveries import Deliveries
@@ -223,6 +226,24 @@ async def reseal(settings: Settings) -> int:
     with _lock_data_dir(settings):
         async with _retry_start(lambda parts: _open_ledger(settings, parts)) as ledger:
             return ledger.resealed
+
+
+async def verify_audit(settings: Settings) -> Mapping[int, ChainCheck]:
+    """Check the audit log of each organization, by its number. The server may run meanwhile.
+
+    Raises CannotStart if there is no ledger of this version.
+    """
+    if not master_key_file(settings).exists() and settings.master_key is None:
+        raise CannotStart(
+            f"there is no master key in {settings.data_dir}; name the server's data directory with "
+            "--data-dir, or set OPENBULK_MASTER_KEY as it has"
+        )
+    async with AsyncExitStack() as parts:
+        engine = _ledger_engine(settings)
+        parts.push_async_callback(engine.dispose)
+        await require_migrated(engine)
+        audit = AuditLog(engine, sealer_of(settings))
+        return {one: await audit.verify(one) for one in await audit.organizations()}
 
 
 @asynccontextmanager
@@ -408,7 +429,7 @@ def _services(
     elements = Elements(known_providers, providers_on_offer(known_providers), custom_elements)
     connections = Connections(accounts, elements, http, governor, draining)
 
-    uploaded_files = UploadedFiles(database)
+    uploaded_files, audit = UploadedFiles(database), AuditLog(database, opened.sealer)
     inspectors = Readers(files, INSPECTORS)
     file_profiles = FileProfiles(
         uploaded_files, files, inspectors, Readers(files, 1, in_background=True), clock
@@ -438,9 +459,11 @@ def _services(
         deleted_jobs=DeletedJobs(database),
         uploaded_files=uploaded_files,
         file_profiles=file_profiles,
+        audit=audit,
         keep_files=timedelta(days=settings.keep_files_days),
         keep_jobs=timedelta(days=settings.keep_jobs_days),
         keep_undos=timedelta(days=settings.keep_undo_days),
+        keep_audit=timedelta(days=settings.keep_audit_days),
         draining=draining,
         outlooks=outlooks,
         heartbeat=heartbeat,
@@ -461,6 +484,7 @@ def _services(
         accounts=accounts,
         people=opened.people,
         known_secrets=KnownSecrets(database),
+        audit=audit,
         sealer=opened.sealer,
         ledger=ledger,
         deliveries=deliveries,

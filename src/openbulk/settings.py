@@ -169,6 +169,9 @@ class Settings(BaseSettings):
         description="Days until a finished job can no longer be undone: what it has overwritten is "
         "deleted. 0 keeps nothing of new jobs.",
     )
+    keep_audit_days: float = Field(
+        365, gt=0, description="Days until an entry of the audit log is deleted."
+    )
     metrics_token: Secrets = Field(
         None,
         description="Token for GET /metrics: Authorization: Bearer <token>. Default: "

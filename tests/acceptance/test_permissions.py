@@ -78,6 +78,8 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "POST /organizations": ("operate", 403),
     "PATCH /organizations/{organization_id}": ("administer", 404),
     "GET /organizations/users/me": ("read", 200),
+    "GET /audit": ("administer", 200),
+    "GET /audit/verification": ("administer", 200),
     "GET /organizations/users": ("administer", 200),
     "POST /organizations/users": ("administer", 400),
     "GET /organizations/users/{user_id}": ("administer", 404),

@@ -262,6 +262,9 @@ def cases_of_people() -> Iterator[Case]:
     organization = "PATCH /organizations/{organization_id}"
     yield Case(organization, 400, "body.name", "/organizations/1", body={"name": ""})
     yield Case(organization, 404, "no organization '99'", "/organizations/99", body={})
+    yield Case("GET /audit", 400, "from is 'x'; write a date", "/audit?from=x")
+    noted = "/audit/verification?number=1"
+    yield Case("GET /audit/verification", 400, "number and hash belong together", noted)
     mine: Any = {"active": False}
     yield Case(organization, 409, "lock yourself out", "/organizations/1", body=mine)
     for place, at, secret in (

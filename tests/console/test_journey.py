@@ -122,7 +122,7 @@ def test_every_page_can_be_used_by_everybody(
     pages = ["/", "/jobs", f"/jobs/{failed}", f"/jobs/{failed}/rows", f"/jobs/{failed}/rows/2"]
     pages += [f"/jobs/{plan}", f"/jobs/{plan}/rows", "/services", f"/services/{instance}"]
     pages += ["/services/connect", "/services/connect/googlecalendar", "/load", f"/load/{file}"]
-    pages += [f"/load/{file}/where?instance={instance}", columns, "/mappings"]
+    pages += [f"/load/{file}/where?instance={instance}", columns, "/mappings", "/audit?check=1"]
     for path in pages:
         person.open(path)
         assert person.page.locator("html").get_attribute("lang") == language, path

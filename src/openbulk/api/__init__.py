@@ -26,6 +26,7 @@ from openbulk.api.bulk import (
 )
 from openbulk.api.bulk.job_requests import REPLAYED
 from openbulk.api.http import docs_page, health
+from openbulk.api.http.audit import AuditedAnswers
 from openbulk.api.http.error_responses import present_errors
 from openbulk.api.http.middleware import (
     INSTANCE_ID,
@@ -42,6 +43,7 @@ from openbulk.api.http.parameters import refuse_misspelt_parameters
 from openbulk.api.http.permissions import require_permission_of_route
 from openbulk.api.http.under_way import BoundedRequests, RequestsUnderWay
 from openbulk.api.platform import (
+    audit,
     authentication,
     authorization,
     calling_instance,
@@ -112,6 +114,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /organizations/users/{id}/secrets                           POST makes
     DELETE  /organizations/users/{id}/secrets/{secret}                  POST /rotate
     GET     /organizations/secrets          /organizations/users/me     as of a user
+    GET     /audit                          /audit/verification
     GET     /mappings                       /mappings/{id}              POST saves, DELETE deletes
     GET     /bulkloader                     /jobs                       /jobs/executions
     GET     /jobs/{id}                      /jobs/{id}/history          POST makes, DELETE deletes
@@ -171,6 +174,7 @@ def _add_routes(api: FastAPI) -> None:
     # First: `me` is no number of a user.
     api.include_router(secrets.router, prefix=BASE_PATH)
     api.include_router(people.router, prefix=BASE_PATH)
+    api.include_router(audit.router, prefix=BASE_PATH)
     # Before those of instances: `/instances/transformations` is no instance.
     api.include_router(definitions.router, prefix=BASE_PATH)
     api.include_router(transformations.router, prefix=BASE_PATH)
@@ -199,6 +203,8 @@ def _add_middleware(api: FastAPI) -> None:
     # a request id, and pages of other origins may read it.
     api.add_middleware(HeadAsGet)
     api.add_middleware(UnhandledErrors)
+    # Around the answers to errors, too: a deed that failed has an outcome.
+    api.add_middleware(AuditedAnswers)
     # Pages of any origin may call. A request is allowed by the secrets that it carries, never by a
     # cookie.
     api.add_middleware(

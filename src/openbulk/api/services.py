@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from openbulk.api.password_sign_in import PasswordSignIn
 from openbulk.api.readiness import Readiness
+from openbulk.api.refusal_limit import RefusalLimit
 from openbulk.api.wrong_secrets import WrongSecretLimit
 from openbulk.engine.applies import Applies
 from openbulk.engine.completion import Completion
@@ -30,6 +31,7 @@ from openbulk.notify.networks import Networks
 from openbulk.reading.readers import Readers
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
+from openbulk.storage.audit import AuditLog
 from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
@@ -51,6 +53,7 @@ class Services:
     accounts: Accounts
     people: People
     known_secrets: KnownSecrets
+    audit: AuditLog
     sealer: Sealer
     ledger: Ledger
     deliveries: Deliveries
@@ -93,6 +96,7 @@ class Services:
     metrics_tokens: Sequence[str] = ()
     """Tokens that open `GET /metrics`, beside callers' secrets."""
     wrong_secrets: WrongSecretLimit = field(default_factory=WrongSecretLimit)
+    refusals: RefusalLimit = field(default_factory=RefusalLimit)
 
 
 async def services_of(request: Request) -> Services:

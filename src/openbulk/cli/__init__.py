@@ -1,4 +1,4 @@
-"""The command line: `openbulk serve`, `worker`, `sandbox` and `rotate-key`."""
+"""The command line: `openbulk serve`, `worker`, `sandbox`, `rotate-key` and `audit verify`."""
 
 import gc
 import os
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from openbulk.cli.sandboxes import sandbox
-from openbulk.domain.errors import CannotStart, DiskFull
+from openbulk.domain.errors import BadInput, CannotStart, DiskFull
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -27,6 +27,8 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.add_typer(sandbox, name="sandbox")
+audit_commands = typer.Typer(no_args_is_help=True, help="Check the audit log.")
+cli.add_typer(audit_commands, name="audit")
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -117,6 +119,46 @@ def rotate_key(
     typer.echo(f"sealed the credentials of {sealed} instances with the new key")
 
 
+@audit_commands.callback()
+def _audit() -> None:
+    """Check the audit log."""
+
+
+@audit_commands.command("verify")
+def verify_audit(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A file of GET /audit?format=jsonl. Without it, the server's log."),
+    ] = None,
+    noted: Annotated[
+        str | None,
+        typer.Option(help="An entry that you noted, as number:hash; it has to be in the file."),
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="The server's data directory.")] = None,
+    database_url: Annotated[str | None, typer.Option(help="The ledger's database.")] = None,
+) -> None:
+    """Check that no entry of the audit log was changed, removed or added.
+
+    The server may run meanwhile. The command ends with 1 if something is wrong.
+    """
+    with _loading():
+        from openbulk.cli import audit as log  # noqa: PLC0415
+
+    try:
+        if file is None:
+            settings = _settings(data_dir=data_dir, database_url=database_url)
+            results = list(log.verify_ledger(settings))
+        else:
+            check = log.verify_file(file, None if noted is None else log.parse_noted(noted))
+            results = [(check.is_whole, log.describe(check))]
+    except BadInput as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    for _, line in results:
+        typer.echo(line)
+    raise typer.Exit(0 if all(is_whole for is_whole, _ in results) else 1)
+
+
 @contextmanager
 def _loading() -> Iterator[None]:
     """Load modules without garbage collection, and collect less often later.
@@ -201,6 +243,7 @@ _RIGHT_VALUES = {
     "keep_files_days": "a number above 0",
     "keep_jobs_days": "a number above 0",
     "keep_undo_days": "a number from 0",
+    "keep_audit_days": "a number above 0",
     "log_format": "text or json",
 }
 """What a setting takes. The settings that are missing here take any text; some are secrets."""

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from openbulk.api import BASE_PATH
 from openbulk.api.services import Services
 from openbulk.console.api_calls import ApiRefusal, Download
-from openbulk.console.pages import home, jobs, load, mappings, services, sign_in
+from openbulk.console.pages import audit, home, jobs, load, mappings, services, sign_in
 from openbulk.console.rendering import LANGUAGE_COOKIE, render
 from openbulk.console.sessions import Session, Sessions
 from openbulk.console.texts import LANGUAGES
@@ -75,6 +75,8 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("GET", "/services/{id}/status", services.status),
                 ("GET", "/mappings", mappings.mappings),
                 ("POST", "/mappings/{id}", mappings.delete),
+                ("GET", "/audit", audit.entries),
+                ("GET", "/audit/export", audit.export),
                 ("GET", "/load", load.start),
                 ("POST", "/load", load.receive),
                 ("GET", "/load/{file}", load.file),
@@ -92,6 +94,7 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
     )
     console.state.api = api
     console.state.api_prefix = BASE_PATH
+    console.state.parts = parts
     console.state.accounts = parts.accounts
     console.state.wrong_secrets = parts.wrong_secrets
     console.state.sessions = Sessions(parts.known_secrets, parts.sealer)

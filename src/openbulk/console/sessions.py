@@ -57,10 +57,11 @@ class Sessions:
 
     async def begin(
         self, request: Request, response: Response, user: str, organization: str
-    ) -> bool:
-        """Open a session with two secrets; return whether they are right."""
-        if await self._identify(user, organization) is None:
-            return False
+    ) -> Caller | None:
+        """Open a session with two secrets; return whose they are, None if they are wrong."""
+        caller = await self._identify(user, organization)
+        if caller is None:
+            return None
         until = time.time() + LIFE_SECONDS
         content = json.dumps({"user": user, "organization": organization, "until": until})
         response.set_cookie(
@@ -71,7 +72,7 @@ class Sessions:
             samesite="lax",
             secure=request.url.scheme == "https",
         )
-        return True
+        return caller
 
     async def _identify(self, user: str, organization: str) -> Caller | None:
         caller = await self._known.identify(user, organization, None)

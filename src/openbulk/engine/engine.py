@@ -9,6 +9,7 @@ from functools import partial
 import aiohttp
 
 from openbulk.domain.job import Job
+from openbulk.engine.audit_chain import AuditChain
 from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.file_profiles import FileProfiles
@@ -30,6 +31,7 @@ from openbulk.engine.workflows.scheduler import Scheduler
 from openbulk.formats.base import Format
 from openbulk.reading.readers import Readers
 from openbulk.storage.accounts import Accounts
+from openbulk.storage.audit import AuditLog
 from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
@@ -70,9 +72,11 @@ class Engine:
         deleted_jobs: DeletedJobs,
         uploaded_files: UploadedFiles,
         file_profiles: FileProfiles,
+        audit: AuditLog,
         keep_files: timedelta,
         keep_jobs: timedelta,
         keep_undos: timedelta,
+        keep_audit: timedelta,
         draining: asyncio.Event,
         outlooks: Outlooks,
         heartbeat: Heartbeat | None,
@@ -96,6 +100,7 @@ class Engine:
         self._watching: list[asyncio.Task[None]] = []
         self._periodic: list[asyncio.Task[None]] = []
         self._profiling: list[asyncio.Task[None]] = []
+        self._audit = AuditChain(audit, clock, keep=keep_audit)
         self.intake = Intake(ledger, queue, connections, clock)
         self.workflows = Workflows(runs, ledger, self.intake.submit, clock.now)
         self._notifications = Notifications(
@@ -124,6 +129,7 @@ class Engine:
             mends=mends,
             undos=undo.undos,
             uploaded_files=uploaded_files,
+            audit=self._audit,
             queue=queue,
             notifications=self._notifications,
             workflows=self.workflows,
@@ -141,6 +147,7 @@ class Engine:
         await self._housekeeping.delete_orphans(is_shared=is_shared)
         if not is_shared:
             await self._file_profiles.begin_alone()
+            await self._audit.start_alone()
         # Before the queue: others would take over the slices of a worker that is not registered.
         if self._heartbeat is not None:
             await self._heartbeat.start()
@@ -159,9 +166,11 @@ class Engine:
         profiles = run_forever(
             "profiles of files", self._file_profiles.read_all, self._file_profiles.until_next
         )
+        audit = run_forever("audit log", self._audit.chain, self._audit.until_due)
         outlooks = self._outlooks.follow(self._see, self._hear)
         self._periodic = [
-            asyncio.create_task(each) for each in (sweep, deletion, schedules, delays, outlooks)
+            asyncio.create_task(each)
+            for each in (sweep, deletion, schedules, delays, audit, outlooks)
         ]
         self._profiling = [asyncio.create_task(profiles)]
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from openbulk.domain.job import NextSlice
+from openbulk.engine.audit_chain import AuditChain
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import LaneQueue, slice_id
@@ -38,6 +39,7 @@ class Housekeeping:
         mends: Mends,
         undos: Undos,
         uploaded_files: UploadedFiles,
+        audit: AuditChain,
         queue: LaneQueue,
         notifications: Notifications,
         workflows: Workflows,
@@ -51,6 +53,7 @@ class Housekeeping:
         self._mends = mends
         self._undos = undos
         self._uploaded_files = uploaded_files
+        self._audit = audit
         self._queue = queue
         self._notifications = notifications
         self._workflows = workflows
@@ -81,6 +84,7 @@ class Housekeeping:
             self._forget_uploaded_files,
             self._forget_undos,
             self._forget_slices,
+            self._audit.sweep,
         ]
         await do_each(steps, lambda step: step(), lambda step: f"sweep: {step.__qualname__}")
 

@@ -1,9 +1,11 @@
 """Accepts jobs."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
+from openbulk.domain.audit import Deed
 from openbulk.domain.errors import BadInput, NotFound, SignInAgain
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
@@ -69,10 +71,12 @@ class Intake:
         request_id: str | None,
         idempotency_key: IdempotencyKey | None = None,
         retried: RetriedRows | None = None,
+        deed: Callable[[int], Deed] | None = None,
     ) -> Job:
         """Accept a job. Once this returns, the job will be done, even if this process dies.
 
-        `retried` are the rows of a retry. Raises IdempotencyKeyTaken, and Conflict if another job
+        `retried` are the rows of a retry. `deed` makes the entry of the audit log that is written
+        with the job. Raises IdempotencyKeyTaken, and Conflict if another job
         retries one of them.
         """
         job = await self._ledger.add_job(
@@ -83,6 +87,7 @@ class Intake:
             now=self._now(),
             idempotency_key=idempotency_key,
             retried=retried,
+            deed=deed,
         )
         first_slice = job.next_slice(self._now())
         log.info("job created", job=job.id, instance=instance_id, object=job.object)

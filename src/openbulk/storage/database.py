@@ -292,6 +292,16 @@ async def migrate(engine: AsyncEngine) -> None:
         await _make_shrinkable(for_reading(engine))
 
 
+async def require_migrated(engine: AsyncEngine) -> None:
+    """Raise CannotStart unless the tables are those of this version; change nothing."""
+    async with for_reading(engine).connect() as connection:
+        if await connection.run_sync(_version) != _newest_version():
+            raise CannotStart(
+                "the database has no ledger of this version; start the server once, or name its "
+                "data directory or database"
+            )
+
+
 async def _make_shrinkable(engine: AsyncEngine) -> None:
     """Let a SQLite file of an earlier version give space back.
 

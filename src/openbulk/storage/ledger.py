@@ -1,7 +1,7 @@
 """The ledger: every job, its progress, and the outcome of each of its records."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -24,9 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from openbulk.domain.audit import Deed
 from openbulk.domain.errors import IdempotencyKeyTaken
 from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
 from openbulk.domain.row_kinds import RowChoice, RowKinds
+from openbulk.storage.audit import insert_deed
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import (
@@ -135,11 +137,13 @@ class Ledger:
         now: datetime,
         idempotency_key: IdempotencyKey | None = None,
         retried: RetriedRows | None = None,
+        deed: Callable[[int], Deed] | None = None,
     ) -> Job:
         """Add a job, and return it: from now on it will be done.
 
         `retried` are the rows of a retry: raises Conflict if another job retries one of them, and
-        for an undo if another job does the same, or has done it.
+        for an undo if another job does the same, or has done it. `deed` makes the entry of the
+        audit log from the number of the job.
         A file has one job: if it has one already, return that one. Raises IdempotencyKeyTaken, and
         NotFound if the file of `POST /files` that it is to use is gone.
         """
@@ -153,19 +157,19 @@ class Ledger:
         }
         uploaded_file = work.uploaded_file if isinstance(work, Upload) else None
         undo = work.undo if isinstance(work, Upload) else None
+        key = None
+        if idempotency_key is not None:
+            key = {"instance_id": instance_id, **asdict(idempotency_key)}
         # One statement is a transaction of its own.
-        is_one = all(more is None for more in (idempotency_key, uploaded_file, retried, undo))
+        others = (key, uploaded_file, retried, undo, deed)
+        is_one = all(other is None for other in others)
         engine = self._reading if is_one else self._engine
         try:
             async with engine.begin() as connection:
                 if uploaded_file is not None:
                     await use_file(connection, uploaded_file, now)
                 job = job_of((await connection.execute(_ADD, new)).one())
-                # First: a repeated request finds its job, and no rows that are left to retry.
-                if idempotency_key is not None:
-                    key = {"instance_id": instance_id, "job_id": job.id, **asdict(idempotency_key)}
-                    await connection.execute(insert(idempotency_keys).values(key))
-                await _take_earlier_job(connection, job, retried)
+                await _insert_what_belongs_to(connection, job, key, retried, deed)
         except IntegrityError as error:
             known = await self.jobs_with_files([work.file])
             if work.file in known:
@@ -476,6 +480,21 @@ async def _take_earlier_job(
 
 def _job_or_none(row: Row[Any] | None) -> Job | None:
     return None if row is None else job_of(row)
+
+
+async def _insert_what_belongs_to(
+    connection: AsyncConnection,
+    job: Job,
+    key: Mapping[str, Any] | None,
+    retried: RetriedRows | None,
+    deed: Callable[[int], Deed] | None,
+) -> None:
+    # The key first: a repeated request finds its job, and no rows that are left to retry.
+    if key is not None:
+        await connection.execute(insert(idempotency_keys).values({**key, "job_id": job.id}))
+    await _take_earlier_job(connection, job, retried)
+    if deed is not None:
+        await insert_deed(connection, deed(job.id))
 
 
 def _cancel_status() -> Case[str]:

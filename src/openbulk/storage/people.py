@@ -158,6 +158,15 @@ class People:
             row = (await connection.execute(chosen)).first()
         return None if row is None else _user(row)
 
+    async def first_organization(self) -> int:
+        """The number of the first organization, that of the installation's administrator."""
+        chosen = select(func.min(users.c.organization_id))
+        async with self._reading.connect() as connection:
+            found: int | None = await connection.scalar(
+                chosen.where(users.c.role == Role.INSTALLATION)
+            )
+        return found or 1
+
     async def user_with_email(self, email: str) -> User | None:
         """A user of the installation by their address; None if there is none."""
         chosen = select(users).where(users.c.login == email.casefold())

@@ -567,3 +567,60 @@ file_store = Table(
 
 The location is for a person to read. It is NULL until the identity is among the files.
 """
+
+audit_attempts = Table(
+    "audit_attempts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("request_id", String(32), nullable=False, unique=True),
+    Column("organization_id", BigInteger, nullable=False),
+    Column("at", Timestamp, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", SafeText, nullable=False),
+    Column("user_id", BigInteger),
+    Column("user", SafeText, nullable=False),
+    Column("secret_id", BigInteger),
+    Column("instance_id", BigInteger),
+    Column("address", SafeText, nullable=False),
+    Column("outcome", String(8)),  # NULL until the deed has its answer
+    Column("status", Integer),
+    Column("detail", SafeText, nullable=False),
+)
+"""Deeds that are under way, and those that are not in their chain yet: few at any time."""
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("organization_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Timestamp, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("request_id", String(32), nullable=False),
+    Column("user_id", BigInteger),
+    Column("user", Text, nullable=False),
+    Column("secret_id", BigInteger),
+    Column("instance_id", BigInteger),
+    Column("address", Text, nullable=False),
+    Column("outcome", String(8), nullable=False),
+    Column("status", Integer),
+    Column("detail", Text, nullable=False),
+    Column("previous_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("audit_entries_by_time", "organization_id", "at"),
+)
+"""The audit log: a chain for each organization, numbered from 1. Nothing changes a row."""
+
+audit_chains = Table(
+    "audit_chains",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("sealed", LargeBinary),
+)
+"""The last entry of each organization's chain; `id` is the organization's number.
+
+Whoever adds entries locks the row. `sealed` is number and hash under the master key: whoever can
+write the database alone cannot write another end.
+"""

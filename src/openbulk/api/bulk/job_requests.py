@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Path, Request, Response
 
+from openbulk.api.http.audit import deed_with_job, note_plan, note_written
 from openbulk.api.http.permissions import require_permission
 from openbulk.api.services import Services
 from openbulk.api.wire.ids import parse_id
@@ -212,8 +213,11 @@ async def submit(
     request created the job with the key, DiskFull, and NotAllowed for a job that does more than its
     caller may. Deletes the file of a job that it does not submit.
     """
+    needed = _permission_for(work)
+    if needed is Permission.PLAN:
+        note_plan(request)
     try:
-        require_permission(request.state.caller, _permission_for(work))
+        require_permission(request.state.caller, needed)
         job = await services.intake.submit(
             work,
             organization_id=instance.organization_id,
@@ -221,6 +225,7 @@ async def submit(
             request_id=request.state.request_id,
             idempotency_key=idempotency_key,
             retried=retried,
+            deed=deed_with_job(request),
         )
     except (Conflict, DiskFull, NotAllowed):
         await services.files.delete(work.file)
@@ -231,6 +236,7 @@ async def submit(
         answer = await earlier_answer(response, services, instance, idempotency_key)
         assert answer is not None
         return answer
+    note_written(request, services)
     return present_new_job(job)
 
 

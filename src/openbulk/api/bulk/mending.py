@@ -103,7 +103,7 @@ async def row(
 @router.patch(
     "/bulk/{job_id}/rows/{row}",
     summary="Mend a row of an upload",
-    responses=answers(UploadedRow, 400, 404, 409, 413),
+    responses=answers(UploadedRow, 400, 404, 409, 413, 507),
 )
 async def mend_row(
     job_id: JobId,
@@ -124,7 +124,7 @@ async def mend_row(
 @router.post(
     "/bulk/{job_id}/rows/mend",
     summary="Mend a column of many rows",
-    responses=answers(RowsMended, 400, 404, 409, 413),
+    responses=answers(RowsMended, 400, 404, 409, 413, 507),
 )
 async def mend_rows(
     job_id: JobId, body: MendedColumn, services: ServicesOfApp, caller: SignedInCaller

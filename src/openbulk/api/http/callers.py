@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from openbulk.api.http.audit import note_refusal
 from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.password_sign_in import CallersSecrets
 from openbulk.api.services import Services, ServicesOfApp
@@ -128,7 +129,11 @@ def open_token(token: str, request: Request, services: Services) -> CallersSecre
     A wrong token counts as a wrong secret. Raises TooManyGuesses after too many.
     """
     with services.wrong_secrets.attempt(address_of(request), token):
-        return services.password_sign_in.secrets_for(token)
+        try:
+            return services.password_sign_in.secrets_for(token)
+        except NotSignedIn:
+            note_refusal(request, None)
+            raise
 
 
 async def _identify(
@@ -137,6 +142,8 @@ async def _identify(
     known = services.known_secrets
     with services.wrong_secrets.attempt(address_of(request), user_secret):
         caller = await known.identify(user_secret, secrets.organization, secrets.element)
+        if not _is_right(caller, secrets):
+            note_refusal(request, caller)
         if caller is None:
             raise NotSignedIn(
                 "the User secret is wrong; it is the value of OPENBULK_USER_SECRET, "
@@ -154,6 +161,14 @@ async def _identify(
                 "the Element token is not known; it is in the answer that created the instance"
             )
         return caller
+
+
+def _is_right(caller: Caller | None, secrets: Secrets) -> bool:
+    """Whether all secrets that were sent are known, hold, and belong together."""
+    if caller is None or caller.problem:
+        return False
+    fits_organization = secrets.organization is None or caller.knows_organization
+    return fits_organization and (secrets.element is None or caller.instance is not None)
 
 
 # A request that depends on several of these is looked up once: FastAPI calls a dependency once for

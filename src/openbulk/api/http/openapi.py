@@ -28,6 +28,7 @@ _TAGS = {
     "Authentication": "Signing in to openbulk with a password, for clients that begin with one.",
     "Organizations": "Organizations and their users, and what each may do.",
     "Secrets": "Secrets of users and organizations, and API keys.",
+    "Audit log": "Who did what, and whether an entry was changed since.",
     "Instances": "Accounts of services that openbulk works with.",
     "Transformations": "Objects and fields under names of your own.",
     "Mappings": "How the columns of files make fields, saved under names.",

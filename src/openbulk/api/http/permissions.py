@@ -3,10 +3,12 @@
 from fastapi import Request
 from fastapi.routing import APIRoute
 
+from openbulk.api.http.audit import begin_attempt, note_refusal
 from openbulk.api.http.callers import identify_caller
 from openbulk.api.http.operations import permission_of
 from openbulk.api.services import ServicesOfApp
 from openbulk.domain.access import Permission, refusal
+from openbulk.domain.errors import NotAllowed
 from openbulk.domain.people import Caller
 
 _SIGNS_IN_BY_ITSELF = "GET /metrics"
@@ -14,14 +16,25 @@ _SIGNS_IN_BY_ITSELF = "GET /metrics"
 
 
 async def require_permission_of_route(request: Request, services: ServicesOfApp) -> None:
-    """Raise NotSignedIn or NotAllowed for a caller who may not call the route of the request."""
+    """Raise NotSignedIn or NotAllowed for a caller who may not call the route of the request.
+
+    What is audited is written down before it is done: raises Unavailable or DiskFull.
+    """
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
     operation = f"{request.method} {route.path_format}"
     needed = permission_of(request.method, route.path_format)
-    if needed is not None and operation != _SIGNS_IN_BY_ITSELF:
-        require_permission(await identify_caller(request, services), needed)
+    if operation == _SIGNS_IN_BY_ITSELF:
+        return
+    caller = None if needed is None else await identify_caller(request, services)
+    if caller is not None and needed is not None:
+        try:
+            require_permission(caller, needed)
+        except NotAllowed:
+            note_refusal(request, caller)
+            raise
+    await begin_attempt(request, services, caller)
 
 
 def require_permission(caller: Caller, needed: Permission) -> None:

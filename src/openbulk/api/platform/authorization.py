@@ -135,7 +135,7 @@ async def oauth_url(
 @router.post(
     "/elements/{key}/oauth/url",
     summary="Retrieve a sign-in URL with a body",
-    responses=answers(SignInAddress, 400, 404, 413),
+    responses=answers(SignInAddress, 400, 404, 413, 507),
 )
 async def oauth_url_of_body(
     key: ElementName, body: SignInBody, services: ServicesOfApp, user: SignedInUser

@@ -3,11 +3,13 @@
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from openbulk.api.http.audit import audit_session
 from openbulk.api.wrong_secrets import WrongSecretLimit
 from openbulk.console.rendering import render
 from openbulk.console.sessions import Sessions
 from openbulk.console.visits import Visit
 from openbulk.domain.errors import TooManyGuesses
+from openbulk.domain.people import Caller
 
 
 async def form(request: Request) -> Response:
@@ -28,7 +30,9 @@ async def sign_in(request: Request) -> Response:
     except TooManyGuesses:
         return _page(request, back, "too many", 429)
     response = RedirectResponse(back, 303)
-    if not await sessions.begin(request, response, user, organization):
+    caller = await sessions.begin(request, response, user, organization)
+    await _audit(request, caller, "sign-in")
+    if caller is None:
         limit.note_wrong(address)
         return _page(request, back, "wrong", 401)
     limit.note_right(user)
@@ -37,9 +41,16 @@ async def sign_in(request: Request) -> Response:
 
 async def sign_out(visit: Visit) -> Response:
     """End the session."""
+    await _audit(visit.request, visit.session.caller, "sign-out")
     response = visit.go_to("/sign-in")
     visit.sessions.end(response)
     return response
+
+
+async def _audit(request: Request, caller: Caller | None, action: str) -> None:
+    """Write down that somebody signed in or out here, or tried to."""
+    address = request.client.host if request.client else ""
+    await audit_session(request.app.state.parts, caller, action, address)
 
 
 def own_path(path: str) -> str:
