@@ -8,6 +8,13 @@ from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from openbulk.connectors.sql.mariadb_trials import (
+    LINE,
+    REFUSED,
+    encode_lines,
+    read_errors,
+    trial_block,
+)
 from openbulk.connectors.sql.mysql_batches import (
     EMPTY_BATCH,
     batch_source,
@@ -23,15 +30,20 @@ from openbulk.connectors.sql.references import in_order_of_references
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
+    MAX_SHAPES,
     NUMBER,
     ROWS,
     TABLE,
+    Deed,
     Found,
+    RowWrite,
+    Shape,
     WrittenElsewhere,
     columns_of,
     found_by_number,
     insert_by_groups,
     numbers_by_place,
+    shape_of,
     would_work,
 )
 
@@ -141,15 +153,12 @@ class MysqlStatements:
         has_keys = rows[0].values.keys() >= set(table.key)
         if not has_keys and table.is_numbered:
             return await self._insert_numbered(rows, names)
-        columns = ", ".join(map(self._quote, names))
-        values = ", ".join(map(self._value_to_write, names))
         # MySQL does not return what it has inserted.
         has_ids = has_keys or not (table.key and self._is_mariadb)
         returning = "" if has_ids else f" RETURNING {', '.join(map(self._quote, table.key))}"
         if names:
             result = await self._execute(
-                f"INSERT INTO {self._name} ({columns}) SELECT {values} "
-                f"FROM {self._source(names)} ORDER BY {NUMBER}{returning}",
+                f"{self._insert_from(self._source(names), names)} ORDER BY {NUMBER}{returning}",
                 names,
                 rows,
             )
@@ -208,25 +217,96 @@ class MysqlStatements:
     ) -> set[int]:
         """Set the changed columns, and return the numbers of the rows that were updated."""
         self._require_moments(rows)
-        values = ", ".join(f"{self._own(name)} = {self._value_to_write(name)}" for name in changed)
         names = list(dict.fromkeys([*identifiers, *changed]))
-        result = await self._execute(
-            f"UPDATE {self._source(names, identifiers)} STRAIGHT_JOIN {self._name} AS {TABLE} "
-            f"ON {self._is_same(identifiers)} SET {values}",
-            names,
-            rows,
-        )
+        source = self._source(names, identifiers)
+        result = await self._execute(self._update_from(source, identifiers, changed), names, rows)
         return _numbers(result.rowcount, rows)
 
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
-        result = await self._execute(
-            f"DELETE {TABLE} FROM {self._source(identifiers, identifiers)} "
-            f"STRAIGHT_JOIN {self._name} AS {TABLE} ON {self._is_same(identifiers)}",
-            identifiers,
-            rows,
-        )
+        source = self._source(identifiers, identifiers)
+        result = await self._execute(self._delete_from(source, identifiers), identifiers, rows)
         return _numbers(result.rowcount, rows)
+
+    def _insert_from(self, source: str, names: Sequence[str]) -> str:
+        """Inserts the rows of a source that has these columns."""
+        columns = ", ".join(map(self._quote, names))
+        values = ", ".join(map(self._value_to_write, names))
+        return f"INSERT INTO {self._name} ({columns}) SELECT {values} FROM {source}"
+
+    def _update_from(self, source: str, identifiers: Sequence[str], changed: Sequence[str]) -> str:
+        """Sets these columns to the values of a source."""
+        values = ", ".join(f"{self._own(name)} = {self._value_to_write(name)}" for name in changed)
+        return (
+            f"UPDATE {source} STRAIGHT_JOIN {self._name} AS {TABLE} "
+            f"ON {self._is_same(identifiers)} SET {values}"
+        )
+
+    def _delete_from(self, source: str, identifiers: Sequence[str]) -> str:
+        """Deletes the rows with the identities of a source."""
+        return (
+            f"DELETE {TABLE} FROM {source} STRAIGHT_JOIN {self._name} AS {TABLE} "
+            f"ON {self._is_same(identifiers)}"
+        )
+
+    async def find_refused(
+        self, writes: Sequence[RowWrite], identifiers: Sequence[str]
+    ) -> Mapping[int, DBAPIError]:
+        """The errors of the rows that the database refuses, by the rows' numbers."""
+        if not self._is_mariadb:
+            return {}
+        refused: dict[int, DBAPIError] = {}
+        tried: list[RowWrite] = []
+        for write in map(self._without_made_key, writes):
+            try:
+                self._require_moments([write.row])
+            except DBAPIError as error:
+                refused[write.row.number] = error
+            else:
+                tried.append(write)
+        return {**refused, **await self._try_each(tried, identifiers)}
+
+    def _without_made_key(self, write: RowWrite) -> RowWrite:
+        """A row to insert without a NULL for the key that the database makes."""
+        is_made = any(self._table.columns[name].has_default for name in self._table.key)
+        if write.deed is not Deed.INSERT or not is_made:
+            return write
+        row = self._without_null_key(write.row)
+        return RowWrite(row, Deed.INSERT, tuple(row.values))
+
+    async def _try_each(
+        self, writes: Sequence[RowWrite], identifiers: Sequence[str]
+    ) -> Mapping[int, DBAPIError]:
+        shapes = {shape: place for place, shape in enumerate(dict.fromkeys(map(shape_of, writes)))}
+        if not 0 < len(shapes) <= MAX_SHAPES:
+            return {}
+        block = trial_block([self._trial_of(shape, identifiers) for shape in shapes])
+        lines = [
+            encode_batch(self._table, _names_of(shape_of(one), identifiers), [one.row])
+            for one in writes
+        ]
+        batch = encode_lines([shapes[shape_of(one)] for one in writes], lines)
+        await self._require_packet(block, (batch,))
+        await self._connection.exec_driver_sql(block, (batch,))
+        result = await self._connection.exec_driver_sql(f"SELECT {REFUSED}")
+        return {
+            writes[place - 1].row.number: DBAPIError(block, None, error)
+            for place, error in read_errors(str(result.scalar_one()))
+        }
+
+    def _trial_of(self, shape: Shape, identifiers: Sequence[str]) -> str:
+        """The statement that writes one row."""
+        deed, columns = shape
+        names = _names_of(shape, identifiers)
+        compared = () if deed is Deed.INSERT else identifiers
+        source = batch_source(self._table, names, compared, self._quote, LINE)
+        if deed is Deed.UPDATE:
+            return self._update_from(source, identifiers, columns)
+        if deed is Deed.DELETE:
+            return self._delete_from(source, identifiers)
+        if not columns:
+            return f"INSERT INTO {self._name} () VALUES ()"
+        return self._insert_from(source, columns)
 
     async def check_constraints(self) -> None:
         """Each row has been checked when it was written."""
@@ -365,6 +445,12 @@ def _size_of(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode()) + value.count("'")
     return len(str(value))
+
+
+def _names_of(shape: Shape, identifiers: Sequence[str]) -> list[str]:
+    """The columns that a statement needs of its row."""
+    deed, columns = shape
+    return list(dict.fromkeys([*(() if deed is Deed.INSERT else identifiers), *columns]))
 
 
 def _numbers(count: int, rows: Sequence[Row]) -> set[int]:

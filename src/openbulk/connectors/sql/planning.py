@@ -19,7 +19,7 @@ from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
 from openbulk.connectors.sql.rows import Row, RowMapper
 from openbulk.connectors.sql.schema import Table
 from openbulk.connectors.sql.sqlite_statements import SqliteStatements
-from openbulk.connectors.sql.statements import Found, Statements
+from openbulk.connectors.sql.statements import Found, RowWrite, Statements
 from openbulk.connectors.sql.values import to_json
 from openbulk.domain.plan import Change, Completeness, Planned, PlannedKind, kind_of
 from openbulk.domain.records import Outcome, Record, Target
@@ -205,6 +205,11 @@ class _ComparesOnly:
 
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         return {row.number for row in rows}
+
+    async def find_refused(
+        self, writes: Sequence[RowWrite], identifiers: Sequence[str]
+    ) -> Mapping[int, DBAPIError]:
+        return {}
 
 
 class _PostgresqlComparison(_ComparesOnly, _PostgresqlPlan):

@@ -13,21 +13,33 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.sql.array_literals import EMPTY_ARRAY, ArrayColumn, encode_document
+from openbulk.connectors.sql.postgresql_trials import (
+    BATCH,
+    REFUSED,
+    ROW,
+    read_errors,
+    trial_block,
+)
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.rows import Row, values_by_column
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
     KEPT,
+    MAX_SHAPES,
     NUMBER,
     ROWS,
     TABLE,
+    Deed,
     Found,
+    RowWrite,
+    Shape,
     WrittenElsewhere,
     columns_of,
     found_by_number,
     have_gaps,
     insert_by_groups,
     numbers_by_place,
+    shape_of,
     would_work,
 )
 from openbulk.connectors.sql.traces import Kept
@@ -183,12 +195,7 @@ class PostgresqlStatements:
 
     async def _insert_group(self, rows: Sequence[Row]) -> Sequence[str | None]:
         table, names = self._table, columns_of(self._table, rows)
-        values = ", ".join(f"{ROWS}.{self._quote(name)}" for name in names)
-        into = f" ({', '.join(map(self._quote, names))})" if names else ""
-        statement = (
-            f"INSERT INTO {self._name} AS {TABLE}{into} SELECT {values} FROM {self._source(names)} "
-            f"ORDER BY {NUMBER}"
-        )
+        statement = f"{self._insert_from(self._source(names), names)} ORDER BY {NUMBER}"
         if rows[0].values.keys() >= set(table.key):
             result = await self._execute(statement, names, rows)
             if result.rowcount != len(rows):
@@ -206,11 +213,9 @@ class PostgresqlStatements:
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
     ) -> set[int]:
         """Set the changed columns, and return the numbers of the rows that were updated."""
-        values = ", ".join(f"{self._quote(name)} = {ROWS}.{self._quote(name)}" for name in changed)
+        source = self._joined_source([*identifiers, *changed], rows)
         result = await self._execute(
-            f"UPDATE {self._name} AS {TABLE} SET {values} "
-            f"FROM {self._joined_source([*identifiers, *changed], rows)} "
-            f"WHERE {self._is_same(identifiers)} RETURNING {NUMBER}",
+            f"{self._update_from(source, identifiers, changed)} RETURNING {NUMBER}",
             [*identifiers, *changed],
             rows,
         )
@@ -218,14 +223,89 @@ class PostgresqlStatements:
 
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
+        source = self._joined_source(identifiers, rows)
         result = await self._execute(
-            f"DELETE FROM {self._name} AS {TABLE} "
-            f"USING {self._joined_source(identifiers, rows)} "
-            f"WHERE {self._is_same(identifiers)} RETURNING {NUMBER}",
-            identifiers,
-            rows,
+            f"{self._delete_from(source, identifiers)} RETURNING {NUMBER}", identifiers, rows
         )
         return _numbers_of(rows, result)
+
+    def _insert_from(self, source: str, names: Sequence[str]) -> str:
+        """Inserts the rows of a source that has these columns."""
+        values = ", ".join(f"{ROWS}.{self._quote(name)}" for name in names)
+        into = f" ({', '.join(map(self._quote, names))})" if names else ""
+        return f"INSERT INTO {self._name} AS {TABLE}{into} SELECT {values} FROM {source}"
+
+    def _update_from(self, source: str, identifiers: Sequence[str], changed: Sequence[str]) -> str:
+        """Sets these columns to the values of a source."""
+        values = ", ".join(f"{self._quote(name)} = {ROWS}.{self._quote(name)}" for name in changed)
+        return (
+            f"UPDATE {self._name} AS {TABLE} SET {values} FROM {source} "
+            f"WHERE {self._is_same(identifiers)}"
+        )
+
+    def _delete_from(self, source: str, identifiers: Sequence[str]) -> str:
+        """Deletes the rows with the identities of a source."""
+        return (
+            f"DELETE FROM {self._name} AS {TABLE} USING {source} WHERE {self._is_same(identifiers)}"
+        )
+
+    async def find_refused(
+        self, writes: Sequence[RowWrite], identifiers: Sequence[str]
+    ) -> Mapping[int, DBAPIError]:
+        """The errors of the rows that the database refuses, by the rows' numbers."""
+        names = columns_of(self._table, [write.row for write in writes])
+        shapes = {shape: place for place, shape in enumerate(dict.fromkeys(map(shape_of, writes)))}
+        if not 0 < len(shapes) <= MAX_SHAPES:
+            return {}
+        statements = [self._trial_of(shape, names, identifiers) for shape in shapes]
+        block = trial_block([_unescape(one) for one in statements], len(names) + 1)
+        if block is None:
+            return {}
+        await self._set_batch(writes, names, [str(shapes[shape_of(write)]) for write in writes])
+        await self.check_constraints()
+        await self._connection.exec_driver_sql(block)
+        result = await self._connection.exec_driver_sql(f"SELECT current_setting('{REFUSED}')")
+        return {
+            writes[place - 1].row.number: DBAPIError(statements[0], None, error)
+            for place, error in read_errors(str(result.scalar_one()))
+        }
+
+    async def _set_batch(
+        self, writes: Sequence[RowWrite], names: Sequence[str], shapes: Sequence[str]
+    ) -> None:
+        """Put rows into the settings of the transaction, with what is to be done with each."""
+        rows = _EncodedRows(self._table, [write.row for write in writes])
+        arrays = [rows.array(name, slice(None)) for name in names]
+        arrays.append(ArrayColumn(shapes, are_quoted=False).literal(slice(None)))
+        settings = ", ".join(
+            f"set_config('{BATCH}{place}', %(column{place})s, true)" for place in range(len(arrays))
+        )
+        await self._connection.exec_driver_sql(
+            f"SELECT length(concat({settings}))",
+            {f"column{place}": array for place, array in enumerate(arrays)},
+        )
+
+    def _trial_of(self, shape: Shape, names: Sequence[str], identifiers: Sequence[str]) -> str:
+        """The statement that writes one row of a batch with these columns."""
+        deed, columns = shape
+        used = columns if deed is Deed.INSERT else (*identifiers, *columns)
+        source = self._source_of_one(dict.fromkeys(used), names)
+        if deed is Deed.INSERT:
+            return self._insert_from(source, columns)
+        if deed is Deed.UPDATE:
+            return self._update_from(source, identifiers, columns)
+        return self._delete_from(source, identifiers)
+
+    def _source_of_one(self, used: Iterable[str], names: Sequence[str]) -> str:
+        """These columns of the block's variable as a table, in which every value is a text."""
+        columns = [self._table.columns[name] for name in used]
+        cells = ", ".join(
+            f"CAST({ROW}.column{names.index(column.name)} AS {_element_type(column)}) "
+            f"AS {self._quote(column.name)}"
+            for column in columns
+        )
+        values = ", ".join(map(self._cell, columns))
+        return f"(SELECT {values} FROM (SELECT {cells}) AS {_CELLS}) AS {ROWS}"
 
     async def lock_and_read(
         self, rows: Sequence[Row], identifiers: Sequence[str], names: Sequence[str]
@@ -376,7 +456,7 @@ class PostgresqlStatements:
     @property
     def _plain(self) -> str:
         """The table's name as a value, not as a part of a statement."""
-        return self._name.replace("%%", "%")
+        return _unescape(self._name)
 
     def _source(self, names: Iterable[str]) -> str:
         """The batch as a table with these columns, and the place of each row."""
@@ -493,6 +573,11 @@ def _given_type(column: Column) -> str:
 def _escape(sql: str) -> str:
     """SQL for a statement with parameters, in which % begins one."""
     return sql.replace("%", "%%")
+
+
+def _unescape(sql: str) -> str:
+    """SQL for a statement without parameters."""
+    return sql.replace("%%", "%")
 
 
 def _element_type(column: Column) -> str:
