@@ -178,9 +178,15 @@ class RowActions:
         return self._expected[row.number].kind is OutcomeKind.CREATED
 
     async def _lock(self, rows: Sequence[Row]) -> None:
-        """Lock what a plan has seen, so that nobody changes it between look and change."""
-        if seen := self._seen_by_plan(rows):
-            await self._statements.lock(seen, self._mapper.identifiers)
+        """Lock what a plan has seen, so that nobody changes it between look and change.
+
+        Also what an undo would put back, unless it is locked when it is read for that.
+        """
+        locked = self._seen_by_plan(rows)
+        if self._traces is not None and not isinstance(self._statements, VersionedStatements):
+            locked = [row for row in rows if row.identity]
+        if locked:
+            await self._statements.lock(locked, self._mapper.identifiers)
 
     async def _find(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[int, Found]:
         known: Sequence[Row] = [row for row in rows if row.identity]

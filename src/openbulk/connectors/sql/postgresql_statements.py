@@ -343,14 +343,17 @@ class PostgresqlStatements:
         """
         return ", ".join([NUMBER, f"CAST({TABLE}.xmin AS text)", *map(self._read, names)])
 
-    async def version(self, record_id: str) -> str | None:
-        """The version of the row with a primary key of one column; None if there is none."""
-        (name,) = self._table.key
-        type_name = _escape(self._table.columns[name].full_type_name)
+    async def version(self, key: Sequence[str]) -> str | None:
+        """The version of the row with these texts as its primary key; None if there is none."""
+        names = self._table.key
+        is_same = " AND ".join(
+            f"{self._quote(name)} = CAST(%(key{place})s AS "
+            f"{_escape(self._table.columns[name].full_type_name)})"
+            for place, name in enumerate(names)
+        )
         result = await self._connection.exec_driver_sql(
-            f"SELECT CAST(xmin AS text) FROM {self._name} "
-            f"WHERE {self._quote(name)} = CAST(%(id)s AS {type_name})",
-            {"id": record_id},
+            f"SELECT CAST(xmin AS text) FROM {self._name} WHERE {is_same}",
+            {f"key{place}": text for place, text in enumerate(key)},
         )
         version: str | None = result.scalar()
         return version
