@@ -170,14 +170,22 @@ class RowWriter:
                 raise
             await self._require_transaction(failed)
             return {}
-        if self._table.refers_to_itself:
-            is_insert = self._action is Action.CREATE
-            refused = {
-                number: one
-                for number, one in refused.items()
-                if not may_get_better(one, is_insert=is_insert)
-            }
+        refused = {number: one for number, one in refused.items() if self._is_certain(rows, one)}
         return refused if await self._are_of_rows(refused.values()) else {}
+
+    def _is_certain(self, rows: Sequence[Row], error: DBAPIError) -> bool:
+        """Whether a row that was refused among these, each tried alone, is refused in any case."""
+        if self._table.refers_to_itself:
+            # It may refer to a later row, or both to one another: together they can be written.
+            return not may_get_better(error, is_insert=self._action is Action.CREATE)
+        # What was tried is undone, but for the numbers that the database gave: a number in the
+        # file may have been another row's.
+        return violation_of(error) is not Violation.UNIQUE or not self._mixes_numbers(rows)
+
+    def _mixes_numbers(self, rows: Sequence[Row]) -> bool:
+        """Whether some rows have a number that the database gives others."""
+        numbered = [one.name for one in self._table.columns.values() if one.is_numbered]
+        return any(len({name in row.values for row in rows}) > 1 for name in numbered)
 
     async def _are_of_rows(self, errors: Iterable[DBAPIError]) -> bool:
         """Whether errors are about rows, each of them."""

@@ -6,7 +6,6 @@ variable of the session. MySQL has no such statement, and takes batches apart in
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import orjson
 import pymysql
@@ -31,7 +30,7 @@ def trial_block(statements: Sequence[str]) -> str:
     return f"""
         BEGIN NOT ATOMIC
             DECLARE openbulk_count, openbulk_place, openbulk_code INT;
-            DECLARE openbulk_state, openbulk_message TEXT CHARACTER SET utf8mb4;
+            DECLARE openbulk_message TEXT CHARACTER SET utf8mb4;
             SET {REFUSED} = '';
             FOR openbulk_row IN (
                 SELECT * FROM JSON_TABLE(%s, '$[*]' COLUMNS (
@@ -48,11 +47,9 @@ def trial_block(statements: Sequence[str]) -> str:
                         WHILE openbulk_place <= openbulk_count DO
                             GET DIAGNOSTICS CONDITION openbulk_place
                                 openbulk_code = MYSQL_ERRNO,
-                                openbulk_state = RETURNED_SQLSTATE,
                                 openbulk_message = MESSAGE_TEXT;
                             SET {REFUSED} = CONCAT({REFUSED}, JSON_ARRAY(
-                                openbulk_row.{NUMBER}, openbulk_code, openbulk_state,
-                                openbulk_message
+                                openbulk_row.{NUMBER}, openbulk_code, openbulk_message
                             ), CHAR(10));
                             SET openbulk_place = openbulk_place + 1;
                         END WHILE;
@@ -71,17 +68,23 @@ def encode_lines(statements: Sequence[int], lines: Sequence[str]) -> str:
     return orjson.dumps(list(zip(statements, lines, strict=True))).decode()
 
 
-def read_errors(text: str) -> Iterator[tuple[int, Exception]]:
+def read_errors(text: str) -> Iterator[tuple[int, pymysql.MySQLError]]:
     """The errors in the variable, with the places of their rows."""
-    conditions: dict[int, list[Any]] = {}
+    conditions: dict[int, list[tuple[int, str]]] = {}
     for line in text.splitlines():
-        place, code, state, message = orjson.loads(line)
-        conditions.setdefault(int(place), []).append((int(code), state, message))
+        place, code, message = orjson.loads(line)
+        conditions.setdefault(int(place), []).append((int(code), message))
     for place, found in conditions.items():
-        code, state, message = found[-1]
-        if state.startswith("01"):
-            # Only warnings: the first one that says of a value that it was changed.
-            code, _, message = next(one for one in found if one[0] in SUSPICIOUS_WARNINGS)
-            yield place, pymysql.DataError(code, message)
-        else:
-            yield place, pymysql.OperationalError(code, message)
+        yield place, _error_of(found)
+
+
+def _error_of(conditions: Sequence[tuple[int, str]]) -> pymysql.MySQLError:
+    """The error of a row: the last one, or the first warning that a value was changed.
+
+    Behind an error, notes say where in a trigger it was.
+    """
+    known = [one for one in conditions if one[0] in _CODES]
+    changed = [one for one in known if one[0] in SUSPICIOUS_WARNINGS]
+    if changed[-1:] == known[-1:]:
+        return pymysql.DataError(*changed[0])
+    return pymysql.OperationalError(*known[-1])
