@@ -12,12 +12,21 @@ from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from openbulk.connectors.sql.array_literals import EMPTY_ARRAY, ArrayColumn, encode_document
+from openbulk.connectors.sql.array_literals import (
+    EMPTY_ARRAY,
+    ArrayColumn,
+    encode_document,
+    quote_text,
+)
+from openbulk.connectors.sql.failures import is_of_a_type
 from openbulk.connectors.sql.postgresql_trials import (
     BATCH,
+    DOCUMENT,
     REFUSED,
     ROW,
+    fault_block,
     read_errors,
+    read_faults,
     trial_block,
 )
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
@@ -80,6 +89,8 @@ class PostgresqlStatements:
         """The last statement, and its parameters if it gets no rows."""
         self._encoded = _EncodedRows(table, ())
         """The rows of the last statement, or those that it had a piece of."""
+        self._faults: dict[int, str | None] = {}
+        """The columns at fault of rows that were tried, by the rows' numbers."""
         self.fetches_compared = False
         """Whether the columns that PostgreSQL compares are in the result, too."""
 
@@ -261,22 +272,33 @@ class PostgresqlStatements:
         block = trial_block([_unescape(one) for one in statements], len(names) + 1)
         if block is None:
             return {}
-        await self._set_batch(writes, names, [str(shapes[shape_of(write)]) for write in writes])
+        rows = [write.row for write in writes]
+        encoded = _EncodedRows(self._table, rows)
+        arrays = [encoded.array(name, slice(None)) for name in names]
+        arrays.append(_array([str(shapes[shape_of(write)]) for write in writes]))
         await self.check_constraints()
-        await self._connection.exec_driver_sql(block)
-        result = await self._connection.exec_driver_sql(f"SELECT current_setting('{REFUSED}')")
-        return {
-            writes[place - 1].row.number: DBAPIError(statements[0], None, error)
-            for place, error in read_errors(str(result.scalar_one()))
+        text = await self._run_block(block, arrays)
+        refused = {
+            rows[place - 1].number: DBAPIError(statements[0], None, error)
+            for place, error in read_errors(text)
         }
+        await self._find_faults([one for one in rows if one.number in refused], refused)
+        return refused
 
-    async def _set_batch(
-        self, writes: Sequence[RowWrite], names: Sequence[str], shapes: Sequence[str]
-    ) -> None:
-        """Put rows into the settings of the transaction, with what is to be done with each."""
-        rows = _EncodedRows(self._table, [write.row for write in writes])
-        arrays = [rows.array(name, slice(None)) for name in names]
-        arrays.append(ArrayColumn(shapes, are_quoted=False).literal(slice(None)))
+    async def _find_faults(self, rows: Sequence[Row], refused: Mapping[int, DBAPIError]) -> None:
+        """Look for the columns at fault of all rows that a type may have refused."""
+        rows = [row for row in rows if is_of_a_type(refused[row.number])]
+        names = columns_of(self._table, rows)
+        probes = {name: _unescape(self._probe(name, DOCUMENT)) for name in names}
+        block = fault_block(probes)
+        if not rows or block is None:
+            return
+        documents = [quote_text(encode_document([row.values])) for row in rows]
+        faults = read_faults(await self._run_block(block, [f"{{{','.join(documents)}}}"]), names)
+        self._faults.update(zip((row.number for row in rows), faults, strict=True))
+
+    async def _run_block(self, block: str, arrays: Sequence[str]) -> str:
+        """Run a block on a batch, whose columns are these arrays, and return what it leaves."""
         settings = ", ".join(
             f"set_config('{BATCH}{place}', %(column{place})s, true)" for place in range(len(arrays))
         )
@@ -284,6 +306,9 @@ class PostgresqlStatements:
             f"SELECT length(concat({settings}))",
             {f"column{place}": array for place, array in enumerate(arrays)},
         )
+        await self._connection.exec_driver_sql(block)
+        result = await self._connection.exec_driver_sql(f"SELECT current_setting('{REFUSED}')")
+        return str(result.scalar_one())
 
     def _trial_of(self, shape: Shape, names: Sequence[str], identifiers: Sequence[str]) -> str:
         """The statement that writes one row of a batch with these columns."""
@@ -418,20 +443,27 @@ class PostgresqlStatements:
 
     async def column_at_fault(self, row: Row) -> str | None:
         """The column whose type does not take its value; None if it is none alone."""
+        if row.number in self._faults:
+            return self._faults[row.number]
         for name in row.values:
-            column = self._table.columns[name]
-            type_name = _given_type(column) or _escape(column.full_type_name)
-            probe = (
-                f"SELECT {self._value_of(column)} FROM json_to_recordset(%(rows)s::json) "
-                f"AS {ROWS}({self._quote(name)} {type_name})"
-            )
             parameters = {"rows": encode_document([{name: row.values[name]}])}
             try:
                 async with self._connection.begin_nested():
-                    await self._connection.exec_driver_sql(probe, parameters)
+                    await self._connection.exec_driver_sql(
+                        self._probe(name, "%(rows)s"), parameters
+                    )
             except DBAPIError:
                 return name
         return None
+
+    def _probe(self, name: str, document: str) -> str:
+        """A query that fails if the type of a column does not take its value in a document."""
+        column = self._table.columns[name]
+        type_name = _given_type(column) or _escape(column.full_type_name)
+        return (
+            f"SELECT {self._value_of(column)} FROM json_to_recordset(CAST({document} AS json)) "
+            f"AS {ROWS}({self._quote(name)} {type_name})"
+        )
 
     # --- the parts of a statement ---
 
@@ -540,6 +572,11 @@ class PostgresqlStatements:
         if not collation:
             return column
         return f"{column} COLLATE {_escape(collation)}"
+
+
+def _array(texts: Sequence[str]) -> str:
+    """An array of texts that need no quotes."""
+    return f"{{{','.join(texts)}}}"
 
 
 class _EncodedRows:

@@ -20,6 +20,7 @@ REFUSED = "openbulk.refused"
 """The setting with the errors, in JSON."""
 ROW = "openbulk_row"
 """The variable with a row of the batch."""
+DOCUMENT = f"{ROW}.column0"
 _TAG = "$openbulk$"
 _FIELDS = (
     ("sqlstate", "RETURNED_SQLSTATE"),
@@ -83,6 +84,57 @@ def trial_block(statements: Sequence[str], columns: int) -> str | None:
         END
     """
     return None if _TAG in body else f"DO {_TAG}{body}{_TAG}"
+
+
+def fault_block(probes: Mapping[str, str]) -> str | None:
+    """The block that finds, for each row of a batch, the first column that a probe refuses.
+
+    The batch has one column, DOCUMENT, with a list of one row in JSON. `probes` are statements by
+    the names of columns. None if they cannot be in it. `read_faults` reads what it finds.
+    """
+    steps = "".join(
+        f"""
+                IF openbulk_place IS NULL AND (CAST({DOCUMENT} AS json) -> 0 -> {_literal(name)})
+                    IS NOT NULL
+                THEN
+                    BEGIN
+                        PERFORM * FROM ({probe}) AS openbulk_probe;
+                    EXCEPTION WHEN OTHERS THEN
+                        openbulk_place := {place};
+                    END;
+                END IF;"""
+        for place, (name, probe) in enumerate(probes.items())
+    )
+    body = f"""
+        #variable_conflict use_column
+        DECLARE
+            {ROW} record;
+            openbulk_place int;
+            openbulk_places text[] := '{{}}';
+        BEGIN
+            FOR {ROW} IN
+                SELECT * FROM unnest(CAST(current_setting('{BATCH}0') AS text[])) AS batch(column0)
+            LOOP
+                openbulk_place := NULL;{steps}
+                openbulk_places := array_append(
+                    openbulk_places, CAST(coalesce(openbulk_place, -1) AS text)
+                );
+            END LOOP;
+            PERFORM set_config('{REFUSED}', array_to_string(openbulk_places, ' '), true);
+        END
+    """
+    return None if _TAG in body else f"DO {_TAG}{body}{_TAG}"
+
+
+def read_faults(text: str, names: Sequence[str]) -> list[str | None]:
+    """The columns in the setting, one a row; None for a row of which each value is taken."""
+    return [None if place < 0 else names[place] for place in map(int, text.split())]
+
+
+def _literal(text: str) -> str:
+    """A text in SQL. A backslash is a character in it, whatever the session's settings are."""
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"
 
 
 def read_errors(text: str) -> Iterator[tuple[int, TrialError]]:

@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.comparison import is_same
+from openbulk.connectors.sql.dialects import mapper_of
 from openbulk.connectors.sql.failures import is_of_rows
 from openbulk.connectors.sql.refusals import Refusals
-from openbulk.connectors.sql.rows import Row, RowMapper
+from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Table, split_id
 from openbulk.connectors.sql.statements import Statements, WrittenElsewhere
 from openbulk.connectors.sql.traces import Traces, VersionedStatements, as_json, before_of
@@ -56,10 +57,7 @@ class TableUndo:
         self._statements = statements
         self._write_log = write_log
         self._traces = Traces(table, statements)
-        dialect = connection.dialect.name
-        self._mapper = RowMapper.of(
-            table, self._target, is_sqlite=dialect == "sqlite", is_mysql=dialect == "mysql"
-        )
+        self._mapper = mapper_of(table, self._target, connection.dialect.name)
         self._done: dict[int, Outcome] = {}
         self._work = _Work()
         self._before: dict[int, Before] = {}
