@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from openbulk.domain.errors import Refused
 from openbulk.domain.records import OutcomeKind
 from support.sql_databases import Database, Open
 
@@ -106,8 +107,7 @@ async def test_rows_of_postgresql_are_refused_as_they_are_alone(postgresql: Open
     await assert_as_alone(database, "things", rows, refused=8)
 
 
-async def test_a_bad_row_does_not_hide_that_the_user_may_not_write(postgresql: Open) -> None:
-    """Rows that a policy refuses are refused, each with that reason."""
+async def test_rows_that_a_policy_refuses_are_refused_as_they_are_alone(postgresql: Open) -> None:
     database = await postgresql(
         "CREATE TABLE t (id int PRIMARY KEY, age int CHECK (age > 0))",
         "DROP ROLE IF EXISTS narrow",
@@ -122,6 +122,24 @@ async def test_a_bad_row_does_not_hide_that_the_user_may_not_write(postgresql: O
     rows = [{"id": n, "age": n - 1} for n in (1, 2, 9, 3, 8, 4)]
     await assert_as_alone(database, "t", rows, refused=3)
     assert database.execute("SELECT id FROM t") == [(2,), (3,), (4,)]
+
+
+async def test_a_bad_row_does_not_hide_that_the_user_may_not_update(postgresql: Open) -> None:
+    """The job ends: the other rows could not be written either."""
+    database = await postgresql(
+        "CREATE TABLE t (id int PRIMARY KEY, age int CHECK (age > 0))",
+        "INSERT INTO t VALUES (7, 7)",
+        "DROP ROLE IF EXISTS adder",
+        "CREATE ROLE adder LOGIN PASSWORD 'adder'",
+        "GRANT ALL ON SCHEMA public TO adder",
+        "GRANT SELECT, INSERT ON t TO adder",
+        username="adder",
+        password="adder",
+    )
+    rows = [{"id": 1, "age": 0}, {"id": 7, "age": 8}, {"id": 3, "age": 1}]
+    with pytest.raises(Refused, match="permission denied"):
+        await database.write("t", rows, "upsert")
+    assert database.execute("SELECT id, age FROM t") == [(7, 7)]
 
 
 async def test_rows_of_a_user_without_plpgsql_are_refused_as_well(postgresql: Open) -> None:

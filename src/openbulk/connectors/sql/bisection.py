@@ -5,7 +5,7 @@ are: it may have referred to one of them.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -170,11 +170,14 @@ class RowWriter:
                 raise
             await self._require_transaction(failed)
             return {}
-        refused = {number: one for number, one in refused.items() if self._is_certain(rows, one)}
-        return refused if await self._are_of_rows(refused.values()) else {}
+        if any(is_of_rows(one) is False for one in refused.values()):
+            return {}
+        return {number: one for number, one in refused.items() if self._is_certain(rows, one)}
 
     def _is_certain(self, rows: Sequence[Row], error: DBAPIError) -> bool:
         """Whether a row that was refused among these, each tried alone, is refused in any case."""
+        if is_of_rows(error) is None:
+            return False  # the user may not write this way at all
         if self._table.refers_to_itself:
             # It may refer to a later row, or both to one another: together they can be written.
             return not may_get_better(error, is_insert=self._action is Action.CREATE)
@@ -186,13 +189,6 @@ class RowWriter:
         """Whether some rows have a number that the database gives others."""
         numbered = [one.name for one in self._table.columns.values() if one.is_numbered]
         return any(len({name in row.values for row in rows}) > 1 for name in numbered)
-
-    async def _are_of_rows(self, errors: Iterable[DBAPIError]) -> bool:
-        """Whether errors are about rows, each of them."""
-        kinds = set(map(is_of_rows, errors))
-        return False not in kinds and (
-            None not in kinds or await self._statements.works_without_rows()
-        )
 
     async def _note_error(self, attempt: Awaitable[_T]) -> _T:
         """The result of an attempt. Its error is kept: that of its savepoint may come behind it."""

@@ -8,13 +8,6 @@ from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from openbulk.connectors.sql.mariadb_trials import (
-    LINE,
-    REFUSED,
-    encode_lines,
-    read_errors,
-    trial_block,
-)
 from openbulk.connectors.sql.mysql_batches import (
     EMPTY_BATCH,
     batch_source,
@@ -30,20 +23,16 @@ from openbulk.connectors.sql.references import in_order_of_references
 from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
-    MAX_SHAPES,
     NUMBER,
     ROWS,
     TABLE,
-    Deed,
     Found,
     RowWrite,
-    Shape,
     WrittenElsewhere,
     columns_of,
     found_by_number,
     insert_by_groups,
     numbers_by_place,
-    shape_of,
     would_work,
 )
 
@@ -252,61 +241,8 @@ class MysqlStatements:
     async def find_refused(
         self, writes: Sequence[RowWrite], identifiers: Sequence[str]
     ) -> Mapping[int, DBAPIError]:
-        """The errors of the rows that the database refuses, by the rows' numbers."""
-        if not self._is_mariadb:
-            return {}
-        refused: dict[int, DBAPIError] = {}
-        tried: list[RowWrite] = []
-        for write in map(self._without_made_key, writes):
-            try:
-                self._require_moments([write.row])
-            except DBAPIError as error:
-                refused[write.row.number] = error
-            else:
-                tried.append(write)
-        return {**refused, **await self._try_each(tried, identifiers)}
-
-    def _without_made_key(self, write: RowWrite) -> RowWrite:
-        """A row to insert without a NULL for the key that the database makes."""
-        is_made = any(self._table.columns[name].has_default for name in self._table.key)
-        if write.deed is not Deed.INSERT or not is_made:
-            return write
-        row = self._without_null_key(write.row)
-        return RowWrite(row, Deed.INSERT, tuple(row.values))
-
-    async def _try_each(
-        self, writes: Sequence[RowWrite], identifiers: Sequence[str]
-    ) -> Mapping[int, DBAPIError]:
-        shapes = {shape: place for place, shape in enumerate(dict.fromkeys(map(shape_of, writes)))}
-        if not 0 < len(shapes) <= MAX_SHAPES:
-            return {}
-        block = trial_block([self._trial_of(shape, identifiers) for shape in shapes])
-        lines = [
-            encode_batch(self._table, _names_of(shape_of(one), identifiers), [one.row])
-            for one in writes
-        ]
-        batch = encode_lines([shapes[shape_of(one)] for one in writes], lines)
-        await self._require_packet(block, (batch,))
-        await self._connection.exec_driver_sql(block, (batch,))
-        result = await self._connection.exec_driver_sql(f"SELECT {REFUSED}")
-        return {
-            writes[place - 1].row.number: DBAPIError(block, None, error)
-            for place, error in read_errors(str(result.scalar_one()))
-        }
-
-    def _trial_of(self, shape: Shape, identifiers: Sequence[str]) -> str:
-        """The statement that writes one row."""
-        deed, columns = shape
-        names = _names_of(shape, identifiers)
-        compared = () if deed is Deed.INSERT else identifiers
-        source = batch_source(self._table, names, compared, self._quote, LINE)
-        if deed is Deed.UPDATE:
-            return self._update_from(source, identifiers, columns)
-        if deed is Deed.DELETE:
-            return self._delete_from(source, identifiers)
-        if not columns:
-            return f"INSERT INTO {self._name} () VALUES ()"
-        return self._insert_from(source, columns)
+        """None: MySQL has no statement that goes on behind an error."""
+        return {}
 
     async def check_constraints(self) -> None:
         """Each row has been checked when it was written."""
@@ -445,12 +381,6 @@ def _size_of(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode()) + value.count("'")
     return len(str(value))
-
-
-def _names_of(shape: Shape, identifiers: Sequence[str]) -> list[str]:
-    """The columns that a statement needs of its row."""
-    deed, columns = shape
-    return list(dict.fromkeys([*(() if deed is Deed.INSERT else identifiers), *columns]))
 
 
 def _numbers(count: int, rows: Sequence[Row]) -> set[int]:

@@ -16,45 +16,28 @@ from openbulk.connectors.sql.array_literals import (
     EMPTY_ARRAY,
     ArrayColumn,
     encode_document,
-    quote_text,
-)
-from openbulk.connectors.sql.failures import is_of_a_type
-from openbulk.connectors.sql.postgresql_trials import (
-    BATCH,
-    DOCUMENT,
-    REFUSED,
-    ROW,
-    fault_block,
-    read_errors,
-    read_faults,
-    trial_block,
 )
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.rows import Row, values_by_column
 from openbulk.connectors.sql.schema import Reference, Table, id_text
 from openbulk.connectors.sql.statements import (
     KEPT,
-    MAX_SHAPES,
     NUMBER,
     ROWS,
     TABLE,
-    Deed,
     Found,
-    RowWrite,
-    Shape,
     WrittenElsewhere,
     columns_of,
     found_by_number,
     have_gaps,
     insert_by_groups,
     numbers_by_place,
-    shape_of,
     would_work,
 )
 from openbulk.connectors.sql.traces import Kept
 from openbulk.connectors.sql.values import Column, Kind
 
-_CELLS = "openbulk_cells"
+CELLS = "openbulk_cells"
 """The alias of the batch before its lists are made."""
 _CAST = (Kind.LIST, Kind.OTHER)
 """Kinds that do not come in an array of their own type."""
@@ -87,10 +70,8 @@ class PostgresqlStatements:
         self._name = preparer.format_table(table.sql)
         self._last = ("", dict[str, Any]())
         """The last statement, and its parameters if it gets no rows."""
-        self._encoded = _EncodedRows(table, ())
+        self._encoded = EncodedRows(table, ())
         """The rows of the last statement, or those that it had a piece of."""
-        self._faults: dict[int, str | None] = {}
-        """The columns at fault of rows that were tried, by the rows' numbers."""
         self.fetches_compared = False
         """Whether the columns that PostgreSQL compares are in the result, too."""
 
@@ -260,78 +241,6 @@ class PostgresqlStatements:
             f"DELETE FROM {self._name} AS {TABLE} USING {source} WHERE {self._is_same(identifiers)}"
         )
 
-    async def find_refused(
-        self, writes: Sequence[RowWrite], identifiers: Sequence[str]
-    ) -> Mapping[int, DBAPIError]:
-        """The errors of the rows that the database refuses, by the rows' numbers."""
-        names = columns_of(self._table, [write.row for write in writes])
-        shapes = {shape: place for place, shape in enumerate(dict.fromkeys(map(shape_of, writes)))}
-        if not 0 < len(shapes) <= MAX_SHAPES:
-            return {}
-        statements = [self._trial_of(shape, names, identifiers) for shape in shapes]
-        block = trial_block([_unescape(one) for one in statements], len(names) + 1)
-        if block is None:
-            return {}
-        rows = [write.row for write in writes]
-        encoded = _EncodedRows(self._table, rows)
-        arrays = [encoded.array(name, slice(None)) for name in names]
-        arrays.append(_array([str(shapes[shape_of(write)]) for write in writes]))
-        await self.check_constraints()
-        text = await self._run_block(block, arrays)
-        refused = {
-            rows[place - 1].number: DBAPIError(statements[0], None, error)
-            for place, error in read_errors(text)
-        }
-        await self._find_faults([one for one in rows if one.number in refused], refused)
-        return refused
-
-    async def _find_faults(self, rows: Sequence[Row], refused: Mapping[int, DBAPIError]) -> None:
-        """Look for the columns at fault of all rows that a type may have refused."""
-        rows = [row for row in rows if is_of_a_type(refused[row.number])]
-        names = columns_of(self._table, rows)
-        probes = {name: _unescape(self._probe(name, DOCUMENT)) for name in names}
-        block = fault_block(probes)
-        if not rows or block is None:
-            return
-        documents = [quote_text(encode_document([row.values])) for row in rows]
-        faults = read_faults(await self._run_block(block, [f"{{{','.join(documents)}}}"]), names)
-        self._faults.update(zip((row.number for row in rows), faults, strict=True))
-
-    async def _run_block(self, block: str, arrays: Sequence[str]) -> str:
-        """Run a block on a batch, whose columns are these arrays, and return what it leaves."""
-        settings = ", ".join(
-            f"set_config('{BATCH}{place}', %(column{place})s, true)" for place in range(len(arrays))
-        )
-        await self._connection.exec_driver_sql(
-            f"SELECT length(concat({settings}))",
-            {f"column{place}": array for place, array in enumerate(arrays)},
-        )
-        await self._connection.exec_driver_sql(block)
-        result = await self._connection.exec_driver_sql(f"SELECT current_setting('{REFUSED}')")
-        return str(result.scalar_one())
-
-    def _trial_of(self, shape: Shape, names: Sequence[str], identifiers: Sequence[str]) -> str:
-        """The statement that writes one row of a batch with these columns."""
-        deed, columns = shape
-        used = columns if deed is Deed.INSERT else (*identifiers, *columns)
-        source = self._source_of_one(dict.fromkeys(used), names)
-        if deed is Deed.INSERT:
-            return self._insert_from(source, columns)
-        if deed is Deed.UPDATE:
-            return self._update_from(source, identifiers, columns)
-        return self._delete_from(source, identifiers)
-
-    def _source_of_one(self, used: Iterable[str], names: Sequence[str]) -> str:
-        """These columns of the block's variable as a table, in which every value is a text."""
-        columns = [self._table.columns[name] for name in used]
-        cells = ", ".join(
-            f"CAST({ROW}.column{names.index(column.name)} AS {_element_type(column)}) "
-            f"AS {self._quote(column.name)}"
-            for column in columns
-        )
-        values = ", ".join(map(self._cell, columns))
-        return f"(SELECT {values} FROM (SELECT {cells}) AS {_CELLS}) AS {ROWS}"
-
     async def lock_and_read(
         self, rows: Sequence[Row], identifiers: Sequence[str], names: Sequence[str]
     ) -> Mapping[int, Kept]:
@@ -443,8 +352,6 @@ class PostgresqlStatements:
 
     async def column_at_fault(self, row: Row) -> str | None:
         """The column whose type does not take its value; None if it is none alone."""
-        if row.number in self._faults:
-            return self._faults[row.number]
         for name in row.values:
             parameters = {"rows": encode_document([{name: row.values[name]}])}
             try:
@@ -481,7 +388,7 @@ class PostgresqlStatements:
     def _parameters(self, names: Iterable[str], rows: Sequence[Row]) -> dict[str, Any]:
         places = self._encoded.places_of(rows)
         if places is None:
-            self._encoded, places = _EncodedRows(self._table, rows), slice(None)
+            self._encoded, places = EncodedRows(self._table, rows), slice(None)
         arrays = {
             f"column{place}": self._encoded.array(name, places)
             for place, name in enumerate(dict.fromkeys(names))
@@ -491,7 +398,7 @@ class PostgresqlStatements:
     @property
     def _plain(self) -> str:
         """The table's name as a value, not as a part of a statement."""
-        return _unescape(self._name)
+        return unescape(self._name)
 
     def _source(self, names: Iterable[str]) -> str:
         """The batch as a table with these columns, and the place of each row."""
@@ -499,7 +406,7 @@ class PostgresqlStatements:
         if not columns:
             return f"generate_series(1, CAST(%({_COUNT})s AS integer)) AS {ROWS}({NUMBER})"
         arrays = ", ".join(
-            f"CAST(CAST(%(column{place})s AS text) AS {_element_type(column)}[])"
+            f"CAST(CAST(%(column{place})s AS text) AS {element_type(column)}[])"
             for place, column in enumerate(columns)
         )
         aliases = ", ".join([*(self._quote(column.name) for column in columns), NUMBER])
@@ -507,7 +414,7 @@ class PostgresqlStatements:
             return f"unnest({arrays}) WITH ORDINALITY AS {ROWS}({aliases})"
         cells = ", ".join([*map(self._cell, columns), NUMBER])
         return (
-            f"(SELECT {cells} FROM unnest({arrays}) WITH ORDINALITY AS {_CELLS}({aliases})) "
+            f"(SELECT {cells} FROM unnest({arrays}) WITH ORDINALITY AS {CELLS}({aliases})) "
             f"AS {ROWS}"
         )
 
@@ -519,7 +426,7 @@ class PostgresqlStatements:
         """
         name, type_name = self._quote(column.name), _escape(column.type_name)
         if column.kind is Kind.LIST:
-            record = f"json_build_object('list', CAST({_CELLS}.{name} AS json))"
+            record = f"json_build_object('list', CAST({CELLS}.{name} AS json))"
             definition = f"list {column.number_type or type_name}"
             cell = f"(SELECT list FROM json_to_record({record}) AS lists({definition}))"
             return f"CAST({cell} AS {type_name}) AS {name}"
@@ -574,12 +481,7 @@ class PostgresqlStatements:
         return f"{column} COLLATE {_escape(collation)}"
 
 
-def _array(texts: Sequence[str]) -> str:
-    """An array of texts that need no quotes."""
-    return f"{{{','.join(texts)}}}"
-
-
-class _EncodedRows:
+class EncodedRows:
     """The columns of rows as arrays. A batch with a bad row is sent again in pieces."""
 
     def __init__(self, table: Table, rows: Sequence[Row]) -> None:
@@ -615,12 +517,12 @@ def _escape(sql: str) -> str:
     return sql.replace("%", "%%")
 
 
-def _unescape(sql: str) -> str:
+def unescape(sql: str) -> str:
     """SQL for a statement without parameters."""
     return sql.replace("%%", "%")
 
 
-def _element_type(column: Column) -> str:
+def element_type(column: Column) -> str:
     """The type in which a column's values are in their array."""
     if column.kind in _CAST:
         return "text"
