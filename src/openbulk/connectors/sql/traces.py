@@ -8,7 +8,7 @@ are read, as SQLite's file is.
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from openbulk.connectors.sql.rows import Identity, Row
+from openbulk.connectors.sql.rows import Row
 from openbulk.connectors.sql.schema import Table, split_id
 from openbulk.connectors.sql.statements import Found, Statements
 from openbulk.connectors.sql.values import Kind, to_json
@@ -108,18 +108,18 @@ class Traces:
         if not self._table.key or not all(ids):
             return [None] * len(rows)
         keys = [
-            row._replace(identity=self._identity(row, str(record_id)))
-            for row, record_id in zip(rows, ids, strict=True)
+            self._with_key(row, str(record_id)) for row, record_id in zip(rows, ids, strict=True)
         ]
         found = await self._statements.find(keys, self._table.key, self.columns)
         matches = [found[row.number].matches if row.number in found else () for row in rows]
         return [as_json(match[0]) if match else None for match in matches]
 
-    def _identity(self, row: Row, record_id: str) -> Identity:
-        """The primary key of a row that was inserted: its own values, and those that it got."""
+    def _with_key(self, row: Row, record_id: str) -> Row:
+        """A row that was inserted, by its primary key: its own values, and those that it got."""
         key = self._table.key
         texts = zip(key, split_id(record_id, len(key)), strict=True)
-        return tuple(row.values.get(name, text) for name, text in texts)
+        values = {name: row.values.get(name, text) for name, text in texts}
+        return row._replace(values=values, identity=tuple(values.values()))
 
 
 def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
