@@ -8,10 +8,13 @@ wait for that thread for ever, and so would the end of the process
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
+
+T = TypeVar("T")
 
 _ROWS_FETCHED_AT_ONCE = 64
 """aiosqlite's own default."""
@@ -25,6 +28,11 @@ class _Connection(aiosqlite.Connection):
         if self._stopped is None:
             self._stopped = super().stop()
         return self._stopped
+
+    async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Call a function in the connection's thread: many statements, and one wait for them."""
+        result: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
+        return result
 
 
 def connect(database: str, **options: Any) -> aiosqlite.Connection:

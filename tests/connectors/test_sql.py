@@ -31,7 +31,7 @@ from openbulk.testing.connectors import (
 from openbulk.testing.connectors import send as send_as_one_run
 from support import forget
 from support.harness import until
-from support.mariadb import Mariadb
+from support.mariadb import WAITING, Mariadb, wait_for_who_waits
 from support.postgres import Postgres
 
 FROM_THE_START = PageRequest()
@@ -749,7 +749,7 @@ class TestMariadb(SqlTests):
             with pytest.raises(RetryLater):
                 await writing
             reading = asyncio.create_task(rows_of(connector, Query("people")))
-            await asyncio.to_thread(_wait_for_who_waits, mariadb, database)
+            await asyncio.to_thread(wait_for_who_waits, mariadb, database)
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
@@ -774,7 +774,7 @@ class TestMariadb(SqlTests):
             cursor.execute("INSERT INTO log SELECT seq FROM seq_1_to_1000")
             cursor.execute("UPDATE people SET age = 1 WHERE id = 2")
             writing = asyncio.create_task(connector.write(change, rows))
-            await asyncio.to_thread(_wait_for_who_waits, mariadb, database)
+            await asyncio.to_thread(wait_for_who_waits, mariadb, database)
             cursor.execute("UPDATE people SET age = 1 WHERE id = 1")
             with pytest.raises(RetryLater):
                 await writing
@@ -911,21 +911,8 @@ def _cut_who_waits(postgres: Postgres, database: str) -> None:
         until(lambda: owner.execute(cut, [database]).fetchall(), 60, "a connection waits")
 
 
-_WAITING = (
-    "SELECT id FROM information_schema.processlist WHERE db = '{database}' AND command = 'Query' "
-    "AND id <> CONNECTION_ID() AND (state LIKE 'Waiting for table%' OR id IN (SELECT "
-    "trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'))"
-)
-
-
-def _wait_for_who_waits(mariadb: Mariadb, database: str) -> None:
-    """Wait until a connection waits for a lock."""
-    waiting = _WAITING.format(database=database)
-    until(lambda: mariadb.execute(None, waiting), 60, "a connection waits")
-
-
 def _kill_who_waits(mariadb: Mariadb, database: str) -> None:
     """Wait until a connection waits for a lock, and cut it."""
-    _wait_for_who_waits(mariadb, database)
-    for (number,) in mariadb.execute(None, _WAITING.format(database=database)):
+    wait_for_who_waits(mariadb, database)
+    for (number,) in mariadb.execute(None, WAITING.format(database=database)):
         mariadb.execute(None, f"KILL {number}")

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import pymysql
 
 from support.certificates import Authority
+from support.harness import until
 from support.ports import free_port
 
 PASSWORD = "secret of tests"
@@ -66,6 +67,20 @@ class Mariadb:
         self.execute(None, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
         self.execute(name, *statements)
         return name
+
+
+WAITING = (
+    "SELECT id FROM information_schema.processlist WHERE db = '{database}' AND command = 'Query' "
+    "AND id <> CONNECTION_ID() AND (state LIKE 'Waiting for table%' OR id IN (SELECT "
+    "trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'))"
+)
+"""The connections that wait for a lock."""
+
+
+def wait_for_who_waits(mariadb: Mariadb, database: str) -> None:
+    """Wait until a connection waits for a lock."""
+    waiting = WAITING.format(database=database)
+    until(lambda: mariadb.execute(None, waiting), 60, "a connection waits")
 
 
 def named_mariadb() -> Mariadb | None:

@@ -36,6 +36,7 @@ OpenbulkError
 ├── EventDrifted               a plan saw the event otherwise: it stays (connectors/googlecalendar)
 ├── NotKept                    a column would round a value: its row fails (connectors/sql)
 ├── Undoable                   a part of an export is left out, and listed (connectors/custom)
+├── TrialError                 PostgreSQL refuses a row that was tried alone: its row fails
 ├── RolledBack                 a row ended its transaction: its neighbours are written without it
 ├── WrittenElsewhere           a database held rows back: they are written one by one, and counted
 ├── NotUnderstood              a text is not a query: say where (api/wire/sql_queries.py)

@@ -85,7 +85,7 @@ class Sql:
                 table.features(self._concurrency),
                 ordering=partial(ordering_keys_of, table, is_mysql=is_mysql),
                 plan=completeness_of(table),
-                undoes=undoable_actions(table, self._engine.dialect.name),
+                undoes=undoable_actions(table),
                 guards_writes=True,
             )
             for name, table in tables.items()

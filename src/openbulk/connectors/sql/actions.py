@@ -9,12 +9,17 @@ from itertools import repeat
 from types import MappingProxyType
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from openbulk.connectors.drift import EXISTS, drift_of, outcome_of_drift, version_of
 from openbulk.connectors.sql.comparison import is_same
+from openbulk.connectors.sql.failures import may_get_better
 from openbulk.connectors.sql.rows import Row, RowMapper, computed_column_error
 from openbulk.connectors.sql.statements import (
+    Deed,
     Found,
     InsertingStatements,
+    RowWrite,
     Statements,
     WrittenElsewhere,
     columns_of,
@@ -115,6 +120,41 @@ class RowActions:
             rows = later
         return outcomes
 
+    async def find_refused(self, rows: Sequence[Row]) -> Mapping[int, DBAPIError]:
+        """The errors of rows that the database refuses, each written alone in the file's order.
+
+        What it takes is written, and the caller undoes it. Of rows with the same identity only the
+        first one is tried. A row that is refused for now, and has a later one of its identity, is
+        not among them: once that one is written, it could not be tried again.
+        """
+        if self._action is Action.CREATE:
+            writes = [RowWrite(row, Deed.INSERT, tuple(row.values)) for row in rows]
+            return await self._statements.find_refused(writes, ())
+        found = await self._find(rows, self._compared_columns(rows))
+        first = [row for row in rows if _is_first(row, found)]
+        refused = await self._statements.find_refused(
+            self._writes_of(first, found), self._mapper.identifiers
+        )
+        if len(first) == len(rows):
+            return refused
+        repeated = {_first(row, found) for row in rows if not _is_first(row, found)}
+        return {
+            number: error
+            for number, error in refused.items()
+            if number not in repeated or not may_get_better(error, is_insert=False)
+        }
+
+    def _writes_of(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[RowWrite]:
+        """How rows with different identities are written, in the order of the file."""
+        _, new, old = self._decide(rows, found)
+        writes = [RowWrite(row, Deed.INSERT, tuple(row.values)) for row in new]
+        if self._action is Action.DELETE:
+            writes += [RowWrite(row, Deed.DELETE) for row in old]
+        else:
+            changes = ((row, tuple(self._changed_columns(row))) for row in old)
+            writes += [RowWrite(row, Deed.UPDATE, changed) for row, changed in changes]
+        return sorted(writes, key=_number_of_write)
+
     def _can_insert_at_once(self, rows: Sequence[Row]) -> bool:
         """Whether all new rows among these can be inserted by the statement that finds the others.
 
@@ -138,9 +178,15 @@ class RowActions:
         return self._expected[row.number].kind is OutcomeKind.CREATED
 
     async def _lock(self, rows: Sequence[Row]) -> None:
-        """Lock what a plan has seen, so that nobody changes it between look and change."""
-        if seen := self._seen_by_plan(rows):
-            await self._statements.lock(seen, self._mapper.identifiers)
+        """Lock what a plan has seen, so that nobody changes it between look and change.
+
+        Also what an undo would put back, unless it is locked when it is read for that.
+        """
+        locked = self._seen_by_plan(rows)
+        if self._traces is not None and not isinstance(self._statements, VersionedStatements):
+            locked = [row for row in rows if row.identity]
+        if locked:
+            await self._statements.lock(locked, self._mapper.identifiers)
 
     async def _find(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[int, Found]:
         known: Sequence[Row] = [row for row in rows if row.identity]
@@ -170,6 +216,14 @@ class RowActions:
         is_all_new = not found and self._action is Action.UPSERT and not self._expected
         if is_all_new and not self._table.computed_columns:
             return await insert(rows)
+        outcomes, new, old = self._decide(rows, found)
+        change = self._delete if self._action is Action.DELETE else self._update
+        return [*outcomes, *await insert(new), *await change(old, found)]
+
+    def _decide(
+        self, rows: Sequence[Row], found: Mapping[int, Found]
+    ) -> tuple[list[Outcome], list[Row], list[Row]]:
+        """The outcomes of rows that are not written, the rows to insert, and those to change."""
         outcomes: list[Outcome] = []
         new: list[Row] = []
         old: list[Row] = []
@@ -185,8 +239,7 @@ class RowActions:
                 old.append(row._replace(id=self._table.id_of(matches[0])))
             else:
                 new.append(row)
-        change = self._delete if self._action is Action.DELETE else self._update
-        return [*outcomes, *await insert(new), *await change(old, found)]
+        return outcomes, new, old
 
     def _drift(self, row: Row, found: Found, outcome: Outcome | None) -> Outcome | None:
         """The outcome of a row if the table is not as its plan saw it; None for any other.
@@ -401,6 +454,10 @@ def _new_row_outcomes(
 
 def _number(row: Row) -> int:
     return row.number
+
+
+def _number_of_write(write: RowWrite) -> int:
+    return write.row.number
 
 
 _NOTHING = Found(0)

@@ -5,9 +5,9 @@ are: it may have referred to one of them.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,12 +24,13 @@ from openbulk.connectors.sql.references import halves
 from openbulk.connectors.sql.refusals import Refusals
 from openbulk.connectors.sql.rows import Row, RowMapper
 from openbulk.connectors.sql.schema import Reference
-from openbulk.connectors.sql.statements import PointingStatements, Statements, WrittenElsewhere
-from openbulk.connectors.sql.suspects import cut_at, cut_at_suspect
+from openbulk.connectors.sql.statements import Statements, WrittenElsewhere
+from openbulk.connectors.sql.suspects import cut_at_suspect
 from openbulk.connectors.sql.waiting_rows import has_plain_key
 from openbulk.domain.errors import OpenbulkError
 from openbulk.domain.records import Action, Outcome, OutcomeKind
 
+_T = TypeVar("_T")
 _MAX_GUESSES = 10
 """In a batch. Among many bad rows, halves find them with fewer statements."""
 
@@ -115,7 +116,7 @@ class RowWriter:
         """The outcomes of an attempt, and the pieces to try in its place if it fails."""
         try:
             async with self._undo_on_error():
-                attempted = await self._attempt(rows)
+                attempted = await self._note_error(self.actions.attempt(rows))
                 self._may_get_better.difference_update(row.number for row in rows)
                 return {outcome.row: outcome for outcome in attempted}, ()
         except WrittenElsewhere:
@@ -134,27 +135,65 @@ class RowWriter:
             return {rows[0].number: await self._refusal(rows[0], error)}, ()
         if outcomes := await self._without_missing(rows, error):
             return outcomes, ()
+        if errors := await self._find_refused(rows, error):
+            outcomes = {
+                row.number: await self._refusal(row, errors[row.number])
+                for row in rows
+                if row.number in errors
+            }
+            return outcomes, ([row for row in rows if row.number not in errors],)
         return {}, self._pieces(rows, error)
 
     def _pieces(self, rows: Sequence[Row], error: DBAPIError) -> Sequence[Sequence[Row]]:
         """The rows around the one that an error speaks of, or halves."""
         if self._guesses < _MAX_GUESSES and not self._table.refers_to_itself:
             self._guesses += 1
-            if pieces := self._cut(rows, error):
+            if pieces := cut_at_suspect(rows, error):
                 return pieces
         return halves(self._table, rows)
 
-    def _cut(self, rows: Sequence[Row], error: DBAPIError) -> Sequence[Sequence[Row]]:
-        """The rows around the one that the database points to; none if it points to none."""
-        if not isinstance(self._statements, PointingStatements):
-            return cut_at_suspect(rows, error)
-        suspect = self._statements.suspect()
-        places = [place for place, row in enumerate(rows) if row.number == suspect]
-        return cut_at(rows, places[0]) if places else []
+    async def _find_refused(
+        self, rows: Sequence[Row], error: DBAPIError
+    ) -> Mapping[int, DBAPIError]:
+        """The rows that the database refuses, with its errors; none if it does not say which.
 
-    async def _attempt(self, rows: Sequence[Row]) -> list[Outcome]:
+        `error` is that of all of them together. Nothing of it stays written.
+        """
+        if is_too_slow(error):
+            return {}
         try:
-            return await self.actions.attempt(rows)
+            async with self._connection.begin_nested() as savepoint:
+                refused = await self._note_error(self.actions.find_refused(rows))
+                await savepoint.rollback()
+        except DBAPIError as failed:
+            if failed.connection_invalidated:
+                raise
+            await self._require_transaction(failed)
+            return {}
+        if any(is_of_rows(one) is False for one in refused.values()):
+            return {}
+        return {number: one for number, one in refused.items() if self._is_certain(rows, one)}
+
+    def _is_certain(self, rows: Sequence[Row], error: DBAPIError) -> bool:
+        """Whether a row that was refused among these, each tried alone, is refused in any case."""
+        if is_of_rows(error) is None:
+            return False  # the user may not write this way at all
+        if self._table.refers_to_itself:
+            # It may refer to a later row, or both to one another: together they can be written.
+            return not may_get_better(error, is_insert=self._action is Action.CREATE)
+        # What was tried is undone, but for the numbers that the database gave: a number in the
+        # file may have been another row's.
+        return violation_of(error) is not Violation.UNIQUE or not self._mixes_numbers(rows)
+
+    def _mixes_numbers(self, rows: Sequence[Row]) -> bool:
+        """Whether some rows have a number that the database gives others."""
+        numbered = [one.name for one in self._table.columns.values() if one.is_numbered]
+        return any(len({name in row.values for row in rows}) > 1 for name in numbered)
+
+    async def _note_error(self, attempt: Awaitable[_T]) -> _T:
+        """The result of an attempt. Its error is kept: that of its savepoint may come behind it."""
+        try:
+            return await attempt
         except DBAPIError as error:
             self._refused = error
             raise

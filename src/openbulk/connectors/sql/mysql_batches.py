@@ -74,15 +74,19 @@ _WRITERS: Mapping[Kind, Callable[[Any], Any]] = {
 
 
 def batch_source(
-    table: Table, names: Sequence[str], compared: Collection[str], quote: Callable[[str], str]
+    table: Table,
+    names: Sequence[str],
+    compared: Collection[str],
+    quote: Callable[[str], str],
+    batch: str = "%s",
 ) -> str:
-    """The batch as a table with these columns, and the place of each row."""
+    """The batch, a parameter, as a table with these columns, and the place of each row."""
     columns = "".join(
         f", {quote(name)} {_type_of(table.columns[name], is_compared=name in compared)} "
         f"PATH '$[{place}]' NULL ON EMPTY ERROR ON ERROR"
         for place, name in enumerate(names)
     )
-    return f"JSON_TABLE(%s, '$[*]' COLUMNS ({NUMBER} FOR ORDINALITY{columns})) AS {ROWS}"
+    return f"JSON_TABLE({batch}, '$[*]' COLUMNS ({NUMBER} FOR ORDINALITY{columns})) AS {ROWS}"
 
 
 def batch_value(column: Column, sql: str) -> str:

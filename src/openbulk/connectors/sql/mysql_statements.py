@@ -27,6 +27,7 @@ from openbulk.connectors.sql.statements import (
     ROWS,
     TABLE,
     Found,
+    RowWrite,
     WrittenElsewhere,
     columns_of,
     found_by_number,
@@ -141,15 +142,12 @@ class MysqlStatements:
         has_keys = rows[0].values.keys() >= set(table.key)
         if not has_keys and table.is_numbered:
             return await self._insert_numbered(rows, names)
-        columns = ", ".join(map(self._quote, names))
-        values = ", ".join(map(self._value_to_write, names))
         # MySQL does not return what it has inserted.
         has_ids = has_keys or not (table.key and self._is_mariadb)
         returning = "" if has_ids else f" RETURNING {', '.join(map(self._quote, table.key))}"
         if names:
             result = await self._execute(
-                f"INSERT INTO {self._name} ({columns}) SELECT {values} "
-                f"FROM {self._source(names)} ORDER BY {NUMBER}{returning}",
+                f"{self._insert_from(self._source(names), names)} ORDER BY {NUMBER}{returning}",
                 names,
                 rows,
             )
@@ -208,25 +206,43 @@ class MysqlStatements:
     ) -> set[int]:
         """Set the changed columns, and return the numbers of the rows that were updated."""
         self._require_moments(rows)
-        values = ", ".join(f"{self._own(name)} = {self._value_to_write(name)}" for name in changed)
         names = list(dict.fromkeys([*identifiers, *changed]))
-        result = await self._execute(
-            f"UPDATE {self._source(names, identifiers)} STRAIGHT_JOIN {self._name} AS {TABLE} "
-            f"ON {self._is_same(identifiers)} SET {values}",
-            names,
-            rows,
-        )
+        source = self._source(names, identifiers)
+        result = await self._execute(self._update_from(source, identifiers, changed), names, rows)
         return _numbers(result.rowcount, rows)
 
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
-        result = await self._execute(
-            f"DELETE {TABLE} FROM {self._source(identifiers, identifiers)} "
-            f"STRAIGHT_JOIN {self._name} AS {TABLE} ON {self._is_same(identifiers)}",
-            identifiers,
-            rows,
-        )
+        source = self._source(identifiers, identifiers)
+        result = await self._execute(self._delete_from(source, identifiers), identifiers, rows)
         return _numbers(result.rowcount, rows)
+
+    def _insert_from(self, source: str, names: Sequence[str]) -> str:
+        """Inserts the rows of a source that has these columns."""
+        columns = ", ".join(map(self._quote, names))
+        values = ", ".join(map(self._value_to_write, names))
+        return f"INSERT INTO {self._name} ({columns}) SELECT {values} FROM {source}"
+
+    def _update_from(self, source: str, identifiers: Sequence[str], changed: Sequence[str]) -> str:
+        """Sets these columns to the values of a source."""
+        values = ", ".join(f"{self._own(name)} = {self._value_to_write(name)}" for name in changed)
+        return (
+            f"UPDATE {source} STRAIGHT_JOIN {self._name} AS {TABLE} "
+            f"ON {self._is_same(identifiers)} SET {values}"
+        )
+
+    def _delete_from(self, source: str, identifiers: Sequence[str]) -> str:
+        """Deletes the rows with the identities of a source."""
+        return (
+            f"DELETE {TABLE} FROM {source} STRAIGHT_JOIN {self._name} AS {TABLE} "
+            f"ON {self._is_same(identifiers)}"
+        )
+
+    async def find_refused(
+        self, writes: Sequence[RowWrite], identifiers: Sequence[str]
+    ) -> Mapping[int, DBAPIError]:
+        """None: MySQL has no statement that goes on behind an error."""
+        return {}
 
     async def check_constraints(self) -> None:
         """Each row has been checked when it was written."""

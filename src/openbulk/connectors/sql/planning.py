@@ -3,9 +3,9 @@
 So the database itself says which rows it would refuse, and why (docs/decisions/0054).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,15 +14,13 @@ from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.actions import RowActions
 from openbulk.connectors.sql.bisection import RowWriter
 from openbulk.connectors.sql.comparison import is_same
-from openbulk.connectors.sql.mysql_statements import MysqlStatements
-from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
+from openbulk.connectors.sql.dialects import mapper_of, statements_of
 from openbulk.connectors.sql.rows import Row, RowMapper
 from openbulk.connectors.sql.schema import Table
-from openbulk.connectors.sql.sqlite_statements import SqliteStatements
 from openbulk.connectors.sql.statements import Found, Statements
 from openbulk.connectors.sql.values import to_json
 from openbulk.domain.plan import Change, Completeness, Planned, PlannedKind, kind_of
-from openbulk.domain.records import Outcome, Record, Target
+from openbulk.domain.records import Outcome, OutcomeKind, Record, Target
 
 Changes = Mapping[str, Change]
 _WAITS = (
@@ -51,225 +49,87 @@ class Notes:
     """The identities of rows that have one."""
 
 
-class _PostgresqlPlan(PostgresqlStatements):
-    """The statements of PostgreSQL, with notes of what they change."""
+class _PlannedActions(RowActions):
+    """Does an action with rows, and notes what it finds and changes."""
 
-    def __init__(self, connection: AsyncConnection, table: Table, notes: Notes) -> None:
-        super().__init__(connection, table)
-        self._notes = notes
-        self._fetches_all = False
-
-    def _comparisons(self, rows: Sequence[Row], wanted: Sequence[str]) -> Mapping[str, str]:
-        return {} if self._fetches_all else super()._comparisons(rows, wanted)
-
-    async def find(
-        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
-    ) -> Mapping[int, Found]:
-        found = await super().find(rows, identifiers, wanted)
-        _note_matches(self._notes, found)
-        return found
-
-    async def find_and_insert(
-        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
-    ) -> Mapping[int, Found]:
-        found = await super().find_and_insert(rows, identifiers, wanted)
-        _note_matches(self._notes, found)
-        return found
-
-    async def find_values(
-        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
-    ) -> Mapping[int, Found]:
-        """What the table has for each row, with the values of all these columns."""
-        self._fetches_all = True
-        found = await super().find(rows, identifiers, wanted)
-        self._fetches_all = False
-        return found
-
-    async def update(
-        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
-    ) -> set[int]:
-        found = await self.find_values(rows, identifiers, changed)
-        _note_changes(self._notes, rows, found, changed)
-        return await self.write_update(rows, identifiers, changed)
-
-    async def write_update(
-        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
-    ) -> set[int]:
-        """Update rows, and note nothing."""
-        return await super().update(rows, identifiers, changed)
-
-
-class _SqlitePlan(SqliteStatements):
-    """The statements of SQLite, with notes of what they change."""
-
-    def __init__(self, connection: AsyncConnection, table: Table, notes: Notes) -> None:
-        super().__init__(connection, table)
+    def __init__(
+        self, connection: AsyncConnection, mapper: RowMapper, statements: Statements, notes: Notes
+    ) -> None:
+        super().__init__(mapper, statements, notes_versions=True)
+        self._connection = connection
         self._notes = notes
 
-    async def find(
-        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
-    ) -> Mapping[int, Found]:
-        found = await super().find(rows, identifiers, wanted)
-        _note_matches(self._notes, found)
-        return found
+    async def _write_different(
+        self, rows: Sequence[Row], found: Mapping[int, Found], *, is_inserted: bool
+    ) -> list[Outcome]:
+        for number, one in found.items():
+            self._notes.matches[number] = len(one.matches)
+        return await super()._write_different(rows, found, is_inserted=is_inserted)
 
-    async def find_values(
-        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
-    ) -> Mapping[int, Found]:
-        """What the table has for each row, with the values of all these columns."""
-        return await super().find(rows, identifiers, wanted)
-
-    async def update(
-        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
-    ) -> set[int]:
-        found = await self.find_values(rows, identifiers, changed)
-        _note_changes(self._notes, rows, found, changed)
-        return await self.write_update(rows, identifiers, changed)
-
-    async def write_update(
-        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
-    ) -> set[int]:
-        """Update rows, and note nothing."""
-        return await super().update(rows, identifiers, changed)
+    async def _update_group(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[Outcome]:
+        _note_changes(self._notes, rows, found, self._changed_columns(rows[0]))
+        return await super()._update_group(rows, found)
 
 
-class _MysqlPlan(MysqlStatements):
-    """The statements of MySQL and MariaDB, with notes of what they change."""
-
-    def __init__(self, connection: AsyncConnection, table: Table, notes: Notes) -> None:
-        super().__init__(connection, table)
-        self._notes = notes
-
-    async def find(
-        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
-    ) -> Mapping[int, Found]:
-        found = await super().find(rows, identifiers, wanted)
-        _note_matches(self._notes, found)
-        return found
-
-    async def find_values(
-        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
-    ) -> Mapping[int, Found]:
-        """What the table has for each row, with the values of all these columns."""
-        return await super().find(rows, identifiers, wanted)
-
-    async def update(
-        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
-    ) -> set[int]:
-        found = await self.find_values(rows, identifiers, changed)
-        _note_changes(self._notes, rows, found, changed)
-        return await self.write_update(rows, identifiers, changed)
-
-    async def write_update(
-        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
-    ) -> set[int]:
-        """Update rows, and note nothing."""
-        return await super().update(rows, identifiers, changed)
-
-
-class _Plan(Statements, Protocol):
-    """The statements of a database, with notes of what they change."""
-
-    _connection: AsyncConnection
-    _notes: Notes
-
-    async def find_values(
-        self, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
-    ) -> Mapping[int, Found]: ...
-
-    async def write_update(
-        self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
-    ) -> set[int]: ...
-
-
-class _ComparesOnly:
+class _ComparesOnly(_PlannedActions):
     """Finds rows, notes in which columns they differ from the table, and leaves it as it is."""
 
-    async def insert(self, rows: Sequence[Row]) -> Sequence[str | None]:
-        return [None] * len(rows)
+    def _can_insert_at_once(self, rows: Sequence[Row]) -> bool:
+        return False
 
-    async def find_and_insert(
-        self: _Plan, rows: Sequence[Row], identifiers: Sequence[str], wanted: Sequence[str]
-    ) -> Mapping[int, Found]:
-        return await self.find(rows, identifiers, wanted)
-
-    async def update(
-        self: _Plan, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
-    ) -> set[int]:
-        before = await self.find_values(rows, identifiers, changed)
-        _note_changes(self._notes, rows, before, changed)
-        after = await _values_after(self, rows, identifiers, changed)
-        for number in before.keys() & after.keys():
-            _drop_what_stays(self._notes, number, before[number], after[number])
-        return {row.number for row in rows}
-
-    async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
-        return {row.number for row in rows}
-
-
-class _PostgresqlComparison(_ComparesOnly, _PostgresqlPlan):
-    """Compares rows with a table of PostgreSQL."""
-
-
-class _SqliteComparison(_ComparesOnly, _SqlitePlan):
-    """Compares rows with a table of SQLite."""
-
-
-class _MysqlComparison(_ComparesOnly, _MysqlPlan):
-    """Compares rows with a table of MySQL or MariaDB."""
-
-
-_PLANS: Mapping[str, Callable[[AsyncConnection, Table, Notes], Statements]] = {
-    "postgresql": _PostgresqlPlan,
-    "sqlite": _SqlitePlan,
-    "mysql": _MysqlPlan,
-}
-_COMPARISONS: Mapping[str, Callable[[AsyncConnection, Table, Notes], Statements]] = {
-    "postgresql": _PostgresqlComparison,
-    "sqlite": _SqliteComparison,
-    "mysql": _MysqlComparison,
-}
-
-
-async def _values_after(
-    statements: _Plan, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
-) -> Mapping[int, Found]:
-    """What the table would have for rows once they were updated, as far as it takes them.
-
-    The update is undone.
-    """
-    try:
-        async with statements._connection.begin_nested() as savepoint:
-            await statements.write_update(rows, identifiers, changed)
-            found = await statements.find_values(rows, identifiers, changed)
-            await savepoint.rollback()
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise
-    else:
-        return found
-    if len(rows) == 1:
-        return await _values_one_by_one(statements, rows, identifiers, changed)
-    half = len(rows) // 2
-    return {
-        **await _values_after(statements, rows[:half], identifiers, changed),
-        **await _values_after(statements, rows[half:], identifiers, changed),
-    }
-
-
-async def _values_one_by_one(
-    statements: _Plan, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
-) -> Mapping[int, Found]:
-    """As above for one row that the table does not take as a whole: by each column alone."""
-    (row,) = rows
-    if len(changed) == 1:
+    async def find_refused(self, rows: Sequence[Row]) -> Mapping[int, DBAPIError]:
         return {}
-    values: dict[str, Any] = {}
-    for name in changed:
-        found = await _values_after(statements, rows, identifiers, [name])
-        for match in found[row.number].matches if row.number in found else ():
-            values |= match
-    return {row.number: Found(row.number, [values])}
+
+    async def _insert(self, rows: Sequence[Row]) -> list[Outcome]:
+        return [Outcome(row.number, OutcomeKind.CREATED) for row in rows]
+
+    async def _update_group(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[Outcome]:
+        changed = self._changed_columns(rows[0])
+        _note_changes(self._notes, rows, found, changed)
+        after = await self._values_after(rows, changed)
+        for number in found.keys() & after.keys():
+            _drop_what_stays(self._notes, number, found[number], after[number])
+        return [Outcome(row.number, OutcomeKind.UPDATED, row.id) for row in rows]
+
+    async def _delete(self, rows: Sequence[Row], found: Mapping[int, Found]) -> list[Outcome]:
+        return [Outcome(row.number, OutcomeKind.DELETED, row.id) for row in rows]
+
+    async def _values_after(
+        self, rows: Sequence[Row], changed: Sequence[str]
+    ) -> Mapping[int, Found]:
+        """What the table would have for rows once they were updated, as far as it takes them.
+
+        The update is undone.
+        """
+        identifiers, statements = self._mapper.identifiers, self._statements
+        try:
+            async with self._connection.begin_nested() as savepoint:
+                await statements.update(rows, identifiers, changed)
+                found = await statements.find(rows, identifiers, changed)
+                await savepoint.rollback()
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+        else:
+            return found
+        if len(rows) == 1:
+            return await self._values_one_by_one(rows[0], changed)
+        half = len(rows) // 2
+        return {
+            **await self._values_after(rows[:half], changed),
+            **await self._values_after(rows[half:], changed),
+        }
+
+    async def _values_one_by_one(self, row: Row, changed: Sequence[str]) -> Mapping[int, Found]:
+        """As above for one row that the table does not take as a whole: by each column alone."""
+        if len(changed) == 1:
+            return {}
+        values: dict[str, Any] = {}
+        for name in changed:
+            found = await self._values_after([row], [name])
+            for match in found[row.number].matches if row.number in found else ():
+                values |= match
+        return {row.number: Found(row.number, [values])}
 
 
 def _drop_what_stays(notes: Notes, number: int, before: Found, after: Found) -> None:
@@ -281,11 +141,6 @@ def _drop_what_stays(notes: Notes, number: int, before: Found, after: Found) -> 
             for name, change in notes.changes.get(number, {}).items()
             if name not in new or not is_same(new[name], old[name])
         }
-
-
-def _note_matches(notes: Notes, found: Mapping[int, Found]) -> None:
-    for number, one in found.items():
-        notes.matches[number] = len(one.matches)
 
 
 def _note_changes(
@@ -310,15 +165,15 @@ async def plan_batch(
     """
     dialect = connection.dialect.name
     try:
-        mapper = _mapper_of(table, target, dialect)
+        mapper = mapper_of(table, target, dialect)
     except FieldError as error:
         return [_plan_of(error.outcome(record.row), Notes()) for record in batch]
     notes = Notes()
-    kinds = _COMPARISONS if target.only_compares else _PLANS
-    statements = kinds[dialect](connection, table, notes)
+    statements = statements_of(connection, table)
     rows, refused = mapper.rows(batch)
     notes.keys = {row.number: mapper.identity_text(row) for row in rows if row.identity}
-    actions = RowActions(mapper, statements, notes_versions=True)
+    make_actions = _ComparesOnly if target.only_compares else _PlannedActions
+    actions = make_actions(connection, mapper, statements, notes)
     written = await RowWriter(connection, mapper, statements, actions).write(rows, None)
     notes.versions = actions.versions
     planned = [_plan_of(one, notes) for one in mapper.with_remarks([*refused, *written])]
@@ -336,7 +191,7 @@ def check_batch(
 ) -> list[Planned]:
     """Which records of a batch cannot be rows; the database is not asked about the others."""
     try:
-        mapper = _mapper_of(table, target, dialect)
+        mapper = mapper_of(table, target, dialect)
     except FieldError as error:
         return [_plan_of(error.outcome(record.row), Notes()) for record in batch]
     rows, refused = mapper.rows(batch)
@@ -345,11 +200,6 @@ def check_batch(
         *(_plan_of(outcome, Notes()) for outcome in refused),
         *(Planned(row.number, PlannedKind.NOT_COMPARED, key=keys.get(row.number)) for row in rows),
     ]
-
-
-def _mapper_of(table: Table, target: Target, dialect: str) -> RowMapper:
-    is_sqlite, is_mysql = dialect == "sqlite", dialect == "mysql"
-    return RowMapper.of(table, target, is_sqlite=is_sqlite, is_mysql=is_mysql)
 
 
 def refusal_of(outcome: Outcome) -> Planned:

@@ -12,7 +12,11 @@ from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from openbulk.connectors.sql.array_literals import EMPTY_ARRAY, ArrayColumn, encode_document
+from openbulk.connectors.sql.array_literals import (
+    EMPTY_ARRAY,
+    ArrayColumn,
+    encode_document,
+)
 from openbulk.connectors.sql.reference_statements import reference_columns, select_missing
 from openbulk.connectors.sql.rows import Row, values_by_column
 from openbulk.connectors.sql.schema import Reference, Table, id_text
@@ -33,7 +37,7 @@ from openbulk.connectors.sql.statements import (
 from openbulk.connectors.sql.traces import Kept
 from openbulk.connectors.sql.values import Column, Kind
 
-_CELLS = "openbulk_cells"
+CELLS = "openbulk_cells"
 """The alias of the batch before its lists are made."""
 _CAST = (Kind.LIST, Kind.OTHER)
 """Kinds that do not come in an array of their own type."""
@@ -66,7 +70,7 @@ class PostgresqlStatements:
         self._name = preparer.format_table(table.sql)
         self._last = ("", dict[str, Any]())
         """The last statement, and its parameters if it gets no rows."""
-        self._encoded = _EncodedRows(table, ())
+        self._encoded = EncodedRows(table, ())
         """The rows of the last statement, or those that it had a piece of."""
         self.fetches_compared = False
         """Whether the columns that PostgreSQL compares are in the result, too."""
@@ -183,12 +187,7 @@ class PostgresqlStatements:
 
     async def _insert_group(self, rows: Sequence[Row]) -> Sequence[str | None]:
         table, names = self._table, columns_of(self._table, rows)
-        values = ", ".join(f"{ROWS}.{self._quote(name)}" for name in names)
-        into = f" ({', '.join(map(self._quote, names))})" if names else ""
-        statement = (
-            f"INSERT INTO {self._name} AS {TABLE}{into} SELECT {values} FROM {self._source(names)} "
-            f"ORDER BY {NUMBER}"
-        )
+        statement = f"{self._insert_from(self._source(names), names)} ORDER BY {NUMBER}"
         if rows[0].values.keys() >= set(table.key):
             result = await self._execute(statement, names, rows)
             if result.rowcount != len(rows):
@@ -206,11 +205,9 @@ class PostgresqlStatements:
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
     ) -> set[int]:
         """Set the changed columns, and return the numbers of the rows that were updated."""
-        values = ", ".join(f"{self._quote(name)} = {ROWS}.{self._quote(name)}" for name in changed)
+        source = self._joined_source([*identifiers, *changed], rows)
         result = await self._execute(
-            f"UPDATE {self._name} AS {TABLE} SET {values} "
-            f"FROM {self._joined_source([*identifiers, *changed], rows)} "
-            f"WHERE {self._is_same(identifiers)} RETURNING {NUMBER}",
+            f"{self._update_from(source, identifiers, changed)} RETURNING {NUMBER}",
             [*identifiers, *changed],
             rows,
         )
@@ -218,14 +215,31 @@ class PostgresqlStatements:
 
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
+        source = self._joined_source(identifiers, rows)
         result = await self._execute(
-            f"DELETE FROM {self._name} AS {TABLE} "
-            f"USING {self._joined_source(identifiers, rows)} "
-            f"WHERE {self._is_same(identifiers)} RETURNING {NUMBER}",
-            identifiers,
-            rows,
+            f"{self._delete_from(source, identifiers)} RETURNING {NUMBER}", identifiers, rows
         )
         return _numbers_of(rows, result)
+
+    def _insert_from(self, source: str, names: Sequence[str]) -> str:
+        """Inserts the rows of a source that has these columns."""
+        values = ", ".join(f"{ROWS}.{self._quote(name)}" for name in names)
+        into = f" ({', '.join(map(self._quote, names))})" if names else ""
+        return f"INSERT INTO {self._name} AS {TABLE}{into} SELECT {values} FROM {source}"
+
+    def _update_from(self, source: str, identifiers: Sequence[str], changed: Sequence[str]) -> str:
+        """Sets these columns to the values of a source."""
+        values = ", ".join(f"{self._quote(name)} = {ROWS}.{self._quote(name)}" for name in changed)
+        return (
+            f"UPDATE {self._name} AS {TABLE} SET {values} FROM {source} "
+            f"WHERE {self._is_same(identifiers)}"
+        )
+
+    def _delete_from(self, source: str, identifiers: Sequence[str]) -> str:
+        """Deletes the rows with the identities of a source."""
+        return (
+            f"DELETE FROM {self._name} AS {TABLE} USING {source} WHERE {self._is_same(identifiers)}"
+        )
 
     async def lock_and_read(
         self, rows: Sequence[Row], identifiers: Sequence[str], names: Sequence[str]
@@ -263,14 +277,17 @@ class PostgresqlStatements:
         """
         return ", ".join([NUMBER, f"CAST({TABLE}.xmin AS text)", *map(self._read, names)])
 
-    async def version(self, record_id: str) -> str | None:
-        """The version of the row with a primary key of one column; None if there is none."""
-        (name,) = self._table.key
-        type_name = _escape(self._table.columns[name].full_type_name)
+    async def version(self, key: Sequence[str]) -> str | None:
+        """The version of the row with these texts as its primary key; None if there is none."""
+        names = self._table.key
+        is_same = " AND ".join(
+            f"{self._quote(name)} = CAST(%(key{place})s AS "
+            f"{_escape(self._table.columns[name].full_type_name)})"
+            for place, name in enumerate(names)
+        )
         result = await self._connection.exec_driver_sql(
-            f"SELECT CAST(xmin AS text) FROM {self._name} "
-            f"WHERE {self._quote(name)} = CAST(%(id)s AS {type_name})",
-            {"id": record_id},
+            f"SELECT CAST(xmin AS text) FROM {self._name} WHERE {is_same}",
+            {f"key{place}": text for place, text in enumerate(key)},
         )
         version: str | None = result.scalar()
         return version
@@ -336,19 +353,24 @@ class PostgresqlStatements:
     async def column_at_fault(self, row: Row) -> str | None:
         """The column whose type does not take its value; None if it is none alone."""
         for name in row.values:
-            column = self._table.columns[name]
-            type_name = _given_type(column) or _escape(column.full_type_name)
-            probe = (
-                f"SELECT {self._value_of(column)} FROM json_to_recordset(%(rows)s::json) "
-                f"AS {ROWS}({self._quote(name)} {type_name})"
-            )
             parameters = {"rows": encode_document([{name: row.values[name]}])}
             try:
                 async with self._connection.begin_nested():
-                    await self._connection.exec_driver_sql(probe, parameters)
+                    await self._connection.exec_driver_sql(
+                        self._probe(name, "%(rows)s"), parameters
+                    )
             except DBAPIError:
                 return name
         return None
+
+    def _probe(self, name: str, document: str) -> str:
+        """A query that fails if the type of a column does not take its value in a document."""
+        column = self._table.columns[name]
+        type_name = _given_type(column) or _escape(column.full_type_name)
+        return (
+            f"SELECT {self._value_of(column)} FROM json_to_recordset(CAST({document} AS json)) "
+            f"AS {ROWS}({self._quote(name)} {type_name})"
+        )
 
     # --- the parts of a statement ---
 
@@ -366,7 +388,7 @@ class PostgresqlStatements:
     def _parameters(self, names: Iterable[str], rows: Sequence[Row]) -> dict[str, Any]:
         places = self._encoded.places_of(rows)
         if places is None:
-            self._encoded, places = _EncodedRows(self._table, rows), slice(None)
+            self._encoded, places = EncodedRows(self._table, rows), slice(None)
         arrays = {
             f"column{place}": self._encoded.array(name, places)
             for place, name in enumerate(dict.fromkeys(names))
@@ -376,7 +398,7 @@ class PostgresqlStatements:
     @property
     def _plain(self) -> str:
         """The table's name as a value, not as a part of a statement."""
-        return self._name.replace("%%", "%")
+        return unescape(self._name)
 
     def _source(self, names: Iterable[str]) -> str:
         """The batch as a table with these columns, and the place of each row."""
@@ -384,7 +406,7 @@ class PostgresqlStatements:
         if not columns:
             return f"generate_series(1, CAST(%({_COUNT})s AS integer)) AS {ROWS}({NUMBER})"
         arrays = ", ".join(
-            f"CAST(CAST(%(column{place})s AS text) AS {_element_type(column)}[])"
+            f"CAST(CAST(%(column{place})s AS text) AS {element_type(column)}[])"
             for place, column in enumerate(columns)
         )
         aliases = ", ".join([*(self._quote(column.name) for column in columns), NUMBER])
@@ -392,7 +414,7 @@ class PostgresqlStatements:
             return f"unnest({arrays}) WITH ORDINALITY AS {ROWS}({aliases})"
         cells = ", ".join([*map(self._cell, columns), NUMBER])
         return (
-            f"(SELECT {cells} FROM unnest({arrays}) WITH ORDINALITY AS {_CELLS}({aliases})) "
+            f"(SELECT {cells} FROM unnest({arrays}) WITH ORDINALITY AS {CELLS}({aliases})) "
             f"AS {ROWS}"
         )
 
@@ -404,7 +426,7 @@ class PostgresqlStatements:
         """
         name, type_name = self._quote(column.name), _escape(column.type_name)
         if column.kind is Kind.LIST:
-            record = f"json_build_object('list', CAST({_CELLS}.{name} AS json))"
+            record = f"json_build_object('list', CAST({CELLS}.{name} AS json))"
             definition = f"list {column.number_type or type_name}"
             cell = f"(SELECT list FROM json_to_record({record}) AS lists({definition}))"
             return f"CAST({cell} AS {type_name}) AS {name}"
@@ -459,7 +481,7 @@ class PostgresqlStatements:
         return f"{column} COLLATE {_escape(collation)}"
 
 
-class _EncodedRows:
+class EncodedRows:
     """The columns of rows as arrays. A batch with a bad row is sent again in pieces."""
 
     def __init__(self, table: Table, rows: Sequence[Row]) -> None:
@@ -495,7 +517,12 @@ def _escape(sql: str) -> str:
     return sql.replace("%", "%%")
 
 
-def _element_type(column: Column) -> str:
+def unescape(sql: str) -> str:
+    """SQL for a statement without parameters."""
+    return sql.replace("%%", "%")
+
+
+def element_type(column: Column) -> str:
     """The type in which a column's values are in their array."""
     if column.kind in _CAST:
         return "text"

@@ -50,6 +50,8 @@ class Refusals:
         self._table = table
         self._target = target
         self._statements = statements
+        self._rules: dict[str, str] = {}
+        """The expressions of checks, by their names."""
 
     async def outcome(self, row: Row, error: DBAPIError) -> Outcome:
         """The outcome of a row that the database refuses alone."""
@@ -206,8 +208,11 @@ class Refusals:
 
     async def _rule(self, name: str) -> str:
         """The expression of a check; SQLite names a check without a name by it."""
-        async with self._connection.begin_nested():
-            return await self._statements.check_of(name) or ("" if _is_name(name) else name)
+        if name not in self._rules:
+            async with self._connection.begin_nested():
+                rule = await self._statements.check_of(name)
+            self._rules[name] = rule or ("" if _is_name(name) else name)
+        return self._rules[name]
 
     async def _of_length(self, row: Row, error: DBAPIError) -> tuple[str | None, str]:
         name = await self._statements.column_at_fault(row)

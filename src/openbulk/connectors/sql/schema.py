@@ -1,5 +1,6 @@
 """The tables of a database, from its own description of them."""
 
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -212,9 +213,31 @@ class Table:
         }
 
 
+_ESCAPED = str.maketrans({",": "\\,", "\\": "\\\\"})
+_PART_OF_ID = re.compile(r"(?:^|,)((?:\\.|[^\\,])*)", re.DOTALL)
+
+
 def id_text(values: Iterable[Any]) -> str:
-    """The values of a primary key as the id of a record: joined by commas."""
-    return ",".join([str(to_json(value)) for value in values])
+    """The values of a primary key as the id of a record.
+
+    Those of several columns are joined by commas; `split_id` takes them apart again.
+    """
+    texts = [str(to_json(value)) for value in values]
+    if len(texts) == 1:
+        return texts[0]
+    return ",".join([text.translate(_ESCAPED) for text in texts])
+
+
+def split_id(record_id: str, columns: int) -> list[str]:
+    """The values of a primary key with so many columns, as texts. Raises FieldError."""
+    if columns == 1:
+        return [record_id]
+    texts = _PART_OF_ID.findall(record_id)
+    if len(texts) != columns:
+        raise FieldError(
+            "id", f"the id {record_id!r} has {len(texts)} values; the primary key has {columns}"
+        )
+    return [re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL) for text in texts]
 
 
 def require_schema(connection: sa.Connection, schema: str) -> None:

@@ -1,6 +1,8 @@
 """The statements of SQLite."""
 
+import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -15,7 +17,9 @@ from openbulk.connectors.sql.statements import (
     NUMBER,
     ROWS,
     TABLE,
+    Deed,
     Found,
+    RowWrite,
     WrittenElsewhere,
     columns_of,
     found_by_number,
@@ -38,7 +42,6 @@ class SqliteStatements:
         self._name = self._quote(table.name)
         self.fetches_compared = True  # SQLite compares none by itself
         self._last = ("", 0)
-        self._stopped_at: int | None = None
 
     async def lock(self, rows: Sequence[Row], identifiers: Sequence[str]) -> None:
         """SQLite has one writer at a time: others wait for the transaction as it is."""
@@ -74,12 +77,11 @@ class SqliteStatements:
         keys = ", ".join(map(self._quote, table.key))
         if not names:
             return [await self._insert_defaults(row, keys) for row in rows]
-        into = f"INSERT INTO {self._name} ({', '.join(map(self._quote, names))}) VALUES "
-        places = f"({', '.join('?' * len(names))})"
+        into, places = self._insertion(names)
         values = _values_of(rows, names)
         has_keys = rows[0].values.keys() >= set(table.key)
         if has_keys and not table.refers_to_itself:
-            result = await self._insert_one_by_one(into + places, values, rows)
+            result = await self._execute(into + places, values)
             _require_all(result.rowcount, rows)
             return table.ids_of([row.values for row in rows])
         # In one statement: rows may refer to later ones, and return the keys that they got.
@@ -98,25 +100,6 @@ class SqliteStatements:
                 ids += self._returned_ids(result)
         _require_all(len(ids), rows)
         return ids
-
-    async def _insert_one_by_one(
-        self, statement: str, values: list[tuple[Any, ...]], rows: Sequence[Row]
-    ) -> CursorResult[Any]:
-        """Insert rows, each by a run of the statement. Notes at which row that ends."""
-        driver: Any = (await self._connection.get_raw_connection()).driver_connection
-        before = driver.total_changes
-        self._stopped_at = None
-        try:
-            return await self._execute(statement, values)
-        except DBAPIError:
-            # Rows of triggers count as well, so it is a guess.
-            place = driver.total_changes - before
-            self._stopped_at = rows[place].number if place < len(rows) else None
-            raise
-
-    def suspect(self) -> int | None:
-        """The number of the row at which the last insert probably stopped."""
-        return self._stopped_at
 
     def _returned_ids(self, result: CursorResult[Any]) -> list[str]:
         # SQLite promises no order (https://sqlite.org/lang_returning.html, section 3), but numbers
@@ -141,9 +124,8 @@ class SqliteStatements:
         self, rows: Sequence[Row], identifiers: Sequence[str], changed: Sequence[str]
     ) -> set[int]:
         """Set the changed columns, and return the numbers of the rows that were updated."""
-        values = ", ".join(f"{self._quote(name)} = ?" for name in changed)
         result = await self._execute(
-            f"UPDATE {self._name} SET {values} WHERE {self._has_identity(identifiers)}",
+            self._update_of(changed, identifiers),
             [
                 (*values, *row.identity)
                 for values, row in zip(_values_of(rows, changed), rows, strict=True)
@@ -154,10 +136,38 @@ class SqliteStatements:
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
         result = await self._execute(
-            f"DELETE FROM {self._name} WHERE {self._has_identity(identifiers)}",
-            [tuple(row.identity) for row in rows],
+            self._deletion(identifiers), [tuple(row.identity) for row in rows]
         )
         return _numbers(result.rowcount, rows)
+
+    async def find_refused(
+        self, writes: Sequence[RowWrite], identifiers: Sequence[str]
+    ) -> Mapping[int, DBAPIError]:
+        """The errors of the rows that the database refuses, by the rows' numbers."""
+        statements = [self._statement_of(write, identifiers) for write in writes]
+        driver: Any = (await self._connection.get_raw_connection()).driver_connection
+        errors = await driver.call(partial(_errors_of_each, statements=statements))
+        refused = {
+            writes[place].row.number: DBAPIError(statements[place][0], None, error)
+            for place, error in errors.items()
+        }
+        if not driver.in_transaction:
+            raise refused[max(refused)]
+        return refused
+
+    def _statement_of(
+        self, write: RowWrite, identifiers: Sequence[str]
+    ) -> tuple[str, tuple[Any, ...]]:
+        """The statement that writes one row, and its parameters."""
+        row, names = write.row, write.columns
+        values = tuple(map(row.values.get, names))
+        if write.deed is Deed.UPDATE:
+            return self._update_of(names, identifiers), (*values, *row.identity)
+        if write.deed is Deed.DELETE:
+            return self._deletion(identifiers), tuple(row.identity)
+        if not names:
+            return f"INSERT INTO {self._name} DEFAULT VALUES", ()
+        return "".join(self._insertion(names)), values
 
     async def check_constraints(self) -> None:
         """SQLite checks deferred constraints at the commit alone."""
@@ -239,6 +249,19 @@ class SqliteStatements:
             f"FROM {self._name} WHERE 0 UNION ALL SELECT * FROM (VALUES {places}))"
         )
 
+    def _insertion(self, names: Sequence[str]) -> tuple[str, str]:
+        """What inserts rows with these columns, and the places for the values of one."""
+        columns = ", ".join(map(self._quote, names))
+        places = f"({', '.join('?' * len(names))})"
+        return f"INSERT INTO {self._name} ({columns}) VALUES ", places
+
+    def _update_of(self, changed: Sequence[str], identifiers: Sequence[str]) -> str:
+        values = ", ".join(f"{self._quote(name)} = ?" for name in changed)
+        return f"UPDATE {self._name} SET {values} WHERE {self._has_identity(identifiers)}"
+
+    def _deletion(self, identifiers: Sequence[str]) -> str:
+        return f"DELETE FROM {self._name} WHERE {self._has_identity(identifiers)}"
+
     def _has_identity(self, identifiers: Sequence[str]) -> str:
         return " AND ".join(f"{self._quote(name)} = ?" for name in identifiers)
 
@@ -263,3 +286,27 @@ def _numbers(count: int, rows: Sequence[Row]) -> set[int]:
     if not count:
         return set()
     return {row.number for row in rows}
+
+
+def _errors_of_each(
+    connection: sqlite3.Connection, statements: Sequence[tuple[str, tuple[Any, ...]]]
+) -> Mapping[int, sqlite3.Error]:
+    """Run statements, and return the errors of those that fail, by their places.
+
+    One that fails leaves nothing behind, also where a trigger's RAISE(FAIL) would. An error that
+    ends the transaction ends the run: https://sqlite.org/lang_createtrigger.html.
+    """
+    errors: dict[int, sqlite3.Error] = {}
+    cursor = connection.cursor()
+    for place, (statement, values) in enumerate(statements):
+        cursor.execute("SAVEPOINT openbulk_row")
+        try:
+            cursor.execute(statement, values)
+        except sqlite3.Error as error:
+            errors[place] = error
+            if not connection.in_transaction:
+                break
+            cursor.execute("ROLLBACK TO openbulk_row")
+        cursor.execute("RELEASE openbulk_row")
+    cursor.close()
+    return errors

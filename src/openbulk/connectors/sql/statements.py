@@ -8,8 +8,9 @@ idea of what is equal.
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import chain, groupby
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,6 +41,34 @@ class Found:
     """Columns that the database itself has compared with the row: the matches do not have them."""
     is_same: bool = True
     """Whether all of these have the values of the row."""
+
+
+class Deed(StrEnum):
+    """What is done with a row."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class RowWrite(NamedTuple):
+    """A row, and what is to be done with it."""
+
+    row: Row
+    deed: Deed
+    columns: tuple[str, ...] = ()
+    """The columns that are inserted, or updated."""
+
+
+Shape = tuple[Deed, tuple[str, ...]]
+"""What is done with rows, and their columns: one statement can write all that have it in common."""
+MAX_SHAPES = 50
+"""How many different statements the rows of one trial may need."""
+
+
+def shape_of(write: RowWrite) -> Shape:
+    """The shape of a row that is to be written."""
+    return write.deed, write.columns
 
 
 class WrittenElsewhere(OpenbulkError):
@@ -79,6 +108,16 @@ class Statements(Protocol):
 
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
+
+    async def find_refused(
+        self, writes: Sequence[RowWrite], identifiers: Sequence[str]
+    ) -> Mapping[int, DBAPIError]:
+        """The errors of the rows that the database refuses, by the rows' numbers.
+
+        Each row is written alone, in this order, and stays written if the database takes it: the
+        caller undoes that. None is among them if the database has no way to try them at once.
+        Raises DBAPIError if it cannot go on behind a row.
+        """
 
     async def check_constraints(self) -> None:
         """Check constraints that would wait for the commit: now it is known which row is wrong."""
@@ -126,14 +165,6 @@ class InsertingStatements(Statements, Protocol):
         Each row has a value for the primary key, and for the same columns. Raises WrittenElsewhere
         if the database does not say of each new row that it was inserted.
         """
-
-
-@runtime_checkable
-class PointingStatements(Protocol):
-    """Statements that can say where the last one stopped. A dialect need not have it."""
-
-    def suspect(self) -> int | None:
-        """The number of the row at which the last insert probably stopped; None if not known."""
 
 
 def found_by_number(

@@ -3,7 +3,7 @@
 PostgreSQL writes values of the row into most of its errors: `Failing row contains (7, Ann, -1)`,
 `Key (email)=(ann@example.com) already exists`, `invalid input syntax for type inet: "here"`. It is
 a guess, as other rows may have these values, too. A wrong one costs time: nothing is refused that
-the database has not refused alone.
+the database has not refused alone. It is for databases that cannot try each row alone at once.
 """
 
 import re
@@ -31,11 +31,8 @@ def cut_at_suspect(rows: Sequence[Row], error: DBAPIError) -> list[Sequence[Row]
     place = _suspect(said, rows, _places_of_keys(said, rows), at_least=2)
     if place is None:
         place = _suspect(said, rows, range(len(rows)), at_least=1)
-    return [] if place is None else cut_at(rows, place)
-
-
-def cut_at(rows: Sequence[Row], place: int) -> list[Sequence[Row]]:
-    """The rows before a place, the one there, and the rows behind it."""
+    if place is None:
+        return []
     pieces = (rows[:place], rows[place : place + 1], rows[place + 1 :])
     return [piece for piece in pieces if piece]
 

@@ -1,30 +1,28 @@
 """What a batch overwrites in a table and leaves there, for an undo of its job.
 
 PostgreSQL has a version for each row: the transaction that wrote it, or its savepoint. Elsewhere
-the values that were written stand for one.
+the values that were written stand for one; the rows that a batch changes are locked before they
+are read, as SQLite's file is.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from openbulk.connectors.sql.rows import Row
-from openbulk.connectors.sql.schema import Table
+from openbulk.connectors.sql.schema import Table, split_id
 from openbulk.connectors.sql.statements import Found, Statements
 from openbulk.connectors.sql.values import Kind, to_json
 from openbulk.domain.records import Action, Before
 
-_UNDONE_BY = frozenset({"postgresql", "sqlite"})
-"""The databases whose writes can be undone."""
 Kept = tuple[str, Mapping[str, Any]]
 """The version of a row of a table, and its values."""
 _PLAIN = frozenset({Kind.INTEGER, Kind.TEXT, Kind.BOOLEAN})
 """Kinds whose values are as JSON has them."""
 
 
-def undoable_actions(table: Table, dialect: str) -> frozenset[Action]:
-    """The actions whose jobs can be undone: a row is found by its id, of one column."""
-    can = dialect in _UNDONE_BY and len(table.key) == 1
-    return frozenset(Action) if can else frozenset()
+def undoable_actions(table: Table) -> frozenset[Action]:
+    """The actions whose jobs can be undone: a row is found by its primary key."""
+    return frozenset(Action) if table.key else frozenset()
 
 
 @runtime_checkable
@@ -41,8 +39,8 @@ class VersionedStatements(Statements, Protocol):
     ) -> Mapping[int, Kept]:
         """Delete rows, and return what they were."""
 
-    async def version(self, record_id: str) -> str | None:
-        """The version of the row with a primary key of one column; None if there is none."""
+    async def version(self, key: Sequence[str]) -> str | None:
+        """The version of the row with these texts as its primary key; None if there is none."""
 
 
 class Traces:
@@ -93,7 +91,7 @@ class Traces:
         known = next(filter(None, ids), None)
         if known is None or not isinstance(self._statements, VersionedStatements):
             return None
-        return await self._statements.version(known)
+        return await self._statements.version(split_id(known, len(self._table.key)))
 
     async def _are_as_given(self, rows: Sequence[Row]) -> bool:
         """Whether new rows have the values that were given, and no others."""
@@ -107,16 +105,21 @@ class Traces:
     async def _read_back(
         self, rows: Sequence[Row], ids: Sequence[str | None]
     ) -> Sequence[Mapping[str, Any] | None]:
-        if None in ids or len(self._table.key) != 1:
+        if not self._table.key or not all(ids):
             return [None] * len(rows)
-        (name,) = self._table.key
         keys = [
-            row._replace(identity=(row.values.get(name, record_id),))
-            for row, record_id in zip(rows, ids, strict=True)
+            self._with_key(row, str(record_id)) for row, record_id in zip(rows, ids, strict=True)
         ]
-        found = await self._statements.find(keys, [name], self.columns)
+        found = await self._statements.find(keys, self._table.key, self.columns)
         matches = [found[row.number].matches if row.number in found else () for row in rows]
         return [as_json(match[0]) if match else None for match in matches]
+
+    def _with_key(self, row: Row, record_id: str) -> Row:
+        """A row that was inserted, by its primary key: its own values, and those that it got."""
+        key = self._table.key
+        texts = zip(key, split_id(record_id, len(key)), strict=True)
+        values = {name: row.values.get(name, text) for name, text in texts}
+        return row._replace(values=values, identity=tuple(values.values()))
 
 
 def as_json(values: Mapping[str, Any]) -> dict[str, Any]:

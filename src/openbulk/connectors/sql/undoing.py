@@ -1,6 +1,6 @@
 """Puts rows of a table back as they were, in one transaction that holds them locked.
 
-SQLite locks its file; PostgreSQL locks each row (`SELECT ... FOR UPDATE`). So nobody changes a row
+SQLite locks its file; the others lock each row (`SELECT ... FOR UPDATE`). So nobody changes a row
 between the look at its version and the write.
 """
 
@@ -16,9 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.comparison import is_same
+from openbulk.connectors.sql.dialects import mapper_of
+from openbulk.connectors.sql.failures import is_of_rows
 from openbulk.connectors.sql.refusals import Refusals
-from openbulk.connectors.sql.rows import Row, RowMapper
-from openbulk.connectors.sql.schema import Table
+from openbulk.connectors.sql.rows import Row
+from openbulk.connectors.sql.schema import Table, split_id
 from openbulk.connectors.sql.statements import Statements, WrittenElsewhere
 from openbulk.connectors.sql.traces import Traces, VersionedStatements, as_json, before_of
 from openbulk.connectors.sql.write_log import WriteLog
@@ -55,12 +57,12 @@ class TableUndo:
         self._statements = statements
         self._write_log = write_log
         self._traces = Traces(table, statements)
-        self._mapper = RowMapper.of(
-            table, self._target, is_sqlite=connection.dialect.name == "sqlite"
-        )
+        self._mapper = mapper_of(table, self._target, connection.dialect.name)
         self._done: dict[int, Outcome] = {}
         self._work = _Work()
         self._before: dict[int, Before] = {}
+        self._refused: DBAPIError | None = None
+        """The error of the last attempt."""
 
     async def undo(
         self, batch: Sequence[Reversal], *, overwrites: bool, is_trial: bool
@@ -92,13 +94,15 @@ class TableUndo:
 
     def _key_row(self, reversal: Reversal) -> Row | None:
         """The row with the id of a record as its identity."""
-        (name,) = self._table.key
+        key = self._table.key
         try:
-            values = self._mapper.values_of({name: reversal.id})
+            texts = split_id(reversal.id, len(key))
+            values = self._mapper.values_of(dict(zip(key, texts, strict=True)))
+            identity = tuple(values[name] for name in key)
         except FieldError as error:
             self._done[reversal.row] = reversal.as_irreversible(error.message)
             return None
-        return Row(reversal.row, values, (values[name],), reversal.id)
+        return Row(reversal.row, values, identity, reversal.id)
 
     async def _current(self, rows: Sequence[Row]) -> Mapping[int, tuple[str | None, Values]]:
         """The rows as the table has them now, with their versions."""
@@ -107,6 +111,7 @@ class TableUndo:
         columns, key = self._traces.columns, self._table.key
         if isinstance(self._statements, VersionedStatements):
             return await self._statements.lock_and_read(rows, key, columns)
+        await self._statements.lock(rows, key)
         found = await self._statements.find(rows, key, columns)
         return {number: (None, one.matches[0]) for number, one in found.items() if one.matches}
 
@@ -169,18 +174,35 @@ class TableUndo:
             return
         try:
             async with self._connection.begin_nested():
-                written = await write(rows)
-                await self._statements.check_constraints()
-                await self._note(batch, rows, written)
+                await self._write_rows(batch, rows, write)
             return
         except (DBAPIError, WrittenElsewhere) as error:
-            refused = error
+            refused = self._refused or error
+            self._refused = None
+        if isinstance(refused, DBAPIError) and is_of_rows(refused) is False:
+            # A deadlock, for one: in MySQL it has ended the transaction, with its savepoint.
+            raise refused
         if len(rows) == 1:
             self._done[rows[0].number] = await self._refusal(rows[0], refused)
             return
         half = len(rows) // 2
         await self._attempt(batch, rows[:half], write)
         await self._attempt(batch, rows[half:], write)
+
+    async def _write_rows(
+        self,
+        batch: Mapping[int, Reversal],
+        rows: Sequence[Row],
+        write: Callable[[Sequence[Row]], Awaitable[set[int]]],
+    ) -> None:
+        """Write rows. An error is kept: that of its savepoint may come behind it."""
+        try:
+            written = await write(rows)
+            await self._statements.check_constraints()
+            await self._note(batch, rows, written)
+        except DBAPIError as error:
+            self._refused = error
+            raise
 
     async def _refusal(self, row: Row, error: DBAPIError | WrittenElsewhere) -> Outcome:
         if isinstance(error, WrittenElsewhere):

@@ -1,8 +1,7 @@
 """Writes batches into a table, each in one transaction, and logs what became of each row."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -11,12 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.sql.actions import RowActions
 from openbulk.connectors.sql.bisection import RowWriter
-from openbulk.connectors.sql.mysql_statements import MysqlStatements
-from openbulk.connectors.sql.postgresql_statements import PostgresqlStatements
+from openbulk.connectors.sql.dialects import mapper_of, statements_of
 from openbulk.connectors.sql.refusals import Refusals
 from openbulk.connectors.sql.rows import Row, RowMapper
 from openbulk.connectors.sql.schema import Table
-from openbulk.connectors.sql.sqlite_statements import SqliteStatements
 from openbulk.connectors.sql.statements import Statements
 from openbulk.connectors.sql.traces import Traces
 from openbulk.connectors.sql.undoing import TableUndo
@@ -24,9 +21,6 @@ from openbulk.connectors.sql.waiting_rows import WaitingRows
 from openbulk.connectors.sql.write_log import WriteLog
 from openbulk.domain.records import Action, Outcome, OutcomeKind, Record, Target
 from openbulk.domain.undo import Reversal
-
-Match = Mapping[str, Any]
-"""A row of the table, with the requested columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +112,10 @@ class BatchWriter:
         return await refusals.outcome(row, error)
 
     def _mapper(self) -> RowMapper:
-        dialect = self.connection.dialect.name
-        return RowMapper.of(
-            self.table,
-            self.target,
-            is_sqlite=dialect == "sqlite",
-            is_mysql=dialect == "mysql",
-        )
+        return mapper_of(self.table, self.target, self.connection.dialect.name)
 
     def _statements(self) -> Statements:
-        return _STATEMENTS[self.connection.dialect.name](self.connection, self.table)
-
-
-_STATEMENTS: Mapping[str, Callable[[AsyncConnection, Table], Statements]] = {
-    "postgresql": PostgresqlStatements,
-    "sqlite": SqliteStatements,
-    "mysql": MysqlStatements,
-}
+        return statements_of(self.connection, self.table)
 
 
 async def _update_waiting_rows(
