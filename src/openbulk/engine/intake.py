@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from openbulk.domain.approvals import NOBODY_KNOWN, Author
 from openbulk.domain.errors import BadInput, NotFound, SignInAgain
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Download, IdempotencyKey, Job, Upload
@@ -69,6 +70,7 @@ class Intake:
         request_id: str | None,
         idempotency_key: IdempotencyKey | None = None,
         retried: RetriedRows | None = None,
+        author: Author = NOBODY_KNOWN,
     ) -> Job:
         """Accept a job. Once this returns, the job will be done, even if this process dies.
 
@@ -83,6 +85,7 @@ class Intake:
             now=self._now(),
             idempotency_key=idempotency_key,
             retried=retried,
+            author=author,
         )
         first_slice = job.next_slice(self._now())
         log.info("job created", job=job.id, instance=instance_id, object=job.object)

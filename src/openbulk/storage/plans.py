@@ -18,9 +18,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.apply import Apply
+from openbulk.domain.approvals import Author
 from openbulk.domain.errors import IdempotencyKeyTaken
 from openbulk.domain.job import IdempotencyKey, Job, Status
 from openbulk.domain.plan import Completeness, PlannedKind
+from openbulk.storage.approvals import use_approval
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import job_of
@@ -214,12 +216,18 @@ class Plans:
         self._reading = for_reading(engine)
 
     async def apply(
-        self, job: Job, apply: Apply, *, now: datetime, idempotency_key: IdempotencyKey | None
+        self,
+        job: Job,
+        apply: Apply,
+        *,
+        applying: Author,
+        now: datetime,
+        idempotency_key: IdempotencyKey | None,
     ) -> Job | None:
         """Begin to carry out the plan of a job; None if it is not as the caller has seen it.
 
         Raises IdempotencyKeyTaken, and Conflict if another job has retried the rows of a retry
-        since it was planned.
+        since it was planned, or if the plan needs an approval and has none.
         """
         is_same = (jobs.c.status == Status.PLANNED.value, jobs.c.slice == job.slice)
         begin = (
@@ -247,6 +255,7 @@ class Plans:
                 row = (await connection.execute(begin)).first()
                 if row is None:
                     return None
+                await use_approval(connection, job, digest=apply.digest, applying=applying, now=now)
                 if idempotency_key is not None:
                     key = {"instance_id": job.instance_id, "job_id": job.id}
                     key |= asdict(idempotency_key)

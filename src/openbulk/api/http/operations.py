@@ -33,6 +33,8 @@ _READ = (
     "GET /bulk/{job_id}/status",
     "GET /bulk/{job_id}/errors",
     "GET /bulk/{job_id}/errors/groups",
+    "GET /approvals",
+    "GET /bulk/{job_id}/approvals",
     "GET /bulk/{job_id}/plan",
     "GET /bulk/{job_id}/plan/rows",
     "POST /bulk/{job_id}/verify",
@@ -170,6 +172,10 @@ _ADMINISTER = (
     "DELETE /organizations/secrets/{secret_id}",
     "POST /organizations/secrets/{secret_id}/rotate",
 )
+_APPROVE = (
+    "POST /bulk/{job_id}/approvals",
+    "DELETE /bulk/{job_id}/approvals/{approval_id}",
+)
 _OPERATE = ("POST /organizations", "GET /metrics")
 _OWN = (
     "GET /organizations/users/me/secrets",
@@ -182,6 +188,7 @@ PERMISSIONS: Mapping[str, Permission | None] = {
     **dict.fromkeys(_READ, Permission.READ),
     **dict.fromkeys(_PLAN, Permission.PLAN),
     **dict.fromkeys(_LOAD, Permission.LOAD),
+    **dict.fromkeys(_APPROVE, Permission.APPROVE),
     **dict.fromkeys(_INSTANCES, Permission.INSTANCES),
     **dict.fromkeys(_ADMINISTER, Permission.ADMINISTER),
     **dict.fromkeys(_OPERATE, Permission.OPERATE),
@@ -197,5 +204,9 @@ def permission_of(method: str, path: str) -> Permission | None:
     The path may be whole, or begin behind `/elements/api-v2` or the prefix of a hub. An operation
     without a line in the table is for administrators.
     """
-    operation = f"{method} {_BEGINNING.sub('', path)}"
-    return PERMISSIONS.get(operation, Permission.ADMINISTER)
+    return PERMISSIONS.get(operation_of(method, path), Permission.ADMINISTER)
+
+
+def operation_of(method: str, path: str) -> str:
+    """An operation as the tables of operations have it."""
+    return f"{method} {_BEGINNING.sub('', path)}"

@@ -5,6 +5,7 @@ from fastapi.routing import APIRoute
 
 from openbulk.api.http.callers import identify_caller
 from openbulk.api.http.operations import permission_of
+from openbulk.api.http.ways_of_writing import Way, require_free_to_write, way_of
 from openbulk.api.services import ServicesOfApp
 from openbulk.domain.access import Permission, refusal
 from openbulk.domain.people import Caller
@@ -21,7 +22,10 @@ async def require_permission_of_route(request: Request, services: ServicesOfApp)
     operation = f"{request.method} {route.path_format}"
     needed = permission_of(request.method, route.path_format)
     if needed is not None and operation != _SIGNS_IN_BY_ITSELF:
-        require_permission(await identify_caller(request, services), needed)
+        caller = await identify_caller(request, services)
+        require_permission(caller, needed)
+        if way_of(request.method, route.path_format) is Way.AT_ONCE:
+            require_free_to_write(caller)
 
 
 def require_permission(caller: Caller, needed: Permission) -> None:
