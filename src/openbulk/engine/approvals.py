@@ -70,7 +70,6 @@ class PlanApprovals:
         plan is another one, has expired or is carried out, or if somebody has decided already.
         """
         plan = await self._reader.read(job)
-        await self._require_other_person(job, caller)
         if job.status is not Status.PLANNED or plan.expires_at is None:
             raise Conflict(
                 f"job {job.id} is {job.status.value}; a plan is approved while its job is PLANNED"
@@ -84,6 +83,7 @@ class PlanApprovals:
         if now >= plan.expires_at:
             ended = plan.expires_at.isoformat(timespec="seconds")
             raise Conflict(f"the plan of job {job.id} expired at {ended}; have it planned again")
+        await self._require_other_person(job, caller)
         ends_at = plan.expires_at
         if verdict is Verdict.APPROVED:
             ends_at = min(ends_at, now + HOLDS_FOR)
@@ -94,6 +94,7 @@ class PlanApprovals:
 
     async def withdraw(self, job: Job, decision_id: int, caller: Caller) -> Decision:
         """Take a decision back. Raises NotFound, and Conflict once the plan is carried out."""
+        await self._reader.read(job)
         done = await self._approvals.withdraw(
             job, decision_id, user_id=caller.user.id, now=self._now()
         )

@@ -24,7 +24,7 @@ class Way(Enum):
     BY_A_PLAN = "what a plan says: with its approval, in engine/applies.py"
 
 
-_WAYS: Mapping[str, Way] = {
+WAYS: Mapping[str, Way] = {
     "POST /{path}": Way.AT_ONCE,
     "PATCH /{path}": Way.AT_ONCE,
     "PUT /{path}": Way.AT_ONCE,
@@ -58,7 +58,7 @@ _WAYS: Mapping[str, Way] = {
 def way_of(method: str, path: str) -> Way:
     """How an operation writes. Its path is as in `permission_of`."""
     needs_load = permission_of(method, path) is Permission.LOAD
-    return _WAYS.get(operation_of(method, path), Way.AT_ONCE if needs_load else Way.NEVER)
+    return WAYS.get(operation_of(method, path), Way.AT_ONCE if needs_load else Way.NEVER)
 
 
 def require_free_to_write(caller: Caller) -> None:
