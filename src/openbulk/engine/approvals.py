@@ -41,6 +41,8 @@ class ApprovalOfPlan:
     """What was decided last; None for nothing, or if it was taken back."""
     approvers: Sequence[User]
     """Who may decide, while it waits."""
+    author: User | None
+    """Who has made the plan, or whose agent; None if nobody knows."""
 
 
 class PlanApprovals:
@@ -139,6 +141,7 @@ class PlanApprovals:
         rule = await self._approvals.rule_of(planned[0].organization_id)
         newest = await self._approvals.newest([job.id for job in planned])
         users = await self._people.users(planned[0].organization_id)
+        by_id = {user.id: user for user in users}
         now = self._now()
         found = {}
         for job in planned:
@@ -147,7 +150,9 @@ class PlanApprovals:
             state = state_of(decision, now, is_needed=is_needed)
             waits = state is ApprovalState.WAITING
             approvers = _approvers_among(users, job, rule) if waits else ()
-            found[job.id] = ApprovalOfPlan(state, decision, approvers)
+            found[job.id] = ApprovalOfPlan(
+                state, decision, approvers, by_id.get(job.author.user_id or 0)
+            )
         return found
 
     async def history(self, job: Job) -> Sequence[Decision]:

@@ -96,6 +96,7 @@ class PlanToApprove(TypedDict):
     retryOf: NotRequired[Annotated[str, doc("Id of the job of which it retries rows.")]]
     recordsTotal: NotRequired[Annotated[int, doc("Records that it has planned.", 2)]]
     createdBy: NotRequired[Annotated[int, doc("Number of the user who has made it.", 1)]]
+    author: NotRequired[Annotated[str, doc("Address of that user.", "ann@example.com")]]
     byAgent: Annotated[bool, doc("Whether an agent has made it, with a key of that user.", False)]
     plannedDate: NotRequired[
         Annotated[EpochMs, doc(f"When it was planned, {_MILLISECONDS}.", EXAMPLE_TIME)]
@@ -169,6 +170,7 @@ def present_plan_to_approve(job: Job, found: ApprovalOfPlan, *, may_decide: bool
             "retryOf": job.retry and str(job.retry.of),
             "recordsTotal": job.own_records,
             "createdBy": job.author.user_id,
+            "author": found.author and found.author.email,
             "byAgent": job.author.is_agent,
             "plannedDate": epoch_ms(job.planned_at),
             "approval": present_approval(found),
