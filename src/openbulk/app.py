@@ -43,6 +43,7 @@ from openbulk.domain.errors import (
 )
 from openbulk.domain.job import Job
 from openbulk.engine.applies import Applies
+from openbulk.engine.approvals import PlanApprovals
 from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
@@ -64,6 +65,7 @@ from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.reading.readers import Readers
 from openbulk.settings import Settings, secrets_in
 from openbulk.storage.accounts import Accounts
+from openbulk.storage.approvals import Approvals
 from openbulk.storage.audit import AuditLog
 from openbulk.storage.budgets import Budgets
 from openbulk.storage.custom_elements import CustomElements
@@ -472,13 +474,16 @@ def _services(
         clock=clock,
         name=name,
     )
+    keep_plans = timedelta(hours=settings.keep_plans_hours)
     plan_reader = PlanReader(
-        Plans(database),
-        files,
-        budgets,
-        connections,
-        clock,
-        keep_plans=timedelta(hours=settings.keep_plans_hours),
+        Plans(database), files, budgets, connections, clock, keep_plans=keep_plans
+    )
+    undoing = Undoing(undos, ledger, connections)
+    plan_approvals = PlanApprovals(
+        Approvals(database), plan_reader, opened.people, clock, keep_plans=keep_plans
+    )
+    applies = Applies(
+        Plans(database), plan_reader, plan_approvals, undoing, ledger, accounts, queue, clock
     )
     return Services(
         accounts=accounts,
@@ -504,9 +509,10 @@ def _services(
         job_deletion=engine.job_deletion,
         mending=Mending(ledger, files, mends),
         retries=Retries(ledger, files, mends),
-        undoing=Undoing(undos, ledger, connections),
+        undoing=undoing,
         plans=plan_reader,
-        applies=Applies(Plans(database), plan_reader, ledger, accounts, queue, clock),
+        approvals=plan_approvals,
+        applies=applies,
         verifications=VerificationReader(Plans(database), files),
         workflows=engine.workflows,
         connections=connections,

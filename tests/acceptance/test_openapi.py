@@ -295,13 +295,27 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
 
 def ids_of_plan(server: Server, path: str) -> dict[str, str]:
     """The id of a job that has a plan, for a path that is about one."""
-    if not path.endswith(("/plan", "/plan/rows", "/apply")):
+    is_approval = "{job_id}/approvals" in path
+    if not (is_approval or path.endswith(("/plan", "/plan/rows", "/apply"))):
         return {}
     changed, upsert = EVENT.replace(b"Choir", b"Choir practice"), {"action": "upsert"}
     server.done("events", EVENT, upsert)
-    job_id = server.upload("events", changed, upsert, query="?plan=true").json["id"]
+    headers = {"Authorization": agent(server)} if is_approval else {}
+    reply = server.upload("events", changed, upsert, query="?plan=true", headers=headers)
+    job_id = reply.json["id"]
     assert server.finished(job_id)["status"] == "PLANNED"
-    return {"job_id": job_id, "digest": server.call("GET", f"/bulk/{job_id}/plan").json["digest"]}
+    digest = server.call("GET", f"/bulk/{job_id}/plan").json["digest"]
+    ids = {"job_id": job_id, "digest": digest}
+    if "{approval_id}" in path:
+        ids["approval_id"] = made(server, f"/bulk/{job_id}/approvals", {"plan": digest})
+    return ids
+
+
+def agent(server: Server) -> str:
+    """The secrets of an agent, whose plans a person approves."""
+    key = {"name": "agent", "agent": True, "scopes": ["plan"]}
+    made = server.call("POST", "/organizations/users/me/secrets", json_body=key).json
+    return f"User {made['secret']}, Element {server.element_token}"
 
 
 def ids_of_verification(server: Server, path: str) -> dict[str, str]:

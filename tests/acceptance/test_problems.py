@@ -159,6 +159,7 @@ def cases_of_jobs() -> Iterator[Case]:
     yield Case(apply, 400, "plan", "/bulk/{planned}/apply", body={})
     yield Case(apply, 404, "job 1 has no plan", "/bulk/1/apply", body=of_plan)
     yield Case(apply, 409, "send the digest that it has", "/bulk/{planned}/apply", body=of_plan)
+    yield from cases_of_approvals(job)
     verify = "POST /bulk/{job_id}/verify"
     yield Case(verify, 400, "job 2 is a download", "/bulk/2/verify")
     yield Case(verify, 404, job, "/bulk/99/verify")
@@ -193,6 +194,24 @@ def cases_of_jobs() -> Iterator[Case]:
         )
         yield Case(operation, 404, job, f"/bulk/99/records{what}")
         yield Case(operation, 409, "ended as CANCELLED", f"/bulk/2/records{what}")
+
+
+def cases_of_approvals(job: str) -> Iterator[Case]:
+    decide, of_plan = "POST /bulk/{job_id}/approvals", {"plan": "f00"}
+    no_plan = "job 1 has no plan"
+    refusal = {"plan": "f00", "decision": "refuse"}
+    yield Case(decide, 400, "body.note is missing", "/bulk/{planned}/approvals", body=refusal)
+    yield Case(decide, 404, no_plan, "/bulk/1/approvals", body=of_plan)
+    yield Case(decide, 404, job, "/bulk/99/approvals", body=of_plan)
+    digest = "send the digest that it has"
+    yield Case(decide, 409, digest, "/bulk/{planned}/approvals", body=of_plan)
+    yield Case("GET /bulk/{job_id}/approvals", 404, no_plan, "/bulk/1/approvals")
+    withdraw = "DELETE /bulk/{job_id}/approvals/{approval_id}"
+    missing = "there is no decision 99 about the plan of job"
+    yield Case(withdraw, 404, missing, "/bulk/{planned}/approvals/99")
+    yield Case(withdraw, 404, no_plan, "/bulk/1/approvals/99")
+    waiting = "state is 'x'; it can be waiting, approved, refused"
+    yield Case("GET /approvals", 400, waiting, "/approvals?state=x")
 
 
 def cases_of_rows(job: str) -> Iterator[Case]:
@@ -780,11 +799,15 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
         for hub in ("", HUB)
         for method, what in (("PUT", "/pause"), ("PUT", "/resume"), ("PATCH", ""))
     },
+    **{
+        ("DELETE", f"{BASE_PATH}{hub}/bulk/{{job_id}}/approvals/{{approval_id}}"): {409}
+        for hub in ("", HUB)
+    },
 }
 """In test_services.py, engine/test_file_profiles.py, test_job_events.py, test_doors.py for more
 instances or schedules than the limit, storage/test_people.py for more secrets,
-engine/test_retries.py for rows that are no longer kept, and test_retries.py for jobs of an instance
-that was deleted.
+engine/test_retries.py for rows that are no longer kept, test_retries.py for jobs of an instance
+that was deleted, and test_approvals.py for plans that are carried out.
 """
 
 

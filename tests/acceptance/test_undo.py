@@ -156,10 +156,6 @@ def test_a_plan_that_is_applied_can_be_undone(filled: Server) -> None:
     assert server.call("PUT", f"/bulk/{job_id}/apply", json_body={"plan": digest}).status == 200
     server.finished(job_id)
     server.call("PATCH", "/records/b", json_body={"note": "mine"})
-    plan = undone(server, job_id, query="?plan=true")["id"]
-    digest = server.call("GET", f"/bulk/{plan}/plan").json["digest"]
-    refused = server.call("PUT", f"/bulk/{plan}/apply", json_body={"plan": digest})
-    assert (refused.status, f"POST /bulk/{job_id}/undo" in refused.json["message"]) == (409, True)
     assert outcomes(undone(server, job_id)) == {"reversed": 2, "kept": 1}
     before["b"] = {"name": "Bea", "note": "mine"}
     assert records(server) == before
@@ -257,3 +253,28 @@ def test_each_row_of_a_large_job_is_undone(filled: Server) -> None:
     assert server.call("GET", f"/bulk/{plan['id']}/plan").json["counts"]["reversed"] == created
     assert outcomes(undone(server, job_id)) == {"reversed": created}
     assert records(server) == before
+
+
+def test_the_plan_of_an_undo_is_carried_out_as_a_whole(filled: Server) -> None:
+    """A record that somebody has changed since the plan is kept, too; and once is enough."""
+    server, before = filled, records(filled)
+    job_id = server.done("records", b"id,name\na,Anna\nb,Bea\nz,Zoe\n", {"action": "upsert"})["id"]
+    plan = undone(server, job_id, query="?plan=true")["id"]
+    path = f"/bulk/{plan}/apply"
+    body = {"plan": server.call("GET", f"/bulk/{plan}/plan").json["digest"]}
+    server.call("PATCH", "/records/b", json_body={"note": "mine"})
+    for more in ({"first": 1}, {"drifted": "overwrite"}, {"stopAbove": {"failed": 1}}):
+        part = server.call("PUT", path, json_body={**body, **more})
+        assert (part.status, "carried out as a whole" in part.json["message"]) == (400, True)
+    assert server.call("PUT", path, json_body=body).status == 200
+    server.finished(plan)
+    done = server.call("GET", f"/bulk/{plan}").json
+    assert (done["status"], outcomes(done)) == ("COMPLETE", {"reversed": 2, "kept": 1})
+    before["b"] = {"name": "Bea", "note": "mine"}
+    assert records(server) == before
+    again = server.call("POST", f"/bulk/{job_id}/undo")
+    assert (again.status, f"job {plan} has undone job {job_id}" in again.json["message"]) == (
+        409,
+        True,
+    )
+    assert outcomes(undone(server, plan)) == {"reversed": 2}, "and it can be undone"

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from openbulk.api.bulk import (
     applies,
+    approvals,
     downloaded_records,
     downloads,
     file_mapping,
@@ -91,6 +92,8 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/{id}/results              /bulk/{id}/rows/{row}       PATCH mends
     POST    /bulk/{id}/retry                /bulk/{id}/rows/mend        /bulk/{id}/undo
     GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
+    GET     /bulk/{id}/approvals            POST decides                /approvals
+    DELETE  /bulk/{id}/approvals/{approval} withdraws
     POST    /bulk/{id}/verify               GET /bulk/{id}/verification[/rows]
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
@@ -147,14 +150,16 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
 
 
 def _add_routes(api: FastAPI) -> None:
-    # Without a hub's prefix: there, `files` may be an object of the service.
+    # Without a hub's prefix: there, `files` and `approvals` may be objects of the service.
     api.include_router(files.router, prefix=BASE_PATH)
     api.include_router(file_mapping.router, prefix=BASE_PATH)
+    api.include_router(approvals.of_organization, prefix=BASE_PATH)
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)
     of_instance.include_router(workflows.router)
     # Before uploads: the path of an object may have slashes.
+    of_instance.include_router(approvals.router)
     of_instance.include_router(retries.router)
     of_instance.include_router(undo.router)
     of_instance.include_router(verifications.router)

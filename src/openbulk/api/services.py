@@ -12,6 +12,7 @@ from openbulk.api.readiness import Readiness
 from openbulk.api.refusal_limit import RefusalLimit
 from openbulk.api.wrong_secrets import WrongSecretLimit
 from openbulk.engine.applies import Applies
+from openbulk.engine.approvals import PlanApprovals
 from openbulk.engine.completion import Completion
 from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
@@ -76,6 +77,7 @@ class Services:
     retries: Retries
     undoing: Undoing
     plans: PlanReader
+    approvals: PlanApprovals
     applies: Applies
     verifications: VerificationReader
     workflows: Workflows

@@ -17,7 +17,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from openbulk.api import BASE_PATH
 from openbulk.api.services import Services
 from openbulk.console.api_calls import ApiRefusal, Download
-from openbulk.console.pages import audit, home, jobs, load, mappings, services, sign_in
+from openbulk.console.pages import (
+    approvals,
+    audit,
+    home,
+    jobs,
+    load,
+    mappings,
+    services,
+    sign_in,
+)
 from openbulk.console.rendering import LANGUAGE_COOKIE, render
 from openbulk.console.sessions import Session, Sessions
 from openbulk.console.texts import LANGUAGES
@@ -63,6 +72,8 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("POST", "/jobs/{id}/rows/{row}", jobs.mend_row),
                 ("POST", "/jobs/{id}/mend", jobs.mend_group),
                 ("POST", "/jobs/{id}/apply", jobs.carry_out),
+                ("POST", "/jobs/{id}/approvals", approvals.decide),
+                ("POST", "/jobs/{id}/approvals/{approval}/withdraw", approvals.withdraw),
                 ("GET", "/jobs/{id}/results", jobs.results),
                 ("POST", "/jobs/{id}/{action}", jobs.act),
                 ("GET", "/services", services.services),

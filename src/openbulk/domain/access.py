@@ -35,6 +35,9 @@ SCOPES = (
     Permission.ADMINISTER,
 )
 """What an API key can be for. A plan is approved by a person, and never by a key."""
+AGENT_SCOPES = (Permission.READ, Permission.PLAN, Permission.LOAD)
+"""What the key of an agent can be for. One that manages secrets could make a key that is none, and
+one that changes instances could have an approved plan carried out somewhere else."""
 
 
 class Role(StrEnum):

@@ -56,7 +56,7 @@ class Apply:
 
     digest: str
     """That of the plan."""
-    user_id: int
+    user_id: int | None
     """The user who has the plan carried out."""
     drifted: DriftPolicy = DriftPolicy.SKIP
     stop_above: Mapping[StopReason, Threshold] = field(default_factory=dict)

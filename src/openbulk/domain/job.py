@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from openbulk.domain.apply import Apply
+from openbulk.domain.approvals import NOBODY_KNOWN, Author
 from openbulk.domain.query import ChangedRange, Query
 from openbulk.domain.records import OutcomeKind, Target
 
@@ -336,6 +337,8 @@ class Job:
     """How many calls its caller lets it make; None for as many as the service takes."""
     error: str | None = None
     """Why the job stopped before its end, in a sentence."""
+    author: Author = NOBODY_KNOWN
+    """Who has made it."""
     planned_at: datetime | None = None
     """When its plan was made."""
     apply: Apply | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from openbulk.domain.access import Permission, Role, permissions_of
+from openbulk.domain.approvals import ApprovalRule, Author, needs_approval
 from openbulk.domain.instance import CallingInstance
 
 
@@ -16,6 +17,8 @@ class Organization:
     name: str
     active: bool
     created_at: datetime
+    approvals: ApprovalRule = ApprovalRule.AGENTS
+    """Whose plans are approved before they are carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class KnownSecret:
     last_used_at: datetime | None
     from_settings: bool = False
     """Whether it is set when the server starts: it ends when the setting changes."""
+    is_agent: bool = False
+    """Whether it is the key of an agent, whose plans a person always has to approve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class NewSecret:
     scopes: Sequence[str] | None = None
     lifetime: timedelta | None = None
     """Time for which it holds; None for one that does not expire."""
+    is_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,25 @@ class Caller:
     """The scopes of that secret, if it is an API key."""
     problem: str = ""
     """Why the secret does not hold, although it is known; empty if it holds."""
+    is_agent: bool = False
+    """Whether that key is one of an agent."""
+    approvals: ApprovalRule = ApprovalRule.AGENTS
+    """Whose plans the organization has approved."""
+
+    @property
+    def author(self) -> Author:
+        """The caller as the author of a job."""
+        return Author(self.user.id, self.is_agent)
+
+    @property
+    def may_approve(self) -> bool:
+        """Whether the caller approves plans at all. No key does."""
+        return Permission.APPROVE in self.permissions
+
+    @property
+    def writes_by_plan_alone(self) -> bool:
+        """Whether what the caller writes is planned first, and approved."""
+        return needs_approval(self.author, self.approvals)
 
     @property
     def permissions(self) -> frozenset[Permission]:

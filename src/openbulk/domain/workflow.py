@@ -98,3 +98,8 @@ class Schedule:
     created_at: datetime
     due_at: datetime | None
     """The time of the next run; None if the schedule is disabled, or has run for the last time."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether its runs write into instances, and do not only read."""
+        return any(spec.destination is not None for spec in self.specs)

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 import structlog
 
 from openbulk.domain.apply import Apply, DriftPolicy, StopReason, Threshold
-from openbulk.domain.errors import Conflict
-from openbulk.domain.job import IdempotencyKey, Job, Status
+from openbulk.domain.approvals import Author
+from openbulk.domain.errors import BadInput, Conflict
+from openbulk.domain.job import IdempotencyKey, Job, Status, Undo
 from openbulk.domain.plan import PlannedKind
 from openbulk.domain.records import Action
 from openbulk.domain.row_kinds import EVERY_KIND
+from openbulk.engine.approvals import PlanApprovals
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.queue.dbos_queue import LaneQueue
+from openbulk.engine.undoing import Undoing
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.plans import Plans, PlanSummary
@@ -28,7 +31,8 @@ class ApplyRequest:
     """What a caller wants of a plan."""
 
     digest: str
-    user_id: int
+    applying: Author
+    """Who has the plan carried out."""
     drifted: DriftPolicy
     stop_above: Mapping[StopReason, Threshold]
     first: int | None
@@ -42,6 +46,8 @@ class Applies:
         self,
         plans: Plans,
         reader: PlanReader,
+        approvals: PlanApprovals,
+        undoing: Undoing,
         ledger: Ledger,
         accounts: Accounts,
         queue: LaneQueue,
@@ -49,6 +55,8 @@ class Applies:
     ) -> None:
         self._plans = plans
         self._reader = reader
+        self._approvals = approvals
+        self._undoing = undoing
         self._ledger = ledger
         self._accounts = accounts
         self._queue = queue
@@ -60,14 +68,10 @@ class Applies:
         """Begin to carry out the plan of a job, or its first rows; return the job.
 
         Raises NotFound for a job without a plan, Conflict if the plan is another one, or cannot be
-        carried out any more, or would do too much, and IdempotencyKeyTaken. Then nothing is done.
+        carried out any more, or waits for an approval, or would do too much, BadInput for what this
+        plan does not take, and IdempotencyKeyTaken. Then nothing is done.
         """
         plan = await self._reader.read(job)
-        if job.undo is not None:
-            raise Conflict(
-                f"job {job.id} is the plan of an undo; POST /bulk/{job.undo.of}/undo carries it "
-                "out: each record is compared again"
-            )
         _require_planned(job)
         if plan.digest != request.digest:
             raise Conflict(
@@ -86,20 +90,49 @@ class Applies:
                 f"instance {job.instance_id}, for which job {job.id} was planned, is deleted; "
                 "plan the file for another instance"
             )
+        if job.undo is not None:
+            await self._require_undoable(job, job.undo, request)
+        await self._require_approved(job, request)
         _require_within(job, plan.summary, request.stop_above)
         begun = await self._plans.apply(
             job,
             await self._apply_of(job, request),
+            applying=request.applying,
             now=self._now(),
             idempotency_key=idempotency_key,
         )
         if begun is None:
             _require_planned(await self._ledger.job(job.id) or job)
             raise Conflict(f"another request has just changed job {job.id}; look at it again")
-        log.info("plan is carried out", job=job.id, user=request.user_id, first=request.first)
+        user = request.applying.user_id
+        log.info("plan is carried out", job=job.id, user=user, first=request.first)
         # The sweep enqueues it if this fails.
         await self._queue.enqueue_slice(begun.next_slice(self._now()))
         return begun
+
+    async def _require_undoable(self, job: Job, undo: Undo, request: ApplyRequest) -> None:
+        """Raise Conflict or BadInput if the plan of an undo cannot be carried out like this."""
+        is_plain = request.first is None and not request.stop_above
+        if not is_plain or request.drifted is not DriftPolicy.SKIP:
+            raise BadInput(
+                f"job {job.id} is the plan of an undo, which is carried out as a whole: leave "
+                "first, drifted and stopAbove out; records that somebody has changed since are kept"
+            )
+        earlier = await self._ledger.job(undo.of)
+        if earlier is None:
+            raise Conflict(f"job {undo.of}, which job {job.id} undoes, is deleted")
+        await self._undoing.require_possible(earlier, undo)
+
+    async def _require_approved(self, job: Job, request: ApplyRequest) -> None:
+        """Raise Conflict if the plan waits for an approval, or this is not what is approved."""
+        await self._approvals.require(job, request.applying)
+        is_strict = request.drifted is DriftPolicy.OVERWRITE
+        if is_strict and await self._approvals.is_needed(job, request.applying):
+            raise Conflict(
+                "an approval holds for what the plan shows, and not for records that have changed "
+                "since: leave drifted at skip, and have the rows that drifted planned again "
+                f"(POST /bulk/{job.id}/retry?plan=true)"
+            )
 
     async def _apply_of(self, job: Job, request: ApplyRequest) -> Apply:
         """How the plan is carried out. Raises Conflict if the wanted rows have been already."""
@@ -110,7 +143,7 @@ class Applies:
             )
         return Apply(
             request.digest,
-            request.user_id,
+            request.applying.user_id,
             request.drifted,
             request.stop_above,
             request.first,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from openbulk.domain.approvals import NOBODY_KNOWN, Author
 from openbulk.domain.audit import Deed
 from openbulk.domain.errors import BadInput, NotFound, SignInAgain
 from openbulk.domain.instance import CallingInstance
@@ -72,6 +73,7 @@ class Intake:
         idempotency_key: IdempotencyKey | None = None,
         retried: RetriedRows | None = None,
         deed: Callable[[int], Deed] | None = None,
+        author: Author = NOBODY_KNOWN,
     ) -> Job:
         """Accept a job. Once this returns, the job will be done, even if this process dies.
 
@@ -88,6 +90,7 @@ class Intake:
             idempotency_key=idempotency_key,
             retried=retried,
             deed=deed,
+            author=author,
         )
         first_slice = job.next_slice(self._now())
         log.info("job created", job=job.id, instance=instance_id, object=job.object)

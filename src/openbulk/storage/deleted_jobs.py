@@ -28,6 +28,7 @@ from openbulk.storage.budgets import job_scope
 from openbulk.storage.database import DELETING, for_reading, give_space_back, keep_others_out
 from openbulk.storage.job_rows import ACTIVE, HAS_UNFINISHED_LATER_JOB, HAS_UNFINISHED_UNDO
 from openbulk.storage.tables import (
+    approvals,
     before_images,
     budgets,
     deleted_jobs,
@@ -167,6 +168,8 @@ async def _delete_jobs(connection: AsyncConnection, found: Sequence[DeletedJob])
     unread = select(jobs.c.id).where(jobs.c.id.in_(ids), jobs.c.records.is_(None))
     await connection.execute(delete(retries).where(retries.c.job_id.in_(unread)))
     await connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
+    # Now nobody decides about their plans any more: who does locks the job.
+    await connection.execute(delete(approvals).where(approvals.c.job_id.in_(ids)))
     await connection.execute(delete(retries).where(_is_of_nobody(ids)))
     await connection.execute(delete(budgets).where(budgets.c.scope.in_(map(job_scope, ids))))
     left = [{"job_id": job.id, "file": job.file} for job in found]

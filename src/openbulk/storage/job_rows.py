@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, exists, func, or_
 
 from openbulk.domain.apply import Apply
+from openbulk.domain.approvals import Author
 from openbulk.domain.conditions import condition_of
 from openbulk.domain.file_mapping import parse_mapping
 from openbulk.domain.job import (
@@ -90,6 +91,7 @@ def job_of(row: Row[Any]) -> Job:
         priority=row.priority,
         calls_per_minute=row.calls_per_minute,
         error=row.error,
+        author=Author(row.created_by, row.by_agent),
         planned_at=row.planned_at,
         apply=row.apply and Apply.of_json(row.apply),
     )

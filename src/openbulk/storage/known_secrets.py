@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.access import Role
+from openbulk.domain.approvals import ApprovalRule
 from openbulk.domain.errors import Conflict, DiskFull, Unavailable
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.people import Caller, KnownSecret, NewSecret, User
@@ -51,9 +52,11 @@ _CALLER = (
     select(
         users,
         organizations.c.active.label("organization_active"),
+        organizations.c.approvals,
         _OF_USER.c.id.label("secret_id"),
         _OF_USER.c.name.label("secret_name"),
         _OF_USER.c.scopes,
+        _OF_USER.c.is_agent,
         _OF_USER.c.expires_at,
         _OF_USER.c.last_used_at,
         _OF_ORGANIZATION.c.id.label("organization_secret_id"),
@@ -147,7 +150,7 @@ class KnownSecrets:
         """Make a secret in place of an earlier one, which holds for `overlap` more."""
         now = datetime.now(UTC)
         lifetime = None if earlier.expires_at is None else earlier.expires_at - earlier.created_at
-        new = NewSecret(earlier.name, earlier.scopes, lifetime)
+        new = NewSecret(earlier.name, earlier.scopes, lifetime, earlier.is_agent)
         end = now + overlap
         if earlier.expires_at is not None:
             end = min(end, earlier.expires_at)
@@ -192,6 +195,7 @@ async def insert_secret(
             name=new.name,
             scopes=scopes,
             from_settings=from_settings,
+            is_agent=new.is_agent,
             created_at=now,
             expires_at=expires_at,
         )
@@ -207,6 +211,7 @@ async def insert_secret(
         expires_at,
         None,
         from_settings,
+        new.is_agent,
     )
 
 
@@ -274,7 +279,16 @@ def _caller(row: Row[Any], now: datetime) -> Caller:
     holds = row.organization_secret_id is not None and not _is_over(
         row.organization_expires_at, now
     )
-    return Caller(user, holds, instance, row.secret_id, row.scopes, _problem(row, now))
+    return Caller(
+        user,
+        holds,
+        instance,
+        row.secret_id,
+        row.scopes,
+        problem=_problem(row, now),
+        is_agent=row.is_agent,
+        approvals=ApprovalRule(row.approvals),
+    )
 
 
 def _problem(row: Row[Any], now: datetime) -> str:
@@ -316,4 +330,5 @@ def _secret(row: Row[Any]) -> KnownSecret:
         row.expires_at,
         row.last_used_at,
         row.from_settings,
+        row.is_agent,
     )

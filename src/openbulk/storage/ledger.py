@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from openbulk.domain.approvals import NOBODY_KNOWN, Author
 from openbulk.domain.audit import Deed
 from openbulk.domain.errors import IdempotencyKeyTaken
 from openbulk.domain.job import Download, IdempotencyKey, Job, Status, Upload
@@ -138,6 +139,7 @@ class Ledger:
         idempotency_key: IdempotencyKey | None = None,
         retried: RetriedRows | None = None,
         deed: Callable[[int], Deed] | None = None,
+        author: Author = NOBODY_KNOWN,
     ) -> Job:
         """Add a job, and return it: from now on it will be done.
 
@@ -151,6 +153,8 @@ class Ledger:
             "organization_id": organization_id,
             "instance_id": instance_id,
             "request_id": request_id,
+            "created_by": author.user_id,
+            "by_agent": author.is_agent,
             **work_values(work),
             "status": Status.CREATED.value,
             "created_at": now,

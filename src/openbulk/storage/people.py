@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.access import Role
+from openbulk.domain.approvals import ApprovalRule
 from openbulk.domain.errors import Conflict
 from openbulk.domain.people import KnownSecret, NewSecret, Organization, User
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
@@ -134,7 +135,9 @@ class People:
     async def change_organization(self, changed: Organization) -> None:
         """Give an organization this name and state. Raises Conflict if another one has the name."""
         change = update(organizations).where(organizations.c.id == changed.id)
-        change = change.values(name=changed.name, active=changed.active)
+        change = change.values(
+            name=changed.name, active=changed.active, approvals=changed.approvals.value
+        )
         try:
             async with self._engine.begin() as connection:
                 await connection.execute(change)
@@ -284,7 +287,7 @@ def _address_taken(email: str) -> Conflict:
 
 
 def _organization(row: Row[Any]) -> Organization:
-    return Organization(row.id, row.name, row.active, row.created_at)
+    return Organization(row.id, row.name, row.active, row.created_at, ApprovalRule(row.approvals))
 
 
 def _user(row: Row[Any]) -> User:

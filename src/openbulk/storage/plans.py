@@ -18,9 +18,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.apply import Apply
+from openbulk.domain.approvals import Author
 from openbulk.domain.errors import IdempotencyKeyTaken
 from openbulk.domain.job import IdempotencyKey, Job, Status
 from openbulk.domain.plan import Completeness, PlannedKind
+from openbulk.storage.approvals import use_approval
 from openbulk.storage.database import for_reading
 from openbulk.storage.files import Part
 from openbulk.storage.job_rows import job_of
@@ -28,7 +30,7 @@ from openbulk.storage.outcome_blocks import Range
 from openbulk.storage.retries import own_rows, require_not_retried
 from openbulk.storage.slice_ledger import SliceLedger, parts_from
 from openbulk.storage.tables import Timestamp, idempotency_keys, jobs, plan_parts
-from openbulk.storage.undo import require_no_undo
+from openbulk.storage.undo import require_no_undo, require_undo_possible
 
 _DIGEST_MODULUS = 2**256
 PARTS_AT_ONCE = 16
@@ -215,12 +217,19 @@ class Plans:
         self._reading = for_reading(engine)
 
     async def apply(
-        self, job: Job, apply: Apply, *, now: datetime, idempotency_key: IdempotencyKey | None
+        self,
+        job: Job,
+        apply: Apply,
+        *,
+        applying: Author,
+        now: datetime,
+        idempotency_key: IdempotencyKey | None,
     ) -> Job | None:
         """Begin to carry out the plan of a job; None if it is not as the caller has seen it.
 
         Raises IdempotencyKeyTaken, and Conflict if another job has retried the rows of a retry
-        since it was planned, or undoes what was carried out before.
+        since it was planned, if another job undoes what was carried out before, or if the plan
+        needs an approval and has none.
         """
         is_same = (jobs.c.status == Status.PLANNED.value, jobs.c.slice == job.slice)
         begin = (
@@ -246,9 +255,12 @@ class Plans:
                 if own is not None:
                     await require_not_retried(connection, job, own)
                 await require_no_undo(connection, job)
+                if job.undo is not None:
+                    await require_undo_possible(connection, job, job.undo)
                 row = (await connection.execute(begin)).first()
                 if row is None:
                     return None
+                await use_approval(connection, job, digest=apply.digest, applying=applying, now=now)
                 if idempotency_key is not None:
                     key = {"instance_id": job.instance_id, "job_id": job.id}
                     key |= asdict(idempotency_key)

@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from openbulk.domain.approvals import ApprovalRule
 from openbulk.domain.workflow import Run, RunStatus, Schedule, TransferSpec
+from openbulk.storage.approvals import rule_of
 from openbulk.storage.database import for_reading
 from openbulk.storage.readable_rows import read_each
 from openbulk.storage.runs import insert_run
@@ -69,6 +71,22 @@ class Schedules:
         async with self._reading.connect() as connection:
             rows = await connection.execute(chosen.order_by(schedules.c.created_at, schedules.c.id))
             return read_each(rows, _schedule, "schedule")
+
+    async def enabled_that_write(self, organization_id: int) -> Sequence[str]:
+        """The ids of the schedules of an organization that are due some time, and write."""
+        chosen = (
+            select(schedules)
+            .where(schedules.c.organization_id == organization_id, schedules.c.due_at.is_not(None))
+            .order_by(schedules.c.created_at, schedules.c.id)
+        )
+        async with self._reading.connect() as connection:
+            found = read_each(await connection.execute(chosen), _schedule, "schedule")
+        return [schedule.id for schedule in found if schedule.writes]
+
+    async def may_write(self, organization_id: int) -> bool:
+        """Whether schedules of an organization may write: nobody approves what they do."""
+        async with self._reading.connect() as connection:
+            return await rule_of(connection, organization_id) is not ApprovalRule.EVERYONE
 
     async def due(self, now: datetime) -> Sequence[str]:
         """The ids of the schedules that are due: a thousand of them can be large."""

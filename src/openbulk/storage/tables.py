@@ -87,6 +87,7 @@ organizations = Table(
     Column("name", UniqueName, nullable=False, unique=True),
     Column("active", Boolean, server_default=true()),
     Column("created_at", Timestamp),
+    Column("approvals", String(16), nullable=False, server_default="agents"),
 )
 
 users = Table(
@@ -116,6 +117,7 @@ secrets = Table(
     Column("name", SafeText, nullable=False),
     Column("scopes", JSON(none_as_null=True)),  # of API keys only
     Column("from_settings", Boolean, nullable=False),
+    Column("is_agent", Boolean, nullable=False, server_default=false()),
     Column("created_at", Timestamp, nullable=False),
     Column("expires_at", Timestamp),
     Column("last_used_at", Timestamp),
@@ -206,6 +208,9 @@ jobs = Table(
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
     Column("instance_id", BigInteger, nullable=False),
     Column("request_id", SafeText),
+    # Who has made it, if that is known, and whether with the key of an agent.
+    Column("created_by", BigInteger),
+    Column("by_agent", Boolean, nullable=False, server_default=false()),
     Column("object", SafeText, nullable=False),
     Column("action", Text),
     Column("identifier_field", SafeText),
@@ -328,6 +333,27 @@ deleted_jobs = Table(
     Column("file", Text, nullable=False),
 )
 """Jobs that are deleted, while rows in other tables, or their files, are left."""
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("verdict", String(8), nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("note", SafeText, nullable=False),
+    Column("decided_at", Timestamp, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
+    Column("used_at", Timestamp),
+    Column("used_by", BigInteger),
+    # Withdrawn, or replaced by another one as it had expired: then by nobody.
+    Column("withdrawn_at", Timestamp),
+    Column("withdrawn_by", BigInteger),
+    Index("approvals_of_job", "job_id"),
+    sqlite_autoincrement=True,  # the audit log keeps the number of one whose job is deleted
+)
+"""What people have decided about plans. A job has at most one that is not withdrawn."""
 
 outcome_blocks = Table(
     "outcome_blocks",

@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, select
+from sqlalchemy import delete, exists, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from openbulk.domain.errors import Conflict
@@ -27,6 +27,8 @@ from openbulk.storage.outcome_blocks import ranges_of
 from openbulk.storage.tables import before_images, jobs, undo_parts
 
 _SECOND = itemgetter(1)
+_WRITES = or_(jobs.c.planned_file.is_(None), jobs.c.apply.is_not(None))
+"""Jobs that do more than to plan."""
 MAX_RUNS = 50
 _FOLDER = "-undo"
 _AT_ONCE = 500
@@ -168,7 +170,7 @@ def _require_ended(undo: Job) -> None:
 
 async def _undos_of(connection: AsyncConnection, job_id: int) -> Sequence[Job]:
     """The jobs that undo a job, and write, the first one first."""
-    of_job = (jobs.c.undo_of == job_id, jobs.c.planned_file.is_(None))
+    of_job = (jobs.c.undo_of == job_id, _WRITES)
     found = await connection.execute(select(jobs).where(*of_job).order_by(jobs.c.id))
     return [job_of(row) for row in found]
 
@@ -282,7 +284,7 @@ class Undos:
             jobs.c.object == job.object,
             jobs.c.id > than,
             jobs.c.undo_of.is_not(None),
-            jobs.c.planned_file.is_(None),
+            _WRITES,
         )
         async with self._reading.connect() as connection:
             return [job_of(row) for row in await connection.execute(chosen.order_by(jobs.c.id))]

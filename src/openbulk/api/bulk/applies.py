@@ -126,7 +126,7 @@ async def apply(
             return earlier
     wanted = ApplyRequest(
         body.plan,
-        caller.user.id,
+        caller.author,
         DriftPolicy(body.drifted),
         _parse_stop_above(body),
         body.first,

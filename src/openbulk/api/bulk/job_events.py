@@ -8,14 +8,14 @@ that comes back with it gets what has changed since, and has missed nothing.
 import asyncio
 import hashlib
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Request, Response
 
-from openbulk.api.bulk.job_requests import JobId, find_job
+from openbulk.api.bulk.job_requests import JobId, approval_of, find_job
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import may_answer
 from openbulk.api.http.streamed_answers import StreamedAnswer
@@ -75,7 +75,7 @@ async def events(
     `Last-Event-ID`, as browsers do by themselves, gets what has changed since.
     """
     job = await find_job(services, caller, job_id)
-    if job.is_finished and last_event_id == _event_id(job, services):
+    if job.is_finished and last_event_id == _event_id(await _shape(job, services)):
         return Response(status_code=_FINISHED)
     request.state.held.enter_context(_one_stream(job.organization_id))
     pieces = _pieces(services, job, last_event_id)
@@ -107,9 +107,10 @@ async def _pieces(services: Services, job: Job, seen: str) -> AsyncGenerator[byt
     yield b"retry: 2000\n\n"
     while True:
         rate.add(clock(), job)
-        event_id = _event_id(job, services)
+        shape = await _shape(job, services)
+        event_id = _event_id(shape)
         if event_id != seen:
-            shape = {**_shape(job, services), **rate.shape(job)}
+            shape |= rate.shape(job)
             yield b"event: job\nid: %b\ndata: %b\n\n" % (event_id.encode(), orjson.dumps(shape))
             seen, quiet_at = event_id, clock() + QUIET_SECONDS
         elif clock() >= quiet_at:
@@ -124,13 +125,14 @@ async def _pieces(services: Services, job: Job, seen: str) -> AsyncGenerator[byt
         job = found
 
 
-def _shape(job: Job, services: Services) -> dict[str, Any]:
-    return present_job_event(job, services.completed_status)
+async def _shape(job: Job, services: Services) -> dict[str, Any]:
+    shape = present_job_event(job, services.completed_status)
+    return {**shape, **await approval_of(services, job)}
 
 
-def _event_id(job: Job, services: Services) -> str:
+def _event_id(shape: Mapping[str, Any]) -> str:
     """Of all that an event says, but for the rate."""
-    return hashlib.sha256(orjson.dumps(_shape(job, services))).hexdigest()[:16]
+    return hashlib.sha256(orjson.dumps(shape)).hexdigest()[:16]
 
 
 class _Rate:

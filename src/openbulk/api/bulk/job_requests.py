@@ -10,7 +10,9 @@ from fastapi import Path, Request, Response
 
 from openbulk.api.http.audit import deed_with_job, note_plan, note_written
 from openbulk.api.http.permissions import require_permission
+from openbulk.api.http.ways_of_writing import require_free_to_write
 from openbulk.api.services import Services
+from openbulk.api.wire.approvals import present_approval
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.jobs import present_new_job
 from openbulk.domain.access import Permission
@@ -213,11 +215,14 @@ async def submit(
     request created the job with the key, DiskFull, and NotAllowed for a job that does more than its
     caller may. Deletes the file of a job that it does not submit.
     """
+    caller: Caller = request.state.caller
     needed = _permission_for(work)
     if needed is Permission.PLAN:
         note_plan(request)
     try:
-        require_permission(request.state.caller, needed)
+        require_permission(caller, needed)
+        if needed is Permission.LOAD:
+            require_free_to_write(caller)
         job = await services.intake.submit(
             work,
             organization_id=instance.organization_id,
@@ -226,6 +231,7 @@ async def submit(
             idempotency_key=idempotency_key,
             retried=retried,
             deed=deed_with_job(request),
+            author=caller.author,
         )
     except (Conflict, DiskFull, NotAllowed):
         await services.files.delete(work.file)
@@ -245,6 +251,12 @@ def _permission_for(work: Upload | Download) -> Permission:
     if isinstance(work, Download) or work.verification:
         return Permission.READ
     return Permission.PLAN if work.planned_file else Permission.LOAD
+
+
+async def approval_of(services: Services, job: Job) -> dict[str, Any]:
+    """The key `approval` of a job with a plan that is not carried out; nothing of another one."""
+    found = await services.approvals.of_job(job)
+    return {} if found is None else {"approval": present_approval(found)}
 
 
 async def find_job_to_change(services: Services, caller: Caller, job_id: str) -> Job:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from openbulk.api.bulk.job_requests import JobId, find_job
+from openbulk.api.bulk.job_requests import JobId, approval_of, find_job
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.paging import (
@@ -120,7 +120,9 @@ async def status(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller)
 )
 async def job(job_id: JobId, services: ServicesOfApp, caller: SignedInCaller) -> dict[str, Any]:
     """A job: its status and, for an upload, the outcomes of its records."""
-    return present_details(await find_job(services, caller, job_id), services.completed_status)
+    found = await find_job(services, caller, job_id)
+    shape = present_details(found, services.completed_status)
+    return {**shape, **await approval_of(services, found)}
 
 
 @router.get(

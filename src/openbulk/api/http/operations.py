@@ -65,6 +65,8 @@ _READ: _Group = {
     "GET /bulk/{job_id}/status": None,
     "GET /bulk/{job_id}/errors": None,
     "GET /bulk/{job_id}/errors/groups": None,
+    "GET /approvals": None,
+    "GET /bulk/{job_id}/approvals": None,
     "GET /bulk/{job_id}/plan": None,
     "GET /bulk/{job_id}/plan/rows": Audited("job.read", "job {job_id} plan"),
     "POST /bulk/{job_id}/verify": Audited(
@@ -222,6 +224,12 @@ _ADMINISTER: _Group = {
         "secret.rotate", "secret {secret_id} of the organization"
     ),
 }
+_APPROVE: _Group = {
+    "POST /bulk/{job_id}/approvals": Audited("plan.decide", "job {job_id}"),
+    "DELETE /bulk/{job_id}/approvals/{approval_id}": Audited(
+        "plan.withdraw", "approval {approval_id} of job {job_id}"
+    ),
+}
 _OPERATE: _Group = {
     "POST /organizations": Audited("organization.add", "organization {id}"),
     "GET /metrics": None,
@@ -241,6 +249,7 @@ PERMISSIONS: Mapping[str, Permission | None] = {
     **dict.fromkeys(_READ, Permission.READ),
     **dict.fromkeys(_PLAN, Permission.PLAN),
     **dict.fromkeys(_LOAD, Permission.LOAD),
+    **dict.fromkeys(_APPROVE, Permission.APPROVE),
     **dict.fromkeys(_INSTANCES, Permission.INSTANCES),
     **dict.fromkeys(_ADMINISTER, Permission.ADMINISTER),
     **dict.fromkeys(_OPERATE, Permission.OPERATE),
@@ -252,6 +261,7 @@ AUDITED: _Group = {
     **_READ,
     **_PLAN,
     **_LOAD,
+    **_APPROVE,
     **_INSTANCES,
     **_ADMINISTER,
     **_OPERATE,

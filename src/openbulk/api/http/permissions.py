@@ -6,6 +6,7 @@ from fastapi.routing import APIRoute
 from openbulk.api.http.audit import begin_attempt, note_refusal
 from openbulk.api.http.callers import identify_caller
 from openbulk.api.http.operations import permission_of
+from openbulk.api.http.ways_of_writing import Way, require_free_to_write, way_of
 from openbulk.api.services import ServicesOfApp
 from openbulk.domain.access import Permission, refusal
 from openbulk.domain.errors import NotAllowed
@@ -31,6 +32,8 @@ async def require_permission_of_route(request: Request, services: ServicesOfApp)
     if caller is not None and needed is not None:
         try:
             require_permission(caller, needed)
+            if way_of(request.method, route.path_format) is Way.AT_ONCE:
+                require_free_to_write(caller)
         except NotAllowed:
             note_refusal(request, caller)
             raise

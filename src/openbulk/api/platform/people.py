@@ -14,6 +14,7 @@ from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import people as wire
 from openbulk.api.wire.ids import parse_id
 from openbulk.domain.access import Role, may_manage
+from openbulk.domain.approvals import ApprovalRule
 from openbulk.domain.errors import Conflict, NotAllowed, NotFound
 from openbulk.domain.people import Organization, User
 from openbulk.security import new_secret
@@ -86,6 +87,12 @@ class ChangedOrganization(BaseModel):
         None, min_length=1, max_length=MAX_NAME, description="Its name.", examples=["School"]
     )
     active: bool | None = Field(None, description="Whether its users may call.", examples=[True])
+    approvals: ApprovalRule | None = Field(
+        None,
+        description="Whose plans another person has to approve before they are carried out. With "
+        "`everyone`, nothing is written without a plan.",
+        examples=["agents"],
+    )
 
 
 # --- organizations ---
@@ -138,7 +145,7 @@ async def change_organization(
     services: ServicesOfApp,
     user: SignedInUser,
 ) -> dict[str, Any]:
-    """Rename your organization.
+    """Rename your organization, or say whose plans somebody has to approve.
 
     An administrator of the installation renames, deactivates and activates any. The jobs of one
     that is deactivated go on; its users may not call.
@@ -148,9 +155,12 @@ async def change_organization(
         found,
         name=found.name if body.name is None else body.name,
         active=found.active if body.active is None else body.active,
+        approvals=body.approvals or found.approvals,
     )
     if changed.active != found.active:
         _require_other_organization(user, found)
+    if changed.approvals is ApprovalRule.EVERYONE:
+        await _require_no_writing_schedules(services, found)
     await services.people.change_organization(changed)
     return wire.present_organization(changed)
 
@@ -164,6 +174,17 @@ async def _find_organization(services: Services, user: User, text: str) -> Organ
     if found is None:
         raise NotFound(f"there is no organization {text[:40]!r}; GET /organizations lists them")
     return found
+
+
+async def _require_no_writing_schedules(services: Services, organization: Organization) -> None:
+    """Raise Conflict if a schedule of an organization would go on to write unapproved."""
+    found = await services.schedules.enabled_that_write(organization.id)
+    if found:
+        others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise Conflict(
+            f"the schedule {found[0]}{others} writes what nobody has approved; disable such "
+            "schedules first (PUT /jobs/{id}/disable)"
+        )
 
 
 def _require_other_organization(user: User, organization: Organization) -> None:

@@ -16,7 +16,7 @@ from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import people as wire
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import Nothing
-from openbulk.domain.access import SCOPES, Permission
+from openbulk.domain.access import AGENT_SCOPES, SCOPES, Permission
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.people import Caller, KnownSecret, NewSecret
 from openbulk.security import new_key, new_secret
@@ -74,6 +74,12 @@ class UserSecretBody(SecretBody):
         description=f"Makes an API key, which is for these alone: {', '.join(SCOPES)}.",
         examples=[["read", "plan", "load"]],
     )
+    agent: bool = Field(
+        False,
+        description="Whether the API key is for an agent, a program that decides by itself. A "
+        f"person approves whatever it plans. It can be for {', '.join(AGENT_SCOPES)}.",
+        examples=[False],
+    )
 
 
 class RotationBody(BaseModel):
@@ -116,8 +122,14 @@ async def add_secret(
 
     The answer shows it this once.
     """
-    scopes = None if body.scopes is None else _parse_scopes(body.scopes)
-    return await _add(NewSecret(body.name, scopes, body.lifetime), services, owner, caller)
+    scopes = None if body.scopes is None else _parse_scopes(body.scopes, is_agent=body.agent)
+    if body.agent and scopes is None:
+        raise BadInput(
+            "body.scopes is missing: the key of an agent says what it is for, of "
+            f"{', '.join(AGENT_SCOPES)}"
+        )
+    new = NewSecret(body.name, scopes, body.lifetime, body.agent)
+    return await _add(new, services, owner, caller)
 
 
 async def add_organization_secret(
@@ -134,11 +146,12 @@ async def _add(new: NewSecret, services: Services, owner: Owner, caller: Caller)
     return wire.present_new_secret(made, value)
 
 
-def _parse_scopes(scopes: Sequence[str]) -> Sequence[str]:
+def _parse_scopes(scopes: Sequence[str], *, is_agent: bool) -> Sequence[str]:
     """The scopes of an API key, in their order. Raises BadInput."""
+    known, whose = (AGENT_SCOPES, "the key of an agent") if is_agent else (SCOPES, "a key")
     for scope in scopes:
-        if scope not in SCOPES:
-            raise BadInput(f"body.scopes has {scope[:40]!r}; a key can be for {', '.join(SCOPES)}")
+        if scope not in known:
+            raise BadInput(f"body.scopes has {scope[:40]!r}; {whose} can be for {', '.join(known)}")
     return [scope for scope in SCOPES if scope in scopes]
 
 

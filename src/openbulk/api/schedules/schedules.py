@@ -25,6 +25,7 @@ from openbulk.api.http.paging import (
     present_each,
     take_page,
 )
+from openbulk.api.http.ways_of_writing import require_free_to_write
 from openbulk.api.schedules import transfer_specs
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import schedules as wire
@@ -149,6 +150,7 @@ async def create(
         "uri": uri,
         "body": requests if isinstance(content, list) else requests[0],
     }
+    _require_free_to_schedule(caller, made)
     schedule = await add_schedule(
         services,
         instance,
@@ -317,11 +319,11 @@ async def delete(
     responses=answers(wire.Schedule, 400, 404, 507),
 )
 async def enable(
-    schedule_id: ScheduleId, services: ServicesOfApp, user: SignedInUser
+    schedule_id: ScheduleId, services: ServicesOfApp, caller: SignedInCaller
 ) -> dict[str, Any]:
     """Resume a schedule. It does not catch up on the times that it missed."""
-    schedule = await _find_schedule(services, user, schedule_id)
-    return await _set_time(services, user, schedule, schedule.cron)
+    schedule = await _find_schedule(services, caller.user, schedule_id)
+    return await _set_time(services, caller, schedule, schedule.cron)
 
 
 @router.put(
@@ -344,16 +346,16 @@ async def disable(
     responses=answers(wire.Schedule, 400, 404, 413, 507),
 )
 async def reschedule(
-    schedule_id: ScheduleId, body: RescheduleBody, services: ServicesOfApp, user: SignedInUser
+    schedule_id: ScheduleId, body: RescheduleBody, services: ServicesOfApp, caller: SignedInCaller
 ) -> dict[str, Any]:
     """Set a new cron expression. This enables a disabled schedule."""
-    schedule = await _find_schedule(services, user, schedule_id)
+    schedule = await _find_schedule(services, caller.user, schedule_id)
     cron = body.trigger.cron if body.trigger else body.cron
     if not cron:
         raise BadInput(
             f'the body has no time; it looks like {{"trigger": {{"cron": "{EXAMPLE}"}}}}'
         )
-    return await _set_time(services, user, schedule, cron)
+    return await _set_time(services, caller, schedule, cron)
 
 
 @router.get(
@@ -378,13 +380,20 @@ async def history(
     return await _present_runs(services, shown)
 
 
+def _require_free_to_schedule(caller: Caller, specs: Sequence[TransferSpec]) -> None:
+    """Raise NotAllowed for a schedule that writes, where what is written is approved first."""
+    if any(spec.destination for spec in specs):
+        require_free_to_write(caller)
+
+
 async def _set_time(
-    services: Services, user: User, schedule: Schedule, cron: str
+    services: Services, caller: Caller, schedule: Schedule, cron: str
 ) -> dict[str, Any]:
+    _require_free_to_schedule(caller, schedule.specs)
     due_at = _next_time(cron, datetime.now(UTC))
     await services.schedules.set_time(schedule.id, cron, due_at)
     services.engine.note_schedule(due_at)
-    return await get(schedule.id, services, user)
+    return await get(schedule.id, services, caller.user)
 
 
 def _next_time(cron: str, now: datetime) -> datetime:

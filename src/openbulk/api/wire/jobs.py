@@ -6,6 +6,7 @@ import orjson
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from openbulk.api.wire.approvals import ApprovalOfJob
 from openbulk.api.wire.info_message import info_message
 from openbulk.api.wire.masking import mask_callbacks, mask_url
 from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
@@ -153,6 +154,15 @@ class UploadDetails(JobStatus):
     outcomes: Outcomes
     retryOf: NotRequired[Annotated[str, doc("Id of the job of which this one retries rows.")]]
     undoOf: NotRequired[Annotated[str, doc("Id of the job that this one undoes.")]]
+    createdBy: NotRequired[Annotated[int, doc("Number of the user who has made the job.", 1)]]
+    byAgent: NotRequired[
+        Annotated[bool, doc("True if an agent has made it, with a key of that user.")]
+    ]
+    approval: NotRequired[
+        Annotated[
+            ApprovalOfJob, doc("Of a plan that can be carried out: where its approval stands.")
+        ]
+    ]
     mapping: NotRequired[
         Annotated[
             dict[str, Any],
@@ -351,6 +361,8 @@ def present_details(job: Job, completed_status: str) -> dict[str, Any]:
         "outcomes": _outcomes(job),
         "retryOf": job.retry and str(job.retry.of),
         "undoOf": job.undo and str(job.undo.of),
+        "createdBy": job.author.user_id,
+        "byAgent": job.author.is_agent or None,
         **present_mapping_of(job),
         "verifyOf": job.verification and str(job.verification.of),
         "recordsTotal": job.own_records,

@@ -1,6 +1,6 @@
 """Organizations, users and secrets on the wire."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
@@ -23,6 +23,14 @@ class ShownOrganization(TypedDict):
     name: Annotated[str, doc("Name of the organization.", "Music school")]
     active: Annotated[bool, doc("Whether its users may call.", True)]
     createdDate: Annotated[EpochMs, doc(f"When it was made, {_MILLISECONDS}.", EXAMPLE_TIME)]
+    approvals: Annotated[
+        Literal["agents", "everyone"],
+        doc(
+            "Whose plans another person has to approve before they are carried out: `agents`, or "
+            "`everyone`.",
+            "agents",
+        ),
+    ]
 
 
 @with_config(EXACT)
@@ -65,6 +73,9 @@ class ListedSecret(TypedDict):
     fromSettings: Annotated[
         bool, doc("Whether it is set at the start of the server, and changed there.", False)
     ]
+    agent: Annotated[
+        bool, doc("Whether it is the key of an agent: a person approves what it plans.", False)
+    ]
 
 
 @with_config(EXACT)
@@ -95,6 +106,7 @@ def present_organization(organization: Organization) -> dict[str, Any]:
         "name": organization.name,
         "active": organization.active,
         "createdDate": epoch_ms(organization.created_at),
+        "approvals": organization.approvals.value,
     }
 
 
@@ -122,6 +134,7 @@ def present_secret(secret: KnownSecret) -> dict[str, Any]:
         "expiresDate": epoch_ms(secret.expires_at),
         "lastUsedDate": epoch_ms(secret.last_used_at),
         "fromSettings": secret.from_settings,
+        "agent": secret.is_agent,
     }
 
 

@@ -26,10 +26,9 @@ _ACTIONS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "retry": ("POST", "retry", {}),
     "verify": ("POST", "verify", {}),
     "plan-undo": ("POST", "undo", {"plan": "true"}),
-    "undo": ("POST", "undo", {}),
 }
 """What a button does: the method, the end of the API's path, and its parameters."""
-_MAKE_JOBS = frozenset({"retry", "verify", "plan-undo", "undo"})
+_MAKE_JOBS = frozenset({"retry", "verify", "plan-undo"})
 MAX_NUMBER = 18
 """Digits of a number in a form."""
 _MENDABLE = ("failed", "unknown", "notReached")
@@ -46,7 +45,12 @@ async def jobs(visit: Visit) -> Response:
 
 async def job(visit: Visit) -> Response:
     """A job: while it runs, and after it."""
-    return visit.page("job.html", **await _values_of(visit))
+    return await job_page(visit)
+
+
+async def job_page(visit: Visit, problem: str = "", status: int = 200) -> Response:
+    """The page of the job in the address, with what the API has refused, if it has."""
+    return visit.page("job.html", status, **await _values_of(visit, problem))
 
 
 async def live(visit: Visit) -> Response:
@@ -60,10 +64,12 @@ async def act(visit: Visit) -> Response:
     if action not in _ACTIONS:
         raise HTTPException(404)
     method, end, parameters = _ACTIONS[action]
+    if action == "retry" and visit.session.caller.writes_by_plan_alone:
+        parameters = {"plan": "true"}  # somebody approves it first
     try:
         answer = await visit.api.send(method, path_of("bulk", job_id, end), **parameters)
     except ApiRefusal as error:
-        return visit.page("job.html", error.status, **await _values_of(visit, error.message))
+        return await job_page(visit, error.message, error.status)
     shown = answer["id"] if action in _MAKE_JOBS else job_id
     return visit.go_to(f"/jobs/{shown}")
 
@@ -78,7 +84,7 @@ async def carry_out(visit: Visit) -> Response:
     try:
         await visit.api.send("PUT", path_of("bulk", job_id, "apply"), body)
     except ApiRefusal as error:
-        return visit.page("job.html", error.status, **await _values_of(visit, error.message))
+        return await job_page(visit, error.message, error.status)
     return visit.go_to(f"/jobs/{job_id}")
 
 
@@ -151,7 +157,7 @@ async def mend_group(visit: Visit) -> Response:
     try:
         answer = await visit.api.send("POST", path_of("bulk", found["id"], "rows", "mend"), body)
     except ApiRefusal as error:
-        return visit.page("job.html", error.status, **await _values_of(visit, error.message))
+        return await job_page(visit, error.message, error.status)
     text = visit.reader.texts.ngettext(
         "%(num)s row has another value now. Send it again below.",
         "%(num)s rows have another value now. Send them again below.",
@@ -169,10 +175,12 @@ async def _find(visit: Visit) -> Mapping[str, Any]:
 async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[str, Any]:
     found = await _find(visit)
     names = await names_of_instances(visit)
-    plan, verification, groups = None, None, []
+    plan, approvals, verification, groups = None, None, None, []
     is_upload = found.get("job_direction") == "UPLOAD"
     if is_upload and found["status"] in PLANS:
         plan = await visit.api.get(path_of("bulk", found["id"], "plan"))
+    if "approval" in found:
+        approvals = await visit.api.get(path_of("bulk", found["id"], "approvals"))
     if "verifyOf" in found:
         verification = await visit.api.get(path_of("bulk", found["id"], "verification"))
     if is_upload and found.get("recordsFailedCount"):
@@ -181,6 +189,7 @@ async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[st
         "job": found,
         "instance": names.get(found["instanceId"], ""),
         "plan": plan,
+        "approvals": approvals,
         "verification": verification,
         "groups": groups,
         "columns": await _columns_of(visit, found, groups),

@@ -64,6 +64,11 @@ class Scheduler:
             log.info("schedule skipped: its last run is unfinished", schedule=schedule.id)
             await self._schedules.take(schedule, due_next, None, ())
             return
+        if schedule.writes and not await self._schedules.may_write(schedule.organization_id):
+            # It was made, or enabled, while the organization began to have all plans approved.
+            log.warning("schedule disabled: nobody approves what it writes", schedule=schedule.id)
+            await self._schedules.take(schedule, None, None, ())
+            return
         run = Run(
             uuid.uuid4().hex, schedule.organization_id, schedule.instance_id, now, schedule.id
         )
