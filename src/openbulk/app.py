@@ -59,11 +59,14 @@ from openbulk.engine.slices.undo.keeping import UndoStores
 from openbulk.engine.undoing import Undoing
 from openbulk.engine.verifications import VerificationReader
 from openbulk.formats import FORMATS
+from openbulk.identity.passwords import Passwords
+from openbulk.identity.sign_in import SignIn
 from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.reading.readers import Readers
 from openbulk.settings import Settings, secrets_in
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.budgets import Budgets
+from openbulk.storage.credentials import Credentials
 from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.database import (
     is_shared,
@@ -79,6 +82,7 @@ from openbulk.storage.files import FileStore, open_store
 from openbulk.storage.key_check import MasterKeyCheck
 from openbulk.storage.known_secrets import KnownSecrets
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.links import Links
 from openbulk.storage.mappings import Mappings
 from openbulk.storage.mends import Mends
 from openbulk.storage.outlook import Outlooks, OwnOutlooks, SharedOutlooks
@@ -86,6 +90,7 @@ from openbulk.storage.people import People
 from openbulk.storage.plans import Plans
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from openbulk.storage.sessions import Sessions
 from openbulk.storage.transformations import Transformations
 from openbulk.storage.undo import BeforeImageStore, Undos
 from openbulk.storage.uploaded_files import UploadedFiles
@@ -457,10 +462,17 @@ def _services(
         clock,
         keep_plans=timedelta(hours=settings.keep_plans_hours),
     )
+    sessions, credentials = Sessions(database), Credentials(database, opened.sealer)
+    passwords = Passwords()
     return Services(
         accounts=accounts,
         people=opened.people,
         known_secrets=KnownSecrets(database),
+        sessions=sessions,
+        credentials=credentials,
+        links=Links(database),
+        passwords=passwords,
+        sign_in=SignIn(credentials, sessions, passwords, opened.sealer),
         sealer=opened.sealer,
         ledger=ledger,
         deliveries=deliveries,

@@ -18,13 +18,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.access import Role
 from openbulk.domain.errors import Conflict, DiskFull, Unavailable
-from openbulk.domain.instance import CallingInstance
-from openbulk.domain.people import Caller, KnownSecret, NewSecret, User
+from openbulk.domain.people import Caller, KnownSecret, NewSecret
 from openbulk.security import fingerprint
 from openbulk.storage.database import for_reading
 from openbulk.storage.tables import instances, organizations, secrets, users
+from openbulk.storage.user_rows import instance_of_row, user_of_row
 
 USE_IS_NOTED_AFTER = timedelta(minutes=1)
 """The last use of a secret is written at most once in this time."""
@@ -171,6 +170,12 @@ class KnownSecrets:
             await connection.execute(delete(secrets).where(_is_of(owner)))
 
 
+async def end_secrets_of_user(connection: AsyncConnection, owner: Owner) -> None:
+    """End the secrets and keys of a user, but for those that the settings give."""
+    chosen = and_(_is_of(owner), ~secrets.c.from_settings)
+    await connection.execute(delete(secrets).where(chosen))
+
+
 async def insert_secret(
     connection: AsyncConnection,
     owner: Owner,
@@ -259,22 +264,18 @@ def _is_of(owner: Owner) -> ColumnElement[bool]:
 
 
 def _caller(row: Row[Any], now: datetime) -> Caller:
-    instance = None
-    if row.instance_id is not None:
-        instance = CallingInstance(row.instance_id, row.organization_id, row.element, row.version)
-    user = User(
-        row.id,
-        row.organization_id,
-        row.email,
-        Role(row.role),
-        row.first_name,
-        row.last_name,
-        row.active,
-    )
     holds = row.organization_secret_id is not None and not _is_over(
         row.organization_expires_at, now
     )
-    return Caller(user, holds, instance, row.secret_id, row.scopes, _problem(row, now))
+    return Caller(
+        user_of_row(row),
+        holds,
+        instance_of_row(row),
+        row.secret_id,
+        row.organization_secret_id if holds else None,
+        row.scopes,
+        problem=_problem(row, now),
+    )
 
 
 def _problem(row: Row[Any], now: datetime) -> str:

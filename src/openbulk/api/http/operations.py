@@ -12,6 +12,9 @@ _OPEN = (
     "GET /docs/{name}",
     "GET /openapi.json",
     "POST /authentication",
+    "POST /authentication/code",
+    "POST /authentication/links/look",
+    "POST /authentication/links/use",
     "GET /authentication/secrets",
 )
 """Operations of callers who have no secret yet, or need none."""
@@ -165,6 +168,13 @@ _ADMINISTER = (
     "POST /organizations/users/{user_id}/secrets",
     "DELETE /organizations/users/{user_id}/secrets/{secret_id}",
     "POST /organizations/users/{user_id}/secrets/{secret_id}/rotate",
+    "GET /organizations/users/{user_id}/sessions",
+    "DELETE /organizations/users/{user_id}/sessions",
+    "DELETE /organizations/users/{user_id}/totp",
+    "POST /organizations/users/{user_id}/password-link",
+    "GET /organizations/invitations",
+    "POST /organizations/invitations",
+    "DELETE /organizations/invitations/{invitation_id}",
     "GET /organizations/secrets",
     "POST /organizations/secrets",
     "DELETE /organizations/secrets/{secret_id}",
@@ -172,6 +182,16 @@ _ADMINISTER = (
 )
 _OPERATE = ("POST /organizations", "GET /metrics")
 _OWN = (
+    "POST /authentication/confirm",
+    "DELETE /authentication",
+    "GET /organizations/users/me/sessions",
+    "POST /organizations/users/me/sessions",
+    "DELETE /organizations/users/me/sessions",
+    "DELETE /organizations/users/me/sessions/{session_id}",
+    "PUT /organizations/users/me/password",
+    "POST /organizations/users/me/totp",
+    "PUT /organizations/users/me/totp",
+    "DELETE /organizations/users/me/totp",
     "GET /organizations/users/me/secrets",
     "POST /organizations/users/me/secrets",
     "DELETE /organizations/users/me/secrets/{secret_id}",
@@ -188,6 +208,30 @@ PERMISSIONS: Mapping[str, Permission | None] = {
     **dict.fromkeys(_OWN, Permission.OWN),
 }
 """The permission of each operation, without the beginning of its path; None for an open one."""
+CONFIRMED = frozenset(
+    {
+        "POST /organizations",
+        "PATCH /organizations/{organization_id}",
+        "POST /organizations/users",
+        "PATCH /organizations/users/{user_id}",
+        "POST /organizations/users/{user_id}/password-link",
+        "DELETE /organizations/users/{user_id}/totp",
+        "POST /organizations/invitations",
+        "POST /organizations/secrets",
+        "DELETE /organizations/secrets/{secret_id}",
+        "POST /organizations/secrets/{secret_id}/rotate",
+        "POST /organizations/users/{user_id}/secrets",
+        "DELETE /organizations/users/{user_id}/secrets/{secret_id}",
+        "POST /organizations/users/{user_id}/secrets/{secret_id}/rotate",
+        "POST /organizations/users/me/secrets",
+        "POST /organizations/users/me/secrets/{secret_id}/rotate",
+        "POST /organizations/users/me/totp",
+        "DELETE /organizations/users/me/totp",
+        "POST /instances/{instance_id}/token",
+    }
+)
+"""Operations that a session does only for who has shown lately that it is theirs: they change who
+may sign in, or show a secret. Secrets are such a showing themselves."""
 _BEGINNING = re.compile(r"^/elements/api-v2(/hubs/\{hub\}(?=/)(?!/elements$))?")
 
 
@@ -197,5 +241,13 @@ def permission_of(method: str, path: str) -> Permission | None:
     The path may be whole, or begin behind `/elements/api-v2` or the prefix of a hub. An operation
     without a line in the table is for administrators.
     """
-    operation = f"{method} {_BEGINNING.sub('', path)}"
-    return PERMISSIONS.get(operation, Permission.ADMINISTER)
+    return PERMISSIONS.get(_operation(method, path), Permission.ADMINISTER)
+
+
+def needs_confirmation(method: str, path: str) -> bool:
+    """Whether a session does an operation only for who has shown lately that it is theirs."""
+    return _operation(method, path) in CONFIRMED
+
+
+def _operation(method: str, path: str) -> str:
+    return f"{method} {_BEGINNING.sub('', path)}"
