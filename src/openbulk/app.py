@@ -41,6 +41,7 @@ from openbulk.domain.errors import (
     WrongKey,
 )
 from openbulk.domain.job import Job
+from openbulk.domain.links import LinkPurpose
 from openbulk.engine.applies import Applies
 from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
@@ -108,6 +109,7 @@ START_PAUSES = (1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 """Seconds between the attempts of a start while the database or the file store is unavailable."""
 _FOR_OTHERS = stat.S_IRWXO
 FIRST_USER = "admin@localhost"
+WELCOME_LIFETIME = timedelta(days=1)
 
 T = TypeVar("T")
 
@@ -131,6 +133,8 @@ class Server:
     """The name of this process among those that share its ledger."""
     first_secrets: Path | None
     """The file of the secrets that this start, the first one, has made; None for a later one."""
+    welcome_code: str | None
+    """The code of the link with which the first user chooses a password; None without need."""
     drain: Callable[[], None]
     """Stops taking up work; running slices finish their calls."""
 
@@ -176,7 +180,8 @@ def is_shared_ledger(settings: Settings) -> bool:
         raise CannotStart(f"the database cannot be used: {error}") from error
 
 
-def _ledger_engine(settings: Settings) -> AsyncEngine:
+def ledger_engine(settings: Settings) -> AsyncEngine:
+    """The engine of the ledger. Raises CannotStart for a malformed URL."""
     try:
         return open_ledger_engine(ledger_url(settings))
     except (ValueError, ArgumentError) as error:
@@ -260,7 +265,7 @@ def _outage(error: Unavailable) -> str:
 
 
 async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> _Ledger:
-    engine = _ledger_engine(settings)
+    engine = ledger_engine(settings)
     parts.push_async_callback(engine.dispose)
     await migrate(engine)
     return _Ledger(engine, *await _checked_sealer(settings, MasterKeyCheck(engine)))
@@ -284,6 +289,7 @@ async def _start_server(
         with_console(api, services) if settings.console else api,
         services.engine.name,
         first_secrets,
+        await _welcome_code(settings, ledger, is_first=first_secrets is not None),
         services.engine.drain,
     )
 
@@ -559,6 +565,22 @@ async def _first_start(people: People, settings: Settings, made: _FirstSecrets) 
         file.unlink()
     path = _first_secrets_file(settings)
     return path if is_first and path.exists() else None
+
+
+async def _welcome_code(settings: Settings, ledger: _Ledger, *, is_first: bool) -> str | None:
+    """The code of a link for the first user, until one was used.
+
+    Whoever sets a secret or a password has no need of it.
+    """
+    if not settings.console or settings.user_secret is not None or settings.password is not None:
+        return None
+    links = Links(ledger.engine)
+    if not is_first and not await links.is_welcome_open():
+        return None
+    code = security.new_code()
+    user = await ledger.people.first_user()
+    await links.add_for_user(LinkPurpose.WELCOME, user, code, WELCOME_LIFETIME)
+    return code
 
 
 async def _set_email(people: People, email: str) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -155,6 +156,21 @@ class KnownSecrets:
             change = update(secrets).where(_is_of(owner), secrets.c.id == earlier.id)
             await connection.execute(change.values(expires_at=end))
             return await insert_secret(connection, owner, new, value, now)
+
+    async def replace_all(self, owner: Owner, name: str, value: str, overlap: timedelta) -> int:
+        """Make a secret, and have the others that people have made hold for `overlap` more.
+
+        API keys stay. Returns the number of secrets of the settings, which stay, too.
+        """
+        now = datetime.now(UTC)
+        others = and_(_is_of(owner), secrets.c.scopes.is_(None))
+        lasting = or_(secrets.c.expires_at.is_(None), secrets.c.expires_at > now + overlap)
+        async with self._engine.begin() as connection:
+            change = update(secrets).where(others, ~secrets.c.from_settings, lasting)
+            await connection.execute(change.values(expires_at=now + overlap))
+            await insert_secret(connection, owner, NewSecret(name), value, now)
+            count = select(func.count()).where(others, secrets.c.from_settings)
+            return int((await connection.execute(count)).scalar_one())
 
     async def end(self, owner: Owner, secret_id: int) -> bool:
         """End a secret at once, and forget it; return whether there was one."""

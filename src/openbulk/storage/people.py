@@ -103,6 +103,12 @@ class People:
                     ended.append(name)
         return ended
 
+    async def first_user(self) -> User:
+        """The user of the first start."""
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(select(users).order_by(users.c.id).limit(1))).one()
+        return user_of_row(row)
+
     async def set_email(self, email: str) -> None:
         """Set the address of the first user. Raises Conflict if another user has it."""
         first = select(func.min(users.c.id)).scalar_subquery()
