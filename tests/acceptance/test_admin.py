@@ -7,7 +7,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from support.harness import Processes, Server, request
-from support.postgres import Postgres
 from support.signing_in import PASSWORD, accept, call, sign_in, signed_in
 
 ME = "/organizations/users/me"
@@ -97,9 +96,9 @@ def test_a_ledger_in_sqlite_is_administered_beside_its_server(processes: Process
     assert "cara@example.com" in Admin(processes).run("list").stdout, "also when it is stopped"
 
 
-def test_a_ledger_in_postgresql_is_administered(processes: Processes, postgres: Postgres) -> None:
-    server = processes.server(OPENBULK_DATABASE_URL=postgres.url)
-    administer(Admin(processes, OPENBULK_DATABASE_URL=postgres.url), server)
+def test_a_ledger_in_postgresql_is_administered(processes: Processes, database: str) -> None:
+    server = processes.server(OPENBULK_DATABASE_URL=database)
+    administer(Admin(processes, OPENBULK_DATABASE_URL=database), server)
 
 
 def test_the_secrets_of_the_settings_are_not_ended(processes: Processes) -> None:

@@ -225,6 +225,24 @@ def test_whoever_has_forgotten_the_password_gets_a_link(server: Server) -> None:
     assert sign_in(server, someone.email, "another horse battery").status == 200
 
 
+def test_a_link_is_made_for_active_users_alone(server: Server) -> None:
+    someone = member(server, new_email())
+    user = f"/organizations/users/{someone.call('GET', ME).json['id']}"
+    server.call("PATCH", user, json_body={"active": False})
+    reply = server.call("POST", f"{user}/password-link")
+    assert "activate the user first" in refused(reply, 409)
+
+
+def test_an_address_that_was_taken_since_keeps_the_link(server: Server) -> None:
+    email = new_email()
+    made = invite(server, email)
+    body = {"email": email}
+    assert server.call("POST", "/organizations/users", json_body=body).status == 200
+    assert "there is a user" in refused(accept(server, made["code"]), 409)
+    shown = call(server, "POST", "/authentication/links/look", {"code": made["code"]})
+    assert shown.status == 200
+
+
 def test_nobody_learns_which_address_has_a_user(server: Server) -> None:
     """The answers are the same, and take as long."""
     known = member(server, new_email()).email

@@ -76,8 +76,9 @@ def test_who_is_invited_joins_signs_in_and_signs_out_everywhere(
     fill(elsewhere, email=email, password=PASSWORD)
     elsewhere.page.wait_for_url(f"{url}/jobs")
 
+    administrator.open("/people")
     administrator.page.click(f"text={email}")
-    administrator.page.click("text=Deactivate")
+    administrator.page.click("button:has-text('Deactivate')")
     administrator.page.wait_for_selector("text=This person is deactivated")
     assert administrator.problems_of_page() == []
     elsewhere.page.reload()

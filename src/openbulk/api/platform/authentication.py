@@ -50,7 +50,7 @@ class CodeBody(ContractBody):
 @router.post(
     "/authentication",
     summary="Sign in with a password",
-    responses=answers(wire.SignedIn, 400, 413),
+    responses=answers(wire.SignedIn, 400, 403, 413),
 )
 async def authenticate(
     request: Request, body: PasswordBody, services: ServicesOfApp

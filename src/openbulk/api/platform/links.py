@@ -1,9 +1,9 @@
 """One-time links: invitations, and links for another password; made, looked at and used."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
 from openbulk.api.http.bodies import BoundedRoute, OpenRoute, StrictBody
@@ -36,6 +36,7 @@ open_router = APIRouter(
 
 PASSWORD_LIFETIME = timedelta(days=1)
 MAX_DAYS = 30
+InvitationId = Annotated[str, Path(description="Number of an invitation.", examples=["4"])]
 _EXAMPLE_CODE = "rT0jexampleexampleexampleexampleexampleexam"
 
 
@@ -124,7 +125,7 @@ async def invite(
     responses=answers(Nothing, 404, 507),
 )
 async def withdraw(
-    invitation_id: str, services: ServicesOfApp, user: SignedInUser
+    invitation_id: InvitationId, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
     """End an invitation that is not accepted yet."""
     number = parse_id(invitation_id)

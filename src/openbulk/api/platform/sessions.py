@@ -1,8 +1,8 @@
 """The sessions of people: begun, listed, confirmed and ended."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
 from openbulk.api.http.bodies import BoundedRoute, StrictBody
@@ -19,6 +19,7 @@ from openbulk.domain.people import Caller
 router = APIRouter(tags=["Sessions"], responses=may_answer(401, 405), route_class=BoundedRoute)
 
 MAX_TEXT = 500
+SessionId = Annotated[str, Path(description="Number of a session.", examples=["5"])]
 
 
 class ConfirmationBody(StrictBody):
@@ -145,7 +146,7 @@ async def end_own_sessions(services: ServicesOfApp, caller: SignedInCaller) -> d
     responses=answers(Nothing, 404, 507),
 )
 async def end_own_session(
-    session_id: str, services: ServicesOfApp, caller: SignedInCaller
+    session_id: SessionId, services: ServicesOfApp, caller: SignedInCaller
 ) -> dict[str, Any]:
     """Sign yourself out somewhere else."""
     number = parse_id(session_id)
