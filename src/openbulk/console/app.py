@@ -27,7 +27,7 @@ from openbulk.console.pages import (
     services,
     sign_in,
 )
-from openbulk.console.pages.confirmation import confirmed
+from openbulk.console.pages.confirmation import require_confirmation
 from openbulk.console.rendering import LANGUAGE_COOKIE, render
 from openbulk.console.sessions import BrowserSession, BrowserSessions
 from openbulk.console.texts import LANGUAGES
@@ -94,14 +94,14 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("GET", "/account", account.account),
                 ("POST", "/account/password", account.change_password),
                 ("POST", "/account/sessions", account.end_sessions),
-                ("POST", "/account/app", confirmed(account.add_app)),
+                ("POST", "/account/app", require_confirmation(account.add_app)),
                 ("POST", "/account/app/code", account.enter_first_code),
-                ("POST", "/account/app/remove", confirmed(account.remove_app)),
+                ("POST", "/account/app/remove", require_confirmation(account.remove_app)),
                 ("GET", "/people", people.people),
-                ("POST", "/people/invitations", confirmed(people.invite)),
+                ("POST", "/people/invitations", require_confirmation(people.invite)),
                 ("POST", "/people/invitations/{id}", people.withdraw),
                 ("GET", "/people/{id}", people.person),
-                ("POST", "/people/{id}", confirmed(people.change)),
+                ("POST", "/people/{id}", require_confirmation(people.change)),
                 ("GET", "/mappings", mappings.mappings),
                 ("POST", "/mappings/{id}", mappings.delete),
                 ("GET", "/load", load.start),

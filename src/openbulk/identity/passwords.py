@@ -53,7 +53,7 @@ class Passwords:
         """The hash of a password, with its salt and parameters. Raises ServerBusy."""
         self._enter()
         try:
-            return await _threads.run(self._hasher.hash, _normalized(password))
+            return await _threads.run(self._hasher.hash, _normalize(password))
         finally:
             self._under_way -= 1
 
@@ -64,7 +64,7 @@ class Passwords:
         """
         self._enter()
         try:
-            return await _threads.run(self._verify, _normalized(password), hashed)
+            return await _threads.run(self._verify, _normalize(password), hashed)
         finally:
             self._under_way -= 1
 
@@ -85,7 +85,7 @@ class Passwords:
         self._under_way += 1
 
 
-def _normalized(password: str) -> str:
+def _normalize(password: str) -> str:
     """A password in one form, however the keyboard composes its letters (NIST SP 800-63B)."""
     return unicodedata.normalize("NFKC", password[:MAX_CHARACTERS])
 

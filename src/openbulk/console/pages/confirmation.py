@@ -10,7 +10,7 @@ _PASSWORD, _CODE = "confirm-password", "confirm-code"
 _NOT_SENT_ON = frozenset({"csrf", _PASSWORD, _CODE})
 
 
-def confirmed(handler: Handler) -> Handler:
+def require_confirmation(handler: Handler) -> Handler:
     """A handler that is called once the person has confirmed; the form comes with them."""
 
     async def handle(visit: Visit) -> Response:
