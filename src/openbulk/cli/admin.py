@@ -1,6 +1,5 @@
 """The commands `openbulk admin ...`: people and secrets, in the ledger itself."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
@@ -170,6 +169,8 @@ def rotate_secret(
 
 def _run(settings: "Settings", act: "Callable[[Administration], Awaitable[T]]") -> T:
     """Do something in the ledger. Ends the command with 1, and why, if that is not possible."""
+    import asyncio  # noqa: PLC0415
+
     from openbulk.administration import open_administration  # noqa: PLC0415
 
     async def run() -> T:

@@ -9,7 +9,7 @@ import pyotp
 STEP_SECONDS = 30
 _STEPS_AROUND = (0, -1, 1)
 """A phone's clock may be one step off."""
-_CODE = re.compile(r"\d{6}")
+_CODE = re.compile("[0-9]{6}")
 RECOVERY_CODES = 10
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without those that look like others."""
