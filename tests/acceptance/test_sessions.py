@@ -296,6 +296,15 @@ def test_a_session_confirms_what_is_dangerous_after_ten_minutes(server: Server) 
     assert someone.call("POST", f"{ME}/secrets", new).status == 200
 
 
+def test_a_stolen_session_cannot_set_a_first_password(server: Server) -> None:
+    begun = server.call("POST", f"{ME}/sessions").json["token"]
+    with closing(ledger(server)) as connection, connection:
+        connection.execute("UPDATE sessions SET confirmed_at = 1")
+    body = {"newPassword": PASSWORD}
+    reply = call(server, "PUT", f"{ME}/password", body, begun)
+    assert "show first that it is you" in refused(reply, 403)
+
+
 def test_a_session_of_secrets_is_confirmed_with_the_secret(server: Server) -> None:
     begun = server.call("POST", f"{ME}/sessions").json["token"]
     path = "/authentication/confirm"

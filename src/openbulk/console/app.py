@@ -92,7 +92,7 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("POST", "/services/{id}", services.change),
                 ("GET", "/services/{id}/status", services.status),
                 ("GET", "/account", account.account),
-                ("POST", "/account/password", account.change_password),
+                ("POST", "/account/password", account.set_password),
                 ("POST", "/account/sessions", account.end_sessions),
                 ("POST", "/account/app", require_confirmation(account.add_app)),
                 ("POST", "/account/app/code", account.enter_first_code),

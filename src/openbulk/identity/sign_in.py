@@ -130,11 +130,10 @@ class SignIn:
         if not await self._passwords.is_right(password, hashed):
             raise NotSignedIn("the password is wrong")
 
-    async def require_person(self, user_id: int, password: str, code: str = "") -> None:
-        """Raise NotSignedIn unless these are the password and, if there is one, the code."""
-        await self.require_password(user_id, password)
-        credential = await self._require_credential(user_id)
-        if credential.user.has_second_factor and not await self._takes_code(credential, code):
+    async def require_code(self, user_id: int, code: str) -> None:
+        """Raise NotSignedIn unless this is a code that the user's app shows, or a recovery code."""
+        credential = await self._credentials.of_user(user_id)
+        if credential is None or not await self._takes_code(credential, code):
             raise NotSignedIn(WRONG_CODE)
 
     async def change_password(self, caller: Caller, password: str) -> None:

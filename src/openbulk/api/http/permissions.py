@@ -27,10 +27,10 @@ async def require_permission_of_route(request: Request, services: ServicesOfApp)
         caller = await identify_caller(request, services)
         require_permission(caller, needed)
         if needs_confirmation(request.method, route.path_format):
-            _require_confirmation(caller)
+            require_confirmation(caller)
 
 
-def _require_confirmation(caller: Caller) -> None:
+def require_confirmation(caller: Caller) -> None:
     """Raise ConfirmFirst for a session whose person has not shown lately that it is theirs."""
     if caller.session is not None and not caller.session.is_confirmed(datetime.now(UTC)):
         raise ConfirmFirst(

@@ -8,6 +8,7 @@ from pydantic import Field
 from openbulk.api.http.bodies import BoundedRoute, StrictBody
 from openbulk.api.http.callers import SignedInCaller, address_of
 from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.permissions import require_confirmation
 from openbulk.api.platform.people import UserId, find_managed_user
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire import sessions as wire
@@ -53,7 +54,10 @@ class FirstCodeBody(StrictBody):
 async def change_password(
     request: Request, body: PasswordsBody, services: ServicesOfApp, caller: SignedInCaller
 ) -> dict[str, Any]:
-    """Set your password, or another one. All your other sessions end."""
+    """Set your password, or another one. All your other sessions end.
+
+    A session in which you set the first one has to be confirmed.
+    """
     user = caller.user
     if user.has_password:
         try:
@@ -63,6 +67,8 @@ async def change_password(
                 await services.sign_in.require_password(user.id, body.currentPassword)
         except NotSignedIn as error:
             raise NotAllowed("currentPassword is not your password") from error
+    else:
+        require_confirmation(caller)
     await services.sign_in.change_password(caller, body.newPassword)
     return {}
 

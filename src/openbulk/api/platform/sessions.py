@@ -73,7 +73,10 @@ async def _require_same_person(
     user, address, limit = caller.user, address_of(request), services.wrong_secrets
     if user.has_password:
         with limit.attempt_password(address, user.email, body.password):
-            await services.sign_in.require_person(user.id, body.password, body.code)
+            await services.sign_in.require_password(user.id, body.password)
+        if user.has_second_factor:
+            with limit.attempt_code(address, user.id):
+                await services.sign_in.require_code(user.id, body.code)
     elif body.secret:
         with limit.attempt(address, body.secret):
             owner = await services.known_secrets.identify(body.secret, None, None)

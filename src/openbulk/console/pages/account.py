@@ -5,6 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from openbulk.console.api_calls import ApiRefusal, path_of
+from openbulk.console.pages.confirmation import require_confirmation
 from openbulk.console.visits import Visit
 
 _ME = "/organizations/users/me"
@@ -15,8 +16,14 @@ async def account(visit: Visit) -> Response:
     return visit.page("account.html", **await _values_of(visit), done=visit.query.get("done", ""))
 
 
-async def change_password(visit: Visit) -> Response:
-    """Choose another password."""
+async def set_password(visit: Visit) -> Response:
+    """Choose another password, or the first one, for which the person has to confirm."""
+    if visit.user.has_password:
+        return await _change_password(visit)
+    return await require_confirmation(_change_password)(visit)
+
+
+async def _change_password(visit: Visit) -> Response:
     form = await visit.form()
     given = {name: str(form.get(name, "")) for name in ("current", "new", "again")}
     if given["new"] != given["again"]:
