@@ -110,7 +110,7 @@ def test_a_session_stands_for_the_secrets_with_the_role_of_its_user(server: Serv
     assert viewer.call("GET", "/instances").status == 200
     assert "permission 'load'" in refused(viewer.call("POST", "/jobs", {}), 403)
     (session,) = viewer.call("GET", f"{ME}/sessions").json
-    assert (session["address"], session["current"]) == ("127.0.0.1", True)
+    assert (session["address"][:9], session["current"]) == ("2001:db8:", True)
     assert session["program"].startswith("Python-urllib")
     shown = viewer.call("GET", "/authentication/secrets")
     assert "token of a session" in refused(shown, 401)
@@ -244,7 +244,7 @@ def test_an_address_that_was_taken_since_keeps_the_link(server: Server) -> None:
 
 
 def test_nobody_learns_which_address_has_a_user(server: Server) -> None:
-    """The answers are the same, and take as long."""
+    """The answers are the same. That they take as long: tests/identity/test_passwords.py."""
     known = member(server, new_email()).email
     answers = [
         (reply.status, reply.json["message"])
@@ -270,12 +270,18 @@ def test_the_ledger_has_neither_passwords_nor_tokens(server: Server) -> None:
 
 
 def test_who_tries_passwords_is_stopped_and_the_user_is_not(processes: Processes) -> None:
-    server = processes.server()
+    """By address; and by user, wherever they have not signed in before."""
+    server, here = processes.server(), "198.51.100.7"
     someone = member(server, new_email())
-    tried = (sign_in(server, someone.email, f"password no {n}").status for n in range(60))
+    assert sign_in(server, someone.email, address=here).status == 200
+    tried = (
+        sign_in(server, someone.email, f"password no {n}", address=here).status for n in range(60)
+    )
     assert 9 < sum(1 for _ in takewhile(lambda status: status == 401, tried)) < 60
-    assert sign_in(server, new_email()).headers["retry-after"]
-    assert sign_in(server, someone.email).status == 200
+    assert sign_in(server, new_email(), address=here).headers["retry-after"]
+    assert sign_in(server, someone.email, address=here).status == 200
+    elsewhere = sign_in(server, someone.email)
+    assert "tried for this user" in refused(elsewhere, 429)
 
 
 # --- dangerous things ---

@@ -1,5 +1,6 @@
 """People with passwords and sessions, as a client of the API sees them."""
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,17 @@ from support.harness import BASE_PATH, Reply, Server, request
 PASSWORD = "correct horse battery"
 
 
-def call(server: Server, method: str, path: str, body: Any = None, token: str = "") -> Reply:
-    """Make a request with the token of a session, or with nothing."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+def call(
+    server: Server, method: str, path: str, body: Any = None, token: str = "", address: str = ""
+) -> Reply:
+    """Make a request with the token of a session, or with nothing.
+
+    Each comes from an address of its own, as behind a proxy: tests would otherwise use up the wrong
+    secrets that an address may send.
+    """
+    headers = {"X-Forwarded-For": address or f"2001:db8:{secrets.randbelow(65536):x}::1"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     url = f"{server.process.url}{BASE_PATH}{path}"
     return request(method, url, json_body=body, headers=headers)
 
@@ -28,10 +37,10 @@ class SignedIn:
         return call(self.server, method, path, body, self.token)
 
 
-def sign_in(server: Server, email: str, password: str = PASSWORD) -> Reply:
+def sign_in(server: Server, email: str, password: str = PASSWORD, *, address: str = "") -> Reply:
     """The answer to a sign-in."""
     body = {"username": email, "password": password}
-    return call(server, "POST", "/authentication", body)
+    return call(server, "POST", "/authentication", body, address=address)
 
 
 def signed_in(server: Server, email: str, password: str = PASSWORD) -> SignedIn:
