@@ -42,6 +42,7 @@ from openbulk.domain.errors import (
     WrongKey,
 )
 from openbulk.domain.job import Job
+from openbulk.domain.links import LinkPurpose
 from openbulk.engine.applies import Applies
 from openbulk.engine.approvals import PlanApprovals
 from openbulk.engine.connections import Connections
@@ -61,6 +62,8 @@ from openbulk.engine.slices.undo.keeping import UndoStores
 from openbulk.engine.undoing import Undoing
 from openbulk.engine.verifications import VerificationReader
 from openbulk.formats import FORMATS
+from openbulk.identity.passwords import Passwords
+from openbulk.identity.sign_in import SignIn
 from openbulk.notify.egress import allowed_address, guarded_connector
 from openbulk.reading.readers import Readers
 from openbulk.settings import Settings, secrets_in
@@ -68,6 +71,7 @@ from openbulk.storage.accounts import Accounts
 from openbulk.storage.approvals import Approvals
 from openbulk.storage.audit import AuditLog
 from openbulk.storage.budgets import Budgets
+from openbulk.storage.credentials import Credentials
 from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.database import (
     is_shared,
@@ -75,7 +79,7 @@ from openbulk.storage.database import (
     open_lane_engine,
     open_ledger_engine,
     open_shared_lane_engine,
-    require_migrated,
+    require_current,
 )
 from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.deliveries import Deliveries
@@ -84,6 +88,7 @@ from openbulk.storage.files import FileStore, open_store
 from openbulk.storage.key_check import MasterKeyCheck
 from openbulk.storage.known_secrets import KnownSecrets
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.links import Links
 from openbulk.storage.mappings import Mappings
 from openbulk.storage.mends import Mends
 from openbulk.storage.outlook import Outlooks, OwnOutlooks, SharedOutlooks
@@ -91,6 +96,7 @@ from openbulk.storage.people import People
 from openbulk.storage.plans import Plans
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from openbulk.storage.sessions import Sessions
 from openbulk.storage.transformations import Transformations
 from openbulk.storage.undo import BeforeImageStore, Undos
 from openbulk.storage.uploaded_files import UploadedFiles
@@ -108,6 +114,7 @@ START_PAUSES = (1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 """Seconds between the attempts of a start while the database or the file store is unavailable."""
 _FOR_OTHERS = stat.S_IRWXO
 FIRST_USER = "admin@localhost"
+WELCOME_LIFETIME = timedelta(days=1)
 
 T = TypeVar("T")
 
@@ -131,6 +138,8 @@ class Server:
     """The name of this process among those that share its ledger."""
     first_secrets: Path | None
     """The file of the secrets that this start, the first one, has made; None for a later one."""
+    welcome_code: str | None
+    """The code of the link with which the first user chooses a password; None without need."""
     drain: Callable[[], None]
     """Stops taking up work; running slices finish their calls."""
 
@@ -176,7 +185,8 @@ def is_shared_ledger(settings: Settings) -> bool:
         raise CannotStart(f"the database cannot be used: {error}") from error
 
 
-def _ledger_engine(settings: Settings) -> AsyncEngine:
+def ledger_engine(settings: Settings) -> AsyncEngine:
+    """The engine of the ledger. Raises CannotStart for a malformed URL."""
     try:
         return open_ledger_engine(ledger_url(settings))
     except (ValueError, ArgumentError) as error:
@@ -241,9 +251,9 @@ async def verify_audit(settings: Settings) -> Mapping[int, ChainCheck]:
             "--data-dir, or set OPENBULK_MASTER_KEY as it has"
         )
     async with AsyncExitStack() as parts:
-        engine = _ledger_engine(settings)
+        engine = ledger_engine(settings)
         parts.push_async_callback(engine.dispose)
-        await require_migrated(engine)
+        await require_current(engine)
         audit = AuditLog(engine, sealer_of(settings))
         return {one: await audit.verify(one) for one in await audit.organizations()}
 
@@ -278,7 +288,7 @@ def _outage(error: Unavailable) -> str:
 
 
 async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> _Ledger:
-    engine = _ledger_engine(settings)
+    engine = ledger_engine(settings)
     parts.push_async_callback(engine.dispose)
     await migrate(engine)
     return _Ledger(engine, *await _checked_sealer(settings, MasterKeyCheck(engine)))
@@ -302,6 +312,7 @@ async def _start_server(
         with_console(api, services) if settings.console else api,
         services.engine.name,
         first_secrets,
+        await _welcome_code(settings, ledger, is_first=first_secrets is not None),
         services.engine.drain,
     )
 
@@ -485,11 +496,18 @@ def _services(
     applies = Applies(
         Plans(database), plan_reader, plan_approvals, undoing, ledger, accounts, queue, clock
     )
+    sessions, credentials = Sessions(database), Credentials(database, opened.sealer)
+    passwords = Passwords()
     return Services(
         accounts=accounts,
         people=opened.people,
         known_secrets=KnownSecrets(database),
         audit=audit,
+        sessions=sessions,
+        credentials=credentials,
+        links=Links(database),
+        passwords=passwords,
+        sign_in=SignIn(credentials, sessions, passwords, opened.sealer),
         sealer=opened.sealer,
         ledger=ledger,
         deliveries=deliveries,
@@ -577,6 +595,22 @@ async def _first_start(people: People, settings: Settings, made: _FirstSecrets) 
         file.unlink()
     path = _first_secrets_file(settings)
     return path if is_first and path.exists() else None
+
+
+async def _welcome_code(settings: Settings, ledger: _Ledger, *, is_first: bool) -> str | None:
+    """The code of a link for the first user, until one was used.
+
+    Whoever sets a secret or a password has no need of it.
+    """
+    if not settings.console or settings.user_secret is not None or settings.password is not None:
+        return None
+    links = Links(ledger.engine)
+    if not is_first and not await links.is_welcome_open():
+        return None
+    code = security.new_code()
+    user = await ledger.people.first_user()
+    await links.add_for_user(LinkPurpose.WELCOME, user, code, WELCOME_LIFETIME)
+    return code
 
 
 async def _set_email(people: People, email: str) -> None:

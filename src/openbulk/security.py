@@ -25,6 +25,11 @@ def new_secret() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def new_code() -> str:
+    """The code of a one-time link: 256 random bits, in characters that an address may have."""
+    return secrets.token_urlsafe(32)
+
+
 KEY_BEGINNING = "obk_"
 """How an API key begins: a person, and a scanner for leaked secrets, can tell it."""
 

@@ -42,7 +42,7 @@ def _check_secrets(setting: SecretStr | None) -> SecretStr | None:
 Secrets = Annotated[SecretStr | None, AfterValidator(_check_secrets)]
 
 MIN_PASSWORD_CHARACTERS = 12
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 
 
 def _check_password(setting: SecretStr | None) -> SecretStr | None:
@@ -56,7 +56,7 @@ def _check_password(setting: SecretStr | None) -> SecretStr | None:
 
 
 def _check_email(setting: str | None) -> str | None:
-    if setting is not None and not _EMAIL.fullmatch(setting):
+    if setting is not None and not EMAIL.fullmatch(setting):
         raise PydanticCustomError(
             "not_an_email",
             "it is not an email address; it looks like ann@example.com",

@@ -5,16 +5,20 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.parse
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import pyotp
 import pytest
 
 from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request
+from support.signing_in import invite, member, sign_in
 
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
@@ -220,11 +224,9 @@ def send_example(
         server.finished(reply.json["id"])
         body = {"multipart/form-data": body["multipart/form-data"]}
     if "application/json" in body:
-        text = json.dumps(examples_of(body["application/json"])[0]).replace(
-            '"..."', json.dumps(known["token"])
-        )
-        text = text.replace(EXAMPLE_DIGEST, known.get("digest", EXAMPLE_DIGEST))
-        return request(method, url, json_body=json.loads(text), headers=headers)
+        example = json.dumps(examples_of(body["application/json"])[0])
+        sent = json.loads(with_known_values(example, known))
+        return request(method, url, json_body=sent, headers=headers)
     if "multipart/form-data" in body:
         if "application/octet-stream" in body:
             (file,) = examples_of(body["application/octet-stream"])
@@ -233,6 +235,14 @@ def send_example(
         data, kind = multipart(form.pop("file").encode(), form)
         return request(method, url, body=data, headers={**headers, "Content-Type": kind})
     return request(method, url, headers=headers)
+
+
+def with_known_values(text: str, known: Mapping[str, str]) -> str:
+    """The JSON of an example, with what this server has in place of tokens and codes."""
+    text = text.replace('"..."', json.dumps(known["token"]))
+    for example in EXAMPLES_OF_PERSONS:
+        text = text.replace(json.dumps(example), json.dumps(known.get(example, example)))
+    return text.replace(EXAMPLE_DIGEST, known.get("digest", EXAMPLE_DIGEST))
 
 
 def keys_of(value: Any) -> Any:
@@ -274,6 +284,8 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             of_one = {"key": "memory", "instance_id": str(other["id"])}
         of_one |= ids_of_plan(caller, path) | ids_of_verification(caller, path)
         of_one |= ids_of_people(caller, path)
+        caller, values = person_for(caller, method, path.removeprefix(BASE_PATH))
+        of_one |= values
         reply = send_example(caller, method, path, operation, {**known, **of_one})
         assert reply.status == 200, (where, reply.body)
         if path.endswith("/instances/{instance_id}/token"):
@@ -335,11 +347,56 @@ def ids_of_people(server: Server, path: str) -> dict[str, str]:
     if "{user_id}" in path:
         user = {"email": f"{uuid.uuid4().hex}@example.com"}
         ids["user_id"] = made(server, "/organizations/users", user)
+    if "{invitation_id}" in path:
+        email = {"email": f"{uuid.uuid4().hex}@example.com"}
+        ids["invitation_id"] = made(server, "/organizations/invitations", email)
     if "{secret_id}" in path:
         place = path.removeprefix(BASE_PATH).partition("/{secret_id}")[0]
         place = place.replace("{user_id}", ids.get("user_id", ""))
         ids["secret_id"] = made(server, place, {"name": "x"})
     return ids
+
+
+OF_PERSONS = (
+    *("/authentication/co", "/authentication/li", "/organizations/users/me/to"),
+    *("/organizations/users/me/password", "/organizations/users/me/sessions/"),
+)
+"""The beginnings of paths that a person calls who has a password and a session."""
+CODE, HALF, LINK_CODE = "123456", "c2VhbGVk", "rT0jexampleexampleexampleexampleexampleexam"
+EXAMPLES_OF_PERSONS = (CODE, HALF, LINK_CODE)
+
+
+@dataclass
+class SignedInServer(Server):
+    """A server whose caller has a session."""
+
+    session: str = ""
+
+    @property
+    def authorization(self) -> str:
+        return f"Bearer {self.session}"
+
+
+def person_for(server: Server, method: str, path: str) -> tuple[Server, dict[str, str]]:
+    """Who makes a call, and what takes the place of its examples: for some, a person."""
+    if not (path.startswith(OF_PERSONS) or (method, path) == ("DELETE", "/authentication")):
+        return server, {}
+    email = f"{uuid.uuid4().hex}@example.com"
+    if "/links/" in path:
+        return server, {LINK_CODE: invite(server, email)["code"]}
+    person = member(server, email)
+    sessions = person.call("GET", "/organizations/users/me/sessions").json
+    values = {"session_id": str(sessions[0]["id"])}
+    caller = SignedInServer(server.process, session=person.token)
+    if path.endswith("/code") or (path.endswith("/totp") and method != "POST"):
+        app = pyotp.TOTP(person.call("POST", "/organizations/users/me/totp").json["key"])
+        values[CODE] = app.now()
+        if method != "PUT":
+            body = {"code": app.now()}
+            assert person.call("PUT", "/organizations/users/me/totp", body).status == 200
+            values[CODE] = app.at(int(time.time()) + app.interval)
+            values[HALF] = sign_in(server, email).json["token"]
+    return caller, values
 
 
 def made(server: Server, path: str, body: Any) -> str:

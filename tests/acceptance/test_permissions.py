@@ -66,6 +66,23 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "POST /bulk/{job_id}/undo": ("plan", 404),
     "GET /bulk/{job_id}/{object}/data": ("read", 404),
     "GET /bulk/{job_id}/{object}": ("read", 404),
+    "POST /authentication/confirm": ("own", 409),
+    "DELETE /authentication": ("own", 409),
+    "GET /organizations/users/me/sessions": ("own", 200),
+    "POST /organizations/users/me/sessions": ("own", 200),
+    "DELETE /organizations/users/me/sessions": ("own", 200),
+    "DELETE /organizations/users/me/sessions/{session_id}": ("own", 404),
+    "PUT /organizations/users/me/password": ("own", 400),
+    "POST /organizations/users/me/totp": ("own", 409),
+    "PUT /organizations/users/me/totp": ("own", 400),
+    "DELETE /organizations/users/me/totp": ("own", 409),
+    "GET /organizations/users/{user_id}/sessions": ("administer", 404),
+    "DELETE /organizations/users/{user_id}/sessions": ("administer", 404),
+    "DELETE /organizations/users/{user_id}/totp": ("administer", 404),
+    "POST /organizations/users/{user_id}/password-link": ("administer", 404),
+    "GET /organizations/invitations": ("administer", 200),
+    "POST /organizations/invitations": ("administer", 400),
+    "DELETE /organizations/invitations/{invitation_id}": ("administer", 404),
     "GET /organizations/secrets": ("administer", 200),
     "POST /organizations/secrets": ("administer", 400),
     "DELETE /organizations/secrets/{secret_id}": ("administer", 404),
@@ -187,6 +204,9 @@ OPEN = {
     "GET /healthz",
     "GET /readyz",
     "POST /authentication",
+    "POST /authentication/code",
+    "POST /authentication/links/look",
+    "POST /authentication/links/use",
     "GET /authentication/secrets",
 }
 EXPORT: Any = {
@@ -312,6 +332,7 @@ def things_of(server: Server) -> dict[str, str]:
     made(server, "POST", "/instances/transformations/band", ALIAS)
     user = made(server, "POST", "/organizations/users", {"email": "cara@example.com"})
     path = f"/organizations/users/{user['id']}/secrets"
+    invitation = {"email": "dora@example.com"}
     record = made(server, "POST", "/records", {"name": "Ann"})
     return {
         "job_id": str(job_id),
@@ -320,6 +341,8 @@ def things_of(server: Server) -> dict[str, str]:
         "schedule_id": str(made(server, "POST", "/jobs", schedule)["id"]),
         "instance_id": str(server.instance_id),
         "user_id": str(user["id"]),
+        "invitation_id": str(made(server, "POST", "/organizations/invitations", invitation)["id"]),
+        "session_id": str(made(server, "POST", "/organizations/users/me/sessions", None)["id"]),
         "secret_id": str(made(server, "POST", path, {"name": "CI"})["id"]),
         "organization_id": "1",
         "key": str(made(server, "POST", "/elements", EXPORT)["key"]),

@@ -257,10 +257,17 @@ def cases_of_rows(job: str) -> Iterator[Case]:
 
 def cases_of_sign_ins() -> Iterator[Case]:
     yield Case("POST /authentication", 400, "body.username is missing", body={})
-    password = {"username": "ann@example.com", "password": "correct horse battery"}
-    yield Case(
-        "POST /authentication", 403, "set OPENBULK_USER and OPENBULK_PASSWORD", body=password
-    )
+    yield Case("POST /authentication/code", 400, "body.token is missing", body={})
+    yield Case("POST /authentication/confirm", 400, "body.password", body={"password": 1})
+    alone = "this call has no session"
+    yield Case("POST /authentication/confirm", 409, alone, body={"password": "x"})
+    yield Case("DELETE /authentication", 409, alone)
+    look, use = "POST /authentication/links/look", "POST /authentication/links/use"
+    code: Any = {"code": "x", "password": "correct horse battery"}
+    yield Case(look, 400, "body.code is missing", body={})
+    yield Case(look, 404, "this link does not hold", body={"code": "x"})
+    yield Case(use, 400, "body.password is missing", body={"code": "x"})
+    yield Case(use, 404, "this link does not hold", body=code)
 
 
 def cases_of_people() -> Iterator[Case]:
@@ -286,6 +293,7 @@ def cases_of_people() -> Iterator[Case]:
     yield Case("GET /audit/verification", 400, "number and hash belong together", noted)
     mine: Any = {"active": False}
     yield Case(organization, 409, "lock yourself out", "/organizations/1", body=mine)
+    yield from cases_of_sessions()
     for place, at, secret in (
         ("/organizations/secrets", "/organizations/secrets", "1"),
         (f"{every}/me/secrets", f"{every}/me/secrets", "2"),
@@ -301,6 +309,30 @@ def cases_of_people() -> Iterator[Case]:
         yield Case(rotate, 409, set_there, path, body={})
     for method, body in (("GET", None), ("POST", {"name": "x"})):
         yield Case(f"{method} {one}/secrets", 404, nobody, f"{every}/99/secrets", body=body)
+
+
+def cases_of_sessions() -> Iterator[Case]:
+    """The first user has neither a password nor an app."""
+    me, one, nobody = "/organizations/users/me", "/organizations/users/{user_id}", "no user '99'"
+    at = "/organizations/users/99"
+    gone = f"DELETE {me}/sessions/{{session_id}}"
+    yield Case(gone, 404, "there is no session '99' of yours", f"{me}/sessions/99")
+    short: Any = {"newPassword": "short"}
+    yield Case(f"PUT {me}/password", 400, "needs at least 12", body=short)
+    yield Case(f"POST {me}/totp", 409, "needs a password beside it")
+    yield Case(f"PUT {me}/totp", 400, "body.code is missing", body={})
+    yield Case(f"PUT {me}/totp", 409, "begin with a new key", body={"code": "123456"})
+    yield Case(f"DELETE {me}/totp", 409, "you have no authenticator app")
+    for operation in ("GET {}/sessions", "DELETE {}/sessions", "DELETE {}/totp"):
+        path = operation.partition("}")[2]
+        yield Case(operation.format(one), 404, nobody, f"{at}{path}")
+    yield Case(f"POST {one}/password-link", 404, nobody, f"{at}/password-link")
+    every = "/organizations/invitations"
+    yield Case(f"POST {every}", 400, "body.email is missing", body={})
+    taken: Any = {"email": "admin@localhost"}
+    yield Case(f"POST {every}", 409, "there is a user 'admin@localhost' already", body=taken)
+    withdraw = f"DELETE {every}/{{invitation_id}}"
+    yield Case(withdraw, 404, "there is no invitation '99'", f"{every}/99")
 
 
 def cases_of_own_names() -> Iterator[Case]:
@@ -765,6 +797,8 @@ def documented(callers: Callers) -> dict[tuple[str, str], set[int]]:
 
 OPEN = ("/healthz", "/readyz")
 SIGN_IN = f"{BASE_PATH}/authentication"
+SIGN_INS = {SIGN_IN, *(f"{SIGN_IN}/{step}" for step in ("code", "links/look", "links/use"))}
+ME, USER = "/organizations/users/me", "/organizations/users/{user_id}"
 MET_BY_ITSELF = {200, 401, 405, 429, 507}
 """Met below for every operation; 200 in test_openapi.py, 429 in test_callers_secrets.py, 507 in
 test_full_disk.py. 403 for want of a permission is met in test_permissions.py."""
@@ -789,6 +823,11 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
     ("GET", f"{BASE_PATH}/bulk/{{job_id}}/status/events"): {204},
     ("GET", f"{BASE_PATH}{HUB}/bulk/{{job_id}}/status/events"): {204},
     **{("POST", f"{BASE_PATH}{path}"): {409} for path in (*TOO_MANY, *SECRETS)},
+    ("POST", SIGN_IN): {403},
+    ("POST", f"{SIGN_IN}/links/use"): {409},
+    ("POST", f"{BASE_PATH}{ME}/sessions"): {409},
+    ("PUT", f"{BASE_PATH}{ME}/password"): {403},
+    ("POST", f"{BASE_PATH}{USER}/password-link"): {409},
     **{
         (method, f"{BASE_PATH}{hub}/bulk/{{job_id}}/rows/{what}"): {409}
         for hub in ("", HUB)
@@ -807,7 +846,8 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
 """In test_services.py, engine/test_file_profiles.py, test_job_events.py, test_doors.py for more
 instances or schedules than the limit, storage/test_people.py for more secrets,
 engine/test_retries.py for rows that are no longer kept, test_retries.py for jobs of an instance
-that was deleted, and test_approvals.py for plans that are carried out.
+that was deleted, test_approvals.py for plans that are carried out, test_sessions.py for sessions
+and links, and api/test_password_sign_in.py.
 """
 
 
@@ -864,9 +904,11 @@ def test_without_secrets_nothing_is_done(callers: Callers) -> None:
         )
         if path in OPEN:
             assert (reply.status, 401 in statuses) == (200, False), path
-        elif path.startswith(SIGN_IN):
-            # Those who sign in have no secret yet: test_platform.py.
-            assert reply.status == (400 if path == SIGN_IN else 401), path
+        elif method == "POST" and path in SIGN_INS:
+            # Those who sign in have no secret yet: test_platform.py, test_sessions.py.
+            assert reply.status == 400, path
+        elif path == f"{SIGN_IN}/secrets":
+            assert reply.status == 401, path
         else:
             assert (reply.status, 401 in statuses) == (401, True), (method, path, reply.body)
             assert "send the header 'Authorization: User <secret>" in reply.json["message"]
@@ -897,7 +939,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_kept(callers: Callers)
         where = concrete(path.replace("{path}", "records") if method == "POST" else path)
         headers = {**callers.secrets, "Content-Type": "application/json"}
         reply = request(method, url + where, body=LARGE, headers=headers)
-        limit = 8 * 1024 if path == SIGN_IN else 1024 * 1024
+        limit = 8 * 1024 if path in SIGN_INS else 1024 * 1024
         assert (reply.status, reply.json["message"]) == (
             413,
             f"the body is larger than {limit} bytes",

@@ -2,8 +2,14 @@
 
 import pytest
 
-from openbulk.api.wrong_secrets import GUESSES, SECONDS_A_GUESS, WrongSecretLimit
-from openbulk.domain.errors import TooManyGuesses
+from openbulk.api.wrong_secrets import (
+    GUESSES,
+    GUESSES_OF_USER,
+    SECONDS_A_GUESS,
+    SECONDS_A_GUESS_OF_USER,
+    WrongSecretLimit,
+)
+from openbulk.domain.errors import NotSignedIn, TooManyGuesses
 
 SECRET = "secret of somebody"
 
@@ -78,3 +84,44 @@ def test_what_is_remembered_is_bounded(
         guesses.note_wrong(f"address {number}")
         guesses.note_right(f"secret {number}")
     assert len(guesses._free_at) == len(guesses._known) == 100
+
+
+def try_password(
+    guesses: WrongSecretLimit, address: str, login: str, *, is_right: bool = False
+) -> None:
+    with guesses.attempt_password(address, login, "password"):
+        if not is_right:
+            raise NotSignedIn("wrong")
+
+
+def test_passwords_of_a_user_are_limited_over_all_addresses(
+    guesses: WrongSecretLimit, clock: Clock
+) -> None:
+    """Whether the user exists or not, and however the address is written."""
+    for number in range(GUESSES_OF_USER):
+        with pytest.raises(NotSignedIn):
+            try_password(guesses, f"192.0.2.{number}", "Ann@example.com")
+    with pytest.raises(TooManyGuesses) as refused:
+        try_password(guesses, "192.0.2.99", "ann@example.com ", is_right=True)
+    assert refused.value.retry_after == SECONDS_A_GUESS_OF_USER
+    try_password(guesses, "192.0.2.99", "bob@example.com", is_right=True)
+    clock.now += SECONDS_A_GUESS_OF_USER + 0.01
+    try_password(guesses, "192.0.2.99", "ann@example.com", is_right=True)
+
+
+def test_nobody_locks_a_user_out_of_where_they_sign_in(guesses: WrongSecretLimit) -> None:
+    try_password(guesses, "198.51.100.1", "ann@example.com", is_right=True)
+    for number in range(GUESSES_OF_USER):
+        with pytest.raises(NotSignedIn):
+            try_password(guesses, f"192.0.2.{number}", "ann@example.com")
+    try_password(guesses, "198.51.100.1", "ann@example.com", is_right=True)
+
+
+def test_codes_of_a_user_are_limited_wherever_they_come_from(guesses: WrongSecretLimit) -> None:
+    for number in range(GUESSES_OF_USER):
+        with pytest.raises(NotSignedIn), guesses.attempt_code(f"192.0.2.{number}", 7):
+            raise NotSignedIn("wrong")
+    with pytest.raises(TooManyGuesses), guesses.attempt_code("192.0.2.99", 7):
+        pass
+    with guesses.attempt_code("192.0.2.99", 8):
+        pass

@@ -70,7 +70,7 @@ class Person:
 
     def sign_in(self) -> None:
         """Sign in with the server's secrets."""
-        self.open("/sign-in")
+        self.open("/sign-in/secrets")
         self.page.fill("#user", USER_SECRET)
         self.page.fill("#organization", ORGANIZATION_SECRET)
         self.page.click("main button")

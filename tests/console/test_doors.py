@@ -88,6 +88,24 @@ def test_wrong_secrets_open_nothing(shared_strict_server: Server) -> None:
     assert statuses[-1] == 429
 
 
+def test_the_cookie_is_a_number_that_says_nothing(shared_server: Server) -> None:
+    """And another one at each sign-in, whatever the browser had before."""
+    first = cookie_of(shared_server)
+    fields = {"user": USER_SECRET, "organization": ORGANIZATION_SECRET}
+    again = post(shared_server, "/sign-in", fields, Cookie=first).headers["set-cookie"]
+    for cookie in (first, again):
+        assert re.match(r"openbulk-session=obs_[\w-]{43}(;|$)", cookie)
+    assert again.partition(";")[0] != first
+
+
+def test_who_has_signed_out_is_out_also_with_a_copy_of_the_cookie(shared_server: Server) -> None:
+    cookie = cookie_of(shared_server)
+    fields = {"csrf": token_of(shared_server, cookie)}
+    assert post(shared_server, "/sign-out", fields, Cookie=cookie).status == 303
+    answer = request("GET", f"{shared_server.process.url}/", headers={"Cookie": cookie})
+    assert answer.headers["location"].startswith("/sign-in")
+
+
 def test_a_changed_cookie_opens_nothing(shared_server: Server) -> None:
     cookie = cookie_of(shared_server)
     changed = cookie[:-6] + ("AAAAAA" if cookie[-6:] != "AAAAAA" else "BBBBBB")

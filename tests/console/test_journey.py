@@ -116,13 +116,15 @@ def test_every_page_can_be_used_by_everybody(
         locale=language,
         viewport={"width": 375, "height": 800},
     )
-    person.open("/sign-in")
-    assert person.problems_of_page() == []
+    for path in ("/sign-in", "/sign-in/secrets", "/invitation?code=none"):
+        person.open(path)
+        assert person.problems_of_page() == [], path
     person.sign_in()
     pages = ["/", "/jobs", f"/jobs/{failed}", f"/jobs/{failed}/rows", f"/jobs/{failed}/rows/2"]
     pages += [f"/jobs/{plan}", f"/jobs/{plan}/rows", "/services", f"/services/{instance}"]
     pages += ["/services/connect", "/services/connect/googlecalendar", "/load", f"/load/{file}"]
     pages += [f"/load/{file}/where?instance={instance}", columns, "/mappings", "/audit?check=1"]
+    pages += ["/account", "/people", "/people/1"]
     for path in pages:
         person.open(path)
         assert person.page.locator("html").get_attribute("lang") == language, path

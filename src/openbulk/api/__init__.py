@@ -54,9 +54,12 @@ from openbulk.api.platform import (
     element_instances,
     instance_configuration,
     instances,
+    links,
     mappings,
+    own_sign_in,
     people,
     secrets,
+    sessions,
     transformations,
 )
 from openbulk.api.platform.catalogue import HubKey
@@ -101,6 +104,9 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     POST    /files                          GET lists them
     GET     /files/{id}                     /files/{id}/rows            DELETE deletes
     POST    /authentication                 GET /authentication/secrets
+    POST    /authentication/code            /authentication/confirm     /authentication/links/use
+    GET     /organizations/users/me/sessions                            DELETE signs out
+    POST    /organizations/invitations      /organizations/users/{id}/password-link
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
     GET     /elements/{key}/instances       /elements/{key}/instances/{id}      PATCH, PUT, DELETE
@@ -178,6 +184,10 @@ def _add_routes(api: FastAPI) -> None:
     api.include_router(authentication.router, prefix=BASE_PATH)
     # First: `me` is no number of a user.
     api.include_router(secrets.router, prefix=BASE_PATH)
+    api.include_router(sessions.router, prefix=BASE_PATH)
+    api.include_router(own_sign_in.router, prefix=BASE_PATH)
+    api.include_router(links.router, prefix=BASE_PATH)
+    api.include_router(links.open_router, prefix=BASE_PATH)
     api.include_router(people.router, prefix=BASE_PATH)
     api.include_router(audit.router, prefix=BASE_PATH)
     # Before those of instances: `/instances/transformations` is no instance.

@@ -15,6 +15,9 @@ from openbulk.security import Sealer, fingerprint
 
 LIFE_SECONDS = 8 * 3600
 """Seconds for which a token holds."""
+WRONG = (
+    "the user name or the password is wrong; an administrator can make a link for another password"
+)
 _NO_SIGN_IN = (
     "this server has no sign-in with a password; set OPENBULK_USER and OPENBULK_PASSWORD, or send "
     "the header 'Authorization: User <secret>, Organization <secret>'"
@@ -48,17 +51,14 @@ class PasswordSignIn:
     def sign_in(self, username: str, password: str) -> str:
         """A token for the right name and password. Raises NotSignedIn, NotAllowed."""
         if self.password is None:
-            raise NotAllowed(_NO_SIGN_IN)
-        if self.secrets is None:
-            raise NotAllowed(_NO_SECRETS)
+            raise NotSignedIn(WRONG)
         # Both are compared, in constant time: how long it takes tells nothing about either.
         name_fits = _is_same(username.strip().casefold(), self.email.casefold())
         password_fits = _is_same(password, self.password)
         if not (name_fits and password_fits):
-            raise NotSignedIn(
-                "the user name or the password is wrong; they are the values of OPENBULK_USER and "
-                "OPENBULK_PASSWORD"
-            )
+            raise NotSignedIn(WRONG)
+        if self.secrets is None:
+            raise NotAllowed(_NO_SECRETS)
         expires = str(int(self.clock()) + LIFE_SECONDS)
         sealed = self.sealer.seal(expires.encode(), self._context(self.password))
         return base64.urlsafe_b64encode(sealed).decode()

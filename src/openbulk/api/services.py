@@ -28,21 +28,26 @@ from openbulk.engine.undoing import Undoing
 from openbulk.engine.verifications import VerificationReader
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
+from openbulk.identity.passwords import Passwords
+from openbulk.identity.sign_in import SignIn
 from openbulk.notify.networks import Networks
 from openbulk.reading.readers import Readers
 from openbulk.security import Sealer
 from openbulk.storage.accounts import Accounts
 from openbulk.storage.audit import AuditLog
+from openbulk.storage.credentials import Credentials
 from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
 from openbulk.storage.known_secrets import KnownSecrets
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.links import Links
 from openbulk.storage.mappings import Mappings
 from openbulk.storage.mends import Mends
 from openbulk.storage.people import People
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
+from openbulk.storage.sessions import Sessions
 from openbulk.storage.transformations import Transformations
 from openbulk.storage.uploaded_files import UploadedFiles
 
@@ -55,6 +60,11 @@ class Services:
     people: People
     known_secrets: KnownSecrets
     audit: AuditLog
+    sessions: Sessions
+    credentials: Credentials
+    links: Links
+    passwords: Passwords
+    sign_in: SignIn
     sealer: Sealer
     ledger: Ledger
     deliveries: Deliveries

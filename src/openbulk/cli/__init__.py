@@ -1,4 +1,4 @@
-"""The command line: `openbulk serve`, `worker`, `sandbox`, `rotate-key` and `audit verify`."""
+"""The command line: `serve`, `worker`, `admin`, `sandbox`, `rotate-key` and `audit verify`."""
 
 import gc
 import os
@@ -6,17 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from openbulk.cli.admin import admin
 from openbulk.cli.sandboxes import sandbox
+from openbulk.cli.setting_options import load_settings
 from openbulk.domain.errors import BadInput, CannotStart, DiskFull
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
-
-    from openbulk.settings import Settings
 
 # Only the commands that need settings and the server import their modules: that takes longer than
 # all that other commands do.
@@ -27,6 +24,7 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.add_typer(sandbox, name="sandbox")
+cli.add_typer(admin, name="admin")
 audit_commands = typer.Typer(no_args_is_help=True, help="Check the audit log.")
 cli.add_typer(audit_commands, name="audit")
 
@@ -81,7 +79,7 @@ def serve(
     with _loading():
         from openbulk.cli import server  # noqa: PLC0415
 
-    server.serve(_settings(host=host, port=port, data_dir=data_dir, database_url=database_url))
+    server.serve(load_settings(host=host, port=port, data_dir=data_dir, database_url=database_url))
 
 
 @cli.command()
@@ -101,7 +99,7 @@ def worker(
     with _loading():
         from openbulk.cli import server  # noqa: PLC0415
 
-    server.work(_settings(data_dir=data_dir, database_url=database_url))
+    server.work(load_settings(data_dir=data_dir, database_url=database_url))
 
 
 @cli.command("rotate-key")
@@ -115,7 +113,7 @@ def rotate_key(
     with _loading():
         from openbulk.cli import server  # noqa: PLC0415
 
-    sealed = server.rotate_key(_settings(data_dir=data_dir))
+    sealed = server.rotate_key(load_settings(data_dir=data_dir))
     typer.echo(f"sealed the credentials of {sealed} instances with the new key")
 
 
@@ -146,7 +144,7 @@ def verify_audit(
 
     try:
         if file is None:
-            settings = _settings(data_dir=data_dir, database_url=database_url)
+            settings = load_settings(data_dir=data_dir, database_url=database_url)
             results = list(log.verify_ledger(settings))
         else:
             check = log.verify_file(file, None if noted is None else log.parse_noted(noted))
@@ -173,22 +171,6 @@ def _loading() -> Iterator[None]:
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
         gc.enable()
-
-
-def _settings(**given: str | int | Path | None) -> "Settings":
-    """Settings from the command line; those not given there come from the environment.
-
-    Raises CannotStart.
-    """
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    from openbulk.settings import Settings  # noqa: PLC0415
-
-    known = {name: value for name, value in given.items() if value is not None}
-    try:
-        return Settings(**known)  # type: ignore[arg-type]
-    except ValidationError as error:
-        raise CannotStart(_settings_problem(error)) from error
 
 
 def main() -> None:
@@ -221,29 +203,3 @@ def _explanation(error: CannotStart | DiskFull) -> str:
             "free some space and start again; nothing is lost"
         )
     return str(error)
-
-
-def _settings_problem(error: "ValidationError") -> str:
-    """The first problem of the settings. It shows no value that may be a secret."""
-    first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0])
-    variable = f"OPENBULK_{name.upper()}"
-    if name in _RIGHT_VALUES:
-        return f"{variable} is {str(first['input'])!r}; it must be {_RIGHT_VALUES[name]}"
-    return f"{variable}: {first['msg']}"
-
-
-_RIGHT_VALUES = {
-    "port": "a number from 0 to 65535",
-    "allowed_networks": "networks and addresses with commas between them: 10.1.0.0/16,127.0.0.1",
-    "allow_private_addresses": "true or false",
-    "compatibility": "seed or live",
-    "completed_status": "COMPLETE or COMPLETED",
-    "max_upload_bytes": "a whole number above 0",
-    "keep_files_days": "a number above 0",
-    "keep_jobs_days": "a number above 0",
-    "keep_undo_days": "a number from 0",
-    "keep_audit_days": "a number above 0",
-    "log_format": "text or json",
-}
-"""What a setting takes. The settings that are missing here take any text; some are secrets."""

@@ -1,6 +1,14 @@
-"""Why a program cannot listen on an address."""
+"""Addresses that a program listens on, and why it cannot."""
 
 import errno
+
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - a name
+
+
+def local_address(host: str, port: int) -> str:
+    """The address of a server for a browser on its own machine."""
+    host = _EVERY_ADDRESS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def listening_problem(host: str, port: int, error: OSError) -> str:

@@ -36,9 +36,10 @@ from openbulk.cli.connections import (
     connections_for,
     raise_file_limit,
 )
-from openbulk.cli.listening import listening_problem
+from openbulk.cli.listening import listening_problem, local_address
 from openbulk.cli.log_lines import escape_control_characters, write_traceback
 from openbulk.domain.errors import CannotStart
+from openbulk.domain.links import LinkPurpose, link_address
 from openbulk.security import rotate_master_key
 from openbulk.settings import Settings, misspelt_variables
 
@@ -145,7 +146,7 @@ async def _serve(settings: Settings) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         listener.listen(BACKLOG)
-        _greet(listener.getsockname(), server.first_secrets)
+        _greet(listener.getsockname(), server.first_secrets, server.welcome_code)
         http = _Http(
             uvicorn.Config(
                 server.application,
@@ -240,11 +241,18 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _greet(address: tuple[Any, ...], first_secrets: Path | None) -> None:
-    """Print the server's address, and before it where a first start wrote its secrets."""
+def _greet(address: tuple[Any, ...], first_secrets: Path | None, welcome_code: str | None) -> None:
+    """Print the server's address, and before it where a first start wrote its secrets.
+
+    The link for the first user is printed, too: it holds once, and for a day.
+    """
     lines = []
     if first_secrets is not None:
         lines.append(f"First start. The secrets for your calls are in {first_secrets}")
+    if welcome_code is not None:
+        base = local_address(address[0], address[1])
+        link = link_address(base, LinkPurpose.WELCOME, welcome_code)
+        lines.append(f"Open this link once, within a day, to begin in a browser: {link}")
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     lines.append(f"openbulk listens on http://{host}:{address[1]}")
     print("\n".join(lines), flush=True)

@@ -22,6 +22,8 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 FIRST_ERROR = 400
 _NEXT_PAGE = "elements-next-page-token"
 _OF_BODIES = frozenset({b"content-type", b"content-length", b"transfer-encoding"})
+_OF_ALL = frozenset({b"host", b"user-agent"})
+"""Links have the address of the server, and sessions the name of the browser."""
 _OF_DOWNLOADS = frozenset({b"accept"})
 
 
@@ -47,8 +49,17 @@ class ApiAnswer:
 class ApiCalls:
     """Calls the API for one request of a person."""
 
-    def __init__(self, api: ASGIApp, prefix: str, request: Request, caller: Caller) -> None:
+    def __init__(
+        self,
+        api: ASGIApp,
+        prefix: str,
+        request: Request,
+        caller: Caller | None,
+        authorization: str = "",
+    ) -> None:
+        """Without a caller, calls are those of `authorization`, or of somebody unknown."""
         self._api = api
+        self._authorization = authorization
         self._prefix = prefix
         self._request = request
         self._caller = caller
@@ -100,6 +111,10 @@ class ApiCalls:
             raise ApiRefusal(received.status, str(said.get("message", "")), said)
         return ApiAnswer(answer, received.headers.get(_NEXT_PAGE))
 
+    def _authorization_header(self) -> list[tuple[bytes, bytes]]:
+        text = self._authorization
+        return [(b"authorization", text.encode("latin-1", "replace"))] if text else []
+
     def _headers_of(self, names: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
         return [pair for pair in self._request.headers.raw if pair[0].lower() in names]
 
@@ -123,11 +138,11 @@ class ApiCalls:
             "raw_path": quote(full, safe="/%:@!$&'()*+,;=~").encode(),
             "query_string": urlencode(given, doseq=True).encode(),
             "root_path": "",
-            "headers": headers,
+            "headers": [*headers, *self._headers_of(_OF_ALL), *self._authorization_header()],
             "client": outer.get("client"),
             "server": outer.get("server"),
             # Nobody outside can set it: the server makes the scope of each request.
-            "state": {"caller": self._caller},
+            "state": {} if self._caller is None else {"caller": self._caller},
         }
 
 

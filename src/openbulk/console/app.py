@@ -18,19 +18,24 @@ from openbulk.api import BASE_PATH
 from openbulk.api.services import Services
 from openbulk.console.api_calls import ApiRefusal, Download
 from openbulk.console.pages import (
+    account,
     approvals,
     audit,
     home,
     jobs,
+    links,
     load,
     mappings,
+    people,
     services,
     sign_in,
 )
+from openbulk.console.pages.confirmation import require_confirmation
 from openbulk.console.rendering import LANGUAGE_COOKIE, render
-from openbulk.console.sessions import Session, Sessions
+from openbulk.console.sessions import BrowserSession, BrowserSessions
 from openbulk.console.texts import LANGUAGES
 from openbulk.console.visits import MAX_FIELDS, Handler, Visit
+from openbulk.domain.links import PAGES
 
 log = structlog.get_logger()
 
@@ -60,6 +65,13 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
             Route("/console/{name}", _file),
             Route("/sign-in", _without_session(sign_in.form), methods=["GET"]),
             Route("/sign-in", _without_session(sign_in.sign_in), methods=["POST"]),
+            Route("/sign-in/secrets", _without_session(sign_in.secrets_form), methods=["GET"]),
+            Route("/sign-in/code", _without_session(sign_in.enter_code), methods=["POST"]),
+            *(
+                Route(page, _without_session(handler), methods=[method])
+                for page in PAGES.values()
+                for method, handler in (("GET", links.link), ("POST", links.use))
+            ),
             Route("/language", _choose_language, methods=["POST"]),
             *_pages(
                 ("GET", "/", home.home),
@@ -84,6 +96,17 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("GET", "/services/{id}", services.service),
                 ("POST", "/services/{id}", services.change),
                 ("GET", "/services/{id}/status", services.status),
+                ("GET", "/account", account.account),
+                ("POST", "/account/password", account.set_password),
+                ("POST", "/account/sessions", account.end_sessions),
+                ("POST", "/account/app", require_confirmation(account.add_app)),
+                ("POST", "/account/app/code", account.enter_first_code),
+                ("POST", "/account/app/remove", require_confirmation(account.remove_app)),
+                ("GET", "/people", people.people),
+                ("POST", "/people/invitations", require_confirmation(people.invite)),
+                ("POST", "/people/invitations/{id}", people.withdraw),
+                ("GET", "/people/{id}", people.person),
+                ("POST", "/people/{id}", require_confirmation(people.change)),
                 ("GET", "/mappings", mappings.mappings),
                 ("POST", "/mappings/{id}", mappings.delete),
                 ("GET", "/audit", audit.entries),
@@ -105,10 +128,8 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
     )
     console.state.api = api
     console.state.api_prefix = BASE_PATH
-    console.state.parts = parts
     console.state.accounts = parts.accounts
-    console.state.wrong_secrets = parts.wrong_secrets
-    console.state.sessions = Sessions(parts.known_secrets, parts.sealer)
+    console.state.sessions = BrowserSessions(parts.sessions, parts.sealer)
     return console
 
 
@@ -163,8 +184,8 @@ def _without_session(
     return handle
 
 
-def _sessions_of(request: Request) -> Sessions:
-    sessions: Sessions = request.app.state.sessions
+def _sessions_of(request: Request) -> BrowserSessions:
+    sessions: BrowserSessions = request.app.state.sessions
     return sessions
 
 
@@ -176,7 +197,7 @@ def _to_sign_in(request: Request) -> Response:
     return RedirectResponse(f"/sign-in?{urlencode({'back': back})}", 303)
 
 
-async def _is_own_form(request: Request, session: Session) -> bool:
+async def _is_own_form(request: Request, session: BrowserSession) -> bool:
     """Whether a form is one of the console: it has the token of the person's session.
 
     A file's form has it in its address, since its body goes to the API as it arrives.

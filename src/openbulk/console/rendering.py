@@ -1,6 +1,5 @@
 """Pages from templates: in the person's language, with a nonce for the page's own scripts."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -80,8 +79,3 @@ def environment(language: str) -> Environment:
     texts = texts_of(language, "UTC")
     made.install_gettext_callables(texts.gettext, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
     return made
-
-
-def new_code() -> str:
-    """A secret that nobody can guess."""
-    return secrets.token_urlsafe(32)

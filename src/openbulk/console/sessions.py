@@ -1,14 +1,8 @@
-"""Who is signed in at a browser: a sealed cookie, which any server with the master key can open.
-
-It holds the secrets that the person has signed in with. They are looked up at each request: a
-secret that ends ends the sessions that were opened with it.
-"""
+"""Who is signed in at a browser: a cookie with the token of a session, and nothing else."""
 
 import base64
 import hashlib
 import hmac
-import json
-import time
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -16,16 +10,15 @@ from starlette.responses import Response
 
 from openbulk.domain.errors import SealBroken
 from openbulk.domain.people import Caller
+from openbulk.domain.sessions import LIFETIME
 from openbulk.security import Sealer
-from openbulk.storage.known_secrets import KnownSecrets
+from openbulk.storage.sessions import Sessions
 
 COOKIE = "openbulk-session"
-LIFE_SECONDS = 12 * 3600
-_CONTEXT = "session of the console"
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class BrowserSession:
     """A person at a browser."""
 
     caller: Caller
@@ -33,51 +26,32 @@ class Session:
     """Each form of the person carries it: pages of others do not know it."""
 
 
-class Sessions:
-    """Opens and closes sessions."""
+class BrowserSessions:
+    """Finds the sessions of browsers, and seals what browsers keep."""
 
-    def __init__(self, known: KnownSecrets, sealer: Sealer) -> None:
-        self._known = known
+    def __init__(self, sessions: Sessions, sealer: Sealer) -> None:
+        self._sessions = sessions
         self._sealer = sealer
 
-    async def session_of(self, request: Request) -> Session | None:
+    async def session_of(self, request: Request) -> BrowserSession | None:
         """The session of a request; None without one, and after its end."""
-        cookie = request.cookies.get(COOKIE, "")
-        content = self.open(cookie, _CONTEXT) if cookie else None
-        if content is None:
-            return None
-        kept = json.loads(content)
-        if kept["until"] < time.time():
-            return None
-        caller = await self._identify(kept["user"], kept["organization"])
+        token = request.cookies.get(COOKIE, "")
+        caller = await self._sessions.identify(token, None) if token else None
         if caller is None:
             return None
-        csrf = hmac.digest(cookie.encode(), b"forms", hashlib.sha256)
-        return Session(caller, base64.urlsafe_b64encode(csrf).decode().rstrip("="))
+        csrf = hmac.digest(token.encode(), b"forms", hashlib.sha256)
+        return BrowserSession(caller, base64.urlsafe_b64encode(csrf).decode().rstrip("="))
 
-    async def begin(
-        self, request: Request, response: Response, user: str, organization: str
-    ) -> Caller | None:
-        """Open a session with two secrets; return whose they are, None if they are wrong."""
-        caller = await self._identify(user, organization)
-        if caller is None:
-            return None
-        until = time.time() + LIFE_SECONDS
-        content = json.dumps({"user": user, "organization": organization, "until": until})
+    def begin(self, request: Request, response: Response, token: str) -> None:
+        """Have the browser keep a session that was just begun."""
         response.set_cookie(
             COOKIE,
-            self.seal(content.encode(), _CONTEXT),
-            max_age=LIFE_SECONDS,
+            token,
+            max_age=int(LIFETIME.total_seconds()),
             httponly=True,
             samesite="lax",
             secure=request.url.scheme == "https",
         )
-        return caller
-
-    async def _identify(self, user: str, organization: str) -> Caller | None:
-        caller = await self._known.identify(user, organization, None)
-        is_right = caller is not None and caller.knows_organization and not caller.problem
-        return caller if is_right else None
 
     def end(self, response: Response) -> None:
         """Have the browser forget its session."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,9 +13,9 @@ from starlette.types import ASGIApp
 
 from openbulk.console.api_calls import ApiCalls, ApiRefusal
 from openbulk.console.rendering import Reader, reader_of, render
-from openbulk.console.sessions import Session, Sessions
+from openbulk.console.sessions import BrowserSession, BrowserSessions
 from openbulk.domain.instance import CallingInstance
-from openbulk.domain.people import Caller
+from openbulk.domain.people import Caller, User
 from openbulk.storage.accounts import Accounts
 
 MAX_FIELDS = 20_000
@@ -24,14 +25,14 @@ MAX_FIELDS = 20_000
 class Visit:
     """A request of a person who is signed in."""
 
-    def __init__(self, request: Request, session: Session) -> None:
+    def __init__(self, request: Request, session: BrowserSession) -> None:
         self.request = request
         self.session = session
         state = request.app.state
         self._api: ASGIApp = state.api
         self._prefix: str = state.api_prefix
         self._accounts: Accounts = state.accounts
-        self.sessions: Sessions = state.sessions
+        self.sessions: BrowserSessions = state.sessions
 
     @property
     def reader(self) -> Reader:
@@ -47,6 +48,21 @@ class Visit:
     def api(self) -> ApiCalls:
         """The API for the person, without an instance."""
         return ApiCalls(self._api, self._prefix, self.request, self.session.caller)
+
+    @property
+    def user(self) -> User:
+        """The person."""
+        return self.session.caller.user
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the person has shown lately that it is they."""
+        session = self.session.caller.session
+        return session is not None and session.is_confirmed(datetime.now(UTC))
+
+    async def look_again(self) -> None:
+        """Read the session again, which the API has changed."""
+        self.session = await self.sessions.session_of(self.request) or self.session
 
     async def api_of(self, instance_id: object) -> ApiCalls:
         """The API for the person with one instance. Raises ApiRefusal if there is none."""

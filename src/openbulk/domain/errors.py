@@ -10,6 +10,7 @@ OpenbulkError
 │   ├── TooManyGuesses         ... wait: too many wrong secrets came from this address
 │   ├── TooManyUnderWay        ... wait until some of what is under way is finished
 │   ├── NotAllowed             ... ask somebody who may
+│   │   └── ConfirmFirst       ... or show once more that it is you
 │   ├── NotPossible            ... this thing cannot do it
 │   ├── NotFound               ... it does not exist, or is not yours
 │   ├── Conflict               ... its state does not allow this
@@ -96,6 +97,10 @@ class TooManyUnderWay(CallerError):
 
 class NotAllowed(CallerError):
     """The caller is known, but may not do this."""
+
+
+class ConfirmFirst(NotAllowed):
+    """The caller may do this, once they have shown again that the session is theirs."""
 
 
 class NotPossible(CallerError):

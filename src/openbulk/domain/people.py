@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from openbulk.domain.access import Permission, Role, permissions_of
 from openbulk.domain.approvals import ApprovalRule, Author, needs_approval
 from openbulk.domain.instance import CallingInstance
+from openbulk.domain.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ class User:
     last_name: str = ""
     active: bool = True
     created_at: datetime | None = field(default=None, compare=False)
+    has_password: bool = False
+    has_second_factor: bool = False
+    """Whether a sign-in with the password needs a code of an authenticator app, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,13 @@ class Caller:
     instance: CallingInstance | None
     """The instance that the token belongs to, if it is one of the user's organization."""
     secret_id: int = 0
-    """The user's secret that the request carries."""
+    """The user's secret that the request carries; 0 for a session."""
+    organization_secret_id: int | None = None
+    """The organization's secret that the request carries, if it holds."""
     scopes: Sequence[str] | None = None
     """The scopes of that secret, if it is an API key."""
+    session: Session | None = None
+    """The session that the request belongs to; None for one with secrets."""
     problem: str = ""
     """Why the secret does not hold, although it is known; empty if it holds."""
     is_agent: bool = False

@@ -292,14 +292,30 @@ async def migrate(engine: AsyncEngine) -> None:
         await _make_shrinkable(for_reading(engine))
 
 
-async def require_migrated(engine: AsyncEngine) -> None:
-    """Raise CannotStart unless the tables are those of this version; change nothing."""
-    async with for_reading(engine).connect() as connection:
-        if await connection.run_sync(_version) != _newest_version():
-            raise CannotStart(
-                "the database has no ledger of this version; start the server once, or name its "
-                "data directory or database"
-            )
+async def require_current(engine: AsyncEngine) -> None:
+    """Raise CannotStart unless the ledger exists and its tables are those of this version."""
+    place = engine.url.render_as_string(hide_password=True)
+    version = None
+    # To open a SQLite file that is missing would make it.
+    if _exists(engine):
+        async with for_reading(engine).connect() as connection:
+            version = await connection.run_sync(_version)
+    if version is None:
+        raise CannotStart(
+            f"there is no ledger at {place}; start 'openbulk serve' once, or name another one with "
+            "--data-dir or --database-url"
+        )
+    if version != _newest_version():
+        raise CannotStart(
+            f"the tables of the ledger have version {version}, and this openbulk needs "
+            f"{_newest_version()}; start 'openbulk serve' of this version once"
+        )
+
+
+def _exists(engine: AsyncEngine) -> bool:
+    """Whether there is a database to connect to, as far as that is known before."""
+    file = engine.url.database
+    return engine.dialect.name != "sqlite" or (file is not None and Path(file).exists())
 
 
 async def _make_shrinkable(engine: AsyncEngine) -> None:

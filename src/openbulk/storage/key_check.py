@@ -7,6 +7,7 @@ from openbulk.domain.errors import KeyMissing, WrongKey
 from openbulk.security import Sealer
 from openbulk.storage.accounts import reseal
 from openbulk.storage.audit import reseal_chains
+from openbulk.storage.credentials import reseal_totp_keys
 from openbulk.storage.custom_elements import reseal_exports
 from openbulk.storage.database import SEALING, keep_others_out
 from openbulk.storage.tables import seal
@@ -46,6 +47,7 @@ class MasterKeyCheck:
             changed = await reseal(connection, sealer)
             await reseal_exports(connection, sealer)
             await reseal_chains(connection, sealer)
+            await reseal_totp_keys(connection, sealer)
             if sealed is not None and not sealer.is_current(sealed):
                 await connection.execute(update(seal).values(sealed=sealer.seal(_PLAIN, _PLACE)))
         return changed

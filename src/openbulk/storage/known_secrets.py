@@ -13,19 +13,19 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openbulk.domain.access import Role
 from openbulk.domain.approvals import ApprovalRule
 from openbulk.domain.errors import Conflict, DiskFull, Unavailable
-from openbulk.domain.instance import CallingInstance
-from openbulk.domain.people import Caller, KnownSecret, NewSecret, User
+from openbulk.domain.people import Caller, KnownSecret, NewSecret
 from openbulk.security import fingerprint
 from openbulk.storage.database import for_reading
 from openbulk.storage.tables import instances, organizations, secrets, users
+from openbulk.storage.user_rows import instance_of_row, user_of_row
 
 USE_IS_NOTED_AFTER = timedelta(minutes=1)
 """The last use of a secret is written at most once in this time."""
@@ -160,6 +160,21 @@ class KnownSecrets:
             await connection.execute(change.values(expires_at=end))
             return await insert_secret(connection, owner, new, value, now)
 
+    async def replace_all(self, owner: Owner, name: str, value: str, overlap: timedelta) -> int:
+        """Make a secret, and have the others that people have made hold for `overlap` more.
+
+        API keys stay. Returns the number of secrets of the settings, which stay, too.
+        """
+        now = datetime.now(UTC)
+        others = and_(_is_of(owner), secrets.c.scopes.is_(None))
+        lasting = or_(secrets.c.expires_at.is_(None), secrets.c.expires_at > now + overlap)
+        async with self._engine.begin() as connection:
+            change = update(secrets).where(others, ~secrets.c.from_settings, lasting)
+            await connection.execute(change.values(expires_at=now + overlap))
+            await insert_secret(connection, owner, NewSecret(name), value, now)
+            count = select(func.count()).where(others, secrets.c.from_settings)
+            return int((await connection.execute(count)).scalar_one())
+
     async def end(self, owner: Owner, secret_id: int) -> bool:
         """End a secret at once, and forget it; return whether there was one."""
         async with self._engine.begin() as connection:
@@ -172,6 +187,12 @@ class KnownSecrets:
         """End all secrets of an owner at once."""
         async with self._engine.begin() as connection:
             await connection.execute(delete(secrets).where(_is_of(owner)))
+
+
+async def end_secrets_of_user(connection: AsyncConnection, owner: Owner) -> None:
+    """End the secrets and keys of a user, but for those that the settings give."""
+    chosen = and_(_is_of(owner), ~secrets.c.from_settings)
+    await connection.execute(delete(secrets).where(chosen))
 
 
 async def insert_secret(
@@ -264,26 +285,15 @@ def _is_of(owner: Owner) -> ColumnElement[bool]:
 
 
 def _caller(row: Row[Any], now: datetime) -> Caller:
-    instance = None
-    if row.instance_id is not None:
-        instance = CallingInstance(row.instance_id, row.organization_id, row.element, row.version)
-    user = User(
-        row.id,
-        row.organization_id,
-        row.email,
-        Role(row.role),
-        row.first_name,
-        row.last_name,
-        row.active,
-    )
     holds = row.organization_secret_id is not None and not _is_over(
         row.organization_expires_at, now
     )
     return Caller(
-        user,
+        user_of_row(row),
         holds,
-        instance,
+        instance_of_row(row),
         row.secret_id,
+        row.organization_secret_id if holds else None,
         row.scopes,
         problem=_problem(row, now),
         is_agent=row.is_agent,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Update, func, insert, select, update
+from sqlalchemy import Row, Update, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -16,11 +16,14 @@ from openbulk.domain.people import KnownSecret, NewSecret, Organization, User
 from openbulk.storage.database import FIRST_START, for_reading, keep_others_out
 from openbulk.storage.known_secrets import (
     Owner,
+    end_secrets_of_user,
     identify_owner,
     insert_secret,
     replace_secrets_of_settings,
 )
-from openbulk.storage.tables import organizations, users
+from openbulk.storage.sessions import end_sessions
+from openbulk.storage.tables import links, organizations, users
+from openbulk.storage.user_rows import user_of_row
 
 SET_AT_START = "set at the start of the server"
 """Name of the secrets that the settings, or a first start, give."""
@@ -101,6 +104,12 @@ class People:
                     ended.append(name)
         return ended
 
+    async def first_user(self) -> User:
+        """The user of the first start."""
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(select(users).order_by(users.c.id).limit(1))).one()
+        return user_of_row(row)
+
     async def set_email(self, email: str) -> None:
         """Set the address of the first user. Raises Conflict if another user has it."""
         first = select(func.min(users.c.id)).scalar_subquery()
@@ -142,7 +151,7 @@ class People:
             async with self._engine.begin() as connection:
                 await connection.execute(change)
         except IntegrityError as error:
-            raise _name_taken(changed.name) from error
+            raise name_taken(changed.name) from error
 
     # --- users ---
 
@@ -150,7 +159,9 @@ class People:
         """The users of an organization, oldest first."""
         chosen = select(users).where(users.c.organization_id == organization_id)
         async with self._reading.connect() as connection:
-            return [_user(row) for row in await connection.execute(chosen.order_by(users.c.id))]
+            return [
+                user_of_row(row) for row in await connection.execute(chosen.order_by(users.c.id))
+            ]
 
     async def user(self, organization_id: int, user_id: int) -> User | None:
         """A user of an organization by their number; None if there is none."""
@@ -159,7 +170,7 @@ class People:
         )
         async with self._reading.connect() as connection:
             row = (await connection.execute(chosen)).first()
-        return None if row is None else _user(row)
+        return None if row is None else user_of_row(row)
 
     async def first_organization(self) -> int:
         """The number of the first organization, that of the installation's administrator."""
@@ -175,17 +186,25 @@ class People:
         chosen = select(users).where(users.c.login == email.casefold())
         async with self._reading.connect() as connection:
             row = (await connection.execute(chosen)).first()
-        return None if row is None else _user(row)
+        return None if row is None else user_of_row(row)
+
+    async def user_with_id(self, user_id: int) -> User | None:
+        """A user of the installation by their number; None if there is none."""
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(select(users).where(users.c.id == user_id))).first()
+        return None if row is None else user_of_row(row)
 
     async def add_user(self, organization_id: int, new: NewUser) -> User:
         """Add a user, who has no secret yet. Raises Conflict if the address is taken."""
         async with self._engine.begin() as connection:
-            return await _insert_user(connection, organization_id, new)
+            return await insert_user(connection, organization_id, new)
 
     async def change_user(self, changed: User) -> None:
         """Give a user these names, address, role and state.
 
-        Raises Conflict if another user has the address.
+        The sessions, secrets, keys and links of one who is deactivated end, but for secrets of the
+        settings, which do not hold until the user is activated. Raises Conflict if another user has
+        the address.
         """
         change = update(users).where(users.c.id == changed.id)
         values = {
@@ -196,14 +215,18 @@ class People:
             "role": changed.role,
             "active": changed.active,
         }
-        await self._change(change.values(**values), changed.email)
+        ends = None if changed.active else Owner(changed.organization_id, changed.id)
+        await self._change(change.values(**values), changed.email, ends)
 
-    async def _change(self, change: Update, email: str) -> None:
+    async def _change(self, change: Update, email: str, ends: Owner | None = None) -> None:
+        """Change a user, and end all that opens openbulk for one who is deactivated."""
         try:
             async with self._engine.begin() as connection:
                 await connection.execute(change)
+                if ends is not None:
+                    await _end_access(connection, ends)
         except IntegrityError as error:
-            raise _address_taken(email) from error
+            raise address_taken(email) from error
 
 
 async def _insert_organization(
@@ -221,10 +244,10 @@ async def _insert_organization(
             insert(organizations).values(name=name, active=True, created_at=now)
         )
     except IntegrityError as error:
-        raise _name_taken(name) from error
+        raise name_taken(name) from error
     assert made.inserted_primary_key is not None
     organization = Organization(int(made.inserted_primary_key.id), name, True, now)
-    first = await _insert_user(connection, organization.id, user)
+    first = await insert_user(connection, organization.id, user)
     new = NewSecret(SET_AT_START if from_settings else "first")
     secrets = [
         await insert_secret(connection, owner, new, value, now, from_settings=from_settings)
@@ -236,7 +259,8 @@ async def _insert_organization(
     return MadeOrganization(organization, first, *secrets)
 
 
-async def _insert_user(connection: AsyncConnection, organization_id: int, new: NewUser) -> User:
+async def insert_user(connection: AsyncConnection, organization_id: int, new: NewUser) -> User:
+    """Add a user, who has no secret yet. Raises Conflict if the address is taken."""
     now = datetime.now(UTC)
     values = {
         "organization_id": organization_id,
@@ -251,7 +275,7 @@ async def _insert_user(connection: AsyncConnection, organization_id: int, new: N
     try:
         made = await connection.execute(insert(users).values(**values))
     except IntegrityError as error:
-        raise _address_taken(new.email) from error
+        raise address_taken(new.email) from error
     assert made.inserted_primary_key is not None
     return User(
         int(made.inserted_primary_key.id),
@@ -262,6 +286,13 @@ async def _insert_user(connection: AsyncConnection, organization_id: int, new: N
         new.last_name,
         created_at=now,
     )
+
+
+async def _end_access(connection: AsyncConnection, owner: Owner) -> None:
+    assert owner.user_id is not None
+    await end_sessions(connection, owner.user_id)
+    await end_secrets_of_user(connection, owner)
+    await connection.execute(delete(links).where(links.c.user_id == owner.user_id))
 
 
 async def _is_pair(connection: AsyncConnection, user_secret: str, secret: str) -> bool:
@@ -275,11 +306,13 @@ async def _is_pair(connection: AsyncConnection, user_secret: str, secret: str) -
     )
 
 
-def _name_taken(name: str) -> Conflict:
+def name_taken(name: str) -> Conflict:
+    """The refusal of a name that another organization has."""
     return Conflict(f"there is an organization {name!r} already; choose another name")
 
 
-def _address_taken(email: str) -> Conflict:
+def address_taken(email: str) -> Conflict:
+    """The refusal of an address that another user has."""
     return Conflict(
         f"there is a user {email!r} already, in this organization or another; "
         "choose another address"
@@ -288,16 +321,3 @@ def _address_taken(email: str) -> Conflict:
 
 def _organization(row: Row[Any]) -> Organization:
     return Organization(row.id, row.name, row.active, row.created_at, ApprovalRule(row.approvals))
-
-
-def _user(row: Row[Any]) -> User:
-    return User(
-        row.id,
-        row.organization_id,
-        row.email,
-        Role(row.role),
-        row.first_name,
-        row.last_name,
-        row.active,
-        row.created_at,
-    )

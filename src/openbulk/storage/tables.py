@@ -103,6 +103,11 @@ users = Table(
     Column("role", String(16), server_default="installation"),
     Column("active", Boolean, server_default=true()),
     Column("created_at", Timestamp),
+    # Argon2's own notation, with its parameters and salt; NULL for users who have none.
+    Column("password_hash", Text),
+    Column("sealed_totp_key", LargeBinary),
+    # NULL until the first code has shown that the app has the key.
+    Column("totp_step", BigInteger),  # the last one whose code was taken: each is taken once
     Index("users_of_organization", "organization_id"),
 )
 
@@ -127,6 +132,51 @@ secrets = Table(
     sqlite_autoincrement=True,  # the audit log keeps the number of one that has ended
 )
 """What callers send to be known, as fingerprints: secrets of users and organizations, API keys."""
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("fingerprint", String(64), nullable=False, unique=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    # Those that the session was begun with: it ends with them. NULL after a password.
+    Column("user_secret_id", ForeignKey("secrets.id", ondelete="CASCADE")),
+    Column("organization_secret_id", ForeignKey("secrets.id", ondelete="CASCADE")),
+    Column("address", SafeText, nullable=False),
+    Column("program", SafeText, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("seen_at", Timestamp, nullable=False),
+    Column("confirmed_at", Timestamp, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
+    Index("sessions_of_user", "user_id"),
+    Index("sessions_by_end", "expires_at"),
+    sqlite_autoincrement=True,
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("fingerprint", String(64), nullable=False, unique=True),
+    Column("purpose", String(16), nullable=False),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("user_id", ForeignKey("users.id")),  # NULL for invitations
+    Column("email", SafeText, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
+    Index("links_of_organization", "organization_id"),
+    sqlite_autoincrement=True,
+)
+"""One-time links: each is deleted by its use."""
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+)
+"""Codes in place of those of an authenticator app: each is deleted by its use."""
 
 instances = Table(
     "instances",

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import orjson
 import structlog
@@ -17,7 +16,7 @@ from openbulk.api.http.operations import CALL, Audited, audit_line_of, operation
 from openbulk.api.services import Services
 from openbulk.domain.audit import AuditOutcome, Deed, outcome_of
 from openbulk.domain.errors import Unavailable
-from openbulk.domain.people import Caller
+from openbulk.domain.people import Caller, User
 
 log = structlog.get_logger()
 
@@ -102,18 +101,14 @@ def note_written(request: Request, services: Services) -> None:
         services.audit.has_news.set()
 
 
-async def audit_session(
-    services: Services, caller: Caller | None, action: str, address: str
-) -> None:
-    """Write down that a person signed in or out at the console; None if the secrets are wrong."""
-    deed = _make_deed(caller, action, "console", uuid4().hex, address)
-    status = 401 if caller is None else 200
-    deed = replace(deed, outcome=outcome_of(status), status=status)
-    if caller is None:
-        deed = await _with_organization(services, deed)
-    kept = _limit_refusals(services, deed)
-    if kept is not None:
-        await services.audit.end(kept, is_begun=False)
+def note_person(request: Request, who: User | None) -> None:
+    """Remember who has signed in by a request that no secret came with."""
+    attempt = _attempt_of(request.scope)
+    if attempt is not None and who is not None:
+        attempt.has_organization = True
+        attempt.deed = replace(
+            attempt.deed, organization_id=who.organization_id, user_id=who.id, user=who.email
+        )
 
 
 def _make_deed(
@@ -237,16 +232,7 @@ def _abandon(scope: Scope) -> None:
 
 
 async def _with_organization(services: Services, deed: Deed) -> Deed:
-    """The deed of a caller without a secret: a sign-in with the password of the first user.
-
-    A wrong one, and a wrong secret, belong to the first organization, and to no user.
-    """
-    if deed.outcome == AuditOutcome.DONE:
-        user = await services.people.user_with_email(services.password_sign_in.email)
-        if user is not None:
-            return replace(
-                deed, organization_id=user.organization_id, user_id=user.id, user=user.email
-            )
+    """The deed of a caller who is not known: it belongs to the first organization."""
     return replace(deed, organization_id=await services.people.first_organization())
 
 

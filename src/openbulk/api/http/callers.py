@@ -14,6 +14,8 @@ from openbulk.api.services import Services, ServicesOfApp
 from openbulk.domain.errors import NotSignedIn
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.people import Caller, User
+from openbulk.domain.sessions import Origin
+from openbulk.identity.sign_in import SESSION_BEGINNING
 from openbulk.security import KEY_BEGINNING
 
 _SECRET = re.compile(r"\s*(?P<kind>\w+)\s+(?P<secret>\S(?:.*\S)?)\s*")
@@ -27,6 +29,7 @@ _KINDS = {
 }
 _HEADER_HINT = "send the header 'Authorization: User <secret>, Organization <secret>'"
 _NO_ORGANIZATION = f"the organization secret is missing; {_HEADER_HINT}"
+_NO_INSTANCE = "the Element token is not known; it is in the answer that created the instance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class Secrets:
     organization: str | None = None
     element: str | None = None
     bearer: str | None = None
-    """An API key, or the token of a sign-in with a password. It stands for the secrets of the user
-    and of the organization."""
+    """An API key, or the token of a session or of a sign-in with a password. It stands for the
+    secrets of the user and of the organization."""
 
 
 def parse_authorization(header: str) -> Secrets:
@@ -89,8 +92,15 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def origin_of(request: Request) -> Origin:
+    """Where a sign-in comes from."""
+    return Origin(address_of(request), request.headers.get("user-agent", ""))
+
+
 async def _look_up(request: Request, services: Services) -> Caller:
     secrets = _secrets_of(request)
+    if secrets.bearer is not None and secrets.bearer.startswith(SESSION_BEGINNING):
+        return await _identify_session(secrets.bearer, secrets.element, request, services)
     if secrets.user is None and secrets.bearer is not None:
         secrets = _in_place_of_bearer(secrets, secrets.bearer, request, services)
     if secrets.user is None:
@@ -102,6 +112,19 @@ async def _look_up(request: Request, services: Services) -> Caller:
     if is_alone and caller.scopes is None:
         raise NotSignedIn(_NO_ORGANIZATION)
     return caller
+
+
+async def _identify_session(
+    token: str, element: str | None, request: Request, services: Services
+) -> Caller:
+    """The caller of a session. Raises NotSignedIn."""
+    with services.wrong_secrets.attempt(address_of(request), token):
+        caller = await services.sessions.identify(token, element)
+        if caller is None:
+            raise NotSignedIn("the session has ended; sign in again with POST /authentication")
+        if element is not None and caller.instance is None:
+            raise NotSignedIn(_NO_INSTANCE)
+        return caller
 
 
 def _in_place_of_bearer(
@@ -128,6 +151,11 @@ def open_token(token: str, request: Request, services: Services) -> CallersSecre
 
     A wrong token counts as a wrong secret. Raises TooManyGuesses after too many.
     """
+    if token.startswith(SESSION_BEGINNING):
+        raise NotSignedIn(
+            "this is the token of a session, which opens no secrets: they are shown when they are "
+            "made. Send the token in their place: 'Authorization: Bearer <token>'"
+        )
     with services.wrong_secrets.attempt(address_of(request), token):
         try:
             return services.password_sign_in.secrets_for(token)
@@ -157,9 +185,7 @@ async def _identify(
                 "that belong together"
             )
         if secrets.element is not None and caller.instance is None:
-            raise NotSignedIn(
-                "the Element token is not known; it is in the answer that created the instance"
-            )
+            raise NotSignedIn(_NO_INSTANCE)
         return caller
 
 

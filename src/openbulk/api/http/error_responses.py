@@ -25,6 +25,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     DateOrderUnknown: 400,
     errors.NotSignedIn: 401,
     errors.NotAllowed: 403,
+    errors.ConfirmFirst: 403,
     errors.NotFound: 404,
     errors.NotPossible: 405,
     errors.Conflict: 409,

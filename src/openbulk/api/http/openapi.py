@@ -27,6 +27,8 @@ _IN_A_HUB = "Paths with a hub prefix"
 _TAGS = {
     "Authentication": "Signing in to openbulk with a password, for clients that begin with one.",
     "Organizations": "Organizations and their users, and what each may do.",
+    "Sessions": "Where people are signed in, and how: passwords and second factors.",
+    "Invitations": "Links with which people become users, or choose another password.",
     "Secrets": "Secrets of users and organizations, and API keys.",
     "Audit log": "Who did what, and whether an entry was changed since.",
     "Instances": "Accounts of services that openbulk works with.",

@@ -44,6 +44,9 @@ _OPEN: _Group = {
     "GET /docs/{name}": None,
     "GET /openapi.json": None,
     "POST /authentication": Audited("sign-in"),
+    "POST /authentication/code": Audited("sign-in"),
+    "POST /authentication/links/look": None,
+    "POST /authentication/links/use": Audited("password.choose", "user {id}"),
     "GET /authentication/secrets": Audited("secret.read"),
 }
 """Operations of callers who have no secret yet, or need none."""
@@ -215,6 +218,15 @@ _ADMINISTER: _Group = {
     "POST /organizations/users/{user_id}/secrets/{secret_id}/rotate": Audited(
         "secret.rotate", "secret {secret_id} of user {user_id}"
     ),
+    "GET /organizations/users/{user_id}/sessions": None,
+    "DELETE /organizations/users/{user_id}/sessions": Audited("session.end", "user {user_id}"),
+    "DELETE /organizations/users/{user_id}/totp": Audited("totp.remove", "user {user_id}"),
+    "POST /organizations/users/{user_id}/password-link": Audited("link.make", "user {user_id}"),
+    "GET /organizations/invitations": None,
+    "POST /organizations/invitations": Audited("link.make", "invitation {id}"),
+    "DELETE /organizations/invitations/{invitation_id}": Audited(
+        "link.end", "invitation {invitation_id}"
+    ),
     "GET /organizations/secrets": None,
     "POST /organizations/secrets": Audited("secret.make", "secret {id} of the organization"),
     "DELETE /organizations/secrets/{secret_id}": Audited(
@@ -235,6 +247,18 @@ _OPERATE: _Group = {
     "GET /metrics": None,
 }
 _OWN: _Group = {
+    "POST /authentication/confirm": Audited("sign-in.confirm", "user {caller}"),
+    "DELETE /authentication": Audited("sign-out", "user {caller}"),
+    "GET /organizations/users/me/sessions": None,
+    "POST /organizations/users/me/sessions": Audited("sign-in", "user {caller}"),
+    "DELETE /organizations/users/me/sessions": Audited("session.end", "user {caller}"),
+    "DELETE /organizations/users/me/sessions/{session_id}": Audited(
+        "session.end", "session {session_id} of user {caller}"
+    ),
+    "PUT /organizations/users/me/password": Audited("password.change", "user {caller}"),
+    "POST /organizations/users/me/totp": Audited("totp.begin", "user {caller}"),
+    "PUT /organizations/users/me/totp": Audited("totp.add", "user {caller}"),
+    "DELETE /organizations/users/me/totp": Audited("totp.remove", "user {caller}"),
     "GET /organizations/users/me/secrets": None,
     "POST /organizations/users/me/secrets": Audited("secret.make", "secret {id} of user {caller}"),
     "DELETE /organizations/users/me/secrets/{secret_id}": Audited(
@@ -256,6 +280,30 @@ PERMISSIONS: Mapping[str, Permission | None] = {
     **dict.fromkeys(_OWN, Permission.OWN),
 }
 """The permission of each operation, without the beginning of its path; None for an open one."""
+CONFIRMED = frozenset(
+    {
+        "POST /organizations",
+        "PATCH /organizations/{organization_id}",
+        "POST /organizations/users",
+        "PATCH /organizations/users/{user_id}",
+        "POST /organizations/users/{user_id}/password-link",
+        "DELETE /organizations/users/{user_id}/totp",
+        "POST /organizations/invitations",
+        "POST /organizations/secrets",
+        "DELETE /organizations/secrets/{secret_id}",
+        "POST /organizations/secrets/{secret_id}/rotate",
+        "POST /organizations/users/{user_id}/secrets",
+        "DELETE /organizations/users/{user_id}/secrets/{secret_id}",
+        "POST /organizations/users/{user_id}/secrets/{secret_id}/rotate",
+        "POST /organizations/users/me/secrets",
+        "POST /organizations/users/me/secrets/{secret_id}/rotate",
+        "POST /organizations/users/me/totp",
+        "DELETE /organizations/users/me/totp",
+        "POST /instances/{instance_id}/token",
+    }
+)
+"""Operations that a session does only for who has shown lately that it is theirs: they change who
+may sign in, or show a secret. Secrets are such a showing themselves."""
 AUDITED: _Group = {
     **_OPEN,
     **_READ,
@@ -287,6 +335,11 @@ def permission_of(method: str, path: str) -> Permission | None:
     An operation without a line in the table is for administrators.
     """
     return PERMISSIONS.get(operation_of(method, path), Permission.ADMINISTER)
+
+
+def needs_confirmation(method: str, path: str) -> bool:
+    """Whether a session does an operation only for who has shown lately that it is theirs."""
+    return operation_of(method, path) in CONFIRMED
 
 
 def audit_line_of(method: str, path: str) -> Audited | None:

@@ -63,7 +63,9 @@ class ChangedUser(BaseModel):
     firstName: Name | None = Field(None, description="First name.", examples=["Bob"])  # noqa: N815
     lastName: Name | None = Field(None, description="Last name.", examples=["Lee"])  # noqa: N815
     active: bool | None = Field(
-        None, description="Whether the user may call; false ends nothing.", examples=[True]
+        None,
+        description="Whether the user may call; false ends sessions, secrets and keys.",
+        examples=[True],
     )
 
 
@@ -220,8 +222,8 @@ async def users(services: ServicesOfApp, user: SignedInUser) -> list[dict[str, A
 async def add_user(
     body: NewUserBody, services: ServicesOfApp, user: SignedInUser
 ) -> dict[str, Any]:
-    """Add a user to your organization. Then make a secret for them."""
-    _require_may_give(user, body.role)
+    """Add a user to your organization. Then make a secret, or a link for a password, for them."""
+    require_may_give(user, body.role)
     new = NewUser(body.email, body.role, body.firstName, body.lastName)
     return wire.present_user(await services.people.add_user(user.organization_id, new))
 
@@ -246,7 +248,8 @@ async def change_user(
 ) -> dict[str, Any]:
     """Change names, address, role and state of a user.
 
-    The secrets of a user who is deactivated do not hold until the user is activated.
+    The sessions, secrets, keys and links of a user who is deactivated end. Secrets that are set at
+    the start of the server do not hold until the user is activated.
     """
     found = await find_managed_user(services, caller.user, user_id)
     changed = replace(
@@ -257,7 +260,7 @@ async def change_user(
         last_name=found.last_name if body.lastName is None else body.lastName,
         active=found.active if body.active is None else body.active,
     )
-    _require_may_give(caller.user, changed.role)
+    require_may_give(caller.user, changed.role)
     if found.id == caller.user.id and (changed.role, changed.active) != (found.role, True):
         raise Conflict(
             "this is yourself: another administrator can change your role, or deactivate you"
@@ -286,7 +289,8 @@ async def find_managed_user(services: Services, user: User, text: str) -> User:
     return found
 
 
-def _require_may_give(user: User, role: Role) -> None:
+def require_may_give(user: User, role: Role) -> None:
+    """Raise NotAllowed for a role that is more than the user's own."""
     if not may_manage(user.role, role):
         raise NotAllowed(
             f"the role '{role}' is more than yours; "

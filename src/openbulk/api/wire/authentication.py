@@ -19,8 +19,12 @@ class SignedIn(TypedDict):
 
     token: Annotated[str, doc("Token for `Authorization: Bearer <token>`.", _TOKEN)]
     # The names are the wire contract's.
-    twoFactor: Annotated[bool, doc("Always false: a password is enough.", False)]
-    registeredForTwoFactor: Annotated[bool, doc("Always false.", False)]
+    twoFactor: Annotated[
+        bool, doc("Whether a code of an app is needed, too: POST /authentication/code.", False)
+    ]
+    registeredForTwoFactor: Annotated[
+        bool, doc("Whether the user has an authenticator app.", False)
+    ]
 
 
 @with_config(EXACT)
@@ -44,9 +48,9 @@ class _Secrets(Protocol):
     def organization(self) -> str: ...
 
 
-def present_sign_in(token: str) -> dict[str, Any]:
+def present_sign_in(token: str, *, needs_code: bool = False) -> dict[str, Any]:
     """A sign-in."""
-    return {"token": token, "twoFactor": False, "registeredForTwoFactor": False}
+    return {"token": token, "twoFactor": needs_code, "registeredForTwoFactor": needs_code}
 
 
 def present_secrets(secrets: _Secrets) -> dict[str, Any]:

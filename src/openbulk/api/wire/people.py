@@ -49,6 +49,10 @@ class ShownUser(TypedDict):
         list[str], doc("What the role gives, in alphabetical order.", ["load", "plan", "read"])
     ]
     active: Annotated[bool, doc("Whether the user may call.", True)]
+    hasPassword: Annotated[bool, doc("Whether the user signs in with a password.", True)]
+    twoFactor: Annotated[
+        bool, doc("Whether a sign-in with the password needs a code of an app, too.", False)
+    ]
     createdDate: Annotated[EpochMs, doc(f"When it was made, {_MILLISECONDS}.", EXAMPLE_TIME)]
 
 
@@ -120,6 +124,8 @@ def present_user(user: User) -> dict[str, Any]:
         "role": user.role,
         "permissions": sorted(permissions_of(user.role, None)),
         "active": user.active,
+        "hasPassword": user.has_password,
+        "twoFactor": user.has_second_factor,
         "createdDate": epoch_ms(user.created_at),
     }
 

@@ -1,0 +1,1 @@
+"""Who a person is: passwords, codes of authenticator apps, and sign-ins."""
