@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from openbulk.domain.approvals import ApprovalRule
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Download, Job, Status, Upload
 from openbulk.domain.query import ChangedRange, Query
@@ -17,6 +18,7 @@ from openbulk.engine.workflows.runner import Workflows
 from openbulk.engine.workflows.scheduler import SETTLING, Scheduler
 from openbulk.storage.database import migrate, open_ledger_engine
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.people import People
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
 from support.people import add_organization
@@ -206,6 +208,23 @@ async def test_a_schedule_that_is_due_during_its_last_run_is_skipped(office: Off
     assert len(await office.runs.of_schedule("s", limit=9)) == 1
     await office.finish_jobs()
     assert len(await office.due()) == 2
+
+
+async def test_a_schedule_that_writes_ends_where_everything_is_approved(office: Office) -> None:
+    """It was made while the rule changed. One that reads goes on."""
+    download = TransferSpec(Download(Query("events"), ""))
+    await add(office, replace(download, destination=DESTINATION), "writes")
+    await add(office, download, "reads")
+    people = People(office.database)
+    organization = await people.organization(1)
+    assert organization is not None
+    await people.change_organization(replace(organization, approvals=ApprovalRule.EVERYONE))
+    assert await office.schedules.enabled_that_write(1) == ["writes"]
+    assert [job.is_download for job in await office.due()] == [True]
+    ended = await office.schedules.get("writes")
+    assert ended is not None
+    assert ended.due_at is None
+    assert await office.schedules.enabled_that_write(1) == []
 
 
 async def test_each_run_begins_where_the_last_completed_one_has_ended(
