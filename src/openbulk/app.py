@@ -55,6 +55,7 @@ from openbulk.engine.queue.heartbeat import LEASE_SECONDS, Heartbeat, new_name
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor
 from openbulk.engine.retries import Retries
+from openbulk.engine.row_pages import RowPages
 from openbulk.engine.slices.undo.keeping import UndoStores
 from openbulk.engine.undoing import Undoing
 from openbulk.engine.verifications import VerificationReader
@@ -479,6 +480,7 @@ def _services(
         job_controls=engine.job_controls,
         job_deletion=engine.job_deletion,
         mending=Mending(ledger, files, mends),
+        row_pages=RowPages(ledger, files, mends),
         retries=Retries(ledger, files, mends),
         undoing=Undoing(undos, ledger, connections),
         plans=plan_reader,

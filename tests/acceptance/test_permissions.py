@@ -37,6 +37,7 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "POST /bulk/download": ("read", 400),
     "POST /bulk/workflows": ("load", 400),
     "POST /bulk/{job_id}/retry": ("plan", 404),
+    "GET /bulk/{job_id}/rows": ("read", 404),
     "GET /bulk/{job_id}/rows/{row}": ("read", 404),
     "PATCH /bulk/{job_id}/rows/{row}": ("load", 404),
     "POST /bulk/{job_id}/rows/mend": ("load", 404),

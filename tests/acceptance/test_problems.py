@@ -205,6 +205,11 @@ def cases_of_rows(job: str) -> Iterator[Case]:
     yield Case(results, 400, "guard is for csv", "/bulk/1/results?format=jsonl&guard=true")
     yield Case(results, 404, job, "/bulk/99/results")
     yield Case(results, 409, "ended as CANCELLED", "/bulk/2/results")
+    listed = "GET /bulk/{job_id}/rows"
+    yield Case(listed, 400, "it can be created, updated", "/bulk/1/rows?kind=lost")
+    yield Case(listed, 400, "search", f"/bulk/1/rows?search={'x' * 201}")
+    yield Case(listed, 404, job, "/bulk/99/rows")
+    yield Case(listed, 409, "ended as CANCELLED", "/bulk/2/rows")
     written = "row 1 of job 1 was written"
     values: Any = {"values": {"name": "Bob"}}
     no_upload = "only uploads have rows"

@@ -86,7 +86,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     POST    /bulk/workflows
     GET     /bulk/jobs                      /bulk/{id}                  DELETE deletes
     GET     /bulk/{id}/status               /bulk/{id}/errors
-    GET     /bulk/{id}/results              /bulk/{id}/rows/{row}       PATCH mends
+    GET     /bulk/{id}/results              /bulk/{id}/rows[/{row}]     PATCH mends
     POST    /bulk/{id}/retry                /bulk/{id}/rows/mend        /bulk/{id}/undo
     GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
     POST    /bulk/{id}/verify               GET /bulk/{id}/verification[/rows]

@@ -25,6 +25,7 @@ _READ = (
     "GET /ping",
     "POST /bulk/query",
     "POST /bulk/download",
+    "GET /bulk/{job_id}/rows",
     "GET /bulk/{job_id}/rows/{row}",
     "GET /bulk/{job_id}/results",
     "GET /bulk/{job_id}",
