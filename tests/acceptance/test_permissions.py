@@ -49,6 +49,8 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "GET /bulk/{job_id}": ("read", 404),
     "DELETE /bulk/{job_id}": ("load", 404),
     "GET /bulk/{job_id}/status/events": ("read", 404),
+    "GET /bulk/{job_id}/status/callback": ("read", 404),
+    "POST /bulk/{job_id}/status/callback": ("load", 404),
     "GET /bulk/jobs": ("read", 200),
     "GET /bulk/{job_id}/status": ("read", 404),
     "GET /bulk/{job_id}/errors": ("read", 404),

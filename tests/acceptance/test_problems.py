@@ -210,6 +210,10 @@ def cases_of_rows(job: str) -> Iterator[Case]:
     yield Case(listed, 400, "search", f"/bulk/1/rows?search={'x' * 201}")
     yield Case(listed, 404, job, "/bulk/99/rows")
     yield Case(listed, 409, "ended as CANCELLED", "/bulk/2/rows")
+    for method in ("GET", "POST"):
+        sent = f"{method} /bulk/{{job_id}}/status/callback"
+        yield Case(sent, 404, "has no callback", "/bulk/1/status/callback")
+        yield Case(sent, 404, job, "/bulk/99/status/callback")
     written = "row 1 of job 1 was written"
     values: Any = {"values": {"name": "Bob"}}
     no_upload = "only uploads have rows"

@@ -13,6 +13,7 @@ from openbulk.api.bulk import (
     downloads,
     file_mapping,
     files,
+    job_callbacks,
     job_controls,
     job_events,
     jobs,
@@ -93,6 +94,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
     PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
+    GET     /bulk/{id}/status/callback      POST sends it again
     POST    /files                          GET lists them
     GET     /files/{id}                     /files/{id}/rows            DELETE deletes
     POST    /authentication                 GET /authentication/secrets
@@ -160,6 +162,7 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(uploads.router)
     of_instance.include_router(job_controls.router)
     of_instance.include_router(job_events.router)
+    of_instance.include_router(job_callbacks.router)
     of_instance.include_router(jobs.router)
     of_instance.include_router(plans.router)
     of_instance.include_router(applies.router)

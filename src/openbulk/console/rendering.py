@@ -1,8 +1,6 @@
 """Pages from templates: in the person's language, with a nonce for the page's own scripts."""
 
-import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,35 +26,25 @@ PAGE_HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """How the person at the browser reads."""
-
-    texts: Texts
-    is_part: bool
-    """Whether htmx asks for a part of a page."""
-
-
-def reader_of(request: Request) -> Reader:
-    """How the sender of a request reads, by cookies and headers."""
+def texts_for(request: Request) -> Texts:
+    """The texts for the sender of a request, by cookies and headers."""
     accepted = [
         part.split(";")[0].strip()
         for part in request.headers.get("accept-language", "").split(",")[:10]
     ]
     language = choose_language(request.cookies.get(LANGUAGE_COOKIE), accepted)
-    zone = request.cookies.get(ZONE_COOKIE, "UTC")[:64]
-    return Reader(texts_of(language, zone), "hx-request" in request.headers)
+    return texts_of(language, request.cookies.get(ZONE_COOKIE, "UTC")[:64])
 
 
 def render(
     request: Request, template: str, values: Mapping[str, Any], status: int = 200
 ) -> HTMLResponse:
     """A page, or a part of one."""
-    reader = reader_of(request)
+    texts = texts_for(request)
     session = getattr(request.state, "session", None)
-    text = environment(reader.texts.language).get_template(template)
+    text = environment(texts.language).get_template(template)
     page = text.render(
-        texts=reader.texts,
+        texts=texts,
         languages=LANGUAGES,
         path=request.url.path,
         session=session,
@@ -80,8 +68,3 @@ def environment(language: str) -> Environment:
     texts = texts_of(language, "UTC")
     made.install_gettext_callables(texts.gettext, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
     return made
-
-
-def new_code() -> str:
-    """A secret that nobody can guess."""
-    return secrets.token_urlsafe(32)

@@ -15,7 +15,7 @@ from babel.core import negotiate_locale
 from babel.dates import format_datetime, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_decimal
 from babel.support import Translations
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "de": "Deutsch"}
@@ -48,10 +48,6 @@ class Texts:
     def number(self, value: float) -> str:
         """`1,234,567`, or `1.234.567`."""
         return format_decimal(value, locale=self._locale)
-
-    def share(self, part: float) -> str:
-        """`12 %` of 0.12."""
-        return format_percent(part, locale=self._locale)
 
     def moment(self, milliseconds: float | None) -> str:
         """A moment of the API, in the person's time zone; "" if there is none."""

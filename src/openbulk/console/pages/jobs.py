@@ -8,19 +8,18 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from openbulk.console.api_calls import ApiCalls, ApiRefusal, path_of
+from openbulk.console.job_filter import JobFilter
+from openbulk.console.pages.downloads import values_of_download
+from openbulk.console.pages.found_jobs import ENDED, MENDABLE, PLANS, find_job
 from openbulk.console.pages.instances import names_of_instances
 from openbulk.console.visits import Visit
 
 PAGE_SIZE = 50
-PLANS = frozenset({"PLANNED", "PLANNING"})
-ENDED = frozenset(
-    {"COMPLETE", "COMPLETED", "FAILED", "ERROR", "CANCELLED", "PLANNED", "VERIFIED", "ABORTED"}
-)
-"""States in which a job stays until somebody does something."""
 _ACTIONS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "pause": ("PUT", "pause", {}),
     "resume": ("PUT", "resume", {}),
     "cancel": ("PUT", "cancel", {}),
+    "callback": ("POST", "status/callback", {}),
     "retry": ("POST", "retry", {}),
     "verify": ("POST", "verify", {}),
     "plan-undo": ("POST", "undo", {"plan": "true"}),
@@ -28,16 +27,28 @@ _ACTIONS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
 }
 """What a button does: the method, the end of the API's path, and its parameters."""
 _MAKE_JOBS = frozenset({"retry", "verify", "plan-undo", "undo"})
-_MENDABLE = ("failed", "unknown", "notReached")
 
 
 async def jobs(visit: Visit) -> Response:
-    """All jobs, newest first."""
+    """Jobs, newest first: all, or those that the person looks for."""
+    chosen = JobFilter.of(visit.query)
     page, names = await asyncio.gather(
-        visit.api.page("/bulk/jobs", pageSize=PAGE_SIZE, nextPage=visit.query.get("page", "")),
+        visit.api.page(
+            "/bulk/jobs",
+            where=chosen.condition(visit.texts.zone),
+            pageSize=PAGE_SIZE,
+            nextPage=visit.query.get("page", ""),
+        ),
         names_of_instances(visit),
     )
-    return visit.page("jobs.html", jobs=page.body, names=names, next_page=page.next_page)
+    return visit.page(
+        "jobs.html",
+        jobs=page.body,
+        names=names,
+        next_page=page.next_page,
+        chosen=chosen,
+        parameters=chosen.as_parameters(),
+    )
 
 
 async def job(visit: Visit) -> Response:
@@ -56,20 +67,33 @@ async def act(visit: Visit) -> Response:
     if action not in _ACTIONS:
         raise HTTPException(404)
     method, end, parameters = _ACTIONS[action]
-    api, _ = await _find(visit)
+    api, _ = await find_job(visit)
     try:
-        answer = await api.send(method, path_of("bulk", job_id, end), **parameters)
+        answer = await api.send(method, path_of("bulk", job_id, *end.split("/")), **parameters)
     except ApiRefusal as error:
         return visit.page("job.html", error.status, **await _values_of(visit, error.message))
     shown = answer["id"] if action in _MAKE_JOBS else job_id
     return visit.go_to(f"/jobs/{shown}")
 
 
+async def set_pace(visit: Visit) -> Response:
+    """Let a job make fewer calls a minute, or as many as the service takes."""
+    job_id = visit.request.path_params["id"]
+    calls = str((await visit.form()).get("calls", "")).strip()
+    api, _ = await find_job(visit)
+    pace = {"callsPerMinute": int(calls) if calls.isascii() and calls.isdecimal() else calls}
+    try:
+        await api.send("PATCH", path_of("bulk", job_id), {"pace": pace if calls else None})
+    except ApiRefusal as error:
+        return visit.page("job.html", error.status, **await _values_of(visit, error.message))
+    return visit.go_to(f"/jobs/{job_id}")
+
+
 async def carry_out(visit: Visit) -> Response:
     """Carry out a plan: all of it, or its first rows."""
     job_id = visit.request.path_params["id"]
     form = await visit.form()
-    api, _ = await _find(visit)
+    api, _ = await find_job(visit)
     body: dict[str, Any] = {"plan": str(form["digest"])}
     if form.get("first"):
         body["first"] = int(str(form["first"]))
@@ -82,65 +106,18 @@ async def carry_out(visit: Visit) -> Response:
 
 async def results(visit: Visit) -> Response:
     """The file with what became of each row, as a download."""
-    api, found = await _find(visit)
+    api, found = await find_job(visit)
     kind, form = visit.query.get("kind", ""), visit.query.get("format", "xlsx")
+    # No spreadsheet opens lines of JSON, so nothing there is a formula.
+    guard = "" if form == "jsonl" else "true"
     return await api.download(
-        path_of("bulk", found["id"], "results"), {"kind": kind, "format": form, "guard": "true"}
+        path_of("bulk", found["id"], "results"), {"kind": kind, "format": form, "guard": guard}
     )
-
-
-async def rows(visit: Visit) -> Response:
-    """The rows of a plan, or those that failed, page by page."""
-    api, found = await _find(visit)
-    after, kind = visit.query.get("page", ""), visit.query.get("kind", "")
-    is_plan = found["status"] in PLANS
-    has_kinds = is_plan or "verifyOf" in found
-    path = ("plan", "rows") if is_plan else ("verification", "rows") if has_kinds else ("errors",)
-    more = {"kind": kind} if has_kinds else {"group": visit.query.get("group", "")}
-    page = await api.page(
-        path_of("bulk", found["id"], *path), pageSize=PAGE_SIZE, nextPage=after, **more
-    )
-    return visit.page(
-        "rows.html",
-        job=found,
-        rows=page.body,
-        kind=kind,
-        group=visit.query.get("group", ""),
-        next_page=page.next_page,
-        has_kinds=has_kinds,
-    )
-
-
-async def row(visit: Visit) -> Response:
-    """One row of a job, with cells to mend."""
-    return visit.page("row.html", **await _row_of(visit))
-
-
-async def mend_row(visit: Visit) -> Response:
-    """Keep new values for a row."""
-    api, found = await _find(visit)
-    form, number = await visit.form(), visit.request.path_params["row"]
-    shown = await api.get(path_of("bulk", found["id"], "rows", number))
-    before = {**shown.get("values", {}), **shown.get("mended", {})}
-    given = {name.removeprefix("cell:"): str(value) for name, value in form.items()}
-    values = {
-        name: value or None
-        for name, value in given.items()
-        if name in before and value != _text_of(before[name])
-    }
-    try:
-        if values:
-            await api.send(
-                "PATCH", path_of("bulk", found["id"], "rows", number), {"values": values}
-            )
-    except ApiRefusal as error:
-        return visit.page("row.html", error.status, **await _row_of(visit, error.message))
-    return visit.go_to(f"/jobs/{found['id']}")
 
 
 async def mend_group(visit: Visit) -> Response:
     """Mend one column in all rows that failed for one cause."""
-    api, found = await _find(visit)
+    api, found = await find_job(visit)
     form = await visit.form()
     change: Mapping[str, Any] = {"set": str(form.get("to", "")) or None}
     if form.get("how") == "replace":
@@ -150,23 +127,16 @@ async def mend_group(visit: Visit) -> Response:
         answer = await api.send("POST", path_of("bulk", found["id"], "rows", "mend"), body)
     except ApiRefusal as error:
         return visit.page("job.html", error.status, **await _values_of(visit, error.message))
-    text = visit.reader.texts.ngettext(
+    text = visit.texts.ngettext(
         "%(num)s row has another value now. Send it again below.",
         "%(num)s rows have another value now. Send them again below.",
         answer["changed"],
-    ) % {"num": visit.reader.texts.number(answer["changed"])}
+    ) % {"num": visit.texts.number(answer["changed"])}
     return visit.page("job.html", **await _values_of(visit, said=text))
 
 
-async def _find(visit: Visit) -> tuple[ApiCalls, Mapping[str, Any]]:
-    """A job, and the API for its instance. Raises ApiRefusal."""
-    job_id = visit.request.path_params["id"]
-    found: Mapping[str, Any] = await visit.api.get(path_of("bulk", job_id))
-    return await visit.api_of(found["instanceId"]), found
-
-
 async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[str, Any]:
-    api, found = await _find(visit)
+    api, found = await find_job(visit)
     names = await names_of_instances(visit)
     plan, verification, groups = None, None, []
     is_upload = found.get("job_direction") == "UPLOAD"
@@ -184,10 +154,25 @@ async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[st
         "groups": groups,
         "columns": await _columns_of(api, found, groups),
         "is_over": found["status"] in ENDED,
-        "can_mend": any(found.get("outcomes", {}).get(kind) for kind in _MENDABLE),
+        "callback": await _callback_of(api, found),
+        **await values_of_download(api, found),
+        "can_mend": any(found.get("outcomes", {}).get(kind) for kind in MENDABLE),
         "problem": problem,
         "said": said,
     }
+
+
+async def _callback_of(api: ApiCalls, found: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The callback of a job that is over; None if it has none."""
+    if found["status"] not in ENDED:
+        return None
+    try:
+        callback: Mapping[str, Any] = await api.get(
+            path_of("bulk", found["id"], "status", "callback")
+        )
+    except ApiRefusal:
+        return None
+    return callback
 
 
 async def _columns_of(
@@ -202,20 +187,3 @@ async def _columns_of(
     except ApiRefusal:  # the file is deleted by now
         return ()
     return tuple(example.get("values", {}))
-
-
-async def _row_of(visit: Visit, problem: str = "") -> dict[str, Any]:
-    api, found = await _find(visit)
-    number = visit.request.path_params["row"]
-    shown = await api.get(path_of("bulk", found["id"], "rows", number))
-    cells = {**shown.get("values", {}), **shown.get("mended", {})}
-    return {
-        "job": found,
-        "row": shown,
-        "cells": {name: _text_of(value) for name, value in cells.items()},
-        "problem": problem,
-    }
-
-
-def _text_of(value: object) -> str:
-    return "" if value is None else str(value)

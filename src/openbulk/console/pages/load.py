@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from openbulk.console.api_calls import ApiCalls, ApiRefusal, path_of
+from openbulk.console.api_calls import ApiCalls, ApiRefusal, object_path, path_of
 from openbulk.console.field_choices import FieldChoice, choices_of, mapping_of
 from openbulk.console.pages.instances import list_instances
 from openbulk.console.visits import Visit
@@ -94,7 +94,9 @@ async def plan(visit: Visit) -> Response:
         if name := fields.get("save", "").strip():
             saved = {"name": name, "object": chosen["object"], "mapping": meta["mapping"]}
             await api.send("POST", "/mappings", saved)
-        job = await api.send("POST", _bulk(chosen["object"]), {"metaData": meta}, plan="true")
+        job = await api.send(
+            "POST", "/bulk" + object_path(chosen["object"]), {"metaData": meta}, plan="true"
+        )
     except ApiRefusal as error:
         return await _columns_page(visit, api, chosen, fields, error)
     return visit.go_to(f"/jobs/{job['id']}")
@@ -122,7 +124,7 @@ async def _columns_page(
         api.get(
             path_of("files", number, "mapping"), object=chosen["object"], action=chosen["action"]
         ),
-        api.get(f"/objects/{_path_of_object(chosen['object'])}/metadata"),
+        api.get("/objects" + object_path(chosen["object"]) + "/metadata"),
     )
     known = [one for one in metadata["fields"] if not one.get("vendorReadOnly")]
     choices = choices_of(proposal) if fields is None else choices_of_form(fields)
@@ -172,11 +174,3 @@ def _choices_in(given: Mapping[str, str]) -> dict[str, str]:
     if chosen["action"] not in ACTIONS:
         chosen["action"] = "create"
     return chosen
-
-
-def _path_of_object(name: str) -> str:
-    return path_of(*name.split("/")).removeprefix("/")
-
-
-def _bulk(name: str) -> str:
-    return f"/bulk/{_path_of_object(name)}"
