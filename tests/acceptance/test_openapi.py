@@ -14,7 +14,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request
+from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request, until
+from support.receiver import Receiver
 
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
@@ -273,7 +274,7 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             other = caller.call("POST", "/elements/memory/instances", json_body={}).json
             of_one = {"key": "memory", "instance_id": str(other["id"])}
         of_one |= ids_of_plan(caller, path) | ids_of_verification(caller, path)
-        of_one |= ids_of_people(caller, path)
+        of_one |= ids_of_people(caller, path) | ids_of_callback(caller, path)
         reply = send_example(caller, method, path, operation, {**known, **of_one})
         assert reply.status == 200, (where, reply.body)
         if path.endswith("/instances/{instance_id}/token"):
@@ -295,13 +296,28 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
 
 def ids_of_plan(server: Server, path: str) -> dict[str, str]:
     """The id of a job that has a plan, for a path that is about one."""
-    if not path.endswith(("/plan", "/plan/rows", "/apply")):
+    if not path.endswith(("/plan", "/plan/rows", "/plan/calendar", "/apply")):
         return {}
     changed, upsert = EVENT.replace(b"Choir", b"Choir practice"), {"action": "upsert"}
     server.done("events", EVENT, upsert)
     job_id = server.upload("events", changed, upsert, query="?plan=true").json["id"]
     assert server.finished(job_id)["status"] == "PLANNED"
     return {"job_id": job_id, "digest": server.call("GET", f"/bulk/{job_id}/plan").json["digest"]}
+
+
+def ids_of_callback(server: Server, path: str) -> dict[str, str]:
+    """The id of a job whose callback was delivered, for a path that is about one."""
+    if not path.endswith("/status/callback"):
+        return {}
+    with Receiver() as receiver:
+        headers = {"Elements-Async-Callback-Url": receiver.url}
+        job_id = server.upload("events", EVENT, {"action": "upsert"}, headers=headers).json["id"]
+        until(
+            lambda: "finishedDate" in server.call("GET", f"/bulk/{job_id}/status/callback").json,
+            300,
+            "the callback is delivered",
+        )
+    return {"job_id": job_id}
 
 
 def ids_of_verification(server: Server, path: str) -> dict[str, str]:

@@ -59,6 +59,7 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "PUT /bulk/{job_id}/apply": ("load", 404),
     "GET /bulk/{job_id}/plan": ("read", 404),
     "GET /bulk/{job_id}/plan/rows": ("read", 404),
+    "GET /bulk/{job_id}/plan/calendar": ("read", 404),
     "POST /bulk/{job_id}/verify": ("read", 404),
     "GET /bulk/{job_id}/verification": ("read", 404),
     "GET /bulk/{job_id}/verification/rows": ("read", 404),

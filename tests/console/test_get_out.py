@@ -30,7 +30,7 @@ def test_chosen_records_come_out_as_a_file(person: Person, shared_memory: Server
     page.fill("#where", "name = 'Bob' or name like 'O%'")
     page.select_option("[name=format]", "csv")
     page.click("text=Get them")
-    page.wait_for_selector("text=The first records")
+    page.wait_for_selector("h2:has-text('The records')")
     assert page.locator(".data tbody tr").count() == 2
     with page.expect_download() as download:
         page.click("main a:has-text('CSV')")

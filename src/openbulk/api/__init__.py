@@ -89,7 +89,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /bulk/{id}/status               /bulk/{id}/errors
     GET     /bulk/{id}/results              /bulk/{id}/rows[/{row}]     PATCH mends
     POST    /bulk/{id}/retry                /bulk/{id}/rows/mend        /bulk/{id}/undo
-    GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
+    GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows        /bulk/{id}/plan/calendar
     POST    /bulk/{id}/verify               GET /bulk/{id}/verification[/rows]
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
@@ -159,10 +159,10 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(verifications.router)
     of_instance.include_router(mending.router)
     of_instance.include_router(results.router)
+    of_instance.include_router(job_callbacks.router)
     of_instance.include_router(uploads.router)
     of_instance.include_router(job_controls.router)
     of_instance.include_router(job_events.router)
-    of_instance.include_router(job_callbacks.router)
     of_instance.include_router(jobs.router)
     of_instance.include_router(plans.router)
     of_instance.include_router(applies.router)

@@ -27,6 +27,7 @@ from openbulk.console.pages import (
     schedules,
     services,
     sign_in,
+    week,
 )
 from openbulk.console.rendering import LANGUAGE_COOKIE, render
 from openbulk.console.sessions import Session, Sessions
@@ -75,6 +76,7 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("POST", "/jobs/{id}/apply", jobs.carry_out),
                 ("GET", "/jobs/{id}/results", jobs.results),
                 ("GET", "/jobs/{id}/file", downloads.file),
+                ("GET", "/jobs/{id}/week", week.week),
                 ("POST", "/jobs/{id}/pace", jobs.set_pace),
                 ("POST", "/jobs/{id}/{action}", jobs.act),
                 ("GET", "/services", services.services),

@@ -12,7 +12,7 @@ from io import BytesIO
 from zoneinfo import ZoneInfo
 
 from babel.core import negotiate_locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -55,6 +55,14 @@ class Texts:
             return ""
         when = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
         return format_datetime(when, "d MMM y, HH:mm", tzinfo=self._zone, locale=self._locale)
+
+    def day(self, day: datetime.date) -> str:
+        """`1 Dec 2026`."""
+        return format_date(day, "d MMM y", locale=self._locale)
+
+    def weekday(self, day: datetime.date) -> str:
+        """`Tuesday, 1 Dec`."""
+        return format_date(day, "EEEE, d MMM", locale=self._locale)
 
     def duration(self, seconds: float) -> str:
         """`3 minutes`."""

@@ -37,6 +37,7 @@ _READ = (
     "GET /bulk/{job_id}/errors/groups",
     "GET /bulk/{job_id}/plan",
     "GET /bulk/{job_id}/plan/rows",
+    "GET /bulk/{job_id}/plan/calendar",
     "POST /bulk/{job_id}/verify",
     "GET /bulk/{job_id}/verification",
     "GET /bulk/{job_id}/verification/rows",

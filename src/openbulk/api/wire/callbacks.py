@@ -6,7 +6,7 @@ from pydantic import with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from openbulk.api.wire.masking import mask_url
-from openbulk.api.wire.schema import EXACT, EXAMPLE_TIME, EpochMs, doc, epoch_ms, without_none
+from openbulk.api.wire.schema import EXACT, EpochMs, doc, epoch_ms, without_none
 from openbulk.storage.deliveries import Delivery
 
 
@@ -23,16 +23,10 @@ class CallbackShape(TypedDict):
         Annotated[str, doc("What came of the last attempt, in a sentence.", "answered 200")]
     ]
     nextAttempt: NotRequired[
-        Annotated[
-            EpochMs,
-            doc("When the next attempt is due. Absent if there will be none.", EXAMPLE_TIME),
-        ]
+        Annotated[EpochMs, doc("When the next attempt is due. Absent if there will be none.")]
     ]
     finishedDate: NotRequired[
-        Annotated[
-            EpochMs,
-            doc("When it was delivered, or given up. Absent until then.", EXAMPLE_TIME + 900),
-        ]
+        Annotated[EpochMs, doc("When it was delivered, or given up. Absent until then.")]
     ]
 
 

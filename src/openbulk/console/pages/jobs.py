@@ -12,6 +12,7 @@ from openbulk.console.job_filter import JobFilter
 from openbulk.console.pages.downloads import values_of_download
 from openbulk.console.pages.found_jobs import ENDED, MENDABLE, PLANS, find_job
 from openbulk.console.pages.instances import names_of_instances
+from openbulk.console.pages.week import first_day
 from openbulk.console.visits import Visit
 
 PAGE_SIZE = 50
@@ -150,6 +151,9 @@ async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[st
         "job": found,
         "instance": names.get(found["instanceId"], ""),
         "plan": plan,
+        "has_week": plan is not None
+        and found["status"] == "PLANNED"
+        and bool(await first_day(api, found, plan)),
         "verification": verification,
         "groups": groups,
         "columns": await _columns_of(api, found, groups),

@@ -18,7 +18,11 @@ from openbulk.console.visits import Visit
 PREVIEW_ROWS = 8
 ACTIONS = ("create", "update", "upsert", "delete")
 _ANSWER = "answer:"
-_CHOSEN = ("instance", "object", "action", "key")
+_CHOSEN = ("instance", "object", "action", "key", "calendar")
+_EVENTS, _CALENDARS = "events", "calendar-list"
+"""Objects of a service with calendars: what is in one of them, and which there are."""
+_CAN_WRITE = frozenset({"owner", "writer", "writerWithoutPrivateAccess"})
+MAX_CALENDARS = 250
 
 
 async def start(visit: Visit) -> Response:
@@ -50,10 +54,13 @@ async def where(visit: Visit) -> Response:
     if not chosen["instance"] and len(instances) == 1:
         chosen["instance"] = str(instances[0]["id"])
     objects: Sequence[str] = ()
+    calendars: Sequence[Mapping[str, Any]] = ()
     problem = ""
     if chosen["instance"]:
         try:
-            objects = await _objects_of(visit, chosen["instance"])
+            api = await visit.api_of(chosen["instance"])
+            objects = await api.get("/objects")
+            calendars = await _calendars_of(api, objects)
         except ApiRefusal as error:
             problem = error.message
     return visit.page(
@@ -61,6 +68,7 @@ async def where(visit: Visit) -> Response:
         file=found,
         instances=instances,
         objects=objects,
+        calendars=calendars,
         actions=ACTIONS,
         chosen=chosen,
         problem=problem,
@@ -88,6 +96,8 @@ async def plan(visit: Visit) -> Response:
         "mapping": mapping_of(fields),
         **_answers_of(fields),
     }
+    if chosen["calendar"] and chosen["object"] == _EVENTS:
+        meta["calendarId"] = chosen["calendar"]
     if chosen["key"]:
         meta["identifierFieldName"] = chosen["key"]
     try:
@@ -162,11 +172,13 @@ async def _first_rows(visit: Visit) -> Sequence[Mapping[str, Any]]:
     return rows
 
 
-async def _objects_of(visit: Visit, instance: str) -> Sequence[str]:
-    """The objects that files can be uploaded for."""
-    api = await visit.api_of(instance)
-    names: Sequence[str] = await api.get("/objects")
-    return names
+async def _calendars_of(api: ApiCalls, objects: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """The calendars that events can be written to, the main one first; none without calendars."""
+    if _EVENTS not in objects or _CALENDARS not in objects:
+        return ()
+    found = await api.get(f"/{_CALENDARS}", pageSize=MAX_CALENDARS)
+    writable = (one for one in found if one.get("accessRole") in _CAN_WRITE)
+    return sorted(writable, key=lambda one: (not one.get("primary"), one.get("summary", "")))
 
 
 def _choices_in(given: Mapping[str, str]) -> dict[str, str]:
