@@ -60,9 +60,9 @@ def week_of(
     by_day: dict[datetime.date, list[Shown]] = {
         monday + number * _DAY: [] for number in range(DAYS)
     }
-    touched = set()
+    touched: set[str] = set()
     for row in planned:
-        touched.add(row.get("id"))
+        touched |= {row["id"]} if "id" in row else set()
         entry = row["entry"]
         shown = _shown(entry, row["kind"], row["rowNum"], _before(row))
         _place(by_day, entry["start"], entry["end"], shown)
