@@ -22,6 +22,11 @@ FOLDER = Path(__file__).parent.parent / "docs" / "screenshots"
 WIDTHS = (375, 768, 1440)
 HEIGHT = 900
 MAX_HEIGHT = 2_400
+SUB, UP, AVERAGE = 1, 2, 3
+"""Filters of PNG; 4 is Paeth's."""
+PALETTE = 3
+"""PNG's number for pictures whose colors are in a table."""
+MAX_COLORS = 256
 MAX_BYTES = 3_000_000
 """Of all pictures together."""
 SCHOOL_YEAR = """Schuljahresplan 2026/27;;;;
@@ -158,8 +163,10 @@ def pages_of_jobs(
     sent = {"Content-Type": "application/json"}
     download = club.call("POST", "/bulk/query", body=query, headers=sent).json["id"]
     club.finished(download)
-    paused = eloqua.upload("contact", CONTACTS.encode(), {"action": "create"}).json["id"]
-    eloqua.call("PUT", f"/bulk/{paused}/pause")
+    many = MEMBERS.encode() + MEMBERS.partition("\n")[2].encode() * 500
+    paused = club.upload("records", many, {"action": "create"}).json["id"]
+    until(lambda: club.status(paused)["recordsCount"], 300, "the first rows are written")
+    club.call("PUT", f"/bulk/{paused}/pause")
     return {
         "job": f"/jobs/{number}",
         "job-rows": f"/jobs/{number}/rows",
@@ -217,17 +224,62 @@ def take_in(context: BrowserContext, url: str, pages: Mapping[str, str], width: 
 
 
 def smaller(png: bytes) -> bytes:
-    """The same picture in fewer bytes: its pixels are packed as tightly as zlib can."""
-    pixels = b"".join(content for kind, content in chunks(png) if kind == b"IDAT")
-    packed = zlib.compress(zlib.decompress(pixels), 9)
-    written = [png[:8]]
-    for kind, content in chunks(png):
-        if kind == b"IHDR":
-            written += [chunk(kind, content), chunk(b"IDAT", packed)]
-        elif kind == b"IEND":
-            written.append(chunk(kind, content))
-    made = b"".join(written)
-    return made if len(made) < len(png) else png
+    """The same picture in fewer bytes: with 256 colors, those that look most alike as one."""
+    head = next(content for kind, content in chunks(png) if kind == b"IHDR")
+    width, height = struct.unpack_from(">II", head)
+    pixels = pixels_of(png, width)
+    keep = 0xFF
+    while len(colors := sorted({reduced(pixel, keep) for pixel in set(pixels)})) > MAX_COLORS:
+        keep = keep << 1 & 0xFF
+    number = {color: at for at, color in enumerate(colors)}
+    index = {pixel: number[reduced(pixel, keep)] for pixel in set(pixels)}
+    places = bytes(map(index.__getitem__, pixels))
+    lines = (b"\0" + places[at * width : (at + 1) * width] for at in range(height))
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, PALETTE, 0, 0, 0)),
+        (b"PLTE", b"".join(colors)),
+        (b"IDAT", zlib.compress(b"".join(lines), 9)),
+        (b"IEND", b""),
+    ]
+    return png[:8] + b"".join(chunk(kind, content) for kind, content in parts)
+
+
+def reduced(pixel: bytes, keep: int) -> bytes:
+    """A color without the bits that `keep` does not have; white stays white."""
+    return bytes(0xFF if part & keep == keep else part & keep for part in pixel)
+
+
+def pixels_of(png: bytes, width: int) -> list[bytes]:
+    """The colors of a picture in RGB, line by line."""
+    packed = b"".join(content for kind, content in chunks(png) if kind == b"IDAT")
+    content, size = zlib.decompress(packed), 3 * width
+    line = bytes(size)
+    pixels: list[bytes] = []
+    for begin in range(0, len(content), size + 1):
+        line = unfiltered(content[begin], content[begin + 1 : begin + 1 + size], line)
+        pixels += [line[at : at + 3] for at in range(0, size, 3)]
+    return pixels
+
+
+def unfiltered(kind: int, line: bytes, above: bytes) -> bytes:
+    """The bytes of a line (https://www.w3.org/TR/png-3/#9Filters)."""
+    if kind == 0:
+        return line
+    if kind == UP:
+        return bytes((one + other) & 0xFF for one, other in zip(line, above, strict=True))
+    made = bytearray(3) + bytearray(line)
+    over = bytes(3) + above
+    for at in range(3, len(made)):
+        left, up, corner = made[at - 3], over[at], over[at - 3]
+        guess = {SUB: left, AVERAGE: (left + up) // 2}.get(kind)
+        made[at] = (made[at] + (paeth(left, up, corner) if guess is None else guess)) & 0xFF
+    return bytes(made[3:])
+
+
+def paeth(left: int, up: int, corner: int) -> int:
+    """The neighbor that is nearest to the sum of its others."""
+    wanted = left + up - corner
+    return min((left, up, corner), key=lambda one: abs(one - wanted))
 
 
 def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -73,6 +73,28 @@ def test_a_week_shows_what_is_new_what_changes_what_goes_and_what_stays(
     assert "Choir" not in "".join(days_of(person))
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1440])
+def test_a_week_can_be_used_by_everybody(
+    person_of: Callable[..., Person],
+    shared_server: Server,
+    shared_google: Process,
+    scheme: str,
+    width: int,
+) -> None:
+    server = shared_server.google(shared_google)
+    viewport = {"width": width, "height": 800}
+    person = person_of(server.process.url, color_scheme=scheme, viewport=viewport)
+    person.sign_in()
+    server.done("events", FILE, {"action": "create"})
+    moved = FILE.replace(b"09-08T16:00", b"09-08T15:00")
+    for file, action in ((moved, "upsert"), (b"id\nchoir2026\n", "delete")):
+        person.open(f"/jobs/{plan_of(server, file, action)}/week?of=2026-09-08")
+        assert "Choir" in person.page.inner_text(".week")
+        assert person.problems_of_page() == []
+        assert person.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_a_plan_of_something_else_has_no_week(person: Person, shared_memory: Server) -> None:
     reply = shared_memory.upload("records", b"name\nAnn\n", query="?plan=true")
     shared_memory.finished(reply.json["id"])

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import Environment, FileSystemLoader, Undefined
 from starlette.requests import Request
@@ -33,7 +34,8 @@ def texts_for(request: Request) -> Texts:
         for part in request.headers.get("accept-language", "").split(",")[:10]
     ]
     language = choose_language(request.cookies.get(LANGUAGE_COOKIE), accepted)
-    return texts_of(language, request.cookies.get(ZONE_COOKIE, "UTC")[:64])
+    # The browser writes it as it writes parts of addresses: `Europe%2FBerlin`.
+    return texts_of(language, unquote(request.cookies.get(ZONE_COOKIE, "UTC"))[:64])
 
 
 def render(
