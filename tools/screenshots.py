@@ -9,7 +9,8 @@ import shutil
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -224,15 +225,14 @@ def take_in(context: BrowserContext, url: str, pages: Mapping[str, str], width: 
 
 
 def smaller(png: bytes) -> bytes:
-    """The same picture in fewer bytes: with 256 colors, those that look most alike as one."""
+    """The same picture in fewer bytes: with the 256 colors that it has most of."""
     head = next(content for kind, content in chunks(png) if kind == b"IHDR")
     width, height = struct.unpack_from(">II", head)
     pixels = pixels_of(png, width)
-    keep = 0xFF
-    while len(colors := sorted({reduced(pixel, keep) for pixel in set(pixels)})) > MAX_COLORS:
-        keep = keep << 1 & 0xFF
+    count = Counter(pixels)
+    colors = [color for color, _ in count.most_common(MAX_COLORS)]
     number = {color: at for at, color in enumerate(colors)}
-    index = {pixel: number[reduced(pixel, keep)] for pixel in set(pixels)}
+    index = {one: number[one if one in number else nearest(one, colors)] for one in count}
     places = bytes(map(index.__getitem__, pixels))
     lines = (b"\0" + places[at * width : (at + 1) * width] for at in range(height))
     parts = [
@@ -244,9 +244,12 @@ def smaller(png: bytes) -> bytes:
     return png[:8] + b"".join(chunk(kind, content) for kind, content in parts)
 
 
-def reduced(pixel: bytes, keep: int) -> bytes:
-    """A color without the bits that `keep` does not have; white stays white."""
-    return bytes(0xFF if part & keep == keep else part & keep for part in pixel)
+def nearest(color: bytes, colors: Sequence[bytes]) -> bytes:
+    """The color that looks most like another one."""
+    return min(
+        colors,
+        key=lambda other: sum((a - b) ** 2 for a, b in zip(color, other, strict=True)),
+    )
 
 
 def pixels_of(png: bytes, width: int) -> list[bytes]:

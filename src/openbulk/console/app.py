@@ -62,7 +62,7 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
             Route("/console/{name}", _file),
             Route("/sign-in", _without_session(sign_in.form), methods=["GET"]),
             Route("/sign-in", _without_session(sign_in.sign_in), methods=["POST"]),
-            Route("/language", _choose_language, methods=["POST"]),
+            Route("/language", _without_session(_choose_language), methods=["POST"]),
             *_pages(
                 ("GET", "/", home.home),
                 ("POST", "/sign-out", sign_in.sign_out),
