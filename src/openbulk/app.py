@@ -390,21 +390,13 @@ def _services(
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
     queue = _lane_queue(settings, name)
-    # Alone on its ledger, a process never loses its lease and needs no heartbeat.
-    lease, heartbeat, watch = Lease(), None, None
-    outlooks: Outlooks = OwnOutlooks(queue.read_what_waits, schedules)
-    if is_shared_ledger(settings):
-        lease = Lease(LEASE_SECONDS)
-        workers = Workers(database)
-        heartbeat = Heartbeat(name, workers, queue, lease, clock)
-        watch = Watch(name, workers, queue)
-        outlooks = SharedOutlooks(database, name, WAITING)
+    membership = _membership(settings, database, schedules, queue, name, clock)
     resolve = partial(allowed_address, allowed=settings.egress_networks)
     known_providers = providers(
         resolve, settings.sqlite_folder, has_memory=settings.memory_connector
     )
     budgets = Budgets(database, draining)
-    governor = Governor(budgets, clock.time, lease)
+    governor = Governor(budgets, clock.time, membership.lease)
     custom_elements = CustomElements(database, opened.sealer)
     elements = Elements(known_providers, providers_on_offer(known_providers), custom_elements)
     connections = Connections(accounts, elements, http, governor, draining)
@@ -443,10 +435,10 @@ def _services(
         keep_jobs=timedelta(days=settings.keep_jobs_days),
         keep_undos=timedelta(days=settings.keep_undo_days),
         draining=draining,
-        outlooks=outlooks,
-        heartbeat=heartbeat,
-        watch=watch,
-        lease=lease,
+        outlooks=membership.outlooks,
+        heartbeat=membership.heartbeat,
+        watch=membership.watch,
+        lease=membership.lease,
         clock=clock,
         name=name,
     )
@@ -499,6 +491,36 @@ def _services(
         max_upload_bytes=settings.max_upload_bytes,
         readiness=Readiness({"database": opened.people.is_empty, "files": files.check}),
         metrics_tokens=secrets_in(settings.metrics_token),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Membership:
+    """What a process needs to work beside others on one ledger."""
+
+    lease: Lease
+    outlooks: Outlooks
+    heartbeat: Heartbeat | None = None
+    watch: Watch | None = None
+
+
+def _membership(
+    settings: Settings,
+    database: AsyncEngine,
+    schedules: Schedules,
+    queue: LaneQueue,
+    name: str,
+    clock: Clock,
+) -> _Membership:
+    if not is_shared_ledger(settings):
+        # Alone on its ledger, a process never loses its lease and needs no heartbeat.
+        return _Membership(Lease(), OwnOutlooks(queue.read_what_waits, schedules))
+    lease, workers = Lease(LEASE_SECONDS), Workers(database)
+    return _Membership(
+        lease,
+        SharedOutlooks(database, name, WAITING),
+        Heartbeat(name, workers, queue, lease, clock),
+        Watch(name, workers, queue),
     )
 
 
