@@ -142,7 +142,7 @@ def _for_person(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         request.state.session = session
         refusal = _refusal_of_form(request)
         if refusal is None and request.method == "POST":
-            refusal = None if await _has_token(request, session) else _expired(request)
+            refusal = None if await _has_token(request, session) else _refusal_as_expired(request)
         return refusal or await handler(Visit(request, session))
 
     return handle
@@ -163,10 +163,10 @@ def _refusal_of_form(request: Request) -> Response | None:
         return None
     if _is_too_large(request):
         return render(request, "too_large.html", {}, 413)
-    return None if _is_of_this_site(request) else _expired(request)
+    return None if _is_of_this_site(request) else _refusal_as_expired(request)
 
 
-def _expired(request: Request) -> Response:
+def _refusal_as_expired(request: Request) -> Response:
     return render(request, "expired.html", {}, 403)
 
 

@@ -64,21 +64,23 @@ def week_of(
     for row in planned:
         touched |= {row["id"]} if "id" in row else set()
         entry = row["entry"]
-        shown = _shown(entry, row["kind"], row["rowNum"], _before(row))
+        shown = _event_of(entry, row["kind"], row["rowNum"], _before(row))
         _place(by_day, entry["start"], entry["end"], shown)
     for event in there:
         start, end = _moment(event.get("start")), _moment(event.get("end"))
         is_touched = {event.get("id"), event.get("recurringEventId")} & touched
         if start and not is_touched and event.get("status") != "cancelled":
             entry = {"title": event.get("summary") or "", "start": start, "end": end or start}
-            _place(by_day, start, end or start, _shown(entry, STAYS))
+            _place(by_day, start, end or start, _event_of(entry, STAYS))
     return [
         Day(day, sorted(events, key=lambda one: (one.time, one.title)))
         for day, events in by_day.items()
     ]
 
 
-def _shown(entry: Mapping[str, Any], kind: str, row: int | None = None, before: str = "") -> Shown:
+def _event_of(
+    entry: Mapping[str, Any], kind: str, row: int | None = None, before: str = ""
+) -> Shown:
     return Shown(
         entry["title"],
         _time(entry["start"]),

@@ -64,7 +64,7 @@ async def _compared_rows(visit: Visit, api: ApiCalls, job: Mapping[str, Any]) ->
         nextPage=visit.query.get("page", ""),
     )
     values = {"rows": page.body, "counts": overview["counts"], "next_page": page.next_page}
-    return visit.page("compared_rows.html", **values, job=job, **_chosen(visit))
+    return visit.page("compared_rows.html", **values, job=job, **_choices_of(visit))
 
 
 async def _rows_of_cause(visit: Visit, api: ApiCalls, job: Mapping[str, Any]) -> Response:
@@ -76,12 +76,12 @@ async def _rows_of_cause(visit: Visit, api: ApiCalls, job: Mapping[str, Any]) ->
         nextPage=visit.query.get("page", ""),
     )
     values = {"rows": page.body, "next_page": page.next_page}
-    return visit.page("rows_of_cause.html", job=job, **values, **_chosen(visit))
+    return visit.page("rows_of_cause.html", job=job, **values, **_choices_of(visit))
 
 
 async def _rows_of_file(visit: Visit, api: ApiCalls, job: Mapping[str, Any]) -> Response:
     """The rows of the file, with what became of them."""
-    chosen, problem, shown, next_page = _chosen(visit), "", [], None
+    chosen, problem, shown, next_page = _choices_of(visit), "", [], None
     try:
         page = await api.page(
             path_of("bulk", job["id"], "rows"),
@@ -112,7 +112,7 @@ def _cells_of(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
     return cells_of({**row["values"], **row.get("mended", {})}, columns)
 
 
-def _chosen(visit: Visit) -> dict[str, Any]:
+def _choices_of(visit: Visit) -> dict[str, Any]:
     """What the person looks for. A page begins behind the row before the one to begin with."""
     first = visit.query.get("from", "").strip()
     page = str(max(int(first) - 1, 0)) if first.isascii() and first.isdecimal() else ""
