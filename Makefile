@@ -9,7 +9,7 @@ ROOT := $(shell test "$$(id -u)" = 0 || echo sudo)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-browser install-mariadb demo test crash fuzz check bench dist lock clean
+.PHONY: help install install-browser install-mariadb demo screenshots test crash fuzz check bench dist lock clean
 
 help:  ## Print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -32,8 +32,11 @@ install-browser:  ## Install Chromium for the tests of the console (Debian, Ubun
 install-mariadb:  ## Install MariaDB's server for the tests (Debian, Ubuntu)
 	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || { $(ROOT) apt-get update -q && $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mariadb-server; }
 
-demo: install  ## Run the two flows against the sandboxes and show every request and answer
-	@$(BIN)/python examples/demo.py
+demo: install  ## Run the two flows against the sandboxes and show all of it; KEEP=1 leaves a console
+	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
+
+screenshots: install  ## Take pictures of every page of the console into docs/screenshots
+	@PYTHONPATH=tests $(BIN)/python tools/screenshots.py
 
 test: install  ## Run all tests
 	$(BIN)/python -m pytest -q -n 5 --dist worksteal

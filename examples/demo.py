@@ -1,7 +1,8 @@
 """Shows the two flows of the README, from nothing to records in the service, on this machine alone.
 
 `make demo` runs it. It starts openbulk and two sandboxes on free ports of loopback, shows each
-request as a curl command with its answer, and stops everything.
+request as a curl command with its answer, and stops everything. `make demo KEEP=1` lets them run,
+so that you can look at all of it in the console.
 """
 
 import json
@@ -15,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ WIDTH = 100
 SECRET = re.compile(r'("(?:token|password|code|oauth\.api\.secret)": ")[^"]+"')
 
 
-def main() -> None:
-    """Run both flows."""
+def main(arguments: Sequence[str]) -> None:
+    """Run both flows. With `--keep`, the programs run on until you press Ctrl-C."""
     with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="openbulk-demo-") as folder:
         heading("Start openbulk, and a sandbox for each service")
         eloqua = stack.enter_context(started("sandbox", "eloqua", "--port", "0"))
@@ -42,7 +43,23 @@ def main() -> None:
         upload_contacts(caller, eloqua.address)
         upload_events(caller, google.address)
         download_events(caller)
+        if "--keep" in arguments:
+            keep_running(server)
     heading("Done. All programs are stopped.")
+
+
+def keep_running(server: "Program") -> None:
+    """Say where the console is, and wait until somebody presses Ctrl-C."""
+    heading("Look at it in the console")
+    show(f"""
+{server.address}/jobs
+
+Both services are connected there, and the jobs above are listed. Sign in with the two secrets in
+{server.secrets_file}
+Press Ctrl-C to stop all programs.""")
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
 
 
 def introduce(server: str, eloqua: str, google: str) -> None:
@@ -131,9 +148,14 @@ class Program:
         """The address where it listens."""
         return self._wait_for(r"listens on (\S+)")
 
+    @property
+    def secrets_file(self) -> Path:
+        """The file into which the first start writes the secrets of its callers."""
+        return Path(self._wait_for(r"secrets for your calls are in (\S+)"))
+
     def secrets(self) -> tuple[str, str]:
-        """The user's and the organization's secret, from the file that the first start writes."""
-        written = Path(self._wait_for(r"secrets for your calls are in (\S+)")).read_text()
+        """The user's and the organization's secret."""
+        written = self.secrets_file.read_text()
         secrets = dict(line.split("=", 1) for line in written.splitlines())
         return secrets["OPENBULK_USER_SECRET"], secrets["OPENBULK_ORGANIZATION_SECRET"]
 
@@ -329,4 +351,4 @@ def require(holds: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -58,6 +58,7 @@ from openbulk.engine.queue.heartbeat import LEASE_SECONDS, Heartbeat, new_name
 from openbulk.engine.queue.lease import Lease
 from openbulk.engine.quota.governor import Governor
 from openbulk.engine.retries import Retries
+from openbulk.engine.row_pages import RowPages
 from openbulk.engine.slices.undo.keeping import UndoStores
 from openbulk.engine.undoing import Undoing
 from openbulk.engine.verifications import VerificationReader
@@ -423,21 +424,13 @@ def _services(
     draining = asyncio.Event()
     clock, name = Clock(), new_name()
     queue = _lane_queue(settings, name)
-    # Alone on its ledger, a process never loses its lease and needs no heartbeat.
-    lease, heartbeat, watch = Lease(), None, None
-    outlooks: Outlooks = OwnOutlooks(queue.read_what_waits, schedules)
-    if is_shared_ledger(settings):
-        lease = Lease(LEASE_SECONDS)
-        workers = Workers(database)
-        heartbeat = Heartbeat(name, workers, queue, lease, clock)
-        watch = Watch(name, workers, queue)
-        outlooks = SharedOutlooks(database, name, WAITING)
+    membership = _membership(settings, database, schedules, queue, name, clock)
     resolve = partial(allowed_address, allowed=settings.egress_networks)
     known_providers = providers(
         resolve, settings.sqlite_folder, has_memory=settings.memory_connector
     )
     budgets = Budgets(database, draining)
-    governor = Governor(budgets, clock.time, lease)
+    governor = Governor(budgets, clock.time, membership.lease)
     custom_elements = CustomElements(database, opened.sealer)
     elements = Elements(known_providers, providers_on_offer(known_providers), custom_elements)
     connections = Connections(accounts, elements, http, governor, draining)
@@ -478,10 +471,10 @@ def _services(
         keep_undos=timedelta(days=settings.keep_undo_days),
         keep_audit=timedelta(days=settings.keep_audit_days),
         draining=draining,
-        outlooks=outlooks,
-        heartbeat=heartbeat,
-        watch=watch,
-        lease=lease,
+        outlooks=membership.outlooks,
+        heartbeat=membership.heartbeat,
+        watch=membership.watch,
+        lease=membership.lease,
         clock=clock,
         name=name,
     )
@@ -526,6 +519,7 @@ def _services(
         job_controls=engine.job_controls,
         job_deletion=engine.job_deletion,
         mending=Mending(ledger, files, mends),
+        row_pages=RowPages(ledger, files, mends),
         retries=Retries(ledger, files, mends),
         undoing=undoing,
         plans=plan_reader,
@@ -545,6 +539,36 @@ def _services(
         max_upload_bytes=settings.max_upload_bytes,
         readiness=Readiness({"database": opened.people.is_empty, "files": files.check}),
         metrics_tokens=secrets_in(settings.metrics_token),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Membership:
+    """What a process needs to work beside others on one ledger."""
+
+    lease: Lease
+    outlooks: Outlooks
+    heartbeat: Heartbeat | None = None
+    watch: Watch | None = None
+
+
+def _membership(
+    settings: Settings,
+    database: AsyncEngine,
+    schedules: Schedules,
+    queue: LaneQueue,
+    name: str,
+    clock: Clock,
+) -> _Membership:
+    if not is_shared_ledger(settings):
+        # Alone on its ledger, a process never loses its lease and needs no heartbeat.
+        return _Membership(Lease(), OwnOutlooks(queue.read_what_waits, schedules))
+    lease, workers = Lease(LEASE_SECONDS), Workers(database)
+    return _Membership(
+        lease,
+        SharedOutlooks(database, name, WAITING),
+        Heartbeat(name, workers, queue, lease, clock),
+        Watch(name, workers, queue),
     )
 
 

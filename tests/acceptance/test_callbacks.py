@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from support.harness import Processes, Server
+from support.harness import Processes, Server, until
 from support.ledger_rows import copy_first_row
 from support.receiver import Receiver
 
@@ -38,6 +38,34 @@ def test_a_callback_has_both_signatures_and_the_callers_payload(
     digest = base64.b64encode(hmac.digest(KEY.encode(), received.body, hashlib.sha256)).decode()
     assert received.headers["elements-webhook-signature"] == f"sha256={digest}"
     Webhook(KEY.encode()).verify(received.body, dict(received.headers))
+
+
+def test_a_callback_can_be_sent_again(shared_memory: Server, receiver: Receiver) -> None:
+    server = shared_memory
+    headers = {"Elements-Async-Callback-Url": f"{receiver.url}?key=secret"}
+    job_id = server.upload("records", b"name\nAnn\n", headers=headers).json["id"]
+    path = f"/bulk/{job_id}/status/callback"
+
+    def sent(attempts: int) -> bool:
+        found = server.call("GET", path).json
+        return found.get("attempts") == attempts and "finishedDate" in found
+
+    until(lambda: sent(1), 300, "the callback is delivered")
+    found = server.call("GET", path).json
+    assert found["result"] == "answered 200"
+    assert "secret" not in found["url"]
+    assert server.call("POST", path).status == 200
+    until(lambda: sent(2), 300, "it is delivered again")
+    first, second = receiver.received
+    assert first.body == second.body
+    assert first.headers["webhook-id"] == second.headers["webhook-id"] == found["id"]
+    receiver.status = 503
+    assert server.call("POST", path).status == 200
+    until(lambda: server.call("GET", path).json["attempts"] == 3, 300, "an attempt has failed")
+    refused = server.call("POST", path)
+    assert (refused.status, "attempt 4 is due" in refused.json["message"]) == (409, True)
+    without = server.done("records", b"name\nAnn\n")["id"]
+    assert server.call("GET", f"/bulk/{without}/status/callback").status == 404
 
 
 def test_a_callback_that_fails_is_sent_again_after_a_crash(

@@ -17,7 +17,8 @@ import jsonschema_rs
 import pyotp
 import pytest
 
-from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request
+from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request, until
+from support.receiver import Receiver
 from support.signing_in import invite, member, sign_in
 
 CHECKS = (
@@ -283,7 +284,7 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
             other = caller.call("POST", "/elements/memory/instances", json_body={}).json
             of_one = {"key": "memory", "instance_id": str(other["id"])}
         of_one |= ids_of_plan(caller, path) | ids_of_verification(caller, path)
-        of_one |= ids_of_people(caller, path)
+        of_one |= ids_of_people(caller, path) | ids_of_callback(caller, path)
         caller, values = person_for(caller, method, path.removeprefix(BASE_PATH))
         of_one |= values
         reply = send_example(caller, method, path, operation, {**known, **of_one})
@@ -308,7 +309,7 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
 def ids_of_plan(server: Server, path: str) -> dict[str, str]:
     """The id of a job that has a plan, for a path that is about one."""
     is_approval = "{job_id}/approvals" in path
-    if not (is_approval or path.endswith(("/plan", "/plan/rows", "/apply"))):
+    if not (is_approval or path.endswith(("/plan", "/plan/rows", "/plan/calendar", "/apply"))):
         return {}
     changed, upsert = EVENT.replace(b"Choir", b"Choir practice"), {"action": "upsert"}
     server.done("events", EVENT, upsert)
@@ -328,6 +329,21 @@ def agent(server: Server) -> str:
     key = {"name": "agent", "agent": True, "scopes": ["plan"]}
     made = server.call("POST", "/organizations/users/me/secrets", json_body=key).json
     return f"User {made['secret']}, Element {server.element_token}"
+
+
+def ids_of_callback(server: Server, path: str) -> dict[str, str]:
+    """The id of a job whose callback was delivered, for a path that is about one."""
+    if not path.endswith("/status/callback"):
+        return {}
+    with Receiver() as receiver:
+        headers = {"Elements-Async-Callback-Url": receiver.url}
+        job_id = server.upload("events", EVENT, {"action": "upsert"}, headers=headers).json["id"]
+        until(
+            lambda: "finishedDate" in server.call("GET", f"/bulk/{job_id}/status/callback").json,
+            300,
+            "the callback is delivered",
+        )
+    return {"job_id": job_id}
 
 
 def ids_of_verification(server: Server, path: str) -> dict[str, str]:

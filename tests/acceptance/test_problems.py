@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request
+from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request, until
 from support.postgres import Postgres
 
 HUB = "/hubs/{hub}"
@@ -147,13 +147,19 @@ def cases_of_jobs() -> Iterator[Case]:
     yield Case("GET /bulk/jobs", 400, NUMBER, "/bulk/jobs?pageSize=x")
     for what in ("", "/status", "/errors", "/errors/groups"):
         yield Case(f"GET /bulk/{{job_id}}{what}", 404, job, f"/bulk/99{what}")
-    for what in ("", "/rows"):
+    for what in ("", "/rows", "/calendar"):
         yield Case(f"GET /bulk/{{job_id}}/plan{what}", 404, job, f"/bulk/99/plan{what}")
     yield Case(
         "GET /bulk/{job_id}/plan/rows",
         400,
         "it can be created, updated",
         "/bulk/1/plan/rows?kind=x",
+    )
+    yield Case(
+        "GET /bulk/{job_id}/plan/calendar",
+        400,
+        "it must be a date, like 2026-05-30",
+        "/bulk/{planned}/plan/calendar?from=soon",
     )
     apply, of_plan = "PUT /bulk/{job_id}/apply", {"plan": "f00"}
     yield Case(apply, 400, "plan", "/bulk/{planned}/apply", body={})
@@ -224,6 +230,21 @@ def cases_of_rows(job: str) -> Iterator[Case]:
     yield Case(results, 400, "guard is for csv", "/bulk/1/results?format=jsonl&guard=true")
     yield Case(results, 404, job, "/bulk/99/results")
     yield Case(results, 409, "ended as CANCELLED", "/bulk/2/results")
+    listed = "GET /bulk/{job_id}/rows"
+    yield Case(listed, 400, "it can be created, updated", "/bulk/1/rows?kind=lost")
+    yield Case(listed, 400, "search", f"/bulk/1/rows?search={'x' * 201}")
+    yield Case(listed, 404, job, "/bulk/99/rows")
+    yield Case(listed, 409, "ended as CANCELLED", "/bulk/2/rows")
+    for method in ("GET", "POST"):
+        sent = f"{method} /bulk/{{job_id}}/status/callback"
+        yield Case(sent, 404, "has no callback", "/bulk/1/status/callback")
+        yield Case(sent, 404, job, "/bulk/99/status/callback")
+    yield Case(
+        "POST /bulk/{job_id}/status/callback",
+        409,
+        "is being sent: attempt",
+        "/bulk/{announced}/status/callback",
+    )
     written = "row 1 of job 1 was written"
     values: Any = {"values": {"name": "Bob"}}
     no_upload = "only uploads have rows"
@@ -765,6 +786,12 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
             time.sleep(0.1)
         planned = memory.upload("records", b"name\nBand\n", {"plan": True}).json["id"]
         memory.finished(planned)
+        # Nothing listens there, so that its callback is sent again and again.
+        headers = {"Elements-Async-Callback-Url": f"http://127.0.0.1:{way.port}/hook"}
+        announced = memory.upload("records", b"name\nBand\n", headers=headers).json["id"]
+        memory.finished(announced)
+        path = f"/bulk/{announced}/status/callback"
+        until(lambda: memory.call("GET", path).status == 200, 300, "the callback is being sent")
         places = {name: str(number) for number, name in enumerate(made, 1)}
         places |= {
             "own_file": own_file,
@@ -772,6 +799,7 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
             "schedule": schedule,
             "over": over,
             "planned": planned,
+            "announced": announced,
             "token": str(memory.element_token),
         }
         yield Callers(made, places, configuration)

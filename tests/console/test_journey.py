@@ -108,6 +108,12 @@ def test_every_page_can_be_used_by_everybody(
     meta = {"metaData": {"fileId": file, "action": "create"}}
     plan = shared_memory.call("POST", "/bulk/records?plan=true", json_body=meta).json["id"]
     shared_memory.finished(plan)
+    query = {"q": "select * from records"}
+    download = shared_memory.call("POST", "/bulk/query", json_body=query).json["id"]
+    shared_memory.finished(download)
+    noon = {"uri": "/bulk/query", "query": query, "trigger": {"cron": "0 0 12 ? * *"}}
+    schedule = shared_memory.call("POST", "/jobs", json_body=noon).json["id"]
+    group = shared_memory.call("GET", f"/bulk/{failed}/errors/groups").json[0]["id"]
     instance = shared_memory.instance_id
     columns = f"/load/{file}/columns?instance={instance}&object=records&action=create"
     person = person_of(
@@ -125,6 +131,9 @@ def test_every_page_can_be_used_by_everybody(
     pages += ["/services/connect", "/services/connect/googlecalendar", "/load", f"/load/{file}"]
     pages += [f"/load/{file}/where?instance={instance}", columns, "/mappings", "/audit?check=1"]
     pages += ["/account", "/people", "/people/1"]
+    pages += ["/get", f"/get?instance={instance}&object=records", f"/jobs/{download}"]
+    pages += ["/jobs?state=failed", f"/jobs/{failed}/rows?group={group}", f"/jobs/{failed}/rows/1"]
+    pages += ["/schedules", f"/schedules/{schedule}", f"/jobs/{failed}/rows?search=nothing"]
     for path in pages:
         person.open(path)
         assert person.page.locator("html").get_attribute("lang") == language, path

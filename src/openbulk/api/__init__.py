@@ -14,6 +14,7 @@ from openbulk.api.bulk import (
     downloads,
     file_mapping,
     files,
+    job_callbacks,
     job_controls,
     job_events,
     jobs,
@@ -92,15 +93,16 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     POST    /bulk/workflows
     GET     /bulk/jobs                      /bulk/{id}                  DELETE deletes
     GET     /bulk/{id}/status               /bulk/{id}/errors
-    GET     /bulk/{id}/results              /bulk/{id}/rows/{row}       PATCH mends
+    GET     /bulk/{id}/results              /bulk/{id}/rows[/{row}]     PATCH mends
     POST    /bulk/{id}/retry                /bulk/{id}/rows/mend        /bulk/{id}/undo
-    GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows
+    GET     /bulk/{id}/plan                 /bulk/{id}/plan/rows        /bulk/{id}/plan/calendar
     GET     /bulk/{id}/approvals            POST decides                /approvals
     DELETE  /bulk/{id}/approvals/{approval} withdraws
     POST    /bulk/{id}/verify               GET /bulk/{id}/verification[/rows]
     GET     /bulk/{id}/{object}             /bulk/{id}/{object}/data
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
     PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
+    GET     /bulk/{id}/status/callback      POST sends it again
     POST    /files                          GET lists them
     GET     /files/{id}                     /files/{id}/rows            DELETE deletes
     POST    /authentication                 GET /authentication/secrets
@@ -171,6 +173,7 @@ def _add_routes(api: FastAPI) -> None:
     of_instance.include_router(verifications.router)
     of_instance.include_router(mending.router)
     of_instance.include_router(results.router)
+    of_instance.include_router(job_callbacks.router)
     of_instance.include_router(uploads.router)
     of_instance.include_router(job_controls.router)
     of_instance.include_router(job_events.router)

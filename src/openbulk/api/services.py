@@ -24,6 +24,7 @@ from openbulk.engine.job_deletion import JobDeletion
 from openbulk.engine.mending import Mending
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.retries import Retries
+from openbulk.engine.row_pages import RowPages
 from openbulk.engine.undoing import Undoing
 from openbulk.engine.verifications import VerificationReader
 from openbulk.engine.workflows.runner import Workflows
@@ -84,6 +85,7 @@ class Services:
     job_controls: JobControls
     job_deletion: JobDeletion
     mending: Mending
+    row_pages: RowPages
     retries: Retries
     undoing: Undoing
     plans: PlanReader

@@ -24,7 +24,6 @@ _NEXT_PAGE = "elements-next-page-token"
 _OF_BODIES = frozenset({b"content-type", b"content-length", b"transfer-encoding"})
 _OF_ALL = frozenset({b"host", b"user-agent"})
 """Links have the address of the server, and sessions the name of the browser."""
-_OF_DOWNLOADS = frozenset({b"accept"})
 
 
 class ApiRefusal(OpenbulkError):
@@ -97,9 +96,15 @@ class ApiCalls:
         scope = self._scope("POST", path, parameters, self._headers_of(_OF_BODIES))
         return (await self._answer(scope, self._request.receive)).body
 
-    async def download(self, path: str, parameters: Mapping[str, object]) -> "Download":
-        """Answer the person's request with that of the API, piece by piece."""
-        scope = self._scope("GET", path, parameters, self._headers_of(_OF_DOWNLOADS))
+    async def download(
+        self, path: str, parameters: Mapping[str, object], *, accept: str = ""
+    ) -> "Download":
+        """Answer the person's request with that of the API, piece by piece.
+
+        `accept` is the media type that the API is asked for; "" for any.
+        """
+        headers = [(b"accept", accept.encode())] if accept else []
+        scope = self._scope("GET", path, parameters, headers)
         return Download(self._api, scope)
 
     async def _answer(self, scope: Scope, receive: Receive) -> ApiAnswer:
@@ -199,3 +204,8 @@ class _Received:
 def path_of(*steps: object) -> str:
     """A path whose steps may have any characters: `/bulk/7/plan`."""
     return "".join(f"/{quote(str(step), safe='')}" for step in steps)
+
+
+def object_path(name: str) -> str:
+    """The path of an object, whose name may be a path itself: `/calendars/main/events`."""
+    return path_of(*name.split("/"))

@@ -21,14 +21,19 @@ from openbulk.console.pages import (
     account,
     approvals,
     audit,
+    downloads,
+    get_out,
     home,
     jobs,
     links,
     load,
     mappings,
     people,
+    rows,
+    schedules,
     services,
     sign_in,
+    week,
 )
 from openbulk.console.pages.confirmation import require_confirmation
 from openbulk.console.rendering import LANGUAGE_COOKIE, render
@@ -72,21 +77,24 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 for page in PAGES.values()
                 for method, handler in (("GET", links.link), ("POST", links.use))
             ),
-            Route("/language", _choose_language, methods=["POST"]),
+            Route("/language", _without_session(_choose_language), methods=["POST"]),
             *_pages(
                 ("GET", "/", home.home),
                 ("POST", "/sign-out", sign_in.sign_out),
                 ("GET", "/jobs", jobs.jobs),
                 ("GET", "/jobs/{id}", jobs.job),
                 ("GET", "/jobs/{id}/live", jobs.live),
-                ("GET", "/jobs/{id}/rows", jobs.rows),
-                ("GET", "/jobs/{id}/rows/{row}", jobs.row),
-                ("POST", "/jobs/{id}/rows/{row}", jobs.mend_row),
+                ("GET", "/jobs/{id}/rows", rows.rows),
+                ("GET", "/jobs/{id}/rows/{row}", rows.row),
+                ("POST", "/jobs/{id}/rows/{row}", rows.mend_row),
                 ("POST", "/jobs/{id}/mend", jobs.mend_group),
                 ("POST", "/jobs/{id}/apply", jobs.carry_out),
                 ("POST", "/jobs/{id}/approvals", approvals.decide),
                 ("POST", "/jobs/{id}/approvals/{approval}/withdraw", approvals.withdraw),
                 ("GET", "/jobs/{id}/results", jobs.results),
+                ("GET", "/jobs/{id}/file", downloads.file),
+                ("GET", "/jobs/{id}/week", week.week),
+                ("POST", "/jobs/{id}/pace", jobs.set_pace),
                 ("POST", "/jobs/{id}/{action}", jobs.act),
                 ("GET", "/services", services.services),
                 ("GET", "/services/connect", services.offers),
@@ -107,6 +115,11 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("POST", "/people/invitations/{id}", people.withdraw),
                 ("GET", "/people/{id}", people.person),
                 ("POST", "/people/{id}", require_confirmation(people.change)),
+                ("GET", "/get", get_out.form),
+                ("POST", "/get", get_out.begin),
+                ("GET", "/schedules", schedules.schedules),
+                ("GET", "/schedules/{id}", schedules.schedule),
+                ("POST", "/schedules/{id}/{action}", schedules.act),
                 ("GET", "/mappings", mappings.mappings),
                 ("POST", "/mappings/{id}", mappings.delete),
                 ("GET", "/audit", audit.entries),
@@ -161,12 +174,10 @@ def _for_person(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         if session is None:
             return _to_sign_in(request)
         request.state.session = session
-        if request.method == "POST":
-            if _is_too_large(request):
-                return render(request, "too_large.html", {}, 413)
-            if not await _is_own_form(request, session):
-                return render(request, "expired.html", {}, 403)
-        return await handler(Visit(request, session))
+        refusal = _refusal_of_form(request)
+        if refusal is None and request.method == "POST":
+            refusal = None if await _has_token(request, session) else _refusal_as_expired(request)
+        return refusal or await handler(Visit(request, session))
 
     return handle
 
@@ -175,13 +186,22 @@ def _without_session(
     handler: Callable[[Request], Awaitable[Response]],
 ) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
-        if request.method == "POST" and _is_too_large(request):
-            return render(request, "too_large.html", {}, 413)
-        if request.method == "POST" and not _is_of_this_site(request):
-            return render(request, "expired.html", {}, 403)
-        return await handler(request)
+        return _refusal_of_form(request) or await handler(request)
 
     return handle
+
+
+def _refusal_of_form(request: Request) -> Response | None:
+    """The answer to a form that is too large, or comes from a page of others; else None."""
+    if request.method != "POST":
+        return None
+    if _is_too_large(request):
+        return render(request, "too_large.html", {}, 413)
+    return None if _is_of_this_site(request) else _refusal_as_expired(request)
+
+
+def _refusal_as_expired(request: Request) -> Response:
+    return render(request, "expired.html", {}, 403)
 
 
 def _sessions_of(request: Request) -> BrowserSessions:
@@ -197,13 +217,11 @@ def _to_sign_in(request: Request) -> Response:
     return RedirectResponse(f"/sign-in?{urlencode({'back': back})}", 303)
 
 
-async def _is_own_form(request: Request, session: BrowserSession) -> bool:
+async def _has_token(request: Request, session: BrowserSession) -> bool:
     """Whether a form is one of the console: it has the token of the person's session.
 
     A file's form has it in its address, since its body goes to the API as it arrives.
     """
-    if not _is_of_this_site(request):
-        return False
     token = request.query_params.get("csrf")
     if token is None and not _is_file(request):
         token = str((await request.form(max_files=0, max_fields=MAX_FIELDS)).get("csrf", ""))

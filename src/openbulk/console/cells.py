@@ -1,71 +1,31 @@
-"""The cells of a row as fields of a form, and back."""
+"""Records and rows as cells of a table that people read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from openbulk.domain.errors import BadInput
-
-_PREFIX = "cell:"
-
-
-def texts_of(row: Mapping[str, Any], fields: Mapping[str, str] | None = None) -> Mapping[str, str]:
-    """What the fields of a form have in them, by the cells of a row: texts, else JSON.
-
-    With `fields`, it is what the person has written.
-    """
-    given = fields or {}
-    return {
-        name: given.get(_PREFIX + name, _text_of(value)) for name, value in _cells_of(row).items()
-    }
+MAX_COLUMNS = 40
+"""Of a table: the first of a wider one."""
+MAX_CELL = 200
+"""Characters of a cell."""
 
 
-def changes_in(row: Mapping[str, Any], fields: Mapping[str, str]) -> Mapping[str, Any]:
-    """The new values in the fields of a form; of a row that could not be read, all of them.
-
-    An empty field is an empty cell. Raises BadInput.
-    """
-    changes: dict[str, Any] = {}
-    for name, before in _cells_of(row).items():
-        given = fields.get(_PREFIX + name)
-        if given is None:
-            continue
-        text = _with_plain_lines(given)
-        if text != _with_plain_lines(_text_of(before)):
-            changes[name] = _value_of(text, name, before)
-        elif "unread" in row:
-            changes[name] = before
-    return changes
+def columns_of(records: Iterable[Mapping[str, Any]]) -> Sequence[str]:
+    """The columns for all fields of records, in the order in which they come."""
+    return list(dict.fromkeys(name for record in records for name in record))[:MAX_COLUMNS]
 
 
-def _cells_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**row.get("values", {}), **row.get("mended", {})}
+def cells_of(record: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    """A record's cells; "" for a field that it does not have."""
+    return [_shorten(text_of(record.get(name))) for name in columns]
 
 
-def _with_plain_lines(text: str) -> str:
-    """A text with the line ends that a browser does not change."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+def text_of(value: object) -> str:
+    """A value as text: an object or a list as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _text_of(value: object) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _value_of(text: str, name: str, before: object) -> Any:
-    """A new value of the type that the cell has: a number stays one, and a text is not taken for
-    one. Raises BadInput."""
-    if before is None or isinstance(before, str) or not text:
-        return text or None
-    is_nested = isinstance(before, list | dict)
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    if is_nested and not isinstance(value, list | dict):
-        raise BadInput(
-            f"{name} is {text[:40]!r}; it must be a list or an object in JSON, as it was: "
-            f"{_text_of(before)[:80]}"
-        )
-    return value
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}…"

@@ -1,10 +1,10 @@
 """Pages from templates: in the person's language, with a nonce for the page's own scripts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import Environment, FileSystemLoader, Undefined
 from starlette.requests import Request
@@ -27,35 +27,26 @@ PAGE_HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """How the person at the browser reads."""
-
-    texts: Texts
-    is_part: bool
-    """Whether htmx asks for a part of a page."""
-
-
-def reader_of(request: Request) -> Reader:
-    """How the sender of a request reads, by cookies and headers."""
+def texts_for(request: Request) -> Texts:
+    """The texts for the sender of a request, by cookies and headers."""
     accepted = [
         part.split(";")[0].strip()
         for part in request.headers.get("accept-language", "").split(",")[:10]
     ]
     language = choose_language(request.cookies.get(LANGUAGE_COOKIE), accepted)
-    zone = request.cookies.get(ZONE_COOKIE, "UTC")[:64]
-    return Reader(texts_of(language, zone), "hx-request" in request.headers)
+    # The browser writes it as it writes parts of addresses: `Europe%2FBerlin`.
+    return texts_of(language, unquote(request.cookies.get(ZONE_COOKIE, "UTC"))[:64])
 
 
 def render(
     request: Request, template: str, values: Mapping[str, Any], status: int = 200
 ) -> HTMLResponse:
     """A page, or a part of one."""
-    reader = reader_of(request)
+    texts = texts_for(request)
     session = getattr(request.state, "session", None)
-    text = environment(reader.texts.language).get_template(template)
+    text = environment(texts.language).get_template(template)
     page = text.render(
-        texts=reader.texts,
+        texts=texts,
         languages=LANGUAGES,
         path=request.url.path,
         session=session,

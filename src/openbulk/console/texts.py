@@ -12,10 +12,10 @@ from io import BytesIO
 from zoneinfo import ZoneInfo
 
 from babel.core import negotiate_locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_decimal
 from babel.support import Translations
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "de": "Deutsch"}
@@ -49,16 +49,20 @@ class Texts:
         """`1,234,567`, or `1.234.567`."""
         return format_decimal(value, locale=self._locale)
 
-    def share(self, part: float) -> str:
-        """`12 %` of 0.12."""
-        return format_percent(part, locale=self._locale)
-
     def moment(self, milliseconds: float | None) -> str:
         """A moment of the API, in the person's time zone; "" if there is none."""
         if not milliseconds:
             return ""
         when = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
         return format_datetime(when, "d MMM y, HH:mm", tzinfo=self._zone, locale=self._locale)
+
+    def day(self, day: datetime.date) -> str:
+        """`1 Dec 2026`."""
+        return format_date(day, "d MMM y", locale=self._locale)
+
+    def weekday(self, day: datetime.date) -> str:
+        """`Tuesday, 1 Dec`."""
+        return format_date(day, "EEEE, d MMM", locale=self._locale)
 
     def duration(self, seconds: float) -> str:
         """`3 minutes`."""

@@ -12,8 +12,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from openbulk.console.api_calls import ApiCalls, ApiRefusal
-from openbulk.console.rendering import Reader, reader_of, render
+from openbulk.console.rendering import render, texts_for
 from openbulk.console.sessions import BrowserSession, BrowserSessions
+from openbulk.console.texts import Texts
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.people import Caller, User
 from openbulk.storage.accounts import Accounts
@@ -35,9 +36,9 @@ class Visit:
         self.sessions: BrowserSessions = state.sessions
 
     @property
-    def reader(self) -> Reader:
-        """How the person reads."""
-        return reader_of(self.request)
+    def texts(self) -> Texts:
+        """The texts in the person's language."""
+        return texts_for(self.request)
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -103,7 +104,7 @@ class Visit:
         number = int(instance_id) if instance_id.isascii() and instance_id.isdecimal() else 0
         found = await self._accounts.instance(number) if 0 < number < 2**63 else None
         if found is None or found.organization_id != caller.user.organization_id:
-            text = self.reader.texts.gettext("There is no such service; it may have been deleted.")
+            text = self.texts.gettext("There is no such service; it may have been deleted.")
             raise ApiRefusal(404, text, {})
         instance = CallingInstance(found.id, found.organization_id, found.element, found.version)
         return replace(caller, instance=instance)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -74,6 +75,34 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class CalendarEntry:
+    """What a calendar shows of an event."""
+
+    title: str
+    start: str
+    """A date, or a date and time as the event has it: those of its own time zone."""
+    end: str
+    """As `start`. The end of whole days is the day behind them."""
+    repeats: bool = False
+    """Whether it is the first date of a series."""
+
+    @property
+    def days(self) -> tuple[str, str]:
+        """Its first day and its last one."""
+        is_whole = len(self.end) == len("2026-05-30")
+        last = _day_before(self.end) if is_whole else self.end[:10]
+        first = self.start[:10]
+        return first, max(first, last)
+
+
+def _day_before(day: str) -> str:
+    try:
+        return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+    except (ValueError, OverflowError):  # the service's own, which it may write as it likes
+        return day
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What a job would do with one record."""
 
@@ -104,6 +133,8 @@ class Planned:
     """Those of them outside the caller's organization."""
     remark: str = ""
     """What else the row would do, or leave out, in a sentence."""
+    entry: CalendarEntry | None = None
+    """Of an event, what its calendar would show; of one that is deleted, what it shows now."""
     key: str | None = None
     """Equal for all rows that mean this record; None if the row is a new one in any case."""
     is_early: bool = False

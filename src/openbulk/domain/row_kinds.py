@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 
 from openbulk.domain.records import OutcomeKind
 
@@ -69,6 +70,16 @@ class RowChoice:
     def has_any(self, first: int, last: int) -> bool:
         """Whether a row from `first` to `last` is chosen."""
         return self._chosen.find(1, first, last + 1) >= 0
+
+    def following(self, row: int) -> "RowChoice":
+        """The rows behind a row."""
+        none = bytes(min(row + 1, len(self._chosen)))
+        return RowChoice.of(none + self._chosen[len(none) :])
+
+    def first(self, count: int) -> "RowChoice":
+        """The first rows, so many at most."""
+        last = next(islice(self.rows(), count - 1, None), len(self._chosen) - 1)
+        return RowChoice.of(self._chosen[: last + 1])
 
     def both(self, other: "RowChoice") -> "RowChoice":
         """The rows that the other choice has, too."""

@@ -6,6 +6,7 @@ from openbulk.domain.job import Job, Status
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock
 from openbulk.engine.workflows.runner import Workflows
+from openbulk.storage.deliveries import Delivery
 from openbulk.storage.ledger import Ledger
 
 log = structlog.get_logger()
@@ -29,6 +30,10 @@ class Completion:
         # A workflow creates downloads, and uploads of their records.
         if job.is_download or job.upload.records_of is not None:
             await self._workflows.job_finished(job)
+
+    async def announce_again(self, delivery: Delivery) -> None:
+        """Notify the caller of a finished job once more."""
+        await self._notifications.announce_again(delivery)
 
     async def cancel(self, job: Job, *, even_if_complete: bool) -> Job:
         """Cancel a job: nothing more is sent, and what was sent stays sent.

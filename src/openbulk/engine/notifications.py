@@ -60,6 +60,12 @@ class Notifications:
         due = NextAttempt(delivery.id, delivery.attempts + 1, receiver_of(url))
         await self._queue.enqueue_attempt(due)
 
+    async def announce_again(self, delivery: Delivery) -> None:
+        """Make another attempt at a notification that is delivered or given up."""
+        await self._deliveries.reopen(delivery, self._now())
+        due = NextAttempt(delivery.id, delivery.attempts + 1, receiver_of(delivery.url))
+        await self._queue.enqueue_attempt(due)
+
     async def sweep(self) -> None:
         """Resume the notifications that a dead process has dropped."""
         jobs = await self._deliveries.jobs_to_notify()

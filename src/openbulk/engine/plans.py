@@ -1,9 +1,10 @@
 """Reads the plan of a job: counts, rows by page, and what carrying it out would cost."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from openbulk.connectors.base import PlansWrites
 from openbulk.connectors.targets import resolve_target
@@ -27,6 +28,8 @@ from openbulk.storage.budgets import Budgets
 from openbulk.storage.files import FileStore
 from openbulk.storage.plans import Plans, PlanSummary
 
+MAX_LOOKED_AT = 20_000
+"""Rows that are read for one page of a calendar: it ends early, and the next page goes on."""
 MAX_PLACES = 3
 """Places of which a forecast shows limits of their own: those with the most calls."""
 
@@ -59,6 +62,15 @@ class PlanOverview:
     """Identifies the plan; None until it is made."""
     expires_at: datetime | None = None
     forecast: Forecast = Forecast()
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarPage:
+    """Rows of a plan that a calendar shows, in the order of the file."""
+
+    rows: Sequence[PlanRow]
+    next_after: int | None
+    """The row after which the next page begins; None if there is none."""
 
 
 class PlanReader:
@@ -107,15 +119,31 @@ class PlanReader:
         Raises NotFound if the job has no plan, or its rows are deleted.
         """
         _require_plan(job)
-        try:
+        with _rows_are_there(job):
             return await read_page(
                 self._plans, self._files, job, kind=kind, after=after, limit=limit
             )
-        except FileNotFoundError as error:
-            raise NotFound(
-                f"the rows of the plan of job {job.id} are deleted, as its file is; upload the "
-                "file again to plan it"
-            ) from error
+
+    async def calendar(
+        self, job: Job, *, first: date, last: date, after: int, limit: int
+    ) -> CalendarPage:
+        """The rows of a plan behind a row that a calendar shows from one day to another.
+
+        Raises NotFound if the job has no plan, or its rows are deleted.
+        """
+        _require_plan(job)
+        days = first.isoformat(), last.isoformat()
+        found: list[PlanRow] = []
+        parts = self._plans.each_part(job.id, after=after, kind=None)
+        count = 0
+        with _rows_are_there(job):
+            async for row in rows_of_plan(self._files, job.upload.file, parts, after=after):
+                count += 1
+                if _is_between(row, days):
+                    found.append(row)
+                if len(found) == limit or count == MAX_LOOKED_AT:
+                    return CalendarPage(found, row.planned.row)
+        return CalendarPage(found, None)
 
     async def _forecast(self, job: Job, summary: PlanSummary) -> Forecast:
         """What the plan takes of the service's limits; nothing if it cannot be connected."""
@@ -151,6 +179,24 @@ class PlanReader:
             forecast_of_budget(budget, spent[budget.scope], count, now)
             for budget, count in calls.items()
         ]
+
+
+@contextmanager
+def _rows_are_there(job: Job) -> Iterator[None]:
+    """Raise NotFound if the rows of a plan are deleted."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"the rows of the plan of job {job.id} are deleted, as its file is; upload the "
+            "file again to plan it"
+        ) from error
+
+
+def _is_between(row: PlanRow, days: tuple[str, str]) -> bool:
+    """Whether a calendar shows a row on one of these days."""
+    entry = row.planned.entry
+    return entry is not None and entry.days[0] <= days[1] and entry.days[1] >= days[0]
 
 
 async def read_page(

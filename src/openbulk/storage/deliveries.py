@@ -28,6 +28,8 @@ class Delivery:
     attempts: int
     due_at: datetime
     finished_at: datetime | None
+    result: str | None
+    """What came of the last attempt, in a sentence; None before the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,22 @@ class Deliveries:
             ).first()
         return None if row is None else _delivery(row)
 
+    async def of_job(self, job_id: int) -> Delivery | None:
+        """The notification of a job; None if it has none, or not yet."""
+        async with self._reading.connect() as connection:
+            chosen = select(deliveries).where(deliveries.c.job_id == job_id)
+            row = (await connection.execute(chosen)).first()
+        return None if row is None else _delivery(row)
+
+    async def reopen(self, delivery: Delivery, now: datetime) -> None:
+        """Have a notification that is delivered or given up sent again, now."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(deliveries)
+                .where(deliveries.c.id == delivery.id, deliveries.c.finished_at.is_not(None))
+                .values(due_at=now, finished_at=None)
+            )
+
     async def open(self) -> Sequence[OpenDelivery]:
         """Notifications that are neither delivered nor given up, without what they say."""
         columns = deliveries.c
@@ -130,4 +148,5 @@ def _delivery(row: Row[Any]) -> Delivery:
         row.attempts,
         row.due_at,
         row.finished_at,
+        row.result,
     )

@@ -3,26 +3,28 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ConfigDict, Field
 
 from openbulk.api.bulk import downloaded_records
-from openbulk.api.bulk.job_requests import JobId, find_job, require_instance
+from openbulk.api.bulk.job_requests import JobId, find_job, read_whole, require_instance
 from openbulk.api.http.bodies import BoundedRoute, StrictBody, answer_records
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
+from openbulk.api.http.paging import NextPage, PageSize, parse_page_size, set_page_headers
 from openbulk.api.http.parameters import parse_whole_number
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.mending import (
     RowsMended,
     UploadedRow,
+    parse_outcomes,
     present_mended_rows,
     present_row,
 )
 from openbulk.domain.errors import BadInput
 from openbulk.domain.job import Job
 from openbulk.domain.people import Caller
-from openbulk.domain.row_kinds import RowChoice
+from openbulk.domain.row_kinds import EVERY_KIND, RowChoice
 from openbulk.engine.mending import Change
 from openbulk.engine.results import kinds_of_rows
 
@@ -30,6 +32,16 @@ router = APIRouter(tags=["Bulk"], responses=may_answer(401, 405), route_class=Bo
 RowNumber = Annotated[
     str, Path(description="Number of the record, counted from 1.", examples=["2"])
 ]
+
+RowKindsWanted = Annotated[
+    str,
+    Query(
+        description="What became of the wanted rows, comma-separated: keys of `outcomes` in "
+        "`/bulk/{job_id}`. All rows if empty.",
+        examples=["failed,unknown,notReached"],
+    ),
+]
+MAX_SEARCH = 200
 
 
 class MendedValues(StrictBody):
@@ -78,6 +90,50 @@ class MendedColumn(StrictBody):
     dryRun: bool = Field(  # noqa: N815 - the wire's name
         False, description="Whether to say what would change, and keep nothing.", examples=[False]
     )
+
+
+@router.get(
+    "/bulk/{job_id}/rows",
+    summary="List the rows of an upload",
+    responses=answers(list[UploadedRow], 400, 404, 409),
+)
+async def rows(
+    request: Request,
+    response: Response,
+    job_id: JobId,
+    services: ServicesOfApp,
+    caller: SignedInCaller,
+    kind: RowKindsWanted = "",
+    search: Annotated[
+        str,
+        Query(
+            description="A text that a value, the id or the error of the wanted rows has, in any "
+            "case. A page then may have few rows, or none, and another one after it.",
+            examples=[""],
+            max_length=MAX_SEARCH,
+        ),
+    ] = "",
+    page_size: PageSize = "",
+    next_page: NextPage = "",
+) -> Response:
+    """The rows of an upload with what became of each, in the order of the file, page by page.
+
+    `nextPage` is the number of the row behind which the page begins.
+    """
+    job = await find_job(services, caller, job_id)
+    if job.is_download:  # of an object that has this name
+        return await downloaded_records.file(request, job_id, "rows", services, caller)
+    require_upload(job)
+    async with read_whole(services, job):
+        page = await services.row_pages.page(
+            job,
+            wanted=parse_outcomes(kind) if kind else EVERY_KIND,
+            search=search,
+            after=parse_whole_number(next_page or "0", "nextPage", minimum=0),
+            limit=parse_page_size(page_size),
+        )
+    set_page_headers(response, len(page.rows), page.next_after)
+    return answer_records([present_row(job, one) for one in page.rows], response.headers)
 
 
 @router.get(

@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from openbulk.api.bulk import downloaded_records
 from openbulk.api.bulk.job_requests import JobId, find_job, read_whole
-from openbulk.api.bulk.mending import require_upload
+from openbulk.api.bulk.mending import RowKindsWanted, require_upload
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import may_answer
 from openbulk.api.http.parameters import parse_flag
@@ -55,14 +55,7 @@ async def results(
     job_id: JobId,
     services: ServicesOfApp,
     caller: SignedInCaller,
-    kind: Annotated[
-        str,
-        Query(
-            description="What became of the wanted rows, comma-separated: keys of `outcomes` in "
-            "`/bulk/{job_id}`. All rows if empty.",
-            examples=["failed,unknown,notReached"],
-        ),
-    ] = "",
+    kind: RowKindsWanted = "",
     format: Annotated[
         str, Query(description="csv, xlsx or jsonl; csv if empty.", examples=["csv"])
     ] = "",

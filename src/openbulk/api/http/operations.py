@@ -60,10 +60,12 @@ _READ: _Group = {
     "GET /ping": None,
     "POST /bulk/query": _DOWNLOADED,
     "POST /bulk/download": _DOWNLOADED,
+    "GET /bulk/{job_id}/rows": Audited("job.read", "job {job_id} rows"),
     "GET /bulk/{job_id}/rows/{row}": Audited("job.read", "job {job_id} row {row}"),
     "GET /bulk/{job_id}/results": Audited("job.read", "job {job_id} results"),
     "GET /bulk/{job_id}": None,
     "GET /bulk/{job_id}/status/events": None,
+    "GET /bulk/{job_id}/status/callback": None,
     "GET /bulk/jobs": None,
     "GET /bulk/{job_id}/status": None,
     "GET /bulk/{job_id}/errors": None,
@@ -72,6 +74,7 @@ _READ: _Group = {
     "GET /bulk/{job_id}/approvals": None,
     "GET /bulk/{job_id}/plan": None,
     "GET /bulk/{job_id}/plan/rows": Audited("job.read", "job {job_id} plan"),
+    "GET /bulk/{job_id}/plan/calendar": Audited("job.read", "job {job_id} plan"),
     "POST /bulk/{job_id}/verify": Audited(
         "job.verify", "job {job_id}[ as job {id}]", with_job=True
     ),
@@ -136,6 +139,7 @@ _LOAD: _Group = {
     "PUT /bulk/{job_id}/resume": Audited("job.resume", "job {job_id}"),
     "PATCH /bulk/{job_id}": Audited("job.change", "job {job_id}"),
     "DELETE /bulk/{job_id}": Audited("job.delete", "job {job_id}"),
+    "POST /bulk/{job_id}/status/callback": Audited("callback.send", "job {job_id}"),
     "PUT /bulk/{job_id}/cancel": Audited("job.cancel", "job {job_id}"),
     "PUT /bulk/{job_id}/apply": Audited("job.apply", "job {job_id}"),
     "POST /jobs": Audited("schedule.make", "schedule {id}"),

@@ -1,5 +1,6 @@
 """Plans on the wire: counts and forecast, and rows with their differences."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import with_config
@@ -177,6 +178,22 @@ class FieldChange(TypedDict):
 
 
 @with_config(EXACT)
+class PlannedEntry(TypedDict):
+    """What a calendar would show of a planned event."""
+
+    title: Annotated[str, doc("Title of the event.", "Choir practice")]
+    start: Annotated[
+        str,
+        doc("Its date, or its date and time in its own time zone.", "2026-06-04T18:00:00+02:00"),
+    ]
+    end: Annotated[
+        str,
+        doc("As `start`; of whole days, the day behind them.", "2026-06-04T19:30:00+02:00"),
+    ]
+    repeats: Annotated[bool, doc("Whether it is the first date of a series.", False)]
+
+
+@with_config(EXACT)
 class PlannedRow(TypedDict):
     """What a job would do with one row of its file."""
 
@@ -202,6 +219,12 @@ class PlannedRow(TypedDict):
         Annotated[bool, doc("True if an earlier row of the file means the same record.")]
     ]
     mails: NotRequired[Annotated[int, doc("People whom the service would mail about it.")]]
+    entry: NotRequired[
+        Annotated[
+            PlannedEntry,
+            doc("Of an event that is created, changed or deleted: what its calendar shows of it."),
+        ]
+    ]
 
 
 def present_plan(job: Job, plan: PlanOverview) -> dict[str, Any]:
@@ -280,6 +303,7 @@ def present_plan_row(row: PlanRow) -> dict[str, Any]:
         "remark": planned.remark or None,
         "repeated": row.is_repeated or None,
         "mails": planned.mails or None,
+        "entry": planned.entry and asdict(planned.entry),
     }
     return without_none(shape)
 

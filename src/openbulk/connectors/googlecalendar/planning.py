@@ -34,7 +34,7 @@ from openbulk.connectors.googlecalendar.events import Event, is_cancelled
 from openbulk.connectors.googlecalendar.identity import ICAL_UID, ID, Identity
 from openbulk.connectors.googlecalendar.recurrence import OriginalStart, dates_that_are_none
 from openbulk.connectors.googlecalendar.shapes import read_resource
-from openbulk.domain.plan import Change, Planned, PlannedKind, kind_of
+from openbulk.domain.plan import CalendarEntry, Change, Planned, PlannedKind, kind_of
 from openbulk.domain.records import Action, Outcome, Problem, Record, Target
 
 _WRITERS = frozenset({"writer", "writerWithoutPrivateAccess", "owner"})
@@ -52,6 +52,8 @@ class RowNotes:
     calendar: str | None = None
     """The calendar of the event; None if no call would be made."""
     changes: dict[str, Mapping[str, Change]] = field(default_factory=dict)
+    entry: CalendarEntry | None = None
+    """What the calendar would show of the event."""
     calls: int = 0
     mails: int = 0
     mails_outside: int = 0
@@ -193,6 +195,7 @@ class PlannedCalls(EventCalls):
         notes = self._count_call(row)
         notes.events.setdefault(event_id, event)
         changes = {key: Change(event.get(key), after.get(key)) for key in fields}
+        notes.entry = _entry_of(after)
         notes.changes[event_id] = {**notes.changes.get(event_id, {}), **changes}
         self._note_mails(row, after, name)
         return after
@@ -217,6 +220,7 @@ class PlannedCalls(EventCalls):
             return Deletion.DONE_BEFORE
         name = await self._lookup.name_of(row.calendar)
         notes.events.setdefault(event_id, event)
+        notes.entry = _entry_of(event)
         self._note_mails(row, event, name)
         return Deletion.DONE
 
@@ -250,7 +254,7 @@ class PlannedCalls(EventCalls):
         name = await self._lookup.name_of(row.calendar)
         creator = {"email": name} if "@" in name else {}
         event = {"status": "confirmed", "creator": creator, _PLANNED: True, **body}
-        self._count_call(row)
+        self._count_call(row).entry = _entry_of(event)
         if mails:
             self._note_mails(row, event, name)
         self._lookup.cache_of(row).put(event)
@@ -280,6 +284,20 @@ def _merge(event: Event, body: Mapping[str, Any]) -> Event:
         is_object = isinstance(value, Mapping) and isinstance(old, Mapping)
         merged[name] = _merge(old or {}, value) if is_object else value
     return {name: value for name, value in merged.items() if value is not None}
+
+
+def _entry_of(event: Event) -> CalendarEntry | None:
+    """What a calendar shows of an event; None if it is not known when it is."""
+    start, end = (_moment_of(event.get(name)) for name in ("start", "end"))
+    if not start:
+        return None
+    return CalendarEntry(
+        str(event.get("summary") or ""), start, end or start, bool(event.get("recurrence"))
+    )
+
+
+def _moment_of(time: Any) -> str:
+    return str(time.get("dateTime") or time.get("date") or "") if isinstance(time, Mapping) else ""
 
 
 def _version_of(event: Event) -> str | None:
@@ -341,6 +359,7 @@ class EventPlans:
             mails=0 if is_refused else notes.mails,
             mails_outside=0 if is_refused else notes.mails_outside,
             remark=outcome.remark,
+            entry=None if is_refused else notes.entry,
             key=self._uploads.take_name(record.row),
             is_early=outcome.is_early,
         )

@@ -27,7 +27,7 @@ async def _change_password(visit: Visit) -> Response:
     form = await visit.form()
     given = {name: str(form.get(name, "")) for name in ("current", "new", "again")}
     if given["new"] != given["again"]:
-        differs = visit.reader.texts.gettext("The two passwords are not the same.")
+        differs = visit.texts.gettext("The two passwords are not the same.")
         return visit.page("account.html", 400, **await _values_of(visit, differs))
     body = {"currentPassword": given["current"], "newPassword": given["new"]}
     try:

@@ -34,7 +34,7 @@ async def _confirm(visit: Visit, form: FormData) -> str:
     try:
         await visit.api.send("POST", "/authentication/confirm", body)
     except ApiRefusal as error:
-        texts = visit.reader.texts
+        texts = visit.texts
         if error.status == 401:
             return texts.gettext("That is not right. Try again.")
         return error.message

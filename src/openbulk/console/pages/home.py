@@ -4,8 +4,8 @@ import asyncio
 
 from starlette.responses import Response
 
+from openbulk.console.pages.found_jobs import ENDED
 from openbulk.console.pages.instances import list_instances
-from openbulk.console.pages.jobs import ENDED
 from openbulk.console.visits import Visit
 
 LOOKED_AT = 50

@@ -7,22 +7,20 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from openbulk.console.api_calls import ApiRefusal, path_of
-from openbulk.console.cells import changes_in, texts_of
+from openbulk.console.api_calls import ApiCalls, ApiRefusal, path_of
+from openbulk.console.job_filter import JobFilter
+from openbulk.console.pages.downloads import values_of_download
+from openbulk.console.pages.found_jobs import ENDED, MENDABLE, PLANS, find_job
 from openbulk.console.pages.instances import names_of_instances
+from openbulk.console.pages.week import first_day
 from openbulk.console.visits import Visit
-from openbulk.domain.errors import BadInput
 
 PAGE_SIZE = 50
-PLANS = frozenset({"PLANNED", "PLANNING"})
-ENDED = frozenset(
-    {"COMPLETE", "COMPLETED", "FAILED", "ERROR", "CANCELLED", "PLANNED", "VERIFIED", "ABORTED"}
-)
-"""States in which a job stays until somebody does something."""
 _ACTIONS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "pause": ("PUT", "pause", {}),
     "resume": ("PUT", "resume", {}),
     "cancel": ("PUT", "cancel", {}),
+    "callback": ("POST", "status/callback", {}),
     "retry": ("POST", "retry", {}),
     "verify": ("POST", "verify", {}),
     "plan-undo": ("POST", "undo", {"plan": "true"}),
@@ -31,16 +29,28 @@ _ACTIONS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
 _MAKE_JOBS = frozenset({"retry", "verify", "plan-undo"})
 MAX_NUMBER = 18
 """Digits of a number in a form."""
-_MENDABLE = ("failed", "unknown", "notReached")
 
 
 async def jobs(visit: Visit) -> Response:
-    """All jobs, newest first."""
+    """Jobs, newest first: all, or those that the person looks for."""
+    chosen = JobFilter.of(visit.query)
     page, names = await asyncio.gather(
-        visit.api.page("/bulk/jobs", pageSize=PAGE_SIZE, nextPage=visit.query.get("page", "")),
+        visit.api.page(
+            "/bulk/jobs",
+            where=chosen.condition(visit.texts.zone),
+            pageSize=PAGE_SIZE,
+            nextPage=visit.query.get("page", ""),
+        ),
         names_of_instances(visit),
     )
-    return visit.page("jobs.html", jobs=page.body, names=names, next_page=page.next_page)
+    return visit.page(
+        "jobs.html",
+        jobs=page.body,
+        names=names,
+        next_page=page.next_page,
+        chosen=chosen,
+        parameters=chosen.as_parameters(),
+    )
 
 
 async def job(visit: Visit) -> Response:
@@ -66,12 +76,26 @@ async def act(visit: Visit) -> Response:
     method, end, parameters = _ACTIONS[action]
     if action == "retry" and visit.session.caller.writes_by_plan_alone:
         parameters = {"plan": "true"}  # somebody approves it first
+    path = path_of("bulk", job_id, *end.split("/"))
     try:
-        answer = await visit.api.send(method, path_of("bulk", job_id, end), **parameters)
+        answer = await visit.api.send(method, path, **parameters)
     except ApiRefusal as error:
         return await job_page(visit, error.message, error.status)
     shown = answer["id"] if action in _MAKE_JOBS else job_id
     return visit.go_to(f"/jobs/{shown}")
+
+
+async def set_pace(visit: Visit) -> Response:
+    """Let a job make fewer calls a minute, or as many as the service takes."""
+    job_id = visit.request.path_params["id"]
+    calls = str((await visit.form()).get("calls", "")).strip()
+    api, _ = await find_job(visit)
+    pace = {"callsPerMinute": int(calls) if calls.isascii() and calls.isdecimal() else calls}
+    try:
+        await api.send("PATCH", path_of("bulk", job_id), {"pace": pace if calls else None})
+    except ApiRefusal as error:
+        return await job_page(visit, error.message, error.status)
+    return visit.go_to(f"/jobs/{job_id}")
 
 
 async def carry_out(visit: Visit) -> Response:
@@ -90,65 +114,20 @@ async def carry_out(visit: Visit) -> Response:
 
 async def results(visit: Visit) -> Response:
     """The file with what became of each row, as a download."""
-    found = await _find(visit)
+    api, found = await find_job(visit)
     if found.get("job_direction") != "UPLOAD":
         raise HTTPException(404)
     kind, form = visit.query.get("kind", ""), visit.query.get("format", "xlsx")
-    return await visit.api.download(
-        path_of("bulk", found["id"], "results"), {"kind": kind, "format": form, "guard": "true"}
+    # No spreadsheet opens lines of JSON, so nothing there is a formula.
+    guard = "" if form == "jsonl" else "true"
+    return await api.download(
+        path_of("bulk", found["id"], "results"), {"kind": kind, "format": form, "guard": guard}
     )
-
-
-async def rows(visit: Visit) -> Response:
-    """The rows of a plan, or those that failed, page by page."""
-    found = await _find(visit)
-    after, kind = visit.query.get("page", ""), visit.query.get("kind", "")
-    is_plan, group = found["status"] in PLANS, visit.query.get("group", "")
-    has_kinds = (is_plan or "verifyOf" in found) and not group
-    path: tuple[str, ...] = ("errors",)
-    if has_kinds:
-        path = ("plan" if is_plan else "verification", "rows")
-    more = {"kind": kind} if has_kinds else {"group": group}
-    page = await visit.api.page(
-        path_of("bulk", found["id"], *path), pageSize=PAGE_SIZE, nextPage=after, **more
-    )
-    return visit.page(
-        "rows.html",
-        job=found,
-        rows=page.body,
-        kind=kind,
-        group=group,
-        next_page=page.next_page,
-        has_kinds=has_kinds,
-    )
-
-
-async def row(visit: Visit) -> Response:
-    """One row of a job, with cells to mend."""
-    return visit.page("row.html", **await _row_of(visit))
-
-
-async def mend_row(visit: Visit) -> Response:
-    """Keep new values for a row."""
-    shown = await _row_of(visit)
-    path = path_of("bulk", shown["job"]["id"], "rows", visit.request.path_params["row"])
-    fields = await visit.fields()
-    try:
-        if values := changes_in(shown["row"], fields):
-            await visit.api.send("PATCH", path, {"values": values})
-    except BadInput as error:
-        problem = ApiRefusal(400, error.message, {})
-    except ApiRefusal as error:
-        problem = error
-    else:
-        return visit.go_to(f"/jobs/{shown['job']['id']}")
-    shown |= {"cells": texts_of(shown["row"], fields), "problem": problem.message}
-    return visit.page("row.html", problem.status, **shown)
 
 
 async def mend_group(visit: Visit) -> Response:
     """Mend one column in all rows that failed for one cause."""
-    found = await _find(visit)
+    _, found = await find_job(visit)
     fields = await visit.fields()
     change: Mapping[str, Any] = {"set": fields.get("to") or None}
     if fields.get("how") == "replace":
@@ -158,22 +137,16 @@ async def mend_group(visit: Visit) -> Response:
         answer = await visit.api.send("POST", path_of("bulk", found["id"], "rows", "mend"), body)
     except ApiRefusal as error:
         return await job_page(visit, error.message, error.status)
-    text = visit.reader.texts.ngettext(
+    text = visit.texts.ngettext(
         "%(num)s row has another value now. Send it again below.",
         "%(num)s rows have another value now. Send them again below.",
         answer["changed"],
-    ) % {"num": visit.reader.texts.number(answer["changed"])}
+    ) % {"num": visit.texts.number(answer["changed"])}
     return visit.page("job.html", **await _values_of(visit, said=text))
 
 
-async def _find(visit: Visit) -> Mapping[str, Any]:
-    """A job. Raises ApiRefusal."""
-    found: Mapping[str, Any] = await visit.api.get(path_of("bulk", visit.request.path_params["id"]))
-    return found
-
-
 async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[str, Any]:
-    found = await _find(visit)
+    api, found = await find_job(visit)
     names = await names_of_instances(visit)
     plan, approvals, verification, groups = None, None, None, []
     is_upload = found.get("job_direction") == "UPLOAD"
@@ -190,14 +163,32 @@ async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[st
         "instance": names.get(found["instanceId"], ""),
         "plan": plan,
         "approvals": approvals,
+        "has_week": plan is not None
+        and found["status"] == "PLANNED"
+        and bool(await first_day(api, found, plan)),
         "verification": verification,
         "groups": groups,
         "columns": await _columns_of(visit, found, groups),
         "is_over": found["status"] in ENDED,
-        "can_mend": any(found.get("outcomes", {}).get(kind) for kind in _MENDABLE),
+        "callback": await _callback_of(api, found),
+        **await values_of_download(api, found),
+        "can_mend": any(found.get("outcomes", {}).get(kind) for kind in MENDABLE),
         "problem": problem,
         "said": said,
     }
+
+
+async def _callback_of(api: ApiCalls, found: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The callback of a job that is over; None if it has none."""
+    if found["status"] not in ENDED:
+        return None
+    try:
+        callback: Mapping[str, Any] = await api.get(
+            path_of("bulk", found["id"], "status", "callback")
+        )
+    except ApiRefusal:
+        return None
+    return callback
 
 
 async def _columns_of(
@@ -212,15 +203,6 @@ async def _columns_of(
     except ApiRefusal:  # the file is deleted by now
         return ()
     return tuple(example.get("values", {}))
-
-
-async def _row_of(visit: Visit) -> dict[str, Any]:
-    found = await _find(visit)
-    if found.get("job_direction") != "UPLOAD":
-        raise HTTPException(404)
-    number = visit.request.path_params["row"]
-    shown = await visit.api.get(path_of("bulk", found["id"], "rows", number))
-    return {"job": found, "row": shown, "cells": texts_of(shown), "problem": ""}
 
 
 def _number_in(text: str) -> int | str:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from openbulk.console.api_calls import ApiCalls, ApiRefusal
 from openbulk.console.pages.sign_in import with_password
-from openbulk.console.rendering import reader_of, render
+from openbulk.console.rendering import render, texts_for
 
 _CHOSEN = ("firstName", "lastName", "email", "organization")
 
@@ -24,7 +24,7 @@ async def use(request: Request) -> Response:
     fields = {name: str(value) for name, value in form.items()}
     code, password = fields.get("code", ""), fields.get("password", "")
     if password != fields.get("again", ""):
-        differs = reader_of(request).texts.gettext("The two passwords are not the same.")
+        differs = texts_for(request).gettext("The two passwords are not the same.")
         return await _page(request, code, fields, differs, 400)
     chosen = {name: fields[name].strip() for name in _CHOSEN if fields.get(name, "").strip()}
     body = {"code": code, "password": password, **chosen}

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from openbulk.console.api_calls import ApiCalls, ApiRefusal, path_of
+from openbulk.console.api_calls import ApiCalls, ApiRefusal, object_path, path_of
 from openbulk.console.field_choices import FieldChoice, choices_of, mapping_of
 from openbulk.console.pages.instances import list_instances
 from openbulk.console.visits import Visit
@@ -18,7 +18,11 @@ from openbulk.console.visits import Visit
 PREVIEW_ROWS = 8
 ACTIONS = ("create", "update", "upsert", "delete")
 _ANSWER = "answer:"
-_CHOSEN = ("instance", "object", "action", "key")
+_CHOSEN = ("instance", "object", "action", "key", "calendar")
+_EVENTS, _CALENDARS = "events", "calendar-list"
+"""Objects of a service with calendars: what is in one of them, and which there are."""
+_CAN_WRITE = frozenset({"owner", "writer", "writerWithoutPrivateAccess"})
+MAX_CALENDARS = 250
 
 
 async def start(visit: Visit) -> Response:
@@ -50,10 +54,13 @@ async def where(visit: Visit) -> Response:
     if not chosen["instance"] and len(instances) == 1:
         chosen["instance"] = str(instances[0]["id"])
     objects: Sequence[str] = ()
+    calendars: Sequence[Mapping[str, Any]] = ()
     problem = ""
     if chosen["instance"]:
         try:
-            objects = await _objects_of(visit, chosen["instance"])
+            api = await visit.api_of(chosen["instance"])
+            objects = await api.get("/objects")
+            calendars = await _calendars_of(api, objects)
         except ApiRefusal as error:
             problem = error.message
     return visit.page(
@@ -61,6 +68,7 @@ async def where(visit: Visit) -> Response:
         file=found,
         instances=instances,
         objects=objects,
+        calendars=calendars,
         actions=ACTIONS,
         chosen=chosen,
         problem=problem,
@@ -89,13 +97,17 @@ async def plan(visit: Visit) -> Response:
         "mapping": mapping_of(fields),
         **_answers_of(fields),
     }
+    if chosen["calendar"] and chosen["object"] == _EVENTS:
+        meta["calendarId"] = chosen["calendar"]
     if chosen["key"]:
         meta["identifierFieldName"] = chosen["key"]
     try:
         if name := fields.get("save", "").strip():
             saved = {"name": name, "object": chosen["object"], "mapping": meta["mapping"]}
             await api.send("POST", "/mappings", saved)
-        job = await api.send("POST", _bulk(chosen["object"]), {"metaData": meta}, plan="true")
+        job = await api.send(
+            "POST", "/bulk" + object_path(chosen["object"]), {"metaData": meta}, plan="true"
+        )
     except ApiRefusal as error:
         return await _columns_page(visit, api, chosen, fields, error)
     return visit.go_to(f"/jobs/{job['id']}")
@@ -123,7 +135,7 @@ async def _columns_page(
         api.get(
             path_of("files", number, "mapping"), object=chosen["object"], action=chosen["action"]
         ),
-        api.get(f"/objects/{_path_of_object(chosen['object'])}/metadata"),
+        api.get("/objects" + object_path(chosen["object"]) + "/metadata"),
     )
     known = [one for one in metadata["fields"] if not one.get("vendorReadOnly")]
     choices = choices_of(proposal) if fields is None else choices_of_form(fields)
@@ -161,11 +173,13 @@ async def _first_rows(visit: Visit) -> Sequence[Mapping[str, Any]]:
     return rows
 
 
-async def _objects_of(visit: Visit, instance: str) -> Sequence[str]:
-    """The objects that files can be uploaded for."""
-    api = await visit.api_of(instance)
-    names: Sequence[str] = await api.get("/objects")
-    return names
+async def _calendars_of(api: ApiCalls, objects: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """The calendars that events can be written to, the main one first; none without calendars."""
+    if _EVENTS not in objects or _CALENDARS not in objects:
+        return ()
+    found = await api.get(f"/{_CALENDARS}", pageSize=MAX_CALENDARS)
+    writable = (one for one in found if one.get("accessRole") in _CAN_WRITE)
+    return sorted(writable, key=lambda one: (not one.get("primary"), one.get("summary", "")))
 
 
 def _choices_in(given: Mapping[str, str]) -> dict[str, str]:
@@ -173,11 +187,3 @@ def _choices_in(given: Mapping[str, str]) -> dict[str, str]:
     if chosen["action"] not in ACTIONS:
         chosen["action"] = "create"
     return chosen
-
-
-def _path_of_object(name: str) -> str:
-    return path_of(*name.split("/")).removeprefix("/")
-
-
-def _bulk(name: str) -> str:
-    return f"/bulk/{_path_of_object(name)}"

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from openbulk.console.api_calls import ApiCalls, ApiRefusal
-from openbulk.console.rendering import reader_of, render
+from openbulk.console.rendering import render, texts_for
 from openbulk.console.sessions import BrowserSessions
 from openbulk.console.visits import Visit
 from openbulk.identity.sign_in import SESSION_BEGINNING
@@ -111,7 +111,7 @@ def _refusal(
     request: Request, template: str, back: str, error: ApiRefusal, **values: Any
 ) -> Response:
     """The form once more, with why nobody was signed in."""
-    gettext = reader_of(request).texts.gettext
+    gettext = texts_for(request).gettext
     problem = error.message
     if error.status == 429:
         problem = gettext("That was wrong too often. Wait a minute, and try again.")

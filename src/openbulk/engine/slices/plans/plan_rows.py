@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from dataclasses import dataclass
 from typing import Any
 
-from openbulk.domain.plan import Change, Completeness, Planned, PlannedKind
+from openbulk.domain.plan import CalendarEntry, Change, Completeness, Planned, PlannedKind
 from openbulk.domain.records import Problem
 from openbulk.exact_json import encode_json
 from openbulk.storage.files import FileStore
@@ -51,6 +51,7 @@ class PlanRow:
             "mails": planned.mails,
             "mailsOutside": planned.mails_outside,
             "remark": planned.remark,
+            "entry": planned.entry and _pack_entry(planned.entry),
             "key": planned.key,
             "repeated": self.is_repeated,
         }
@@ -59,7 +60,7 @@ class PlanRow:
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> "PlanRow":
         """What `as_json` has written."""
-        problem = kept.get("problem")
+        problem, entry = kept.get("problem"), kept.get("entry")
         planned = Planned(
             kept["row"],
             PlannedKind(kept["kind"]),
@@ -73,6 +74,7 @@ class PlanRow:
             mails=kept.get("mails", 0),
             mails_outside=kept.get("mailsOutside", 0),
             remark=kept.get("remark", ""),
+            entry=CalendarEntry(*entry) if entry else None,
             key=kept.get("key"),
         )
         return cls(planned, kept.get("line"), kept.get("repeated", False))
@@ -110,14 +112,18 @@ def _calls_by_place(planned: Iterable[Planned]) -> Mapping[str, int]:
 
 
 def _digest(kept: Mapping[str, Any]) -> int:
-    """The digest of a row: of what it does, and not of how many rows share a call.
+    """The digest of a row: of what it does, and not of how many rows share a call, or how it looks.
 
     The service's own words may name what is new each time.
     """
-    said = {name: value for name, value in kept.items() if name != "calls"}
+    said = {name: value for name, value in kept.items() if name not in ("calls", "entry")}
     if "problem" in said:
         said["problem"] = said["problem"][:2]
     return int.from_bytes(hashlib.sha256(encode_json(said)).digest(), "big")
+
+
+def _pack_entry(entry: CalendarEntry) -> list[Any]:
+    return [entry.title, entry.start, entry.end, entry.repeats]
 
 
 async def rows_of_plan(
