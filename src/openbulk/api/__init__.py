@@ -13,6 +13,7 @@ from openbulk.api.bulk import (
     downloaded_records,
     downloads,
     file_mapping,
+    file_readings,
     files,
     job_callbacks,
     job_controls,
@@ -104,7 +105,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
     GET     /bulk/{id}/status/callback      POST sends it again
     POST    /files                          GET lists them
-    GET     /files/{id}                     /files/{id}/rows            DELETE deletes
+    GET     /files/{id}                     /files/{id}/rows            PATCH, DELETE change
     POST    /authentication                 GET /authentication/secrets
     POST    /authentication/code            /authentication/confirm     /authentication/links/use
     GET     /organizations/users/me/sessions                            DELETE signs out
@@ -162,6 +163,7 @@ def _add_routes(api: FastAPI) -> None:
     api.include_router(files.router, prefix=BASE_PATH)
     api.include_router(file_mapping.router, prefix=BASE_PATH)
     api.include_router(approvals.of_organization, prefix=BASE_PATH)
+    api.include_router(file_readings.router, prefix=BASE_PATH)
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)

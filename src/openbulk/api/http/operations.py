@@ -123,6 +123,7 @@ _READ: _Group = {
 }
 _PLAN: _Group = {
     "POST /files": Audited("file.send", "file {id}"),
+    "PATCH /files/{file_id}": Audited("file.change", "file {file_id}"),
     "DELETE /files/{file_id}": Audited("file.delete", "file {file_id}"),
     "POST /mappings": Audited("mapping.save", "mapping {id}"),
     "DELETE /mappings/{id}": Audited("mapping.delete", "mapping {id}"),

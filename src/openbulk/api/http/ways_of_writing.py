@@ -38,6 +38,7 @@ WAYS: Mapping[str, Way] = {
     "PATCH /jobs/{schedule_id}/reschedule": Way.BY_A_SCHEDULE,
     "PUT /bulk/{job_id}/apply": Way.BY_A_PLAN,
     "POST /files": Way.NEVER,
+    "PATCH /files/{file_id}": Way.NEVER,
     "DELETE /files/{file_id}": Way.NEVER,
     "POST /mappings": Way.NEVER,
     "DELETE /mappings/{id}": Way.NEVER,
@@ -50,6 +51,8 @@ WAYS: Mapping[str, Way] = {
     "PATCH /bulk/{job_id}": Way.NEVER,
     "DELETE /bulk/{job_id}": Way.NEVER,
     "PUT /bulk/{job_id}/cancel": Way.NEVER,
+    # It tells the caller's own receiver once more.
+    "POST /bulk/{job_id}/status/callback": Way.NEVER,
     "DELETE /jobs/{schedule_id}": Way.NEVER,
     "PUT /jobs/{schedule_id}/disable": Way.NEVER,
 }
