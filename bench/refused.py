@@ -1,7 +1,7 @@
 """What does a row cost that the database refuses? Into SQLite, PostgreSQL and MariaDB.
 
 `write` alone is measured, batch after batch on one connection, in microseconds a row: of the clock,
-and of this process's own processor time. Decision 69 has its figures (docs/decisions/0069).
+and of this process's own processor time. Decision 68 has its figures (docs/decisions/0069).
 
 .venv/bin/python bench/refused.py [ROWS] [DATABASE ...]
 """
