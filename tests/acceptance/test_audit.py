@@ -165,8 +165,8 @@ def test_sign_ins_at_the_console_are_in_the_log(server: Server) -> None:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         request("POST", f"{server.process.url}/sign-in", body=form.encode(), headers=headers)
     assert [(*short(one), one["user"]) for one in entries(server)] == [
-        ("sign-in", "console", "refused", ""),
-        ("sign-in", "console", "done", "ann@example.com"),
+        ("sign-in", "", "refused", ""),
+        ("sign-in", "user 1", "done", "ann@example.com"),
     ]
 
 

@@ -45,7 +45,7 @@ _OPEN: _Group = {
     "GET /openapi.json": None,
     "POST /authentication": Audited("sign-in"),
     "POST /authentication/code": Audited("sign-in"),
-    "POST /authentication/links/look": None,
+    "POST /authentication/links/look": Audited("link.look"),
     "POST /authentication/links/use": Audited("password.choose", "user {id}"),
     "GET /authentication/secrets": Audited("secret.read"),
 }
@@ -255,7 +255,7 @@ _OWN: _Group = {
     "POST /authentication/confirm": Audited("sign-in.confirm", "user {caller}"),
     "DELETE /authentication": Audited("sign-out", "user {caller}"),
     "GET /organizations/users/me/sessions": None,
-    "POST /organizations/users/me/sessions": Audited("sign-in", "user {caller}"),
+    "POST /organizations/users/me/sessions": Audited("sign-in", "[user {caller}]"),
     "DELETE /organizations/users/me/sessions": Audited("session.end", "user {caller}"),
     "DELETE /organizations/users/me/sessions/{session_id}": Audited(
         "session.end", "session {session_id} of user {caller}"
