@@ -19,7 +19,7 @@ def organization(shared_server: Server) -> Organization:
 def sign_in(person: Person, caller: test_approvals.Person) -> Person:
     """Sign in with the two secrets of a caller."""
     user, organization = re.findall(r"(?:User|Organization) ([^,]+)", caller.secrets)
-    person.open("/sign-in")
+    person.open("/sign-in/secrets")
     person.page.fill("#user", user)
     person.page.fill("#organization", organization)
     person.page.click("main button")

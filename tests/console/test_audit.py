@@ -37,7 +37,7 @@ def test_a_viewer_has_no_audit_log(person_of: Callable[..., Person], shared_serv
     path = f"/organizations/users/{user['id']}/secrets"
     secret = shared_server.call("POST", path, json_body={"name": "x"}).json["secret"]
     person = person_of(shared_server.process.url)
-    person.open("/sign-in")
+    person.open("/sign-in/secrets")
     person.page.fill("#user", secret)
     person.page.fill("#organization", ORGANIZATION_SECRET)
     person.page.click("main button")

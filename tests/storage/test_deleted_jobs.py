@@ -167,7 +167,7 @@ async def test_a_sqlite_file_gives_the_space_of_deleted_jobs_back(
     ledger, deleted = Ledger(engine), DeletedJobs(engine)
     await add_organization(engine)
     empty = await pages(engine)
-    made = await job(ledger, "a", rows=50_000)
+    made = await job(ledger, "a", rows=150_000)
     full = await pages(engine)
     await delete(deleted, made.id)
     await deleted.give_space_back()

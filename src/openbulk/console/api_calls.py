@@ -4,6 +4,7 @@ The console can do what the API can, and nothing else. A call goes through every
 from outside goes through, but for the secrets: the session says who calls.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -172,8 +173,9 @@ class _Content:
 
     async def __call__(self) -> Message:
         if self._content is None:
-            return {"type": "http.disconnect"}
-        content, self._content = self._content, None
+            # Who listens for the end of the connection ends a stream there: it never comes.
+            await asyncio.Event().wait()
+        content, self._content = self._content or b"", None
         return {"type": "http.request", "body": content, "more_body": False}
 
 

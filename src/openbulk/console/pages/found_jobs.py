@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from openbulk.console.api_calls import ApiCalls, path_of
+from openbulk.console.api_calls import ApiCalls, ApiRefusal, path_of
 from openbulk.console.visits import Visit
 
 COMPLETE = frozenset({"COMPLETE", "COMPLETED"})
@@ -17,7 +17,7 @@ MENDABLE = frozenset({"failed", "drifted", "unknown", "notReached"})
 
 
 async def find_job(visit: Visit) -> tuple[ApiCalls, Mapping[str, Any]]:
-    """A job, and the API, which finds its instance by the job. Raises ApiRefusal."""
+    """A job, and the API for its instance, or without one that is deleted. Raises ApiRefusal."""
     job_id = visit.request.path_params["id"]
     found: Mapping[str, Any] = await visit.api.get(path_of("bulk", job_id))
     if "jobStatus" in found:  # a download of version 3 has other names for the same
@@ -28,4 +28,7 @@ async def find_job(visit: Visit) -> tuple[ApiCalls, Mapping[str, Any]]:
             "infoMessage": found.get("error", ""),
             **found,
         }
-    return visit.api, found
+    try:
+        return await visit.api_of(found["instanceId"]), found
+    except ApiRefusal:
+        return visit.api, found
