@@ -12,6 +12,7 @@ import pytest
 from console.conftest import Person
 from console.test_doors import cookie_of, post, token_of
 from openbulk.console.app import make_console
+from openbulk.domain.links import PAGES
 from support.harness import Process, Server, request
 
 ATTACKS = (
@@ -137,12 +138,16 @@ def forms() -> list[str]:
     return [str(one.path) for one in found]  # type: ignore[attr-defined]
 
 
+WITHOUT_SESSION = ("/sign-in", "/sign-in/code", "/language", *PAGES.values())
+"""Forms of people who are not signed in: none has a token, and none is taken from another site."""
+
+
 def test_no_form_is_taken_without_its_token_or_from_another_site(shared_memory: Server) -> None:
     """Every address that takes one, with each kind of forgery."""
     server = shared_memory
     cookie = cookie_of(server)
     token, foreign = token_of(server, cookie), token_of(server, cookie_of(server))
-    own = [path for path in forms() if path not in {"/sign-in", "/language"}]
+    own = [path for path in forms() if path not in WITHOUT_SESSION]
     tried = 0
     for path in own:
         where = re.sub(r"\{\w+\}", "1", path)
@@ -155,7 +160,7 @@ def test_no_form_is_taken_without_its_token_or_from_another_site(shared_memory: 
             tried += 1
     assert len(own) >= 13
     assert tried == 6 * len(own)
-    for path in ("/sign-in", "/language"):
+    for path in WITHOUT_SESSION:
         assert post(server, path, {}, **{"Sec-Fetch-Site": "cross-site"}).status == 403
 
 
