@@ -10,6 +10,7 @@ from openbulk.formats.csv import Csv
 from openbulk.formats.encoding_detection import detect_encoding
 from openbulk.formats.encodings import ENCODING_NAMES
 from openbulk.formats.googlecsv import GoogleCsv
+from openbulk.formats.header_candidates import NO_HEADER
 from openbulk.formats.table import show_text
 from openbulk.formats.text import text_lines
 from openbulk.formats.xlsx.reading import SheetReader
@@ -61,7 +62,7 @@ def _describe_csv(file: BinaryIO, options: Mapping[str, Any]) -> FileDescription
     encoding = detect_encoding(file, options)
     table = Csv().open(file, encoding, options)
     file.seek(0)
-    lines = islice(text_lines(file, encoding), table.header_line - 1)
+    lines = islice(text_lines(file, encoding), max(0, table.header_line - 1))
     titles = (line.decode(errors="replace") for line in lines)
     return FileDescription(
         ENCODING_NAMES[encoding],
@@ -90,6 +91,8 @@ def _describe_workbook(
 
 def _notes_of(above: Iterable[str], header_row: int) -> Sequence[str]:
     """What is left out above the header, in a sentence."""
+    if header_row == NO_HEADER:
+        return ("no row has the names of the columns; they are called A, B, C",)
     if header_row == 1:
         return ()
     stripped = filter(None, (line.strip() for line in above))

@@ -33,13 +33,13 @@ def _is_below_titles(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> bo
     title_width = max(titles)
     wider_below = [width > title_width for width in widths[len(rows) :] if width]
     has_wider_rows = sum(wider_below) >= max(1, _MOST * len(wider_below))
-    if header <= title_width or not has_wider_rows or not all(map(_may_be_name, rows[-1])):
+    if header <= title_width or not has_wider_rows or not all(map(may_be_name, rows[-1])):
         return False
     is_after_blank_row = titles[-1] == 0
     return is_after_blank_row or header > 2 * title_width or _is_title(rows, title_width)
 
 
-def _may_be_name(cell: str) -> bool:
+def may_be_name(cell: str) -> bool:
     """Whether a cell may be in a header. A number, a date or an address may not."""
     text = cell.strip()
     return not text or ("@" not in text and any(map(str.isalpha, text)))

@@ -12,16 +12,19 @@ MAX_HEADER_ROW = 1_000
 
 
 def _problem_of_row(text: str) -> str | None:
-    if text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_HEADER_ROW:
+    if text.isascii() and text.isdecimal() and int(text[:9]) <= MAX_HEADER_ROW:
         return None
     return (
         f"metaData.headerRow is {text[:80]!r}; it must be a whole number from 1 to "
-        f"{MAX_HEADER_ROW:,}, like 3"
+        f"{MAX_HEADER_ROW:,}, like 3, or 0 if no row has the names of the columns"
     )
 
 
 def stated_header_row(options: Mapping[str, Any]) -> int | None:
-    """The row in `metaData.headerRow`; None without one. Raises BadInput."""
+    """The row in `metaData.headerRow`; 0 if no row is the header, None if nothing is stated.
+
+    Raises BadInput.
+    """
     stated = options.get("headerRow")
     if stated in (None, ""):
         return None
@@ -36,7 +39,8 @@ DELIMITER = Option("delimiter", "what separates a CSV's cells; default: recogniz
 NULL_VALUE = Option("nullValue", "the text of a CSV's cell that clears a field; default: none")
 HEADER_ROW = Option(
     "headerRow",
-    "the row of a table that has the names of its columns, counted from 1; default: recognized",
+    "the row of a table that has the names of its columns, counted from 1; 0 if none has them, and "
+    "the columns are A, B, C; default: recognized",
     problem_of=_problem_of_row,
 )
 SHEET = Option("sheet", "the sheet of a workbook; default: the first visible one")

@@ -66,3 +66,13 @@ def cell_of(value: Any) -> Cell:
     if isinstance(value, Cell):
         return value
     return encode_json(value, default=str).decode()
+
+
+def column_letters(number: int) -> str:
+    """The letters of a column as spreadsheets show them; the first one, A, has the number 0."""
+    letters = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters

@@ -30,7 +30,7 @@ from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Job, Status
 from openbulk.domain.row_kinds import RowKind
 from openbulk.engine.retries import work_of_retry
-from openbulk.formats.csv.dialect import DELIMITERS
+from openbulk.formats.csv.delimiter_candidates import DELIMITERS
 from openbulk.reading.reader import StoredFile
 from openbulk.storage.retries import RetriedRows
 

@@ -14,13 +14,15 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from openbulk.domain.errors import BadInput
 from openbulk.domain.records import Row, RowBatch
 from openbulk.formats.csv.dialect import detect_dialect
 from openbulk.formats.csv.lines import LineReader
 from openbulk.formats.csv.rows import RowReader, read_header
 from openbulk.formats.csv.writing import encode_rows
 from openbulk.formats.encoding_detection import detect_encoding
-from openbulk.formats.header import parse_header
+from openbulk.formats.header import SAMPLE_ROWS, parse_header
+from openbulk.formats.header_candidates import NO_HEADER, names_without_header
 from openbulk.formats.options import DELIMITER, ENCODING, HEADER_ROW, NULL_VALUE
 from openbulk.formats.table import Table
 from openbulk.formats.text import text_lines
@@ -51,9 +53,16 @@ class Csv:
         """The reader of a file's rows, for a file in that encoding. Raises BadInput, as `read`."""
         lines = LineReader(text_lines(file, encoding), encoding)
         dialect = detect_dialect(lines, options)
-        cells = read_header(lines, dialect)
-        header_line = lines.number + 1 - len(lines.record_lines)
-        header = parse_header(cells, self.looks_like)
+        header: Sequence[str]
+        if dialect.header_line == NO_HEADER:
+            header = names_without_header(dialect.sample_rows(lines.peek(SAMPLE_ROWS)))
+            header_line = NO_HEADER
+            if not header:
+                raise BadInput(f"the file is empty; {self.looks_like}")
+        else:
+            cells = read_header(lines, dialect)
+            header_line = lines.number + 1 - len(lines.record_lines)
+            header = parse_header(cells, self.looks_like)
         null_value = _null_value(options.get("nullValue"))
         return RowReader(lines, dialect, header, null_value, header_line)
 

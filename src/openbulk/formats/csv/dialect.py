@@ -5,16 +5,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import length_hint
 from typing import Any
 
 from openbulk.domain.errors import BadInput
+from openbulk.formats.csv.delimiter_candidates import DELIMITERS, FoundTable, choose_delimiter
 from openbulk.formats.csv.lines import LineReader
 from openbulk.formats.header import SAMPLE_ROWS, find_header
+from openbulk.formats.header_candidates import require_known_header
 from openbulk.formats.options import stated_header_row
 
-DELIMITERS = ",;\t|"
-_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
-_SPOKEN_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+_NAMES = {**{name: mark for mark, name in DELIMITERS.items()}, "\\t": "\t"}
 # Excel reads a first line like `sep=;` as the delimiter of the file, not as a row.
 _EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>\\t|.)"?\s*', re.IGNORECASE)
 
@@ -29,12 +30,15 @@ class Dialect:
     header_row: int = 0
     """The number of rows above the header: titles, and blank lines."""
     header_line: int | None = None
-    """The line of the header, from 1, if the caller states it. Then `header_row` says nothing."""
+    """The line of the header, from 1, if the caller states it; 0 if no row has names.
+
+    Then `header_row` says nothing.
+    """
 
     @property
     def name(self) -> str:
         """The name of its delimiter in a message."""
-        return _SPOKEN_NAMES.get(self.delimiter, repr(self.delimiter))
+        return DELIMITERS.get(self.delimiter, repr(self.delimiter))
 
     def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
         """Reads the rows of lines. Raises csv.Error for one whose quotes are wrong.
@@ -58,9 +62,20 @@ class Dialect:
 
     def sample_rows(self, sample: Sequence[str]) -> list[list[str]]:
         """The rows of the first lines, before the first one that cannot be read."""
-        rows: list[list[str]] = []
+        return [row for _, row in self._numbered_rows(sample)]
+
+    def sample_lines(self, sample: Sequence[str]) -> list[int]:
+        """The number of the line, from 1, in which each of `sample_rows` begins."""
+        return [line for line, _ in self._numbered_rows(sample)]
+
+    def _numbered_rows(self, sample: Sequence[str]) -> list[tuple[int, list[str]]]:
+        rows: list[tuple[int, list[str]]] = []
+        lines = iter(sample)
+        line = 1
         with suppress(csv.Error):
-            rows.extend(self.reader(sample))
+            for row in self.reader(lines):
+                rows.append((line, row))
+                line = len(sample) - length_hint(lines) + 1
         return rows
 
 
@@ -68,7 +83,8 @@ def detect_dialect(lines: LineReader, options: Mapping[str, Any]) -> Dialect:
     """The dialect of a CSV.
 
     Its delimiter is that in metaData, else that of Excel's line `sep=;`, else the one that fits
-    best. Takes the line `sep=;` and leaves all others. Raises BadInput.
+    best. Takes the line `sep=;` and leaves all others. Raises BadInput: an OpenQuestion if several
+    delimiters fit as well, or several rows may be the header.
     """
     header_line = stated_header_row(options)
     sample = lines.peek(SAMPLE_ROWS + (header_line or 0))
@@ -76,18 +92,23 @@ def detect_dialect(lines: LineReader, options: Mapping[str, Any]) -> Dialect:
     if separator_line:
         next(lines)
         del sample[0]
-    if header_line is not None:
+    if header_line:
         del sample[: header_line - 1 - lines.number]
     if wanted := options.get("delimiter"):
         delimiter = _parse_delimiter(str(wanted))
     elif separator_line:
         delimiter = _parse_delimiter(separator_line["delimiter"])
     else:
-        delimiter = max(DELIMITERS, key=lambda one: _fitness(sample, one, header_line))
+        tables = [_read_table(sample, one, header_line) for one in DELIMITERS]
+        delimiter = choose_delimiter(tables, sample)
     dialect = Dialect(delimiter, _has_blanks_before_quotes(sample, delimiter))
     if header_line is not None:
         return replace(dialect, header_line=header_line)
-    header_row = find_header(dialect.sample_rows(sample))
+    rows = dialect.sample_rows(sample)
+    header_row = find_header(rows)
+    if header_row is not None:
+        numbers = [lines.number + line for line in dialect.sample_lines(sample)]
+        require_known_header(rows, header_row, numbers)
     return replace(dialect, header_row=header_row or 0)
 
 
@@ -111,17 +132,11 @@ def _has_blanks_before_quotes(sample: Iterable[str], delimiter: str) -> bool:
     return any(map(opening.search, sample))
 
 
-def _fitness(sample: Sequence[str], delimiter: str, header_line: int | None) -> tuple[int, int]:
-    """How many rows have as many cells as the header, and how many cells that is.
+def _read_table(sample: Sequence[str], delimiter: str, header_line: int | None) -> FoundTable:
+    """The table that the first lines are with a delimiter.
 
-    (0, 0) if the header is a single cell: every character that the file lacks would fit. The sample
-    begins with the header if its line is stated.
+    The sample begins with the header if its line is stated.
     """
     rows = Dialect(delimiter).sample_rows(sample)
     header_row = find_header(rows) if header_line is None else 0
-    if header_row is None or not rows:
-        return (0, 0)
-    widths = [len(row) for row in rows[header_row:]]
-    if widths[0] == 1:
-        return (0, 0)
-    return (widths.count(widths[0]), widths[0])
+    return FoundTable(delimiter, rows[header_row:] if header_row is not None else ())

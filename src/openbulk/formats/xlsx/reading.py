@@ -6,12 +6,13 @@ from itertools import dropwhile, islice
 from typing import Any, BinaryIO
 
 from openbulk.domain.errors import BadInput
+from openbulk.domain.file_questions import OpenQuestion
 from openbulk.domain.records import Problem, Row
 from openbulk.formats.header import SAMPLE_ROWS, find_header, parse_header
+from openbulk.formats.header_candidates import names_without_header, require_known_header
 from openbulk.formats.options import stated_header_row
-from openbulk.formats.table import show_text
+from openbulk.formats.table import column_letters, show_text
 from openbulk.formats.xlsx.cells import Unreadable, is_blank
-from openbulk.formats.xlsx.merged_cells import column_letters
 from openbulk.formats.xlsx.package import Package, Sheet
 from openbulk.formats.xlsx.sheets import Cells, each_row
 
@@ -24,7 +25,7 @@ class SheetReader:
     sheet: Sheet
     header: Sequence[str]
     header_line: int
-    """The number of the header's row in the sheet, from 1."""
+    """The number of the header's row in the sheet, from 1; 0 if no row has names."""
 
     @classmethod
     def of(cls, file: BinaryIO, options: Mapping[str, Any], looks_like: str) -> "SheetReader":
@@ -42,6 +43,8 @@ class SheetReader:
             if not first_rows:
                 raise BadInput(f"the sheet is empty; {looks_like}")
             header, line = _read_header(first_rows, looks_like, stated)
+        except OpenQuestion:
+            raise
         except BadInput as error:
             raise BadInput(f"{error.message}{package.describe(sheet)}") from error
         return cls(package, sheet, header, line)
@@ -108,9 +111,11 @@ def _read_header(
 ) -> tuple[Sequence[str], int]:
     """The names of the columns, and their line. Raises BadInput.
 
-    The rows begin with the stated line, if that is not empty.
+    The rows begin with the stated line, if that is not empty. The line is 0 without a header.
     """
     texts = _as_table(first_rows)
+    if stated == 0:
+        return names_without_header(texts), 0
     index = find_header(texts) if stated is None else 0
     assert index is not None, "a row has a text"
     if stated not in (None, first_rows[0][0]):
@@ -118,7 +123,10 @@ def _read_header(
             f"metaData.headerRow is {stated}, and that row is empty; name the row with the names "
             "of the columns"
         )
-    line = first_rows[0][0] + index
+    first_line = first_rows[0][0]
+    line = first_line + index
+    if stated is None:
+        require_known_header(texts, index, range(first_line, first_line + len(texts)))
     _require_readable(dict(first_rows)[line], line)
     return parse_header(texts[index], looks_like), line
 

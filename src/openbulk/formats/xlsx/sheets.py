@@ -7,13 +7,9 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from openbulk.domain.errors import BadInput
+from openbulk.formats.table import column_letters
 from openbulk.formats.xlsx.cells import CellReader, Unreadable, is_blank
-from openbulk.formats.xlsx.merged_cells import (
-    Merged,
-    MergedCells,
-    column_letters,
-    column_number,
-)
+from openbulk.formats.xlsx.merged_cells import Merged, MergedCells, column_number
 from openbulk.formats.xlsx.package import Package, Sheet
 from openbulk.formats.xlsx.xml import each_child
 
