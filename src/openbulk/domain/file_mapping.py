@@ -116,6 +116,11 @@ class FieldSource:
         return made["column"] if "column" in made and not given else made | given
 
 
+def is_read(source: FieldSource) -> bool:
+    """Whether the source itself says what a cell means; a constant means what it says."""
+    return source.is_converted or not source.columns
+
+
 @dataclass(frozen=True)
 class FileMapping:
     """How the columns of a file make the fields of a record."""

@@ -33,3 +33,5 @@ class ColumnProfile:
     """Up to three values, as the file has them."""
     types: tuple[LikelyType, ...] = ()
     """The types of the filled cells, the most frequent first."""
+    open_number: str | None = None
+    """A number like 1.234, if no cell of the column shows its decimal sign."""

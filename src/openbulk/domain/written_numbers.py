@@ -17,6 +17,15 @@ _PATTERNS = {
 }
 
 
+OPEN_NUMBER = re.compile(r"[+-]?[0-9]{1,3}[.,][0-9]{3}")
+"""One mark, and three digits behind it: two numbers."""
+
+
+def readings_of(text: str) -> Mapping[str, str]:
+    """What a number of OPEN_NUMBER is with each decimal sign: `1.234` is 1.234 or 1234."""
+    return {sign: plain_number(text, sign) for sign in SIGNS}
+
+
 def plain_number(text: str, sign: str) -> str:
     """A number as programs write it, like 1234.50. `sign` is the decimal sign of the text.
 

@@ -8,11 +8,15 @@ from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.field_names import Schema
 from openbulk.connectors.fields import FieldError, did_you_mean
+from openbulk.connectors.number_fields import NumberFields
 from openbulk.domain.errors import BadInput
 from openbulk.domain.field_paths import Path, path_text
-from openbulk.domain.file_mapping import FileMapping
+from openbulk.domain.file_mapping import FileMapping, is_read
+from openbulk.domain.file_questions import Choice, Example, OpenQuestion, Question
 from openbulk.domain.records import Problem, Row, flatten
 from openbulk.domain.spelling import fold_name
+from openbulk.domain.value_types import Look, look_of
+from openbulk.domain.written_numbers import OPEN_NUMBER, POINT, SIGNS, WORDS, readings_of
 from openbulk.engine.mapped_rows import MappedRows, cell_reader
 from openbulk.engine.whole_days import mapped_rows, require_days
 from openbulk.formats.recognition import Inspection
@@ -82,6 +86,59 @@ def _spelt(name: str, known: Sequence[str], may_have_others: bool) -> str:
 
 
 # --- the fields of the object ---
+
+
+def require_known_numbers(
+    file: Inspection,
+    mapping: FileMapping,
+    columns: Columns,
+    schema: Schema,
+    options: Mapping[str, Any],
+) -> None:
+    """Raise OpenQuestion if a field of numbers is made of texts like 1.234, which are two numbers.
+
+    Not if another row shows that the column has a decimal point, as programs write it. `schema` is
+    the object's.
+    """
+    if options.get("decimal") not in (None, ""):
+        return
+    numbers = NumberFields(schema)
+    for field, source in mapping.sources.items():
+        path = columns.path_of(field) if numbers else None
+        is_number = path is not None and numbers.has_number(path)
+        if not is_number or is_read(source) or len(source.columns) != 1:
+            continue
+        read = cell_reader(source.columns[0], is_table=file.format.names_are_paths)
+        cells = [(row.number, read(row.values)) for row in file.rows if row.values is not None]
+        example = _open_number(cells)
+        if example is not None:
+            raise _number_question(field, source.columns[0], *example)
+
+
+def _open_number(cells: Sequence[tuple[int, Any]]) -> tuple[int, str] | None:
+    """The first row with a number like 1.234; None if another text has a decimal point."""
+    texts = [(row, cell.strip()) for row, cell in cells if isinstance(cell, str)]
+    if any(look_of(text) == _WITH_POINT for _, text in texts):
+        return None
+    return next(((row, text) for row, text in texts if OPEN_NUMBER.fullmatch(text)), None)
+
+
+_WITH_POINT = Look("number", POINT)
+
+
+def _number_question(field: str, column: str, row: int, text: str) -> OpenQuestion:
+    readings = readings_of(text)
+    listed = " or ".join(f"{readings[sign]} (decimal {WORDS[sign]})" for sign in SIGNS)
+    return OpenQuestion(
+        Question(
+            f"mapping.{field}.decimal",
+            f'row {row}: {column} "{text}" is {listed}, and no row shows which; set '
+            f"{PLACE}.{field[:80]}.decimal, or metaData.decimal for all numbers of the file, to "
+            f"{' or '.join(map(repr, SIGNS))}",
+            tuple(Choice(sign, readings[sign]) for sign in SIGNS),
+            Example(row, column, text),
+        )
+    )
 
 
 def require_fields(

@@ -40,6 +40,8 @@ class MappedFile:
     """Its first rows."""
     questions: Sequence[Question]
     """What it leaves open."""
+    decimal: str | None = None
+    """The decimal sign that its owner says it has."""
 
 
 async def propose_mapping(
@@ -63,7 +65,7 @@ def _propose(
     file: MappedFile, target: Target, features: Features, schema: Schema, saved: Sequence[Saved]
 ) -> Proposal:
     shown = schema_for_files(target, features, schema)
-    proposal = propose(file.columns, shown, target.object, saved, file.rows)
+    proposal = propose(file.columns, shown, target.object, saved, file.rows, file.decimal)
     if not proposal.fields:
         return proposal
     proposal = with_file_questions(proposal, file.columns, file.questions)
@@ -126,7 +128,7 @@ def mapped_file_of(file: Inspection, options: Mapping[str, Any]) -> MappedFile:
     columns = profiler.profile()
     # Rows further down may answer a question.
     questions = profiler.questions(options) if file.is_whole else ()
-    return MappedFile(columns, values_of(file.rows), questions)
+    return MappedFile(columns, values_of(file.rows), questions, options.get("decimal") or None)
 
 
 def values_of(rows: Iterable[Row]) -> Rows:

@@ -11,9 +11,10 @@ from typing import Any
 from openbulk.connectors.columns import Columns
 from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.empty_texts import EmptyTexts
+from openbulk.connectors.number_fields import NumberFields
 from openbulk.domain.date_order import DateSigns
 from openbulk.domain.field_paths import path_text
-from openbulk.domain.file_mapping import FileMapping
+from openbulk.domain.file_mapping import FileMapping, is_read
 from openbulk.domain.records import RowBatch, values_of_cells
 from openbulk.engine.file_date_order import order_of
 from openbulk.engine.mapped_rows import MappedRows
@@ -53,6 +54,7 @@ class RecordFields:
             read: Step = partial(dates.with_iso_dates, order=order)
             names = columns.transformation
             self._read_dates = read if names is None else renaming_errors(read, names)
+        self._read_numbers = _number_step(columns, schema, options, mapping)
         self._mapping = mapping
         self._mapped: MappedRows | None = None
         self._whole_days: WholeDays | None = None
@@ -61,6 +63,7 @@ class RecordFields:
             self._whole_days = WholeDays(mapping, columns, dates, is_table=is_table)
             self._name_fields = naming_columns(self._name_fields, mapping)
             self._read_dates = self._read_dates and naming_columns(self._read_dates, mapping)
+            self._read_numbers = self._read_numbers and naming_columns(self._read_numbers, mapping)
 
     @property
     def columns_left_out(self) -> Collection[str]:
@@ -86,17 +89,42 @@ class RecordFields:
         if self._empty_texts is not None and "" in values.values():
             values = self._empty_texts.leave_out(values)
         values = self._name_fields(values)
+        if self._read_numbers is not None:
+            values = self._read_numbers(values)
         return values if self._read_dates is None else self._read_dates(values)
 
     def of_batch(self, batch: RowBatch) -> Sequence[Values]:
         """The fields of the rows of a table. Raises FieldError if there are none of one row."""
-        names = None if self._mapped else self._columns.flat_names(tuple(batch.columns))
+        is_changed = self._mapped or self._read_numbers
+        names = None if is_changed else self._columns.flat_names(tuple(batch.columns))
         if names is None:
             return [self.of(values) for values in values_of_cells(batch.columns, batch.cells)]
         fields = values_of_cells(names, batch.cells)
         if self._read_dates is None or self._dates.are_iso(names, batch.cells):
             return fields
         return [self._read_dates(values) for values in fields]
+
+
+def _number_step(
+    columns: Columns,
+    schema: Mapping[str, Any],
+    options: Mapping[str, Any],
+    mapping: FileMapping | None,
+) -> Step | None:
+    """What reads numbers with the decimal sign in `metaData.decimal`; None without one.
+
+    A field whose mapping says how its number is written is read already.
+    """
+    sign = options.get("decimal")
+    numbers = NumberFields(schema) if sign else None
+    if not numbers:
+        return None
+    sources = {} if mapping is None else mapping.sources
+    read = {columns.path_of(field) for field, one in sources.items() if is_read(one)}
+    but = frozenset(path for path in read if path is not None)
+    step: Step = partial(numbers.with_plain_numbers, sign=str(sign), but=but)
+    names = columns.transformation
+    return step if names is None else renaming_errors(step, names)
 
 
 def mapping_to_fields(mapping: FileMapping | None, columns: Columns) -> FileMapping | None:

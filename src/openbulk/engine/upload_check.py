@@ -22,7 +22,7 @@ from openbulk.domain.date_signs import DateColumns
 from openbulk.domain.errors import BadInput, NotFound, ServiceError
 from openbulk.domain.records import Action, Target, value_at
 from openbulk.engine.file_date_order import order_of
-from openbulk.engine.mapping_check import map_inspection
+from openbulk.engine.mapping_check import map_inspection, require_known_numbers
 from openbulk.formats.recognition import Inspection
 from openbulk.threads import Threads
 
@@ -86,6 +86,9 @@ def _require_workable(described: _Object, file: Inspection) -> None:
         raise BadInput(error.message) from error
     mapping = described.target.mapping
     mapped = file if mapping is None else map_inspection(file, mapping, columns, described.schema)
+    if mapping is not None:
+        options = described.target.options
+        require_known_numbers(file, mapping, columns, described.schema, options)
     problem = _Check(described, columns, mapped).problem()
     if problem:
         raise BadInput(f"{problem}{file.source}")

@@ -6,6 +6,7 @@ from typing import Any
 from openbulk.domain.dates import EXAMPLES
 from openbulk.domain.errors import BadInput
 from openbulk.domain.options import Option, option_text
+from openbulk.domain.written_numbers import SIGNS
 
 MAX_HEADER_ROW = 1_000
 """Rows above a header are read at once."""
@@ -44,6 +45,12 @@ HEADER_ROW = Option(
     problem_of=_problem_of_row,
 )
 SHEET = Option("sheet", "the sheet of a workbook; default: the first visible one")
+DECIMAL = Option(
+    "decimal",
+    'the decimal sign of the numbers of a file, "," for 1.234,50 or "." for 1,234.50; default: as '
+    "programs write them, or as the mapping says",
+    choices=tuple(SIGNS),
+)
 DATE_ORDER = Option(
     "dateOrder",
     "how dates like 05/06/2026 are read; default: as other dates of the file show",

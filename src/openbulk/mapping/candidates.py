@@ -16,6 +16,8 @@ Reason = Literal["saved", "name", "title", "comment", "synonym", "joined", "simi
 
 SURE = 0.85
 """Above this confidence, a field is filled without asking."""
+UNSURE = SURE - 0.05
+"""The highest confidence of a field that the file leaves open."""
 _SAME_NAME, _FOLDED_NAME, _TITLE, _COMMENT = 1.0, 0.99, 0.98, 0.96
 _BUSINESS, _HOME, _OTHER = 0.98, 0.65, 0.55
 """What is left of the confidence if only the column, or only the field, is that of the business."""

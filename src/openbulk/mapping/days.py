@@ -13,14 +13,13 @@ from openbulk.domain.dates import EXAMPLES, DateOrder, is_day, read_date
 from openbulk.domain.file_profile import ColumnProfile
 from openbulk.domain.file_questions import Choice, Example, Question
 from openbulk.domain.yes_no import parse_yes_no
-from openbulk.mapping.candidates import SURE, ProposedField
+from openbulk.mapping.candidates import UNSURE, ProposedField
 from openbulk.mapping.targets import TargetField
 from openbulk.mapping.vocabulary import Vocabulary
 from openbulk.mapping.words import key_of, words_of
 
 Rows = Sequence[Mapping[str, Any]]
 """The first rows of a file, by column."""
-_UNSURE = SURE - 0.05
 _MIN_SHARE = 0.01
 """Share of a column's cells that are days without a time, beside others with one."""
 _LAST_WORDS = (
@@ -154,7 +153,7 @@ def _with_last_day(
     if two_days is None and rows:
         return made, ()
     why += ", unless a program has written the day after: no row shows which"
-    made = replace(made, why=why, confidence=min(made.confidence, _UNSURE), sure=False)
+    made = replace(made, why=why, confidence=min(made.confidence, UNSURE), sure=False)
     return made, [] if two_days is None else [_question(made, two_days)]
 
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 from openbulk.domain.file_profile import ColumnProfile
 from openbulk.domain.file_questions import Question
-from openbulk.mapping.candidates import SURE, ProposedField
+from openbulk.mapping.candidates import UNSURE, ProposedField
 from openbulk.mapping.proposal import Proposal
 
 _DATES = frozenset({"date", "datetime"})
 _YEAR_FIRST = "YMD"
-_UNSURE = SURE - 0.05
 
 
 def with_file_questions(
@@ -33,4 +32,4 @@ def _with_question(one: ProposedField, undecided: AbstractSet[str]) -> ProposedF
     if one.source.format is not None or undecided.isdisjoint(one.source.columns):
         return one
     why = f"{one.why}; the file does not show the order of its dates: set metaData.dateOrder"
-    return replace(one, why=why, confidence=min(one.confidence, _UNSURE), sure=False)
+    return replace(one, why=why, confidence=min(one.confidence, UNSURE), sure=False)

@@ -82,8 +82,11 @@ def propose(
     object: str,
     saved: Sequence[Saved] = (),
     rows: Rows = (),
+    decimal: str | None = None,
 ) -> Proposal:
     """A proposal for a file with these columns, and these first rows.
+
+    `decimal` is the decimal sign of its numbers, if its owner says so.
 
     The first of `saved` that fits these columns is used as it is. Each field is made at most
     once, and each column makes at most one field, except days that belong to several times.
@@ -108,7 +111,7 @@ def propose(
         _proposed_field(one, candidates, chosen)
         for one in sorted(chosen.values(), key=lambda one: order.get(one.field, len(order)))
     ]
-    of_numbers = with_decimal_signs(proposed, looked_at, fields)
+    of_numbers = with_decimal_signs(proposed, looked_at, fields, decimal)
     made, questions = with_whole_days(of_numbers, looked_at, fields, vocabulary, rows)
     return replace(_with_rest(columns, made), questions=tuple(questions))
 

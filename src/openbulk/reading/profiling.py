@@ -6,6 +6,7 @@ and a million texts have few shapes.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain, compress, islice
@@ -14,7 +15,7 @@ from typing import Any
 from openbulk.domain.date_order import HALF_DAY, DateOrderUnknown, DateSigns, decide_order
 from openbulk.domain.date_signs import MAX_CHARACTERS as DATE_CHARACTERS
 from openbulk.domain.file_profile import ColumnProfile, LikelyType, ValueType
-from openbulk.domain.file_questions import Example, Question
+from openbulk.domain.file_questions import Choice, Example, Question
 from openbulk.domain.records import Row
 from openbulk.domain.value_types import (
     MAX_CHARACTERS,
@@ -26,6 +27,7 @@ from openbulk.domain.value_types import (
     shapes_of,
     temporal_look,
 )
+from openbulk.domain.written_numbers import SIGNS, WORDS, readings_of
 from openbulk.exact_json import encode_json
 
 MAX_COLUMNS = 1_000
@@ -171,6 +173,7 @@ class _Column:
 
 
 _ISO = "YMD"
+_DATES: frozenset[ValueType] = frozenset({"date", "datetime"})
 _WITH_ORDER = frozenset({"date", "datetime", "time"})
 """What shows the order of dates: times do, with AM and PM."""
 
@@ -287,20 +290,13 @@ class FileProfiler:
             column.distinct.estimate,
             tuple(column.samples),
             tuple(_types_of(column)),
+            _open_number(column),
         )
 
     def questions(self, options: Mapping[str, Any]) -> Sequence[Question]:
         """What the columns leave open, and the caller's options do not answer."""
-        return [*_date_questions(self._columns.values(), options), *self._zone_questions()]
-
-    def _zone_questions(self) -> Iterator[Question]:
-        """The zone of the first time that has none, and no column for it beside it."""
-        for name, column in self._columns.items():
-            zone = self._columns.get(f"{name.rpartition('.')[0]}.timeZone")
-            local = next((look for look in column.looks if look.is_local), None)
-            if local is not None and (zone is None or not zone.filled):
-                yield _zone_question(column.examples[local])
-                return
+        columns = self._columns.values()
+        return [*_date_questions(columns, options), *_number_questions(columns, options)]
 
 
 def _flat(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -349,19 +345,45 @@ def _sign_of(column: _Column) -> str | None:
     return signs.pop() if len(signs) == 1 else None
 
 
-def _zone_question(example: Example) -> Question:
+def _open_number(column: _Column) -> str | None:
+    """A number of a column whose decimal sign is open; None if there is none."""
+    example = column.examples.get(_OPEN_NUMBER)
+    is_shown = any(_NUMBER_WITH.get(sign) in column.looks for sign in SIGNS)
+    return None if example is None or is_shown else example.text.strip()
+
+
+_OPEN_NUMBER = Look("number", OPEN)
+_NUMBER_WITH = {sign: Look("number", sign) for sign in SIGNS}
+
+
+def _number_questions(columns: Iterable[_Column], options: Mapping[str, Any]) -> Iterator[Question]:
+    """The decimal sign, if a column of numbers has it open, and no other column has one sign."""
+    if options.get("decimal") not in (None, ""):
+        return
+    columns = [column for column in columns if _is_of(column, {"number"})]
+    if len({_sign_of(column) for column in columns} - {None}) == 1:
+        return
+    for column in columns:
+        if _open_number(column) is not None:
+            yield _number_question(column.examples[_OPEN_NUMBER])
+            return
+
+
+def _number_question(example: Example) -> Question:
+    readings = readings_of(example.text.strip())
+    listed = " or ".join(f"{readings[sign]} (decimal {WORDS[sign]})" for sign in SIGNS)
     return Question(
-        "timeZone",
-        f'row {example.row}: {example.column} "{example.text}" has no time zone; a job reads it in '
-        "the zone of its calendar, or in UTC if it has none; metaData.timeZone names another, like "
-        "Europe/Berlin",
-        example=example,
-        is_required=False,
+        "decimal",
+        f'row {example.row}: {example.column} "{example.text}" is {listed}, and no other number of '
+        "the file shows which; for a field with a number, set metaData.decimal to "
+        f"{' or '.join(map(repr, SIGNS))}",
+        tuple(Choice(sign, readings[sign]) for sign in SIGNS),
+        example,
     )
 
 
 def _date_questions(columns: Iterable[_Column], options: Mapping[str, Any]) -> Iterator[Question]:
-    dates = [column.dates for column in columns if _has_dates(column)]
+    dates = [column.dates for column in columns if _is_of(column, _DATES)]
     times = [column.dates.seen[HALF_DAY] for column in columns if HALF_DAY in column.dates.seen]
     half_days = [DateSigns({HALF_DAY: sighting}) for sighting in times]
     try:
@@ -370,6 +392,7 @@ def _date_questions(columns: Iterable[_Column], options: Mapping[str, Any]) -> I
         yield error.question
 
 
-def _has_dates(column: _Column) -> bool:
-    days = sum(count for look, count in column.looks.items() if look.type in {"date", "datetime"})
-    return 2 * days > column.filled
+def _is_of(column: _Column, types: AbstractSet[ValueType]) -> bool:
+    """Whether most cells of a column look like one of these types."""
+    count = sum(count for look, count in column.looks.items() if look.type in types)
+    return 2 * count > column.filled

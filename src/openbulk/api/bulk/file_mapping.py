@@ -49,6 +49,7 @@ async def propose(
     connector = (await services.connections.to(instance.id)).connector
     saved = await saved_mappings(services, instance, object, caller.user.id)
     head = await services.file_profiles.page_of(file, 1, CHECKED_ROWS)
-    described = MappedFile(profile.columns, values_of(head.rows), profile.questions)
+    decimal = file.options.get("decimal") or None
+    described = MappedFile(profile.columns, values_of(head.rows), profile.questions, decimal)
     proposal = await propose_mapping(described, target, connector, saved)
     return present_proposal(object, proposal, list(profile.questions))

@@ -20,7 +20,7 @@ from openbulk.domain.records import Action, Target
 from openbulk.domain.spelling import known_spelling
 from openbulk.formats import FORMATS
 from openbulk.formats.base import Format
-from openbulk.formats.options import DATE_ORDER
+from openbulk.formats.options import DATE_ORDER, DECIMAL
 
 _EXAMPLE = '{"action": "create"}'
 PREFIX = "metaData."
@@ -40,6 +40,7 @@ UPLOAD_OPTIONS = (
     Option("primaryKeyName", "another name of `identifierFieldName`"),
     FILE_FORMAT,
     DATE_ORDER,
+    DECIMAL,
     MAPPING,
     FILE_ID,
     Option(
@@ -50,6 +51,8 @@ UPLOAD_OPTIONS = (
     CALLBACK_PAYLOAD,
 )
 """The keys of every upload."""
+_OF_RECORDS = (DATE_ORDER, DECIMAL)
+"""Keys that say how a file is read, and that are read where its fields are known."""
 DOWNLOAD_OPTIONS = (
     Option("fileName", "name of the file, with masks such as `{yyyyMMdd}`"),
     CALLBACK_PAYLOAD,
@@ -129,7 +132,7 @@ def read_file_options(form: Mapping[str, str], query: Mapping[str, str]) -> dict
 
 def _file_options() -> Sequence[Option]:
     of_formats = chain.from_iterable(one.options for one in FORMATS.values())
-    by_name = {one.name: one for one in (FILE_FORMAT, *of_formats)}
+    by_name = {one.name: one for one in (FILE_FORMAT, *of_formats, *_OF_RECORDS)}
     return list(by_name.values())
 
 
