@@ -155,3 +155,86 @@ def test_a_file_is_seen_by_its_instance_alone_until_it_is_deleted(shared_memory:
     assert shared_memory.call("DELETE", f"/files/{file_id}").status == 200
     assert shared_memory.call("GET", f"/files/{file_id}/rows").status == 404
     assert shared_memory.call("POST", "/bulk/records", json_body=use).status == 404
+
+
+# --- read in another way ---
+
+OPEN_TABLE = b"name,town;born\nLi,Bonn;1990\nBo,Bern;1991\n"
+
+
+def change(server: Server, file_id: str, **metadata: Any) -> Reply:
+    return server.call("PATCH", f"/files/{file_id}", json_body={"metaData": metadata})
+
+
+def test_an_answer_to_what_a_file_leaves_open_reads_it_anew(shared_memory: Server) -> None:
+    """Its rows, its mapping and the jobs that use it."""
+    file = send(shared_memory, OPEN_TABLE).json
+    (question,) = file["questions"]
+    answers = [one["value"] for one in question["choices"]]
+    assert (question["key"], answers) == ("delimiter", ["comma", "semicolon"])
+    use = {"fileId": file["id"], "action": "create"}
+    refused = shared_memory.call("POST", "/bulk/records", json_body=use)
+    assert (refused.status, refused.json["message"]) == (400, question["message"])
+    changed = change(shared_memory, file["id"], delimiter="Semicolon").json
+    assert (changed["delimiter"], changed["questions"], changed["rows"]) == (";", [], 2)
+    assert changed["metaData"] == {"delimiter": "Semicolon"}
+    rows = shared_memory.call("GET", f"/files/{file['id']}/rows").json
+    assert rows[0]["values"] == {"name,town": "Li,Bonn", "born": "1990"}
+    proposal = shared_memory.call("GET", f"/files/{file['id']}/mapping?object=records").json
+    assert set(proposal["mapping"]) == {"name,town", "born"}
+    job = shared_memory.call("POST", "/bulk/records", json_body=use).json
+    assert shared_memory.finished(job["id"])["recordsCount"] == 2
+
+
+def test_a_file_read_in_another_way_is_read_to_its_end_again(shared_memory: Server) -> None:
+    """Also if its rows are still being read in the first way."""
+    lines = b"".join(b"%d,x;y\n" % row for row in range(1, 20_001))
+    file = send(shared_memory, b"id,a;b\n" + lines, {"delimiter": ","}).json
+    assert file["complete"] is False
+    assert change(shared_memory, file["id"], delimiter=";").json["complete"] is False
+    file = read_whole(shared_memory, file["id"])
+    assert ([one["name"] for one in file["columns"]], file["rows"]) == (["id,a", "b"], 20_000)
+    last = shared_memory.call("GET", f"/files/{file['id']}/rows?from=20000").json
+    assert [row["values"] for row in last] == [{"id,a": "20000,x", "b": "y"}]
+
+
+def test_null_takes_an_answer_back(shared_memory: Server) -> None:
+    file = send(shared_memory, b"name,day\nAnn,05/06/2026\n", {"dateOrder": "DMY"}).json
+    assert file["questions"] == []
+    changed = change(shared_memory, file["id"], dateOrder=None).json
+    assert [one["key"] for one in changed["questions"]] == ["dateOrder"]
+    assert changed["metaData"] == {}
+
+
+def test_a_change_that_cannot_be_is_refused_with_what_can(shared_memory: Server) -> None:
+    """And the file stays as it is."""
+    file = send(shared_memory, TABLE).json
+    for metadata, says in (
+        ({"dateOrder": "YDM"}, "it can be MDY, DMY, YMD"),
+        ({"decimal": "x"}, 'it is "." (1,234.50) or'),
+        ({"sheet": "Plan"}, "has no effect on a file in csv; it takes format, encoding, delimiter"),
+        ({"headerRow": 99}, "the file has 5 lines"),
+        ({"encoding": "klingon"}, "klingon"),
+        ({"action": "create"}, "takes no key 'action'"),
+        ({}, "metaData"),
+    ):
+        reply = change(shared_memory, file["id"], **metadata)
+        assert (reply.status, says in reply.json["message"]) == (400, True), reply.json
+    assert shared_memory.call("GET", f"/files/{file['id']}").json == file
+
+
+# --- numbers ---
+
+
+def test_a_decimal_sign_that_no_number_shows_is_asked_for(shared_memory: Server) -> None:
+    (question,) = send(shared_memory, b"name;price\nAnn;1.234\nBo;5\n").json["questions"]
+    assert (question["key"], question["required"]) == ("decimal", True)
+    assert question["choices"] == [
+        {"value": ".", "shown": "1.234"},
+        {"value": ",", "shown": "1234"},
+    ]
+    assert question["example"] == {"row": 1, "column": "price", "text": "1.234"}
+    for others in (b"Bo;5,5\n", b"Bo;12.345,10\n"):
+        assert send(shared_memory, b"name;price\nAnn;1.234\n" + others).json["questions"] == []
+    shown_beside = b"name;price;fee\nAnn;1.234;0,50\n"
+    assert send(shared_memory, shown_beside).json["questions"] == []

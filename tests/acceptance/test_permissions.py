@@ -27,6 +27,7 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "POST /files": ("plan", 200),
     "GET /files": ("read", 200),
     "GET /files/{file_id}": ("read", 404),
+    "PATCH /files/{file_id}": ("plan", 400),
     "DELETE /files/{file_id}": ("plan", 404),
     "GET /files/{file_id}/rows": ("read", 404),
     "GET /files/{file_id}/mapping": ("read", 400),

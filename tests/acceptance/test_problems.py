@@ -99,6 +99,10 @@ def cases_of_files() -> Iterator[Case]:
     yield Case("POST /files", 413, "split it and upload the pieces", body=large)
     yield Case("GET /files", 400, NUMBER, "/files?pageSize=0")
     yield Case("GET /files/{file_id}", 404, missing, "/files/99")
+    change, delimiter = "PATCH /files/{file_id}", {"metaData": {"delimiter": "comma"}}
+    yield Case(change, 404, missing, "/files/99", body=delimiter)
+    sheet = {"metaData": {"sheet": "Plan"}}
+    yield Case(change, 400, "metaData.sheet has no effect on a file in csv", "/files/1", body=sheet)
     yield Case("GET /files/{file_id}/rows", 400, NUMBER, "/files/1/rows?from=0")
     yield Case("GET /files/{file_id}/rows", 404, missing, "/files/99/rows")
     yield Case("DELETE /files/{file_id}", 404, missing, "/files/99")

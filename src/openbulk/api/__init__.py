@@ -12,6 +12,7 @@ from openbulk.api.bulk import (
     downloaded_records,
     downloads,
     file_mapping,
+    file_readings,
     files,
     job_controls,
     job_events,
@@ -94,7 +95,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     PUT     /bulk/{id}/cancel               /bulk/{id}/pause            /bulk/{id}/resume
     PATCH   /bulk/{id}                      GET /bulk/{id}/status/events
     POST    /files                          GET lists them
-    GET     /files/{id}                     /files/{id}/rows            DELETE deletes
+    GET     /files/{id}                     /files/{id}/rows            PATCH, DELETE change
     POST    /authentication                 GET /authentication/secrets
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
@@ -147,6 +148,7 @@ def _add_routes(api: FastAPI) -> None:
     # Without a hub's prefix: there, `files` may be an object of the service.
     api.include_router(files.router, prefix=BASE_PATH)
     api.include_router(file_mapping.router, prefix=BASE_PATH)
+    api.include_router(file_readings.router, prefix=BASE_PATH)
     of_instance = APIRouter()
     of_instance.include_router(objects.router)
     of_instance.include_router(downloads.router)

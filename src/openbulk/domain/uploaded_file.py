@@ -39,6 +39,13 @@ class UploadedFile(NewFile):
     """When it was sent, or used by the last job."""
     takes_events: bool
     """Whether the columns of Google Calendar's CSV are recognized in it."""
+    reading: str = ""
+    """Names what was read of it; another one if its owner says that it is read in another way."""
+
+    @property
+    def read_as(self) -> str:
+        """Where its profile and its rows are in the file store."""
+        return f"{self.file}/{self.reading}" if self.reading else self.file
 
     @property
     def is_read(self) -> bool:

@@ -1,10 +1,11 @@
 """Reads the files of `POST /files`: their beginnings at once, and the rest in the background."""
 
 import asyncio
+import uuid
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -105,19 +106,21 @@ class FileProfiles:
         *,
         takes_events: bool,
         owner: int,
+        reading: str = "",
     ) -> Profile:
-        """Read the beginning of a file, and keep its profile and rows.
+        """Read the beginning of a file, and keep its profile and rows under the reading's name.
 
         Raises BadInput if the file cannot be read, and ReaderUnavailable.
         """
-        kept = _KeptRows(self._files, file.name)
+        name = f"{file.name}/{reading}" if reading else file.name
+        kept = _KeptRows(self._files, name)
         async with self._inspectors.profile(
             file, options, first_rows=HEAD_ROWS, takes_events=takes_events, owner=owner
         ) as parts:
             while part := await parts.next_part():
                 await kept.add(part)
         await kept.close()
-        await self._files.put_json(_profile_path(file.name), parts.answer)
+        await self._files.put_json(_profile_path(name), parts.answer)
         return Profile(parts.answer)
 
     async def add(
@@ -142,12 +145,56 @@ class FileProfiles:
         self._wake.set()
         return file
 
+    async def read_anew(
+        self,
+        file: UploadedFile,
+        options: Mapping[str, Any],
+        *,
+        owner: int,
+        require: Callable[[str], None],
+    ) -> tuple[UploadedFile, Profile]:
+        """Read a file with other options: its beginning now, and the rest in the background.
+
+        Jobs that use it already keep the options that they have. `require` raises BadInput for
+        options that do not fit the format that was found. Raises BadInput if the file cannot be
+        read so, and Conflict if another request changes it.
+        """
+        reading = uuid.uuid4().hex
+        try:
+            profile = await self.read_head(
+                StoredFile(file.file, file.size),
+                options,
+                takes_events=file.takes_events,
+                owner=owner,
+                reading=reading,
+            )
+            require(profile.values["format"])
+            new = replace(
+                file,
+                options=options,
+                file_format=profile.values["format"],
+                records=profile.records,
+                problem=profile.problem,
+            )
+            changed = await self._uploaded.read_anew(file, new, reading)
+        except BaseException:
+            await asyncio.shield(self._files.give_up(f"{file.file}/{reading}"))
+            raise
+        log.info("file read in another way", file=file.id, format=changed.file_format)
+        await self._forget_reading(file)
+        self._wake.set()
+        return changed, profile
+
+    async def _forget_reading(self, file: UploadedFile) -> None:
+        """Delete the rows of a reading that nobody looks at any more."""
+        await self._files.give_up(file.read_as if file.reading else f"{file.file}/parts")
+
     async def profile_of(self, file: UploadedFile) -> Profile:
         """What is known of a file."""
-        return Profile(await self._get(file, _profile_path(file.file)))
+        return Profile(await self._get(file, _profile_path(file.read_as)))
 
     async def _get(self, file: UploadedFile, path: str) -> Any:
-        """What is kept of a file. Raises NotFound if the file was deleted a moment ago."""
+        """What is kept of a file. Raises NotFound if it was deleted or changed a moment ago."""
         try:
             return await self._files.get_json(path)
         except FileNotFoundError:
@@ -158,12 +205,12 @@ class FileProfiles:
 
         Raises Conflict if the file was not read so far yet, and BadInput if it cannot be.
         """
-        index = await self._get(file, _index_path(file.file))
+        index = await self._get(file, _index_path(file.read_as))
         if first > index["rows"]:
             _require_read(file, index["rows"])
             return RowPage((), None)
         try:
-            rows = await self._read_rows(file.file, index["parts"], first, limit)
+            rows = await self._read_rows(file.read_as, index["parts"], first, limit)
         except FileNotFoundError:
             raise _deletion_error(file) from None
         following = rows[-1].number + 1
@@ -218,12 +265,12 @@ class FileProfiles:
         except ReaderUnavailable as error:
             log.warning("file is read later", file=file.id, reason=error.message)
         except asyncio.CancelledError:
-            await asyncio.shield(self._uploaded.give_claim_back(file.id))
+            await asyncio.shield(self._uploaded.give_claim_back(file))
             raise
 
     async def _read_to_end(self, file: UploadedFile) -> None:
         stored = StoredFile(file.file, file.size)
-        kept = _KeptRows(self._files, file.file)
+        kept = _KeptRows(self._files, file.read_as)
         async with self._background.profile(
             stored,
             file.options,
@@ -232,10 +279,11 @@ class FileProfiles:
             owner=file.organization_id,
         ) as parts:
             if not await self._keep_rows(file, parts, kept):
+                await self._forget_if_left(file)
                 return
         await kept.close()
         answer = parts.answer
-        await self._files.put_json(_profile_path(file.file), answer)
+        await self._files.put_json(_profile_path(file.read_as), answer)
         profile = Profile(answer)
         await self._finish(file, answer, profile.records, profile.problem)
 
@@ -248,7 +296,7 @@ class FileProfiles:
             if now() >= renew_at:
                 renew_at = now() + RENEW_SECONDS
                 await kept.close()
-                if not await self._uploaded.renew_claim(file.id, self._now()):
+                if not await self._uploaded.renew_claim(file, self._now()):
                     return False
         return True
 
@@ -260,11 +308,18 @@ class FileProfiles:
         problem: str | None,
     ) -> None:
         await self._uploaded.finish(
-            file.id, file_format=answer["format"], records=records, problem=problem
+            file, file_format=answer["format"], records=records, problem=problem
         )
         log.info("file is read", file=file.id, records=records, problem=problem)
-        if await self._uploaded.file(file.id) is None:
-            await self._files.delete(file.file)  # it was deleted while its rows were written
+        await self._forget_if_left(file)
+
+    async def _forget_if_left(self, file: UploadedFile) -> None:
+        """Delete what was written of a file that was deleted, or changed, meanwhile."""
+        current = await self._uploaded.file(file.id)
+        if current is None:
+            await self._files.delete(file.file)
+        elif current.reading != file.reading:
+            await self._forget_reading(file)
 
 
 class _KeptRows:
@@ -289,7 +344,10 @@ class _KeptRows:
 
 
 def _deletion_error(file: UploadedFile) -> NotFound:
-    return NotFound(f"file {file.id} was deleted; send it again")
+    return NotFound(
+        f"file {file.id} was deleted, or is read in another way since a moment ago; fetch it "
+        "again, or send it again"
+    )
 
 
 def _require_read(file: UploadedFile, rows: int) -> None:

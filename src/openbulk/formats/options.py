@@ -21,6 +21,13 @@ def _problem_of_row(text: str) -> str | None:
     )
 
 
+def _problem_of_sign(text: str) -> str | None:
+    if text in SIGNS:
+        return None
+    known = " or ".join(f'"{sign}" ({example})' for sign, example in SIGNS.items())
+    return f"metaData.decimal is {text[:80]!r}; it is {known}"
+
+
 def stated_header_row(options: Mapping[str, Any]) -> int | None:
     """The row in `metaData.headerRow`; 0 if no row is the header, None if nothing is stated.
 
@@ -49,7 +56,7 @@ DECIMAL = Option(
     "decimal",
     'the decimal sign of the numbers of a file, "," for 1.234,50 or "." for 1,234.50; default: as '
     "programs write them, or as the mapping says",
-    choices=tuple(SIGNS),
+    problem_of=_problem_of_sign,
 )
 DATE_ORDER = Option(
     "dateOrder",

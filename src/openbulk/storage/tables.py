@@ -312,6 +312,8 @@ files = Table(
     # The process that reads the whole file claims it, and others leave it alone for so long.
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("claimed_until", Timestamp),
+    # What was read of it, below its name in the file store: empty until it is read in another way.
+    Column("reading", String(32), nullable=False, server_default=""),
     Column("key", String(255)),
     Column("key_digest", String(64)),
     UniqueConstraint("organization_id", "instance_id", "key"),

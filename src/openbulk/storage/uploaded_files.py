@@ -111,16 +111,19 @@ class UploadedFiles:
             row = (await connection.execute(claimed.returning(files))).first()
         return None if row is None else _file_of(row)
 
-    async def renew_claim(self, file_id: int, now: datetime) -> bool:
-        """Keep reading a file; False if it was deleted, or another process reads it."""
-        renewed = update(files).where(files.c.id == file_id, files.c.claimed_until >= now)
+    async def renew_claim(self, file: UploadedFile, now: datetime) -> bool:
+        """Keep reading a file.
+
+        False if it was deleted, if another process reads it, or if it is read in another way now.
+        """
+        renewed = update(files).where(_is_reading(file), files.c.claimed_until >= now)
         async with self._engine.begin() as connection:
             result = await connection.execute(renewed.values(claimed_until=now + CLAIM))
         return result.rowcount == 1
 
-    async def give_claim_back(self, file_id: int) -> None:
+    async def give_claim_back(self, file: UploadedFile) -> None:
         """Let another process read a file, or this one later; it spends no attempt."""
-        given = update(files).where(files.c.id == file_id)
+        given = update(files).where(_is_reading(file))
         values = {"claimed_until": None, "attempts": files.c.attempts - 1}
         async with self._engine.begin() as connection:
             await connection.execute(given.values(values))
@@ -131,13 +134,43 @@ class UploadedFiles:
             await connection.execute(update(files).where(_IS_UNREAD).values(claimed_until=None))
 
     async def finish(
-        self, file_id: int, *, file_format: str, records: int | None, problem: str | None
+        self, file: UploadedFile, *, file_format: str, records: int | None, problem: str | None
     ) -> None:
-        """Remember that a file was read to its end, or why it cannot be."""
-        read = update(files).where(files.c.id == file_id)
+        """Remember that a file was read to its end, or why it cannot be.
+
+        Nothing if it is read in another way now.
+        """
+        read = update(files).where(_is_reading(file))
         values = {"records": records, "problem": problem, "file_format": file_format}
         async with self._engine.begin() as connection:
             await connection.execute(read.values(**values, claimed_until=None))
+
+    async def read_anew(self, file: UploadedFile, new: NewFile, reading: str) -> UploadedFile:
+        """Remember that a file is read in another way, and what its beginning shows.
+
+        Raises Conflict if it was changed or deleted meanwhile.
+        """
+        changed = (
+            update(files)
+            .where(_is_reading(file))
+            .values(
+                options=new.options,
+                file_format=new.file_format,
+                records=new.records,
+                problem=new.problem,
+                reading=reading,
+                claimed_until=None,
+                attempts=0,
+            )
+        )
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(changed.returning(files))).first()
+        if row is None:
+            raise Conflict(
+                f"file {file.id} was changed or deleted by another request; fetch it, and change "
+                "it again"
+            )
+        return _file_of(row)
 
     async def attempts(self, file_id: int) -> int:
         """How often processes have begun to read a file to its end."""
@@ -187,6 +220,11 @@ async def _forget(connection: AsyncConnection, wanted: ColumnElement[bool]) -> S
     return (await connection.scalars(gone.returning(files.c.file))).all()
 
 
+def _is_reading(file: UploadedFile) -> ColumnElement[bool]:
+    """Whether a file is still read as it was when it was looked up."""
+    return and_(files.c.id == file.id, files.c.reading == file.reading)
+
+
 def _file_of(row: Row[Any]) -> UploadedFile:
     return UploadedFile(
         id=row.id,
@@ -203,4 +241,5 @@ def _file_of(row: Row[Any]) -> UploadedFile:
         takes_events=row.takes_events,
         records=row.records,
         problem=row.problem,
+        reading=row.reading,
     )

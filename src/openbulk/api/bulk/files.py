@@ -145,7 +145,7 @@ async def _add(
         StoredFile(stored, form.size),
         options,
         takes_events=takes_events,
-        owner=_reader_of(caller),
+        owner=reader_of(caller),
     )
     new = NewFile(
         file=stored,
@@ -201,7 +201,7 @@ async def _takes_events(services: Services, caller: Caller) -> bool:
     return bool(provider.event_objects)
 
 
-def _reader_of(caller: Caller) -> int:
+def reader_of(caller: Caller) -> int:
     """Whose files share the reading processes: no organization has the number of an instance."""
     instance = _instance_of(caller)
     return -caller.user.organization_id if instance is None else instance

@@ -130,6 +130,28 @@ def read_file_options(form: Mapping[str, str], query: Mapping[str, str]) -> dict
     )
 
 
+def change_file_options(options: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """How a file is read after a change; null takes a key away. Raises BadInput."""
+    known = _file_options()
+    given = with_known_spelling(changes, [option.name for option in known], "metaData")
+    merged = check_values({**options, **given}, known)
+    return {name: value for name, value in merged.items() if value not in (None, "")}
+
+
+def require_options_of_format(changes: Mapping[str, Any], format_name: str) -> None:
+    """Raise BadInput for a key that files of this format do not read."""
+    if format_name not in FORMATS:  # the file itself leaves open how it is read
+        return
+    options = (FILE_FORMAT, *FORMATS[format_name].options, *_OF_RECORDS)
+    names = dict.fromkeys(option.name for option in options)
+    for key, value in changes.items():
+        if known_spelling(key, names) is None and value not in (None, ""):
+            raise BadInput(
+                f"metaData.{key[:80]} has no effect on a file in {format_name}; it takes "
+                f"{', '.join(names)}"
+            )
+
+
 def _file_options() -> Sequence[Option]:
     of_formats = chain.from_iterable(one.options for one in FORMATS.values())
     by_name = {one.name: one for one in (FILE_FORMAT, *of_formats, *_OF_RECORDS)}

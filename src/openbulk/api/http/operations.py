@@ -81,6 +81,7 @@ _READ = (
 )
 _PLAN = (
     "POST /files",
+    "PATCH /files/{file_id}",
     "DELETE /files/{file_id}",
     "POST /mappings",
     "DELETE /mappings/{id}",
