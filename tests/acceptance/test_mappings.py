@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -532,7 +532,12 @@ def test_a_proposal_says_why_and_can_be_sent_as_it_is(google: Server) -> None:
     }
     assert (found["sure"], set(found["notTaken"])) == (True, {"Entfällt", "Klasse"})
     (start,) = [one for one in found["fields"] if one["field"] == "start.dateTime"]
-    assert (start["reason"], start["why"]) == ("joined", "'Datum' and 'Beginn' make it together")
+    assert (start["reason"], start["why"]) == (
+        "joined",
+        "'Datum' and 'Beginn' make it together; times without a zone are in the time zone of the "
+        "calendar; metaData.timeZone names another",
+    )
+    assert found["questions"] == []
     metadata = {"fileId": found["fileId"], "mapping": found["mapping"], "timeZone": "UTC"}
     reply = google.call("POST", "/bulk/events", json_body={"metaData": metadata})
     assert reply.status == 200, reply.body
@@ -601,6 +606,75 @@ def test_tables_are_mapped_by_the_names_and_comments_of_their_columns(
         "geboren": "Date of birth",
     }
     assert found["sure"]
+
+
+def shop(server: Server, postgres: Postgres) -> Server:
+    """An instance whose table has a number and an instant."""
+    name = postgres.new_database()
+    with psycopg.connect(postgres.url(name)) as connection:
+        connection.execute(
+            "CREATE TABLE sale (item text, amount numeric, sold timestamptz, noted timestamp)"
+        )
+    return server.instance("postgresql", postgres.configuration(name))
+
+
+def amounts(server: Server) -> Sequence[float]:
+    return [float(one["amount"]) for one in server.call("GET", "/sale").json]
+
+
+def test_a_number_that_may_be_two_is_asked_for_wherever_a_number_field_takes_it(
+    shared_server: Server, postgres: Postgres
+) -> None:
+    server = shop(shared_server, postgres)
+    file = b"Item;Amount\nBread;1.234\nMilk;5\n"
+    found = proposed(server, file, "sale")
+    (amount,) = [one for one in found["fields"] if one["field"] == "amount"]
+    assert (amount["sure"], [one["key"] for one in found["questions"]]) == (False, ["decimal"])
+    assert (
+        "'1.234', which is 1.234 with a decimal point or 1234 with a decimal comma"
+        in (amount["why"])
+    )
+    mapping = {"item": "Item", "amount": "Amount"}
+    message = refusal(server, "sale", file, mapping)
+    assert message.startswith('row 1: Amount "1.234" is 1.234 (decimal point) or 1234')
+    assert "set metaData.mapping.amount.decimal, or metaData.decimal" in message
+    assert "metaData.mapping is auto" in refusal(server, "sale", file, "auto")
+    by_column = {"item": "Item", "amount": {"column": "Amount", "decimal": "."}}
+    for given, decimal in ((mapping, ","), ("auto", ","), (by_column, "")):
+        written(server, "sale", file, mapping=given, decimal=decimal)
+    assert amounts(server) == [1234, 5, 1234, 5, 1.234, 5]
+
+
+def test_the_decimal_sign_of_a_file_is_that_of_its_jobs_with_and_without_a_mapping(
+    shared_server: Server, postgres: Postgres
+) -> None:
+    server = shop(shared_server, postgres)
+    table = b"item;amount\nBread;1.234,50\nMilk;7\n"
+    written(server, "sale", table, decimal=",")
+    asked = proposed(server, table, "sale")
+    server.call("PATCH", f"/files/{asked['fileId']}", json_body={"metaData": {"decimal": ","}})
+    use = {"fileId": asked["fileId"], "mapping": {"item": "item", "amount": "amount"}}
+    job = server.call("POST", "/bulk/sale", json_body={"metaData": use}).json
+    assert server.errors(str(server.finished(job["id"])["id"])) == []
+    assert amounts(server) == [1234.5, 7, 1234.5, 7]
+    wrong = server.upload("sale", b"item;amount\nBread;1,50\nMilk;1.5\n", {"decimal": ","})
+    (error,) = server.errors(str(server.finished(wrong.json["id"])["id"]))
+    assert "amount '1.5' is not a number with a decimal comma, like 1.234,50" in str(error)
+
+
+def test_the_zone_of_times_is_asked_for_only_if_a_field_is_an_instant(
+    shared_server: Server, postgres: Postgres
+) -> None:
+    server = shop(shared_server, postgres)
+    found = proposed(server, b"item;sold\nBread;2026-09-07 10:00\n", "sale")
+    (question,) = found["questions"]
+    assert (question["key"], question["required"]) == ("timeZone", False)
+    assert question["message"].startswith(
+        'row 1: sold "2026-09-07 10:00" has no time zone, and sold is an instant; a job reads it '
+        "in UTC"
+    )
+    for file in (b"item;noted\nBread;2026-09-07 10:00\n", b"item;sold\nBread;2026-09-07T10:00Z\n"):
+        assert proposed(server, file, "sale")["questions"] == []
 
 
 def test_a_file_of_googles_own_csv_has_the_columns_that_it_is_shown_with(google: Server) -> None:

@@ -38,6 +38,19 @@ is sent first. None means that it may share one with any other record."""
 
 
 @dataclass(frozen=True, slots=True)
+class LocalTimes:
+    """What becomes of times without a zone, in fields that hold an instant."""
+
+    zone: str
+    """The zone that they get, as a sentence has it: `UTC`, `the time zone of the calendar`."""
+    fields: frozenset[str] | None = None
+    """The fields that hold an instant; None for all that have a date with a time."""
+    is_of_service: bool = True
+    """Whether the service itself has the zone. Otherwise it is openbulk's default, and asked for;
+    `metaData.timeZone` answers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Features:
     """What one object of a service can do. The engine looks at this, never at a service's name."""
 
@@ -122,6 +135,8 @@ class Features:
     """`write` itself leaves a record as it is that is not as `Record.expected` says, and nobody can
     change the record between its look and its write. Otherwise the engine plans each record again
     right before it writes it."""
+    local_times: LocalTimes | None = None
+    """None if the service gets such times as they are, or has no fields for them."""
 
 
 class NativeBulk(Protocol):

@@ -5,7 +5,9 @@ OpenbulkError
 │   ├── BadInput               ... correct the request
 │   │   └── OpenQuestion       ... say how the file is read (domain/file_questions.py)
 │   │       ├── DateOrderUnknown  ... and in which order its dates are (domain/date_order.py)
-│   │       └── EncodingUnknown   ... and its encoding (formats/encoding_detection.py)
+│   │       ├── DelimiterUnknown  ... and its delimiter (formats/csv/delimiter_candidates.py)
+│   │       ├── EncodingUnknown   ... and its encoding (formats/encoding_detection.py)
+│   │       └── HeaderUnknown     ... and which row has its names (formats/header_candidates.py)
 │   ├── NotSignedIn            ... send the right secrets
 │   ├── TooManyGuesses         ... wait: too many wrong secrets came from this address
 │   ├── TooManyUnderWay        ... wait until some of what is under way is finished

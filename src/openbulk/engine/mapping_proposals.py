@@ -6,10 +6,12 @@ from typing import Any
 
 from openbulk.connectors.base import Connector, Features
 from openbulk.connectors.columns import Columns, schema_for_files
+from openbulk.connectors.date_fields import DateFields
 from openbulk.connectors.field_names import Schema
 from openbulk.connectors.fields import FieldError
 from openbulk.connectors.targets import refusal_to_upload, resolve_target
 from openbulk.domain.errors import BadInput
+from openbulk.domain.field_paths import path_text
 from openbulk.domain.file_mapping import FieldSource, FileMapping
 from openbulk.domain.file_profile import ColumnProfile
 from openbulk.domain.file_questions import Question
@@ -22,6 +24,7 @@ from openbulk.mapping.candidates import ProposedField
 from openbulk.mapping.days import Rows
 from openbulk.mapping.open_questions import with_file_questions
 from openbulk.mapping.proposal import Proposal, Saved, propose
+from openbulk.mapping.zones import with_zones
 from openbulk.reading.profiling import FileProfiler
 from openbulk.threads import Threads
 
@@ -75,8 +78,28 @@ def _propose(
         columns = Columns(target, features, schema, names_are_paths=True)
     except FieldError:  # of the identifier, as the upload will say
         return proposal
+    proposal = _with_zones(proposal, file.rows, features, columns, schema)
     missing = [*_absent_fields(proposal, target, features, schema, columns)]
     return replace(proposal, missing=tuple(missing))
+
+
+def _with_zones(
+    proposal: Proposal, rows: Rows, features: Features, columns: Columns, schema: Schema
+) -> Proposal:
+    """The proposal with the zone of local times, where a field of the service is an instant."""
+    local = features.local_times
+    if local is None:
+        return proposal
+    dates = DateFields(schema)
+    instants = set()
+    for one in proposal.fields:
+        path = columns.path_of(one.field)
+        if path is None or (local.fields is not None and path_text(path) not in local.fields):
+            continue
+        is_moment = dates.has_date(path) and not dates.has_day(path)
+        if is_moment or dates.pair_at(path) is not None:
+            instants.add(one.field)
+    return with_zones(proposal, rows, instants, local.zone, is_asked=not local.is_of_service)
 
 
 def _with_own_identifier(proposal: Proposal, name: str | None) -> Proposal:

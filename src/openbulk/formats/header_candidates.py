@@ -105,23 +105,23 @@ def require_known_header(rows: Rows, header: int, numbers: Sequence[int]) -> Non
 
 def _wider_names(rows: Rows, header: int, below: Sequence[int]) -> int | None:
     """A row of names that most rows are as wide as, and wider than the one above; None without."""
-    width = _filled(rows[header])
+    width = _count_of_cells(rows[header])
     for place, index in enumerate(below[:_ROWS_BELOW]):
         others = below[place + 1 :]
-        wider = sum(_filled(rows[one]) > width for one in others)
-        is_wider = _filled(rows[index]) > width and others and wider >= _MOST * len(others)
+        wider = sum(_count_of_cells(rows[one]) > width for one in others)
+        is_wider = _count_of_cells(rows[index]) > width and others and wider >= _MOST * len(others)
         if is_wider and _has_all_names(rows[index]) and _may_be_names(rows[index]):
             return index
     return None
 
 
-def _filled(row: Sequence[str]) -> int:
+def _count_of_cells(row: Sequence[str]) -> int:
     return sum(bool(cell.strip()) for cell in row)
 
 
 def _has_all_names(row: Sequence[str]) -> bool:
     """Whether no cell is empty up to the last one that is not."""
-    return _filled(row) == _last_filled(row)
+    return _count_of_cells(row) == _last_filled(row)
 
 
 def _may_be_names(row: Sequence[str]) -> bool:

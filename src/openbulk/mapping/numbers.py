@@ -44,12 +44,14 @@ def _with_sign(
         return one
     column = profiles[one.source.columns[0]]
     if stated is not None:
-        return _made_with(one, stated, f"metaData.decimal is {stated!r}")
+        return _with_stated_sign(one, stated, f"metaData.decimal is {stated!r}")
     if column.open_number is None:
         sign = _sign_of(column)
-        return one if sign is None else _made_with(one, sign, _numbers_have(sign))
+        return one if sign is None else _with_stated_sign(one, sign, _numbers_have(sign))
     if of_file is not None:
-        return _made_with(one, of_file, f"the other numbers of the file have a {_name(of_file)}")
+        return _with_stated_sign(
+            one, of_file, f"the other numbers of the file have a {_name(of_file)}"
+        )
     readings = readings_of(column.open_number)
     listed = " or ".join(f"{readings[sign]} with a {_name(sign)}" for sign in SIGNS)
     why = (
@@ -59,7 +61,7 @@ def _with_sign(
     return replace(one, why=why, confidence=min(one.confidence, UNSURE), sure=False)
 
 
-def _made_with(one: ProposedField, sign: str, why: str) -> ProposedField:
+def _with_stated_sign(one: ProposedField, sign: str, why: str) -> ProposedField:
     return replace(one, why=f"{one.why}; {why}", source=replace(one.source, decimal=sign))
 
 

@@ -18,9 +18,11 @@ from openbulk.api.http.allowed_methods import (
 )
 from openbulk.domain import errors
 from openbulk.domain.date_order import DateOrderUnknown
+from openbulk.domain.file_questions import OpenQuestion
 
 STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.BadInput: 400,
+    OpenQuestion: 400,
     DateOrderUnknown: 400,
     errors.NotSignedIn: 401,
     errors.NotAllowed: 403,

@@ -10,6 +10,7 @@ from openbulk.connectors.base import (
     ConnectionContext,
     Connector,
     Features,
+    LocalTimes,
     NativeBulk,
     OAuth,
 )
@@ -66,6 +67,7 @@ _CONTACT = Features(
     # The Open Connectors service takes both, and lists the one.
     paths=("contacts",),
     plan=Completeness.COMPLETE,
+    local_times=LocalTimes("UTC"),
 )
 _ACCOUNT = replace(
     _CONTACT,

@@ -8,6 +8,7 @@ from openbulk.connectors.base import (
     ConnectionContext,
     Connector,
     Features,
+    LocalTimes,
     OAuth,
 )
 from openbulk.connectors.googlecalendar.api import CalendarApi, event_path, events_path
@@ -64,6 +65,7 @@ EVENT_FEATURES = Features(
     plan=Completeness.COMPLETE,
     undoes=frozenset(Action),
     guards_writes=True,
+    local_times=LocalTimes("the time zone of the calendar; metaData.timeZone names another"),
 )
 _COLLECTION_FEATURES = {name: collection.features for name, collection in COLLECTIONS.items()}
 _SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoReferenceError, SAWarning
 from sqlalchemy.types import NullType
 
-from openbulk.connectors.base import Features
+from openbulk.connectors.base import Features, LocalTimes
 from openbulk.connectors.fields import FieldError, did_you_mean
 from openbulk.connectors.sql.mysql_tables import (
     keep_mysql_types,
@@ -201,7 +201,18 @@ class Table:
             documents=frozenset(
                 name for name, column in self.columns.items() if column.kind in _DOCUMENTS
             ),
+            local_times=self._local_times,
         )
+
+    @property
+    def _local_times(self) -> LocalTimes | None:
+        """Columns that hold an instant, such as `timestamptz`, take local times for times in UTC.
+
+        None if there are none: the others keep them as they are.
+        """
+        moments = [one for one in self.columns.items() if one[1].kind is Kind.MOMENT]
+        zoned = [name for name, column in moments if column.is_zoned]
+        return LocalTimes("UTC", frozenset(zoned), is_of_service=False) if zoned else None
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of a row."""
