@@ -26,7 +26,7 @@ _OF_TYPES = {
     "endTime": {"datetime": "end"},
 }
 """What a concept is if the cells of its column are of a type."""
-_UNKNOWN_MOMENT = _UNKNOWN_TITLE = 0.8
+_UNKNOWN_MOMENT = 0.8
 
 
 def resolve(meanings: Mapping[str, Meaning], *, kind: str) -> Mapping[str, Meaning]:
@@ -54,17 +54,8 @@ def resolve_moments(
         if column.name in meanings
     }
     there = {one.concept for one in typed.values()}
-    if "title" not in there:
-        typed = {name: _in_place_of_title(one) for name, one in typed.items()}
     shown = {column.name for column in columns if _main_type(column) is not None}
     return {name: one if name in shown else _beside(one, there) for name, one in typed.items()}
-
-
-def _in_place_of_title(meaning: Meaning) -> Meaning:
-    """A description where nothing else is the title: it may be the title, or one may be missing."""
-    if meaning.concept != "description":
-        return meaning
-    return replace(meaning, concept="title", confidence=meaning.confidence * _UNKNOWN_TITLE)
 
 
 def _main_type(column: ColumnProfile) -> str | None:
