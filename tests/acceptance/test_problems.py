@@ -852,6 +852,7 @@ SECRETS = (
 ELSEWHERE: dict[tuple[str, str], set[int]] = {
     ("GET", "/readyz"): {503},
     ("GET", f"{BASE_PATH}/files/{{file_id}}/rows"): {409},
+    ("PATCH", f"{BASE_PATH}/files/{{file_id}}"): {409},
     ("GET", f"{BASE_PATH}/bulk/{{job_id}}/status/events"): {204},
     ("GET", f"{BASE_PATH}{HUB}/bulk/{{job_id}}/status/events"): {204},
     **{("POST", f"{BASE_PATH}{path}"): {409} for path in (*TOO_MANY, *SECRETS)},
@@ -875,7 +876,8 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
         for hub in ("", HUB)
     },
 }
-"""In test_services.py, engine/test_file_profiles.py, test_job_events.py, test_doors.py for more
+"""In test_services.py, engine/test_file_profiles.py,
+storage/test_uploaded_files.py, test_job_events.py, test_doors.py for more
 instances or schedules than the limit, storage/test_people.py for more secrets,
 engine/test_retries.py for rows that are no longer kept, test_retries.py for jobs of an instance
 that was deleted, test_approvals.py for plans that are carried out, test_sessions.py for sessions

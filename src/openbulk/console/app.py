@@ -127,6 +127,7 @@ def make_console(api: ASGIApp, parts: Services) -> Starlette:
                 ("GET", "/load", load.start),
                 ("POST", "/load", load.receive),
                 ("GET", "/load/{file}", load.file),
+                ("POST", "/load/{file}/answer", load.answer),
                 ("GET", "/load/{file}/where", load.where),
                 ("GET", "/load/{file}/columns", load.columns),
                 ("POST", "/load/{file}/plan", load.plan),

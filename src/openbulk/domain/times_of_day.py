@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from contextlib import suppress
 from datetime import timedelta
 
 _HALF_DAY = r"[ap]\.? ?m\b\.?|上午|下午|午前|午後|오전|오후|π\.?μ\.?|μ\.?μ\.?"
@@ -69,6 +70,22 @@ def parse_time(text: str) -> timedelta:
     if max(minute, second) >= _SIXTY or time > timedelta(hours=_HOURS):
         raise ValueError(f'"{text}" is not a time: a day has 24 hours, an hour 60 minutes')
     return time
+
+
+def is_time_range(text: str) -> bool:
+    """Whether a text has a start and an end: `18:30-20:00`, `9h - 17h`.
+
+    Behind a day, `10:00-05:00` would be a time with an offset; alone it is read as it looks.
+    """
+    parts = _BETWEEN_TIMES.split(text.strip())
+    if len(parts) != 2 or all(map(str.isdecimal, parts)):
+        return False
+    with suppress(ValueError):
+        return all(parse_time(part) is not None for part in parts)
+    return False
+
+
+_BETWEEN_TIMES = re.compile(r" ?[-\u2013\u2014] ?")
 
 
 def shows_half_day(text: str) -> bool:

@@ -18,6 +18,7 @@ from openbulk.domain.field_paths import Path
 from openbulk.domain.file_mapping import CLEAR, SKIP, FieldSource, FileMapping, template_pieces
 from openbulk.domain.options import option_text
 from openbulk.domain.records import steps_of
+from openbulk.domain.times_of_day import is_time_range
 from openbulk.domain.written_numbers import plain_number
 from openbulk.reading.packing import MAX_ROW_BYTES
 
@@ -62,7 +63,7 @@ class MappedRows:
             if field in pairs:
                 self._pairs.append((field, pairs[field], _dated_reader(read, source, cells)))
             elif field in timed and source.is_joined:
-                self._fields.append((field, _timed_reader(read, field, cells)))
+                self._fields.append((field, _timed_reader(read, field, source, cells)))
             else:
                 self._fields.append((field, read))
         self._read = frozenset(
@@ -142,6 +143,7 @@ def _dated_reader(read: ReadCell, source: FieldSource, cells: Mapping[str, ReadC
     """What reads a field that is a day or else a time: the text of the row shows which."""
 
     def read_dated(values: Values) -> Any:
+        _require_single_times(source, cells, values)
         value = read(values)
         # JSON may hold the whole object, also in a cell.
         if not isinstance(value, str) or value.lstrip().startswith("{"):
@@ -159,11 +161,14 @@ def _dated_reader(read: ReadCell, source: FieldSource, cells: Mapping[str, ReadC
     return read_dated
 
 
-def _timed_reader(read: ReadCell, field: str, cells: Mapping[str, ReadCell]) -> ReadCell:
+def _timed_reader(
+    read: ReadCell, field: str, source: FieldSource, cells: Mapping[str, ReadCell]
+) -> ReadCell:
     """What reads a field that needs a time, of which a row may have the day alone."""
     whole = field.rpartition(".")[0]
 
     def read_timed(values: Values) -> Any:
+        _require_single_times(source, cells, values)
         value = read(values)
         empty = _first_empty(cells, values) if isinstance(value, str) and is_day(value) else None
         if empty is None:
@@ -175,6 +180,25 @@ def _timed_reader(read: ReadCell, field: str, cells: Mapping[str, ReadCell]) -> 
         )
 
     return read_timed
+
+
+def _require_single_times(
+    source: FieldSource, cells: Mapping[str, ReadCell], values: Values
+) -> None:
+    """Raise FieldError for a start and an end in one cell.
+
+    Behind the day of another cell, `10:00-12:00` would be 10:00 with an offset of twelve hours.
+    """
+    if not source.is_joined or source.format is not None:
+        return
+    for name, cell in cells.items():
+        text = cell(values)
+        if isinstance(text, str) and is_time_range(text):
+            raise FieldError(
+                name,
+                f"the column {name!r} has {short_repr(text)}, a start and an end in one cell; give "
+                "each a column, or say with `format` how it is written",
+            )
 
 
 def _first_empty(cells: Mapping[str, ReadCell], values: Values) -> str | None:

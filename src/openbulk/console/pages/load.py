@@ -42,9 +42,31 @@ async def receive(visit: Visit) -> Response:
 
 
 async def file(visit: Visit) -> Response:
-    """What is in the file."""
+    """What is in the file, and what it leaves open."""
+    return await _file_page(visit)
+
+
+async def answer(visit: Visit) -> Response:
+    """Read the file as the person says."""
+    form = await visit.form()
+    path = path_of("files", visit.request.path_params["file"])
+    body = {"metaData": {str(form.get("key", "")): str(form.get("value", ""))}}
+    try:
+        await visit.api.send("PATCH", path, body)
+    except ApiRefusal as error:
+        return await _file_page(visit, error)
+    return visit.go_to(f"/load/{visit.request.path_params['file']}")
+
+
+async def _file_page(visit: Visit, refusal: ApiRefusal | None = None) -> Response:
     found, rows = await asyncio.gather(_file_of(visit), _first_rows(visit))
-    return visit.page("load_file.html", file=found, rows=rows)
+    return visit.page(
+        "load_file.html",
+        200 if refusal is None else refusal.status,
+        file=found,
+        rows=rows,
+        problem=refusal.message if refusal else "",
+    )
 
 
 async def where(visit: Visit) -> Response:
