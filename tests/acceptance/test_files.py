@@ -166,7 +166,7 @@ def change(server: Server, file_id: str, **metadata: Any) -> Reply:
     return server.call("PATCH", f"/files/{file_id}", json_body={"metaData": metadata})
 
 
-def test_an_answer_to_what_a_file_leaves_open_reads_it_anew(shared_memory: Server) -> None:
+def test_an_answer_to_what_a_file_leaves_open_reads_it_again(shared_memory: Server) -> None:
     """Its rows, its mapping and the jobs that use it."""
     file = send(shared_memory, OPEN_TABLE).json
     (question,) = file["questions"]

@@ -28,10 +28,10 @@ async def files(engine: AsyncEngine) -> UploadedFiles:
 async def test_the_second_of_two_changes_is_told_of_the_first(files: UploadedFiles) -> None:
     before = await files.file(1)
     assert before is not None
-    changed = await files.read_anew(before, replace(NEW, options={"delimiter": ";"}), "r1")
+    changed = await files.read_again(before, replace(NEW, options={"delimiter": ";"}), "r1")
     assert (changed.options, changed.reading, changed.read_as) == ({"delimiter": ";"}, "r1", "f/r1")
     with pytest.raises(Conflict, match="file 1 was changed or deleted by another request"):
-        await files.read_anew(before, replace(NEW, options={"delimiter": ","}), "r2")
+        await files.read_again(before, replace(NEW, options={"delimiter": ","}), "r2")
     assert await files.file(1) == changed
 
 
@@ -39,7 +39,7 @@ async def test_who_reads_a_file_as_it_was_changes_nothing(files: UploadedFiles) 
     """Whoever reads it in the new way claims it at once."""
     old = await files.claim(NOW)
     assert old is not None
-    changed = await files.read_anew(old, NEW, "r1")
+    changed = await files.read_again(old, NEW, "r1")
     new = await files.claim(NOW)
     assert new == changed
     assert not await files.renew_claim(old, NOW)

@@ -145,7 +145,7 @@ class FileProfiles:
         self._wake.set()
         return file
 
-    async def read_anew(
+    async def read_again(
         self,
         file: UploadedFile,
         options: Mapping[str, Any],
@@ -176,7 +176,7 @@ class FileProfiles:
                 records=profile.records,
                 problem=profile.problem,
             )
-            changed = await self._uploaded.read_anew(file, new, reading)
+            changed = await self._uploaded.read_again(file, new, reading)
         except BaseException:
             await asyncio.shield(self._files.give_up(f"{file.file}/{reading}"))
             raise

@@ -145,7 +145,7 @@ class UploadedFiles:
         async with self._engine.begin() as connection:
             await connection.execute(read.values(**values, claimed_until=None))
 
-    async def read_anew(self, file: UploadedFile, new: NewFile, reading: str) -> UploadedFile:
+    async def read_again(self, file: UploadedFile, new: NewFile, reading: str) -> UploadedFile:
         """Remember that a file is read in another way, and what its beginning shows.
 
         Raises Conflict if it was changed or deleted meanwhile.

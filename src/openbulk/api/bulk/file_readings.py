@@ -39,14 +39,14 @@ class FileChange(StrictBody):
 async def change(
     file_id: FileId, body: FileChange, services: ServicesOfApp, caller: SignedInCaller
 ) -> dict[str, Any]:
-    """Answer what a file leaves open. Its columns, its rows and its mapping are made anew.
+    """Answer what a file leaves open. Its columns, its rows and its mapping are made again.
 
     The answer describes the first rows, as that of `POST /files`. Jobs that use the file from now
     on read it so; those that use it already go on as they began.
     """
     file = await find_file(services, caller, file_id)
     options = change_file_options(file.options, body.metadata)
-    changed, profile = await services.file_profiles.read_anew(
+    changed, profile = await services.file_profiles.read_again(
         file,
         options,
         owner=reader_of(caller),
