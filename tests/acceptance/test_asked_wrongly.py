@@ -385,7 +385,7 @@ def test_outcomes_are_counted_by_kind_beside_the_keys_of_the_contract(memory: Se
     )
     detail = memory.call("GET", f"/bulk/{upsert['id']}").json
     outcomes = detail.pop("outcomes")
-    more = {"recordsTotal": 4, "paused": False, "priority": 0}
+    more = {"recordsTotal": 4, "paused": False, "priority": 0, "createdBy": 1}
     assert detail == {**upsert, **more}, "the status has the keys of the contract alone"
     none = dict.fromkeys(
         ("created", "updated", "upserted", "unchanged", "deleted"), 0
