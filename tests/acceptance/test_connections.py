@@ -128,11 +128,10 @@ def small_body_head(secrets: str) -> bytes:
     return head.replace("1000000", "8000").encode()
 
 
-@pytest.fixture(scope="module")
-def few_connections(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that takes 64 connections."""
-    folder = tmp_path_factory.mktemp("few")
-    with Processes(folder, max_files=(128, 128)) as processes:
+@pytest.fixture
+def few_connections(tmp_path: Path) -> Iterator[Server]:
+    """A server that takes 64 connections, and has no requests of another test left."""
+    with Processes(tmp_path, max_files=(128, 128)) as processes:
         yield processes.server(OPENBULK_PASSWORD="an example password")
 
 

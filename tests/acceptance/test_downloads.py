@@ -474,7 +474,8 @@ def test_the_jobs_of_an_instance_are_listed(server: Server, sandbox: Process) ->
     assert server.call("GET", f"/bulk/jobs?where={quote('colour = 1')}").status == 400
     detail = server.call("GET", f"/bulk/{upload['id']}").json
     assert detail.pop("outcomes")["created"] == 3
-    assert detail == {**upload, "recordsTotal": 3, "paused": False, "priority": 0}
+    more = {"recordsTotal": 3, "paused": False, "priority": 0, "createdBy": 1}
+    assert detail == {**upload, **more}
 
 
 def test_contacts_come_from_eloqua_in_bulk(processes: Processes, server: Server) -> None:
