@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from playwright.sync_api import Route
 
 from console.conftest import Person
 from support.harness import Process, Server
@@ -64,6 +65,29 @@ def test_a_list_is_loaded_mended_verified_and_taken_back(
 def events(server: Server) -> list[dict[str, object]]:
     found: list[dict[str, object]] = server.call("GET", "/events?pageSize=50").json
     return found
+
+
+def test_a_page_stays_live_after_an_answer_that_failed(
+    person: Person, shared_memory: Server
+) -> None:
+    file = b"name\n" + b"Ann\n" * 50_000
+    job_id = shared_memory.upload("records", file).json["id"]
+    assert shared_memory.call("PUT", f"/bulk/{job_id}/pause").status == 200
+    failures = iter([503, 404])
+
+    def answer(route: Route) -> None:
+        status = next(failures, None)
+        if status is None:
+            route.continue_()
+        else:
+            route.fulfill(status=status, body="<p>this is no state of a job</p>")
+
+    person.page.route("**/live", answer)
+    person.open(f"/jobs/{job_id}")
+    person.page.wait_for_selector("#state >> text=Go on")
+    assert shared_memory.call("PUT", f"/bulk/{job_id}/resume").status == 200
+    person.page.wait_for_selector("#state >> text=50,000 created")
+    assert next(failures, None) is None
 
 
 def test_a_page_works_without_javascript(
