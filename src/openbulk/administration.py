@@ -5,14 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from openbulk.app import ledger_engine
+from openbulk.app import current_ledger
 from openbulk.domain.access import Role
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.links import LinkPurpose
 from openbulk.domain.people import Organization, User
 from openbulk.security import new_code, new_secret
 from openbulk.settings import EMAIL, Settings
-from openbulk.storage.database import require_current
 from openbulk.storage.known_secrets import KnownSecrets, Owner
 from openbulk.storage.links import Links
 from openbulk.storage.people import MadeOrganization, NewUser, People
@@ -136,12 +135,8 @@ class Administration:
 @asynccontextmanager
 async def open_administration(settings: Settings) -> AsyncIterator[Administration]:
     """The ledger of these settings. Raises CannotStart if it is missing, or of another version."""
-    engine = ledger_engine(settings)
-    try:
-        await require_current(engine)
+    async with current_ledger(settings) as engine:
         yield Administration(People(engine), Links(engine), KnownSecrets(engine))
-    finally:
-        await engine.dispose()
 
 
 def _require_email(email: str) -> str:

@@ -186,7 +186,7 @@ def is_shared_ledger(settings: Settings) -> bool:
         raise CannotStart(f"the database cannot be used: {error}") from error
 
 
-def ledger_engine(settings: Settings) -> AsyncEngine:
+def _ledger_engine(settings: Settings) -> AsyncEngine:
     """The engine of the ledger. Raises CannotStart for a malformed URL."""
     try:
         return open_ledger_engine(ledger_url(settings))
@@ -241,6 +241,20 @@ async def reseal(settings: Settings) -> int:
             return ledger.resealed
 
 
+@asynccontextmanager
+async def current_ledger(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The database of the ledger, beside a server that may run.
+
+    Raises CannotStart if it is missing, or of another version.
+    """
+    engine = _ledger_engine(settings)
+    try:
+        await require_current(engine)
+        yield engine
+    finally:
+        await engine.dispose()
+
+
 async def verify_audit(settings: Settings) -> Mapping[int, ChainCheck]:
     """Check the audit log of each organization, by its number. The server may run meanwhile.
 
@@ -251,10 +265,7 @@ async def verify_audit(settings: Settings) -> Mapping[int, ChainCheck]:
             f"there is no master key in {settings.data_dir}; name the server's data directory with "
             "--data-dir, or set OPENBULK_MASTER_KEY as it has"
         )
-    async with AsyncExitStack() as parts:
-        engine = ledger_engine(settings)
-        parts.push_async_callback(engine.dispose)
-        await require_current(engine)
+    async with current_ledger(settings) as engine:
         audit = AuditLog(engine, sealer_of(settings))
         return {one: await audit.verify(one) for one in await audit.organizations()}
 
@@ -289,7 +300,7 @@ def _outage(error: Unavailable) -> str:
 
 
 async def _open_ledger(settings: Settings, parts: AsyncExitStack) -> _Ledger:
-    engine = ledger_engine(settings)
+    engine = _ledger_engine(settings)
     parts.push_async_callback(engine.dispose)
     await migrate(engine)
     return _Ledger(engine, *await _checked_sealer(settings, MasterKeyCheck(engine)))

@@ -20,6 +20,11 @@ def cells_of(record: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
     return [_shorten(text_of(record.get(name))) for name in columns]
 
 
+def values_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values of a row of a job, as they were mended."""
+    return {**row.get("values", {}), **row.get("mended", {})}
+
+
 def text_of(value: object) -> str:
     """A value as text: an object or a list as JSON."""
     if value is None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from openbulk.console.cells import text_of, values_of
 from openbulk.domain.errors import BadInput
 
 _PREFIX = "cell:"
@@ -16,7 +17,7 @@ def texts_of(row: Mapping[str, Any], fields: Mapping[str, str] | None = None) ->
     """
     given = fields or {}
     return {
-        name: given.get(_PREFIX + name, _text_of(value)) for name, value in _cells_of(row).items()
+        name: given.get(_PREFIX + name, text_of(value)) for name, value in values_of(row).items()
     }
 
 
@@ -26,31 +27,21 @@ def changes_in(row: Mapping[str, Any], fields: Mapping[str, str]) -> Mapping[str
     An empty field is an empty cell. Raises BadInput.
     """
     changes: dict[str, Any] = {}
-    for name, before in _cells_of(row).items():
+    for name, before in values_of(row).items():
         given = fields.get(_PREFIX + name)
         if given is None:
             continue
         text = _with_plain_lines(given)
-        if text != _with_plain_lines(_text_of(before)):
+        if text != _with_plain_lines(text_of(before)):
             changes[name] = _value_of(text, name, before)
         elif "unread" in row:
             changes[name] = before
     return changes
 
 
-def _cells_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**row.get("values", {}), **row.get("mended", {})}
-
-
 def _with_plain_lines(text: str) -> str:
     """A text with the line ends that a browser does not change."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _text_of(value: object) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _value_of(text: str, name: str, before: object) -> Any:
@@ -66,6 +57,6 @@ def _value_of(text: str, name: str, before: object) -> Any:
     if is_nested and not isinstance(value, list | dict):
         raise BadInput(
             f"{name} is {text[:40]!r}; it must be a list or an object in JSON, as it was: "
-            f"{_text_of(before)[:80]}"
+            f"{text_of(before)[:80]}"
         )
     return value

@@ -33,6 +33,7 @@ from openbulk.connectors.sql.statements import (
     found_by_number,
     insert_by_groups,
     numbers_by_place,
+    numbers_of_changed,
     would_work,
 )
 
@@ -209,13 +210,13 @@ class MysqlStatements:
         names = list(dict.fromkeys([*identifiers, *changed]))
         source = self._source(names, identifiers)
         result = await self._execute(self._update_from(source, identifiers, changed), names, rows)
-        return _numbers(result.rowcount, rows)
+        return numbers_of_changed(result.rowcount, rows)
 
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
         source = self._source(identifiers, identifiers)
         result = await self._execute(self._delete_from(source, identifiers), identifiers, rows)
-        return _numbers(result.rowcount, rows)
+        return numbers_of_changed(result.rowcount, rows)
 
     def _insert_from(self, source: str, names: Sequence[str]) -> str:
         """Inserts the rows of a source that has these columns."""
@@ -381,15 +382,6 @@ def _size_of(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode()) + value.count("'")
     return len(str(value))
-
-
-def _numbers(count: int, rows: Sequence[Row]) -> set[int]:
-    """The numbers of the rows that were changed, if all of them or none were."""
-    if count not in {0, len(rows)} and len(rows) > 1:
-        raise WrittenElsewhere
-    if not count:
-        return set()
-    return {row.number for row in rows}
 
 
 _TRIGGERS = """

@@ -25,6 +25,7 @@ from openbulk.connectors.sql.statements import (
     found_by_number,
     insert_by_groups,
     numbers_by_place,
+    numbers_of_changed,
 )
 
 _MAX_PARAMETERS = 30_000
@@ -131,14 +132,14 @@ class SqliteStatements:
                 for values, row in zip(_values_of(rows, changed), rows, strict=True)
             ],
         )
-        return _numbers(result.rowcount, rows)
+        return numbers_of_changed(result.rowcount, rows)
 
     async def delete(self, rows: Sequence[Row], identifiers: Sequence[str]) -> set[int]:
         """Delete the rows with these identities; return the numbers of those that were deleted."""
         result = await self._execute(
             self._deletion(identifiers), [tuple(row.identity) for row in rows]
         )
-        return _numbers(result.rowcount, rows)
+        return numbers_of_changed(result.rowcount, rows)
 
     async def find_refused(
         self, writes: Sequence[RowWrite], identifiers: Sequence[str]
@@ -277,15 +278,6 @@ def _values_of(rows: Sequence[Row], names: Sequence[str]) -> list[tuple[Any, ...
 def _require_all(count: int, rows: Sequence[Row]) -> None:
     if count != len(rows):
         raise WrittenElsewhere
-
-
-def _numbers(count: int, rows: Sequence[Row]) -> set[int]:
-    """The numbers of the rows that were changed, if all of them or none were."""
-    if count not in {0, len(rows)} and len(rows) > 1:
-        raise WrittenElsewhere
-    if not count:
-        return set()
-    return {row.number for row in rows}
 
 
 def _errors_of_each(

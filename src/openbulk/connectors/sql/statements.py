@@ -223,6 +223,18 @@ async def insert_by_groups(
     return [ids[row.number] for row in rows]
 
 
+def numbers_of_changed(count: int, rows: Sequence[Row]) -> set[int]:
+    """The numbers of the rows that were changed, by their count: all of them, or none.
+
+    Raises WrittenElsewhere if only some of several were.
+    """
+    if count not in {0, len(rows)} and len(rows) > 1:
+        raise WrittenElsewhere
+    if not count:
+        return set()
+    return {row.number for row in rows}
+
+
 def have_gaps(rows: Sequence[Row]) -> bool:
     """Whether a row lacks a column that another one has."""
     shapes = set(map(tuple, _values_of(rows)))

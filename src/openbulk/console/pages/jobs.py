@@ -151,13 +151,13 @@ async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[st
     plan, approvals, verification, groups = None, None, None, []
     is_upload = found.get("job_direction") == "UPLOAD"
     if is_upload and found["status"] in PLANS:
-        plan = await visit.api.get(path_of("bulk", found["id"], "plan"))
+        plan = await api.get(path_of("bulk", found["id"], "plan"))
     if "approval" in found:
-        approvals = await visit.api.get(path_of("bulk", found["id"], "approvals"))
+        approvals = await api.get(path_of("bulk", found["id"], "approvals"))
     if "verifyOf" in found:
-        verification = await visit.api.get(path_of("bulk", found["id"], "verification"))
+        verification = await api.get(path_of("bulk", found["id"], "verification"))
     if is_upload and found.get("recordsFailedCount"):
-        groups = await visit.api.get(path_of("bulk", found["id"], "errors", "groups"), pageSize=20)
+        groups = await api.get(path_of("bulk", found["id"], "errors", "groups"), pageSize=20)
     return {
         "job": found,
         "instance": names.get(found["instanceId"], ""),
@@ -168,7 +168,7 @@ async def _values_of(visit: Visit, problem: str = "", said: str = "") -> dict[st
         and bool(await first_day(api, found, plan)),
         "verification": verification,
         "groups": groups,
-        "columns": await _columns_of(visit, found, groups),
+        "columns": await _columns_of(api, found, groups),
         "is_over": found["status"] in ENDED,
         "callback": await _callback_of(api, found),
         **await values_of_download(api, found),
@@ -192,14 +192,14 @@ async def _callback_of(api: ApiCalls, found: Mapping[str, Any]) -> Mapping[str, 
 
 
 async def _columns_of(
-    visit: Visit, found: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]
+    api: ApiCalls, found: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]
 ) -> Sequence[str]:
     """The columns of the job's file, as a row that failed shows them."""
     if not groups:
         return ()
     number = groups[0]["example"]["rowNum"]
     try:
-        example = await visit.api.get(path_of("bulk", found["id"], "rows", number))
+        example = await api.get(path_of("bulk", found["id"], "rows", number))
     except ApiRefusal:  # the file is deleted by now
         return ()
     return tuple(example.get("values", {}))

@@ -1,13 +1,13 @@
 """Rows of jobs: all that a file had, what a plan would do with them, how they compare."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from openbulk.console.api_calls import ApiCalls, ApiRefusal, path_of
-from openbulk.console.cells import MAX_COLUMNS, cells_of, columns_of
+from openbulk.console.cells import MAX_COLUMNS, cells_of, columns_of, values_of
 from openbulk.console.pages.found_jobs import MENDABLE, PLANS, find_job
 from openbulk.console.row_form import changes_in, texts_of
 from openbulk.console.visits import Visit
@@ -96,7 +96,7 @@ async def _rows_of_file(visit: Visit, api: ApiCalls, job: Mapping[str, Any]) -> 
         "rows.html",
         200 if not problem else 400,
         job=job,
-        rows=[{**row, "cells": _cells_of(row, columns)} for row in shown],
+        rows=[{**row, "cells": cells_of(values_of(row), columns)} for row in shown],
         columns=columns,
         is_wider=len(columns) == MAX_COLUMNS,
         counts=job["outcomes"],
@@ -104,10 +104,6 @@ async def _rows_of_file(visit: Visit, api: ApiCalls, job: Mapping[str, Any]) -> 
         problem=problem,
         **chosen,
     )
-
-
-def _cells_of(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
-    return cells_of({**row["values"], **row.get("mended", {})}, columns)
 
 
 def _choices_of(visit: Visit) -> dict[str, Any]:
