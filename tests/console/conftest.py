@@ -78,6 +78,7 @@ class Person:
 
     def problems_of_page(self) -> list[str]:
         """What axe finds on the page: WCAG 2.2, levels A and AA."""
+        self.page.wait_for_load_state()  # without its style, a page has other sizes
         # A page may run no scripts of others: the browser's own tools may.
         session = self.context.new_cdp_session(self.page)
         session.send("Runtime.evaluate", {"expression": AXE.read_text()})
