@@ -87,9 +87,14 @@ def shared_strict_server(shared: Processes) -> Server:
 
 
 @pytest.fixture
-def shared_memory(shared_server: Server) -> Server:
-    """An instance of Memory on the shared server, in a space of its own."""
-    return shared_server.instance("memory", {"space": uuid.uuid4().hex})
+def shared_memory(shared_server: Server) -> Iterator[Server]:
+    """An instance of Memory on the shared server, in a space of its own.
+
+    Its records go with it: all instances of a server share one room.
+    """
+    made = shared_server.instance("memory", {"space": uuid.uuid4().hex})
+    yield made
+    shared_server.call("DELETE", f"/instances/{made.instance_id}")
 
 
 @pytest.fixture(scope="session")
