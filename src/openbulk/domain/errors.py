@@ -45,6 +45,7 @@ OpenbulkError
 ├── NotUnderstood              a text is not a query: say where (api/wire/sql_queries.py)
 ├── AlreadyRecorded            a record has an outcome already: write nothing (storage)
 ├── ApiRefusal                the API refuses what the console asks for: show why (console)
+├── ProviderFailed             an organization's OpenID provider does not work: show why
 ├── AddressNotAllowed          openbulk does not connect to a private address; an OSError, too
 └── ServiceError               a call to a service failed; its class says what became of the records
     ├── RetryLater             not done: send it again after a while
@@ -190,6 +191,10 @@ class SealBroken(OpenbulkError):
 
 class KeyMissing(SealBroken):
     """The key of sealed bytes is not on the key ring: a person has to put it back."""
+
+
+class ProviderFailed(OpenbulkError):
+    """The OpenID provider of an organization does not answer, or not as OpenID Connect asks for."""
 
 
 class CannotStart(OpenbulkError):
