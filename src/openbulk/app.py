@@ -63,6 +63,8 @@ from openbulk.engine.slices.undo.keeping import UndoStores
 from openbulk.engine.undoing import Undoing
 from openbulk.engine.verifications import VerificationReader
 from openbulk.formats import FORMATS
+from openbulk.identity.oidc import OpenIdConnect
+from openbulk.identity.oidc_sign_in import OidcSignIn
 from openbulk.identity.passwords import Passwords
 from openbulk.identity.sign_in import SignIn
 from openbulk.notify.egress import allowed_address, guarded_connector
@@ -86,6 +88,8 @@ from openbulk.storage.deleted_jobs import DeletedJobs
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.file_store_identity import FileStoreIdentity
 from openbulk.storage.files import FileStore, open_store
+from openbulk.storage.identities import Identities
+from openbulk.storage.identity_providers import IdentityProviders
 from openbulk.storage.key_check import MasterKeyCheck
 from openbulk.storage.known_secrets import KnownSecrets
 from openbulk.storage.ledger import Ledger
@@ -502,6 +506,18 @@ def _services(
     )
     sessions, credentials = Sessions(database), Credentials(database, opened.sealer)
     passwords = Passwords()
+    password_and_code = SignIn(credentials, sessions, passwords, opened.sealer)
+    identity_providers = IdentityProviders(database, opened.sealer)
+    identities = Identities(database)
+    oidc_sign_in = OidcSignIn(
+        OpenIdConnect(http),
+        identity_providers,
+        identities,
+        opened.people,
+        sessions,
+        password_and_code,
+        opened.sealer,
+    )
     return Services(
         accounts=accounts,
         people=opened.people,
@@ -511,7 +527,10 @@ def _services(
         credentials=credentials,
         links=Links(database),
         passwords=passwords,
-        sign_in=SignIn(credentials, sessions, passwords, opened.sealer),
+        sign_in=password_and_code,
+        identity_providers=identity_providers,
+        identities=identities,
+        oidc_sign_in=oidc_sign_in,
         sealer=opened.sealer,
         ledger=ledger,
         deliveries=deliveries,

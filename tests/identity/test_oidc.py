@@ -15,8 +15,9 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from openbulk.domain.access import Role
 from openbulk.domain.errors import NotSignedIn, ProviderFailed
-from openbulk.identity.oidc import BegunSignIn, Identity, OpenIdConnect, Registration
-from openbulk.identity.oidc_roles import RoleRule
+from openbulk.domain.role_rule import RoleRule
+from openbulk.identity.oidc import OpenIdConnect, Registration
+from openbulk.identity.oidc_answers import BegunSignIn, Identity
 from support.oidc import agree, oidc_provider
 
 BACK = "http://127.0.0.1:9/sign-in/back"
@@ -44,7 +45,7 @@ async def test_a_person_signs_in(connect: OpenIdConnect, issuer: str) -> None:
     registration = Registration(issuer, "openbulk", "secret/of:openbulk")
     begun = await connect.begin(registration, BACK)
     who = await connect.finish(registration, BACK, begun, agree(begun.address, "ann"))
-    assert (who.subject, who.email, who.name) == ("ann", "ann@example.com", "Ann Ahlers")
+    assert (who.subject, who.email, who.first_name) == ("ann", "ann@example.com", "Ann Ahlers")
 
 
 async def test_the_secret_and_the_verifier_are_not_in_the_address(

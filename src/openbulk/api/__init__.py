@@ -54,10 +54,12 @@ from openbulk.api.platform import (
     custom_elements,
     definitions,
     element_instances,
+    identity_providers,
     instance_configuration,
     instances,
     links,
     mappings,
+    oidc_sign_in,
     own_sign_in,
     people,
     secrets,
@@ -108,7 +110,10 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /files/{id}                     /files/{id}/rows            PATCH, DELETE change
     POST    /authentication                 GET /authentication/secrets
     POST    /authentication/code            /authentication/confirm     /authentication/links/use
+    POST    /authentication/oidc            /authentication/oidc/code
     GET     /organizations/users/me/sessions                            DELETE signs out
+    PUT     /organizations/users/me/identity                            DELETE disconnects
+    GET     /organizations/{id}/sign-in     PUT, DELETE                 POST /check
     POST    /organizations/invitations      /organizations/users/{id}/password-link
     POST    /instances                      /elements/{key}/instances
     GET     /instances                      /instances/{id}             /elements/{key}/oauth/url
@@ -186,14 +191,7 @@ def _add_routes(api: FastAPI) -> None:
     api.include_router(of_instance, prefix=BASE_PATH)
     in_hub = f"{BASE_PATH}/hubs/{{hub}}"
     api.include_router(of_instance, prefix=in_hub, dependencies=[Depends(_ignore_hub)])
-    api.include_router(authentication.router, prefix=BASE_PATH)
-    # First: `me` is no number of a user.
-    api.include_router(secrets.router, prefix=BASE_PATH)
-    api.include_router(sessions.router, prefix=BASE_PATH)
-    api.include_router(own_sign_in.router, prefix=BASE_PATH)
-    api.include_router(links.router, prefix=BASE_PATH)
-    api.include_router(links.open_router, prefix=BASE_PATH)
-    api.include_router(people.router, prefix=BASE_PATH)
+    _add_routes_of_people(api)
     api.include_router(audit.router, prefix=BASE_PATH)
     # Before those of instances: `/instances/transformations` is no instance.
     api.include_router(definitions.router, prefix=BASE_PATH)
@@ -216,6 +214,20 @@ def _add_routes(api: FastAPI) -> None:
     api.include_router(
         records.make_router("resource_in_hub"), prefix=in_hub, dependencies=[Depends(_ignore_hub)]
     )
+
+
+def _add_routes_of_people(api: FastAPI) -> None:
+    api.include_router(authentication.router, prefix=BASE_PATH)
+    # First: `me` is no number of a user.
+    api.include_router(secrets.router, prefix=BASE_PATH)
+    api.include_router(sessions.router, prefix=BASE_PATH)
+    api.include_router(own_sign_in.router, prefix=BASE_PATH)
+    api.include_router(oidc_sign_in.router, prefix=BASE_PATH)
+    api.include_router(oidc_sign_in.open_router, prefix=BASE_PATH)
+    api.include_router(identity_providers.router, prefix=BASE_PATH)
+    api.include_router(links.router, prefix=BASE_PATH)
+    api.include_router(links.open_router, prefix=BASE_PATH)
+    api.include_router(people.router, prefix=BASE_PATH)
 
 
 def _add_middleware(api: FastAPI) -> None:

@@ -29,6 +29,7 @@ from openbulk.engine.undoing import Undoing
 from openbulk.engine.verifications import VerificationReader
 from openbulk.engine.workflows.runner import Workflows
 from openbulk.formats.base import Format
+from openbulk.identity.oidc_sign_in import OidcSignIn
 from openbulk.identity.passwords import Passwords
 from openbulk.identity.sign_in import SignIn
 from openbulk.notify.networks import Networks
@@ -40,6 +41,8 @@ from openbulk.storage.credentials import Credentials
 from openbulk.storage.custom_elements import CustomElements
 from openbulk.storage.deliveries import Deliveries
 from openbulk.storage.files import FileStore
+from openbulk.storage.identities import Identities
+from openbulk.storage.identity_providers import IdentityProviders
 from openbulk.storage.known_secrets import KnownSecrets
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.links import Links
@@ -66,6 +69,9 @@ class Services:
     links: Links
     passwords: Passwords
     sign_in: SignIn
+    identity_providers: IdentityProviders
+    identities: Identities
+    oidc_sign_in: OidcSignIn
     sealer: Sealer
     ledger: Ledger
     deliveries: Deliveries

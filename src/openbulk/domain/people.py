@@ -37,6 +37,8 @@ class User:
     has_password: bool = False
     has_second_factor: bool = False
     """Whether a sign-in with the password needs a code of an authenticator app, too."""
+    identity_issuer: str | None = None
+    """The OpenID provider at which the user signs in; None for one who does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,11 @@ the provider says of itself (OpenID Connect Discovery 1.0). openbulk asks for th
 keeps no token of the provider.
 """
 
-import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import aiohttp
 from authlib.oauth2.auth import encode_client_secret_basic
@@ -24,8 +22,20 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from openbulk.domain.errors import NotSignedIn, ProviderFailed
+from openbulk.domain.identity_provider import SCOPES
+from openbulk.identity.oidc_answers import (
+    BegunSignIn,
+    Identity,
+    address_of,
+    code_of,
+    identity_of,
+    missing_abilities,
+    parse,
+    refusal,
+    texts_of,
+    usable_keys,
+)
 
-SCOPES = "openid email profile"
 ALGORITHMS: Final = [
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "Ed25519", "EdDSA"),
@@ -38,6 +48,7 @@ FRESH_SECONDS = 30.0
 CLOCK_SECONDS = 60
 """How far the clocks of a provider and of this server may be apart."""
 MAX_BYTES = 256 * 1024
+_NO_CODE = "openbulk-tries-out-its-registration"
 TIMEOUT = aiohttp.ClientTimeout(total=20)
 
 
@@ -50,30 +61,7 @@ class Registration:
     client_id: str
     client_secret: str = field(repr=False)
     """Empty for a client without one (RFC 6749, section 2.1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class BegunSignIn:
-    """A person who was sent to the provider. It is kept until they come back."""
-
-    address: str
-    """Where the person's browser goes."""
-    state: str
-    nonce: str
-    verifier: str
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A person, as the provider knows them."""
-
-    subject: str
-    """It never changes, and nobody else of this provider has it."""
-    email: str | None
-    """None unless the provider has verified that it is the person's."""
-    name: str | None
-    claims: Mapping[str, Any]
-    """All that the provider says of the person."""
+    scopes: str = SCOPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +73,8 @@ class _Provider:
     jwks_uri: str
     userinfo_endpoint: str | None
     is_secret_in_body: bool
+    problems: Sequence[str]
+    """What it says that it cannot do, and openbulk needs."""
     read_at: float
 
 
@@ -98,8 +88,13 @@ class OpenIdConnect:
         self._providers: dict[str, _Provider] = {}
         self._keys: dict[str, tuple[float, KeySet]] = {}
 
-    async def begin(self, registration: Registration, redirect_uri: str) -> BegunSignIn:
-        """Begin a sign-in. Raises ProviderFailed."""
+    async def begin(
+        self, registration: Registration, redirect_uri: str, *, asks_again: bool = False
+    ) -> BegunSignIn:
+        """Begin a sign-in. Raises ProviderFailed.
+
+        With `asks_again`, the provider is to ask also a person who is signed in there.
+        """
         provider = await self._provider(registration.issuer)
         state, nonce = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         verifier = secrets.token_urlsafe(48)
@@ -108,11 +103,12 @@ class OpenIdConnect:
             client_id=registration.client_id,
             response_type="code",
             redirect_uri=redirect_uri,
-            scope=SCOPES,
+            scope=registration.scopes,
             state=state,
             nonce=nonce,
             code_challenge=create_s256_code_challenge(verifier),
             code_challenge_method="S256",
+            **({"prompt": "login"} if asks_again else {}),
         )
         return BegunSignIn(address, state, nonce, verifier)
 
@@ -128,11 +124,42 @@ class OpenIdConnect:
         Raises NotSignedIn if the provider has not signed them in, or the answer is not to `begun`;
         ProviderFailed.
         """
-        code = _code_of(answer, begun, registration.issuer)
+        code = code_of(answer, begun, registration.issuer)
         provider = await self._provider(registration.issuer)
         tokens = await self._exchange(provider, registration, redirect_uri, begun.verifier, code)
         claims = await self._claims(provider, registration, begun.nonce, tokens)
-        return _identity_of({**await self._more_claims(provider, claims, tokens), **claims})
+        more = await self._more_claims(provider, claims, tokens)
+        return identity_of({**more, **claims}, registration.issuer)
+
+    async def problems_of(self, registration: Registration, redirect_uri: str) -> list[str]:
+        """Why people could not sign in, as far as that shows without a person."""
+        # What was read earlier may be what somebody has just corrected.
+        self._providers.pop(registration.issuer, None)
+        try:
+            provider = await self._provider(registration.issuer)
+            await self._key_set(provider, is_stale=True)
+        except ProviderFailed as error:
+            return [error.message]
+        return [
+            *provider.problems,
+            *await self._refusal_of_client(provider, registration, redirect_uri),
+        ]
+
+    async def _refusal_of_client(
+        self, provider: _Provider, registration: Registration, redirect_uri: str
+    ) -> list[str]:
+        """Why the provider does not know openbulk; empty if it does, and refuses the code alone."""
+        form, headers = _token_request(
+            provider, registration, redirect_uri, secrets.token_urlsafe(48), _NO_CODE
+        )
+        try:
+            status, content = await self._send(provider.token_endpoint, form=form, headers=headers)
+        except ProviderFailed as error:
+            return [error.message]
+        if content is not None and content.get("error") == "invalid_grant":
+            return []
+        why = refusal(provider.token_endpoint, status, content)
+        return [f"the provider does not take this client: {why}; compare clientId and clientSecret"]
 
     # --- what a provider says of itself ---
 
@@ -147,16 +174,19 @@ class OpenIdConnect:
                 f"{issuer} calls itself {str(content.get('issuer'))[:200]!r}; enter that as the "
                 "issuer, if it is the right provider"
             )
-        methods = content.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+        methods = texts_of(content, "token_endpoint_auth_methods_supported") or [
+            "client_secret_basic"
+        ]
         is_secret_in_body = "client_secret_basic" not in methods
         provider = _Provider(
-            authorization_endpoint=_address_of(content, "authorization_endpoint", issuer),
-            token_endpoint=_address_of(content, "token_endpoint", issuer),
-            jwks_uri=_address_of(content, "jwks_uri", issuer),
-            userinfo_endpoint=_address_of(content, "userinfo_endpoint", issuer)
+            authorization_endpoint=address_of(content, "authorization_endpoint", issuer),
+            token_endpoint=address_of(content, "token_endpoint", issuer),
+            jwks_uri=address_of(content, "jwks_uri", issuer),
+            userinfo_endpoint=address_of(content, "userinfo_endpoint", issuer)
             if "userinfo_endpoint" in content
             else None,
             is_secret_in_body=is_secret_in_body,
+            problems=missing_abilities(content, issuer),
             read_at=self._clock(),
         )
         self._providers[issuer] = provider
@@ -170,7 +200,7 @@ class OpenIdConnect:
             return keys
         content = await self._read(provider.jwks_uri)
         try:
-            keys = KeySet.import_key_set({"keys": _usable_keys(content)})
+            keys = KeySet.import_key_set({"keys": usable_keys(content)})
         except (JoseError, KeyError, TypeError, ValueError) as error:
             raise ProviderFailed(f"the keys at {provider.jwks_uri} cannot be read") from error
         self._keys[provider.jwks_uri] = (self._clock(), keys)
@@ -187,20 +217,7 @@ class OpenIdConnect:
         code: str,
     ) -> Mapping[str, Any]:
         """The tokens for a code (RFC 6749, section 4.1.3)."""
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": redirect_uri,
-            "client_id": registration.client_id,
-            "code_verifier": verifier,
-        }
-        headers: dict[str, str] = {"Accept": "application/json"}
-        if registration.client_secret and provider.is_secret_in_body:
-            form["client_secret"] = registration.client_secret
-        elif registration.client_secret:
-            _, headers, _ = encode_client_secret_basic(
-                _Secret(registration), "POST", provider.token_endpoint, headers, ""
-            )
+        form, headers = _token_request(provider, registration, redirect_uri, verifier, code)
         return await self._read(provider.token_endpoint, form=form, headers=headers)
 
     async def _claims(
@@ -275,6 +292,19 @@ class OpenIdConnect:
         headers: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
         """The JSON object at an address, or the answer to a form. Raises ProviderFailed."""
+        status, content = await self._send(address, form=form, headers=headers)
+        if status != 200 or content is None:
+            raise ProviderFailed(refusal(address, status, content))
+        return content
+
+    async def _send(
+        self,
+        address: str,
+        *,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, Mapping[str, Any] | None]:
+        """The status and the JSON object of an answer. Raises ProviderFailed without an answer."""
         method = "GET" if form is None else "POST"
         try:
             async with self._http.request(
@@ -287,10 +317,7 @@ class OpenIdConnect:
                         raise ProviderFailed(f"{address} answers more than {MAX_BYTES:,} bytes")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ProviderFailed(f"{address} does not answer: {error or 'no answer'}") from error
-        content = _parse(body)
-        if answer.status != 200 or content is None:
-            raise ProviderFailed(_refusal(address, answer.status, content))
-        return content
+        return answer.status, parse(body)
 
 
 class _Secret:
@@ -301,65 +328,22 @@ class _Secret:
         self.client_secret = registration.client_secret
 
 
-def _code_of(answer: Mapping[str, str], begun: BegunSignIn, issuer: str) -> str:
-    """The code in an answer. Raises NotSignedIn."""
-    if not secrets.compare_digest(answer.get("state", "").encode(), begun.state.encode()):
-        raise NotSignedIn("this answer of the provider belongs to no sign-in here; begin again")
-    if answer.get("iss", issuer) != issuer:  # RFC 9207
-        raise NotSignedIn("this answer comes from another provider; begin again")
-    if "error" in answer:
-        why = answer.get("error_description") or answer["error"]
-        raise NotSignedIn(f"the provider has not signed you in: {why[:200]}")
-    code = answer.get("code", "")
-    if not code:
-        raise NotSignedIn("the provider has sent no code; begin again")
-    return code
-
-
-def _address_of(content: Mapping[str, Any], name: str, issuer: str) -> str:
-    """An address in what a provider says of itself. Raises ProviderFailed."""
-    address = content.get(name)
-    parts = urlsplit(address) if isinstance(address, str) else None
-    scheme = urlsplit(issuer).scheme
-    if parts is None or parts.scheme not in {"https", scheme} or not parts.hostname:
-        raise ProviderFailed(
-            f"{issuer} names no {name} that can be used: {str(address)[:200]!r}; it must begin "
-            "with https://"
+def _token_request(
+    provider: _Provider, registration: Registration, redirect_uri: str, verifier: str, code: str
+) -> tuple[dict[str, str], Mapping[str, str]]:
+    """The form and the headers that ask for tokens (RFC 6749, section 4.1.3)."""
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "client_id": registration.client_id,
+        "code_verifier": verifier,
+    }
+    headers: Mapping[str, str] = {"Accept": "application/json"}
+    if registration.client_secret and provider.is_secret_in_body:
+        form["client_secret"] = registration.client_secret
+    elif registration.client_secret:
+        _, headers, _ = encode_client_secret_basic(
+            _Secret(registration), "POST", provider.token_endpoint, dict(headers), ""
         )
-    assert isinstance(address, str)
-    return address
-
-
-def _usable_keys(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The keys of a set that can check signatures."""
-    return [
-        key
-        for key in content["keys"]
-        if key.get("kty") in {"RSA", "EC", "OKP"} and key.get("use", "sig") == "sig"
-    ]
-
-
-def _identity_of(claims: Mapping[str, Any]) -> Identity:
-    email, name = claims.get("email"), claims.get("name")
-    # Some providers write "true".
-    is_verified = str(claims.get("email_verified", "")).lower() == "true"
-    return Identity(
-        subject=str(claims["sub"]),
-        email=email if isinstance(email, str) and email and is_verified else None,
-        name=name if isinstance(name, str) and name else None,
-        claims=claims,
-    )
-
-
-def _parse(body: bytes) -> Mapping[str, Any] | None:
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _refusal(address: str, status: int, content: Mapping[str, Any] | None) -> str:
-    said = (content or {}).get("error_description") or (content or {}).get("error")
-    what = f": {str(said)[:200]}" if said else ", and not with JSON as OpenID Connect asks for"
-    return f"{address} answers {status}{what}"
+    return form, headers

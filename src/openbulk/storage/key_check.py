@@ -10,6 +10,7 @@ from openbulk.storage.audit import reseal_chains
 from openbulk.storage.credentials import reseal_totp_keys
 from openbulk.storage.custom_elements import reseal_exports
 from openbulk.storage.database import SEALING, keep_others_out
+from openbulk.storage.identity_providers import reseal_client_secrets
 from openbulk.storage.tables import seal
 
 _PLACE = "the ledger's seal"
@@ -48,6 +49,7 @@ class MasterKeyCheck:
             await reseal_exports(connection, sealer)
             await reseal_chains(connection, sealer)
             await reseal_totp_keys(connection, sealer)
+            await reseal_client_secrets(connection, sealer)
             if sealed is not None and not sealer.is_current(sealed):
                 await connection.execute(update(seal).values(sealed=sealer.seal(_PLAIN, _PLACE)))
         return changed

@@ -108,8 +108,35 @@ users = Table(
     Column("sealed_totp_key", LargeBinary),
     # NULL until the first code has shown that the app has the key.
     Column("totp_step", BigInteger),  # the last one whose code was taken: each is taken once
+    # Who the user is at the provider of their organization; NULL for users who sign in otherwise.
+    Column("identity_issuer", SafeText),
+    Column("identity_subject", SafeText),
     Index("users_of_organization", "organization_id"),
+    Index(
+        "users_by_identity",
+        "organization_id",
+        "identity_issuer",
+        "identity_subject",
+        unique=True,
+    ),
 )
+
+identity_providers = Table(
+    "identity_providers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False, unique=True),
+    Column("issuer", SafeText, nullable=False),
+    Column("client_id", SafeText, nullable=False),
+    Column("sealed_secret", LargeBinary),  # NULL for a client without one
+    Column("scopes", SafeText, nullable=False),
+    Column("role_claim", SafeText, nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("default_role", String(16)),
+    Column("email_domains", JSON, nullable=False),
+    Column("changed_at", Timestamp, nullable=False),
+)
+"""The OpenID providers at which people of organizations sign in."""
 
 secrets = Table(
     "secrets",

@@ -22,6 +22,7 @@ def user_of_row(row: Row[Any]) -> User:
         row.created_at,
         has_password=row.password_hash is not None,
         has_second_factor=row.totp_step is not None,
+        identity_issuer=row.identity_issuer,
     )
 
 

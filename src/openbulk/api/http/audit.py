@@ -111,6 +111,21 @@ def note_person(request: Request, who: User | None) -> None:
         )
 
 
+def note_organization(request: Request, organization_id: int) -> None:
+    """Remember whose provider a person comes from, also if nobody is signed in."""
+    attempt = _attempt_of(request.scope)
+    if attempt is not None:
+        attempt.has_organization = True
+        attempt.deed = replace(attempt.deed, organization_id=organization_id)
+
+
+def note_detail(request: Request, detail: str) -> None:
+    """Remember why a request is refused."""
+    attempt = _attempt_of(request.scope)
+    if attempt is not None:
+        attempt.deed = replace(attempt.deed, detail=detail[:MAX_TARGET])
+
+
 def _make_deed(
     caller: Caller | None, action: str, target: str, request_id: str, address: str
 ) -> Deed:

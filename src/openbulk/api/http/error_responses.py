@@ -40,9 +40,10 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.ReaderUnavailable: 503,
     errors.ServerBusy: 503,
     errors.DiskFull: 507,
-    # The service of the instance failed, and openbulk works.
+    # The service of the instance failed, or the provider, and openbulk works.
     errors.RetryLater: 502,
     errors.AnswerLost: 502,
+    errors.ProviderFailed: 502,
     errors.Refused: 403,
     errors.SignInAgain: 401,
     errors.InstanceDisabled: 403,

@@ -45,6 +45,8 @@ _OPEN: _Group = {
     "GET /openapi.json": None,
     "POST /authentication": Audited("sign-in"),
     "POST /authentication/code": Audited("sign-in"),
+    "POST /authentication/oidc": None,
+    "POST /authentication/oidc/code": Audited("sign-in.oidc"),
     "POST /authentication/links/look": Audited("link.look"),
     "POST /authentication/links/use": Audited("password.choose", "user {id}"),
     "GET /authentication/secrets": Audited("secret.read"),
@@ -207,6 +209,14 @@ _ADMINISTER: _Group = {
     "PATCH /organizations/{organization_id}": Audited(
         "organization.change", "organization {organization_id}"
     ),
+    "GET /organizations/{organization_id}/sign-in": None,
+    "PUT /organizations/{organization_id}/sign-in": Audited(
+        "provider.set", "organization {organization_id}"
+    ),
+    "DELETE /organizations/{organization_id}/sign-in": Audited(
+        "provider.remove", "organization {organization_id}"
+    ),
+    "POST /organizations/{organization_id}/sign-in/check": None,
     "GET /audit": None,
     "GET /audit/verification": None,
     "GET /organizations/users": None,
@@ -226,6 +236,9 @@ _ADMINISTER: _Group = {
     "GET /organizations/users/{user_id}/sessions": None,
     "DELETE /organizations/users/{user_id}/sessions": Audited("session.end", "user {user_id}"),
     "DELETE /organizations/users/{user_id}/totp": Audited("totp.remove", "user {user_id}"),
+    "DELETE /organizations/users/{user_id}/identity": Audited(
+        "identity.disconnect", "user {user_id}"
+    ),
     "POST /organizations/users/{user_id}/password-link": Audited("link.make", "user {user_id}"),
     "GET /organizations/invitations": None,
     "POST /organizations/invitations": Audited("link.make", "invitation {id}"),
@@ -264,6 +277,8 @@ _OWN: _Group = {
     "POST /organizations/users/me/totp": Audited("totp.begin", "user {caller}"),
     "PUT /organizations/users/me/totp": Audited("totp.add", "user {caller}"),
     "DELETE /organizations/users/me/totp": Audited("totp.remove", "user {caller}"),
+    "PUT /organizations/users/me/identity": Audited("identity.connect", "user {caller}"),
+    "DELETE /organizations/users/me/identity": Audited("identity.disconnect", "user {caller}"),
     "GET /organizations/users/me/secrets": None,
     "POST /organizations/users/me/secrets": Audited("secret.make", "secret {id} of user {caller}"),
     "DELETE /organizations/users/me/secrets/{secret_id}": Audited(
@@ -289,6 +304,11 @@ CONFIRMED = frozenset(
     {
         "POST /organizations",
         "PATCH /organizations/{organization_id}",
+        "PUT /organizations/{organization_id}/sign-in",
+        "DELETE /organizations/{organization_id}/sign-in",
+        "PUT /organizations/users/me/identity",
+        "DELETE /organizations/users/me/identity",
+        "DELETE /organizations/users/{user_id}/identity",
         "POST /organizations/users",
         "PATCH /organizations/users/{user_id}",
         "POST /organizations/users/{user_id}/password-link",

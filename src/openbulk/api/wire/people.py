@@ -53,6 +53,13 @@ class ShownUser(TypedDict):
     twoFactor: Annotated[
         bool, doc("Whether a sign-in with the password needs a code of an app, too.", False)
     ]
+    identityProvider: Annotated[
+        str | None,
+        doc(
+            "OpenID provider at which the user signs in; null for one who does not.",
+            "https://login.example.com/realms/school",
+        ),
+    ]
     createdDate: Annotated[EpochMs, doc(f"When it was made, {_MILLISECONDS}.", EXAMPLE_TIME)]
 
 
@@ -126,6 +133,7 @@ def present_user(user: User) -> dict[str, Any]:
         "active": user.active,
         "hasPassword": user.has_password,
         "twoFactor": user.has_second_factor,
+        "identityProvider": user.identity_issuer,
         "createdDate": epoch_ms(user.created_at),
     }
 

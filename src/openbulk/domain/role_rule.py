@@ -1,7 +1,7 @@
 """Roles by what an OpenID provider says of a person."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from openbulk.domain.access import Role
@@ -11,9 +11,10 @@ from openbulk.domain.access import Role
 class RoleRule:
     """Which claim gives which role."""
 
-    claim: str
-    """Its name, or a path with dots: `groups`, `realm_access.roles`."""
-    roles: Mapping[str, Role]
+    claim: str = ""
+    """Its name, or a path with dots: `groups`, `realm_access.roles`. Empty: roles are given here,
+    and `default` is that of people who are new."""
+    roles: Mapping[str, Role] = field(default_factory=dict)
     """Roles by the values of the claim. Of several, the one that may most counts."""
     default: Role | None = None
     """The role of everybody else; None if they have no access."""
