@@ -20,6 +20,8 @@ class Organization:
     created_at: datetime
     approvals: ApprovalRule = ApprovalRule.AGENTS
     """Whose plans are approved before they are carried out."""
+    identity_issuer: str | None = None
+    """The OpenID provider at which its people can sign in; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,8 @@ def address_of(content: Mapping[str, Any], name: str, issuer: str) -> str:
     address = content.get(name)
     parts = urlsplit(address) if isinstance(address, str) else None
     scheme = urlsplit(issuer).scheme
-    if parts is None or parts.scheme not in {"https", scheme} or not parts.hostname:
+    is_plain = isinstance(address, str) and address.isascii() and address.isprintable()
+    if parts is None or parts.scheme not in {"https", scheme} or not (parts.hostname and is_plain):
         raise ProviderFailed(
             f"{issuer} names no {name} that can be used: {str(address)[:200]!r}; it must begin "
             "with https://"

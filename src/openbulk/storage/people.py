@@ -22,12 +22,15 @@ from openbulk.storage.known_secrets import (
     replace_secrets_of_settings,
 )
 from openbulk.storage.sessions import end_sessions
-from openbulk.storage.tables import links, organizations, users
+from openbulk.storage.tables import identity_providers, links, organizations, users
 from openbulk.storage.user_rows import user_of_row
 
 SET_AT_START = "set at the start of the server"
 """Name of the secrets that the settings, or a first start, give."""
 FIRST_ORGANIZATION = "Organization 1"
+_ORGANIZATION = select(organizations, identity_providers.c.issuer).outerjoin(
+    identity_providers, identity_providers.c.organization_id == organizations.c.id
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,12 @@ class People:
     async def organizations(self) -> Sequence[Organization]:
         """All organizations, oldest first."""
         async with self._reading.connect() as connection:
-            rows = await connection.execute(select(organizations).order_by(organizations.c.id))
+            rows = await connection.execute(_ORGANIZATION.order_by(organizations.c.id))
             return [_organization(row) for row in rows]
 
     async def organization(self, organization_id: int) -> Organization | None:
         """An organization by its number; None if there is none."""
-        chosen = select(organizations).where(organizations.c.id == organization_id)
+        chosen = _ORGANIZATION.where(organizations.c.id == organization_id)
         async with self._reading.connect() as connection:
             row = (await connection.execute(chosen)).first()
         return None if row is None else _organization(row)
@@ -320,4 +323,11 @@ def address_taken(email: str) -> Conflict:
 
 
 def _organization(row: Row[Any]) -> Organization:
-    return Organization(row.id, row.name, row.active, row.created_at, ApprovalRule(row.approvals))
+    return Organization(
+        row.id,
+        row.name,
+        row.active,
+        row.created_at,
+        ApprovalRule(row.approvals),
+        row.issuer,
+    )

@@ -31,6 +31,13 @@ class ShownOrganization(TypedDict):
             "agents",
         ),
     ]
+    identityProvider: Annotated[
+        str | None,
+        doc(
+            "OpenID provider at which its people can sign in; null for none.",
+            "https://login.example.com/realms/school",
+        ),
+    ]
 
 
 @with_config(EXACT)
@@ -118,6 +125,7 @@ def present_organization(organization: Organization) -> dict[str, Any]:
         "active": organization.active,
         "createdDate": epoch_ms(organization.created_at),
         "approvals": organization.approvals.value,
+        "identityProvider": organization.identity_issuer,
     }
 
 

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from openbulk.console.api_calls import ApiRefusal, path_of
 from openbulk.console.pages.confirmation import require_confirmation
+from openbulk.console.pages.organization import organization_of
 from openbulk.console.visits import Visit
 
 _ME = "/organizations/users/me"
@@ -79,6 +80,7 @@ async def remove_app(visit: Visit) -> Response:
 async def _values_of(visit: Visit, problem: str = "") -> dict[str, Any]:
     return {
         "me": await visit.api.get(_ME),
+        "organization": await organization_of(visit),
         "sessions": await visit.api.get(f"{_ME}/sessions"),
         "problem": problem,
     }

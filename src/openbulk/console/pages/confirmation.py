@@ -1,9 +1,12 @@
 """Before what is dangerous, a person shows once more that it is they."""
 
+from urllib.parse import urlsplit
+
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from openbulk.console.api_calls import ApiRefusal
+from openbulk.console.pages.organization import organization_of
 from openbulk.console.visits import Handler, Visit
 
 _PASSWORD, _CODE = "confirm-password", "confirm-code"
@@ -18,7 +21,11 @@ def require_confirmation(handler: Handler) -> Handler:
         problem = await _confirm(visit, form) if _PASSWORD in form else ""
         if visit.is_confirmed and not problem:
             return await handler(visit)
-        fields = [(name, value) for name, value in form.items() if name not in _NOT_SENT_ON]
+        if not visit.user.has_password and visit.user.identity_issuer is not None:
+            organization = await organization_of(visit)
+            back = urlsplit(visit.request.headers.get("referer", "")).path or "/"
+            return visit.page("confirm_at_provider.html", organization=organization, back=back)
+        fields = [(name, value) for name, value in form.multi_items() if name not in _NOT_SENT_ON]
         status = 401 if problem else 200
         return visit.page("confirm.html", status, fields=fields, problem=problem)
 

@@ -57,6 +57,8 @@ async def _act(visit: Visit, action: str, form: FormData) -> Response:
         await visit.api.send("DELETE", f"{user}/sessions")
     elif action == "remove-app":
         await visit.api.send("DELETE", f"{user}/totp")
+    elif action == "disconnect":
+        await visit.api.send("DELETE", f"{user}/identity")
     elif action in ("deactivate", "activate"):
         await visit.api.send("PATCH", user, {"active": action == "activate"})
     else:
