@@ -17,7 +17,7 @@ from openbulk.domain.access import Role
 from openbulk.domain.errors import NotSignedIn, ProviderFailed
 from openbulk.domain.role_rule import RoleRule
 from openbulk.identity.oidc import OpenIdConnect, Registration
-from openbulk.identity.oidc_answers import BegunSignIn, Identity
+from openbulk.identity.oidc_answers import GOOGLE, BegunSignIn, Identity, identity_of
 from support.oidc import agree, oidc_provider
 
 BACK = "http://127.0.0.1:9/sign-in/back"
@@ -105,6 +105,8 @@ class Liar:
         self.userinfo: dict[str, Any] | None = None
         self.begun: BegunSignIn | None = None
         self.asked_for_keys = 0
+        self.refusal: tuple[int, dict[str, str]] | None = None
+        """What the token endpoint answers in place of tokens."""
 
     def application(self) -> web.Application:
         application = web.Application()
@@ -132,6 +134,8 @@ class Liar:
         return web.json_response(self.userinfo)
 
     async def token(self, _: web.Request) -> web.Response:
+        if self.refusal is not None:
+            return web.json_response(self.refusal[1], status=self.refusal[0])
         assert self.begun is not None
         now = int(time.time())
         claims = {
@@ -216,6 +220,13 @@ async def test_a_token_signed_with_what_both_know_is_refused(
         await liar.sign_in(connect)
 
 
+async def test_a_token_without_any_signature_is_refused(connect: OpenIdConnect, liar: Liar) -> None:
+    """Whoever can write `none` in a header has shown nothing."""
+    liar.header, liar.signed_with = {"alg": "none"}, OctKey.import_key("x" * 32)
+    with pytest.raises(NotSignedIn, match="no signature"):
+        await liar.sign_in(connect)
+
+
 async def test_a_new_key_of_the_provider_is_learned(liar: Liar) -> None:
     now = time.time()
     async with aiohttp.ClientSession() as http:
@@ -262,6 +273,68 @@ async def test_an_address_counts_once_it_is_verified(
     """Else a person could enter another's address at the provider, and be them here."""
     liar.claims = {"email": "ann@example.com", "email_verified": verified}
     assert (await liar.sign_in(connect)).email == email
+
+
+async def test_entra_says_that_somebody_owns_the_domain_of_the_address(
+    connect: OpenIdConnect, liar: Liar
+) -> None:
+    """It has no `email_verified`. Where there is one, it counts."""
+    liar.claims = {"email": "ann@example.com", "xms_edov": True}
+    assert (await liar.sign_in(connect)).email == "ann@example.com"
+    liar.claims = {"email": "ann@example.com", "xms_edov": True, "email_verified": False}
+    assert (await liar.sign_in(connect)).email is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "email"),
+    [
+        ({"email": "ann@school.example", "hd": "school.example"}, "ann@school.example"),
+        ({"email": "ann@gmail.com"}, "ann@gmail.com"),
+        ({"email": "ann@school.example"}, None),
+    ],
+)
+def test_google_vouches_for_its_own_addresses_alone(
+    claims: dict[str, Any], email: str | None
+) -> None:
+    """Any other has been looked at once, and may have another owner since."""
+    told = {"sub": "1", "email_verified": True, **claims}
+    assert identity_of(told, GOOGLE).email == email
+
+
+def test_a_subject_has_a_length() -> None:
+    with pytest.raises(ProviderFailed, match="a subject has 1 to 255"):
+        identity_of({"sub": "x" * 256}, "https://login.example.com")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "problem"),
+    [
+        ((400, {"error": "invalid_grant"}), ""),
+        ((401, {"error": "invalid_client"}), "does not take this client"),
+        ((500, {}), "does not take this client"),
+    ],
+)
+async def test_a_client_is_tried_out_without_a_person(
+    connect: OpenIdConnect, liar: Liar, refusal: tuple[int, dict[str, str]], problem: str
+) -> None:
+    liar.refusal = refusal
+    found = await connect.problems_of(Registration(liar.issuer, "openbulk", "wrong"), BACK)
+    assert ("".join(found) == "") if problem == "" else problem in found[0]
+
+
+async def test_what_a_provider_cannot_do_is_named(connect: OpenIdConnect, liar: Liar) -> None:
+    liar.refusal = (400, {"error": "invalid_grant"})
+    liar.metadata = {"code_challenge_methods_supported": ["plain"]}
+    found = await connect.problems_of(Registration(liar.issuer, "openbulk", ""), BACK)
+    assert found == [
+        f"{liar.issuer} does not list 'S256' in code_challenge_methods_supported, and openbulk "
+        "needs it"
+    ]
+
+
+async def test_a_person_is_asked_again_on_request(connect: OpenIdConnect, liar: Liar) -> None:
+    begun = await connect.begin(Registration(liar.issuer, "openbulk", ""), BACK, asks_again=True)
+    assert "prompt=login" in begun.address
 
 
 async def test_what_the_provider_says_beside_the_token_counts_for_the_same_person(
