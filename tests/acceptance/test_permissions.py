@@ -103,6 +103,8 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "GET /organizations": ("read", 200),
     "POST /organizations": ("operate", 403),
     "PATCH /organizations/{organization_id}": ("administer", 404),
+    "GET /organizations/{organization_id}/limits": ("administer", 404),
+    "PATCH /organizations/{organization_id}/limits": ("operate", 403),
     "GET /organizations/users/me": ("read", 200),
     "GET /audit": ("administer", 200),
     "GET /audit/verification": ("administer", 200),

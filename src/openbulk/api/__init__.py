@@ -56,6 +56,7 @@ from openbulk.api.platform import (
     element_instances,
     instance_configuration,
     instances,
+    limits,
     links,
     mappings,
     own_sign_in,
@@ -122,6 +123,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /instances/{id}/objects/{name}/definitions                  POST, PUT, DELETE
     GET     /instances/{id}/transformations/{name}                      POST, PUT, DELETE
     GET     /organizations                  /organizations/{id}         POST adds, PATCH changes
+    GET     /organizations/{id}/limits      PATCH changes
     GET     /organizations/users            /organizations/users/{id}   POST adds, PATCH changes
     GET     /organizations/users/{id}/secrets                           POST makes
     DELETE  /organizations/users/{id}/secrets/{secret}                  POST /rotate
@@ -194,6 +196,7 @@ def _add_routes(api: FastAPI) -> None:
     api.include_router(links.router, prefix=BASE_PATH)
     api.include_router(links.open_router, prefix=BASE_PATH)
     api.include_router(people.router, prefix=BASE_PATH)
+    api.include_router(limits.router, prefix=BASE_PATH)
     api.include_router(audit.router, prefix=BASE_PATH)
     # Before those of instances: `/instances/transformations` is no instance.
     api.include_router(definitions.router, prefix=BASE_PATH)

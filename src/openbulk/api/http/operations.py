@@ -207,6 +207,7 @@ _ADMINISTER: _Group = {
     "PATCH /organizations/{organization_id}": Audited(
         "organization.change", "organization {organization_id}"
     ),
+    "GET /organizations/{organization_id}/limits": None,
     "GET /audit": None,
     "GET /audit/verification": None,
     "GET /organizations/users": None,
@@ -249,6 +250,9 @@ _APPROVE: _Group = {
 }
 _OPERATE: _Group = {
     "POST /organizations": Audited("organization.add", "organization {id}"),
+    "PATCH /organizations/{organization_id}/limits": Audited(
+        "limits.change", "organization {organization_id}"
+    ),
     "GET /metrics": None,
 }
 _OWN: _Group = {
@@ -289,6 +293,7 @@ CONFIRMED = frozenset(
     {
         "POST /organizations",
         "PATCH /organizations/{organization_id}",
+        "PATCH /organizations/{organization_id}/limits",
         "POST /organizations/users",
         "PATCH /organizations/users/{user_id}",
         "POST /organizations/users/{user_id}/password-link",

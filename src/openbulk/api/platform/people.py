@@ -152,7 +152,7 @@ async def change_organization(
     An administrator of the installation renames, deactivates and activates any. The jobs of one
     that is deactivated go on; its users may not call.
     """
-    found = await _find_organization(services, user, organization_id)
+    found = await find_organization(services, user, organization_id)
     changed = replace(
         found,
         name=found.name if body.name is None else body.name,
@@ -167,7 +167,8 @@ async def change_organization(
     return wire.present_organization(changed)
 
 
-async def _find_organization(services: Services, user: User, text: str) -> Organization:
+async def find_organization(services: Services, user: User, text: str) -> Organization:
+    """An organization that the caller may see. Raises NotFound."""
     number = parse_id(text)
     is_visible = user.role is Role.INSTALLATION or number == user.organization_id
     found = None
