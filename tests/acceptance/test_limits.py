@@ -149,7 +149,10 @@ def test_calls_beyond_the_limit_of_the_minute_are_refused(server: Server) -> Non
 
 
 def test_two_processes_share_the_calls_of_a_minute(processes: Processes, database: str) -> None:
-    env = {"OPENBULK_DATABASE_URL": database, "OPENBULK_MAX_CALLS_PER_MINUTE": "120"}
+    env: dict[str, Any] = {
+        "OPENBULK_DATABASE_URL": database,
+        "OPENBULK_MAX_CALLS_PER_MINUTE": "120",
+    }
     servers = [processes.server(**env) for _ in range(2)]
     begin_of_a_minute()
 

@@ -40,6 +40,7 @@ from openbulk.api.wire.files import (
 )
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import Nothing
+from openbulk.byte_budget import PlaceOwner
 from openbulk.domain.errors import Conflict, IdempotencyKeyTaken, NotFound
 from openbulk.domain.job import IdempotencyKey
 from openbulk.domain.people import Caller
@@ -209,10 +210,9 @@ async def _takes_events(services: Services, caller: Caller) -> bool:
     return bool(provider.event_objects)
 
 
-def reader_of(caller: Caller) -> int:
-    """Whose files share the reading processes: no organization has the number of an instance."""
-    instance = _instance_of(caller)
-    return -caller.user.organization_id if instance is None else instance
+def reader_of(caller: Caller) -> PlaceOwner:
+    """Whose files share the reading processes."""
+    return PlaceOwner(caller.user.organization_id, _instance_of(caller))
 
 
 def _instance_of(caller: Caller) -> int | None:

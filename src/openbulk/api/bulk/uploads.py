@@ -38,6 +38,7 @@ from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.parameters import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
+from openbulk.byte_budget import PlaceOwner
 from openbulk.connectors.base import Provider
 from openbulk.connectors.targets import ResolvedObject, resolve_object
 from openbulk.domain.errors import BadInput, ServiceError
@@ -249,7 +250,7 @@ async def _read_form(
         options,
         CHECKED_ROWS,
         takes_events=_takes_events(provider, vendor_object, file, options),
-        owner=instance.id,
+        owner=PlaceOwner(instance.organization_id, instance.id),
     )
     resolved = None
     if is_for_one_object(options, provider):

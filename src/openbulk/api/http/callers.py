@@ -11,6 +11,7 @@ from openbulk.api.http.audit import note_refusal
 from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.password_sign_in import CallersSecrets
 from openbulk.api.services import Services, ServicesOfApp
+from openbulk.byte_budget import PlaceOwner
 from openbulk.domain.errors import NotSignedIn
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.people import Caller, User
@@ -86,9 +87,8 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
 def owner_of(request: Request) -> Hashable:
     """Who shares places with others: the calling instance, or the organization without one."""
     caller: Caller = request.state.caller
-    if caller.instance is None:
-        return "organization", caller.user.organization_id
-    return "instance", caller.instance.id
+    instance = None if caller.instance is None else caller.instance.id
+    return PlaceOwner(caller.user.organization_id, instance)
 
 
 def address_of(request: Request) -> str:
