@@ -1,18 +1,22 @@
 """What `openbulk admin` does in the ledger itself, whether a server runs or not."""
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from openbulk.app import current_ledger
 from openbulk.domain.access import Role
 from openbulk.domain.errors import BadInput, Conflict, NotFound
+from openbulk.domain.limits import LimitsInUse
 from openbulk.domain.links import LinkPurpose
 from openbulk.domain.people import Organization, User
+from openbulk.engine.limits import LimitCheck
 from openbulk.security import new_code, new_secret
 from openbulk.settings import EMAIL, Settings
 from openbulk.storage.known_secrets import KnownSecrets, Owner
+from openbulk.storage.limits import OrganizationLimits
 from openbulk.storage.links import Links
 from openbulk.storage.people import MadeOrganization, NewUser, People
 
@@ -51,10 +55,13 @@ class ReplacedSecret:
 class Administration:
     """Organizations, users, passwords and secrets of a ledger."""
 
-    def __init__(self, people: People, links: Links, secrets: KnownSecrets) -> None:
+    def __init__(
+        self, people: People, links: Links, secrets: KnownSecrets, limits: LimitCheck
+    ) -> None:
         self._people = people
         self._links = links
         self._secrets = secrets
+        self._limits = limits
 
     async def organizations(self) -> Sequence[tuple[Organization, Sequence[User]]]:
         """All organizations with their users."""
@@ -86,6 +93,20 @@ class Administration:
         if not user.active:
             raise Conflict(f"{user.email} is deactivated; an administrator can activate the user")
         return UserWithLink(user, await self._add_link(user))
+
+    async def limits(self, organization_id: int | None) -> LimitsInUse:
+        """The limits of an organization, and what it uses of them. Raises NotFound."""
+        return await self._limits.in_use((await self._find_organization(organization_id)).id)
+
+    async def set_limits(
+        self, organization_id: int | None, changes: Mapping[str, int | None]
+    ) -> LimitsInUse:
+        """Change limits of an organization by their names in `Limits`; None is that of the
+        installation. Raises NotFound.
+        """
+        organization = await self._find_organization(organization_id)
+        own = (await self._limits.in_use(organization.id)).own
+        return await self._limits.set_limits(organization.id, replace(own, **changes))
 
     async def rotate_secret(
         self, email: str | None, organization_id: int | None, overlap: timedelta
@@ -136,7 +157,8 @@ class Administration:
 async def open_administration(settings: Settings) -> AsyncIterator[Administration]:
     """The ledger of these settings. Raises CannotStart if it is missing, or of another version."""
     async with current_ledger(settings) as engine:
-        yield Administration(People(engine), Links(engine), KnownSecrets(engine))
+        limits = LimitCheck(OrganizationLimits(engine), settings.limits, time.time)
+        yield Administration(People(engine), Links(engine), KnownSecrets(engine), limits)
 
 
 def _require_email(email: str) -> str:

@@ -49,6 +49,7 @@ from openbulk.engine.connections import Connections
 from openbulk.engine.elements import Elements
 from openbulk.engine.engine import Engine
 from openbulk.engine.file_profiles import FileProfiles
+from openbulk.engine.limits import LimitCheck
 from openbulk.engine.mending import Mending
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.queue.clock import Clock
@@ -93,6 +94,7 @@ from openbulk.storage.identity_providers import IdentityProviders
 from openbulk.storage.key_check import MasterKeyCheck
 from openbulk.storage.known_secrets import KnownSecrets
 from openbulk.storage.ledger import Ledger
+from openbulk.storage.limits import OrganizationLimits
 from openbulk.storage.links import Links
 from openbulk.storage.mappings import Mappings
 from openbulk.storage.mends import Mends
@@ -462,10 +464,12 @@ def _services(
     undos = Undos(database, files)
     undo = UndoStores(undos, BeforeImageStore(opened.sealer), is_kept=settings.keep_undo_days > 0)
 
+    limits = LimitCheck(OrganizationLimits(database), settings.limits, clock.time)
     engine = Engine(
         ledger=ledger,
         deliveries=deliveries,
         runs=runs,
+        limits=limits,
         schedules=schedules,
         files=files,
         mends=mends,
@@ -521,6 +525,7 @@ def _services(
     return Services(
         accounts=accounts,
         people=opened.people,
+        limits=limits,
         known_secrets=KnownSecrets(database),
         audit=audit,
         sessions=sessions,

@@ -16,13 +16,29 @@ class _Place:
     served: asyncio.Future[None]
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceOwner:
+    """Who holds bytes or places for an organization: an instance, a service, or all of it."""
+
+    organization_id: int
+    part: Hashable = None
+
+
+def organization_of(owner: Hashable) -> Hashable:
+    """The organization of an owner; the owner itself if it is of none."""
+    return owner.organization_id if isinstance(owner, PlaceOwner) else owner
+
+
 class ByteBudget:
     """Bytes are taken before they are held, and given back afterwards.
 
     Nobody waits for an owner who takes all: each owner holds at most its share, and the next bytes
-    go to the owner who holds least. Of one owner, and of equal ones, who comes first is served
-    first. More than the share is taken once the owner holds nothing else, and more than the whole
-    budget is taken alone.
+    go to the organization that holds least, and there to the owner who holds least. Of one owner,
+    and of equal ones, who comes first is served first. More than the share is taken once the owner
+    holds nothing else, and more than the whole budget is taken alone.
+
+    Once owners of several organizations have come, each organization leaves a quarter to the
+    others, however many owners it has.
     """
 
     def __init__(self, size: int, of_one: int | None = None) -> None:
@@ -30,12 +46,17 @@ class ByteBudget:
         self._size = size
         self._of_one = size if of_one is None else of_one
         self._free = size
+        self._of_one_organization = max(self._of_one, size * 3 // 4)
         self._held: Counter[Hashable] = Counter()
+        self._held_by_organization: Counter[Hashable] = Counter()
+        self._organizations: set[Hashable] = set()
+        """Those that have come so far."""
         self._waiting: dict[Hashable, deque[_Place]] = {}
         self._numbers = count()
 
     async def take(self, size: int, owner: Hashable = None) -> None:
         """Wait until so many bytes are free for an owner, and take them."""
+        self._organizations.add(organization_of(owner))
         served = asyncio.get_running_loop().create_future()
         place = _Place(next(self._numbers), min(size, self._size), served)
         self._waiting.setdefault(owner, deque()).append(place)
@@ -61,15 +82,23 @@ class ByteBudget:
         self._serve()
 
     def keeps_waiting(self, owner: Hashable, size: int) -> bool:
-        """Whether an owner waits for so many bytes because of what it holds itself."""
-        held = self._held[owner]
-        return held > 0 and held + min(size, self._size) > self._of_one
+        """Whether an owner waits for so many bytes because of what its organization holds."""
+        wanted, held = min(size, self._size), self._held[owner]
+        if held > 0 and held + wanted > self._of_one:
+            return True
+        together = self._held_by_organization[organization_of(owner)]
+        is_shared = len(self._organizations) > 1
+        return is_shared and together > 0 and together + wanted > self._of_one_organization
 
     def _note_held(self, size: int, owner: Hashable) -> None:
         self._free -= size
-        self._held[owner] += size
-        if not self._held[owner]:
-            del self._held[owner]
+        for held, who in (
+            (self._held, owner),
+            (self._held_by_organization, organization_of(owner)),
+        ):
+            held[who] += size
+            if not held[who]:
+                del held[who]
 
     def _leave(self, owner: Hashable, place: _Place) -> None:
         self._waiting[owner].remove(place)
@@ -96,8 +125,9 @@ class ByteBudget:
         )
         return min(owners, key=self._turn, default=_NOBODY)
 
-    def _turn(self, owner: Hashable) -> tuple[int, int]:
-        return self._held[owner], self._waiting[owner][0].number
+    def _turn(self, owner: Hashable) -> tuple[int, int, int]:
+        of_organization = self._held_by_organization[organization_of(owner)]
+        return of_organization, self._held[owner], self._waiting[owner][0].number
 
 
 _NOBODY = object()

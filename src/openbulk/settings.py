@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from openbulk.domain.limits import MAX_LIMIT, Limits
 from openbulk.domain.spelling import likely_name
 from openbulk.notify.networks import LOOPBACK_AND_PRIVATE, Networks, parse_networks
 
@@ -149,6 +150,26 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         6 * 1024**3, gt=0, description="Maximum size of an uploaded file, in bytes."
     )
+    max_jobs: int = Field(
+        10_000,
+        ge=1,
+        le=MAX_LIMIT,
+        description="Unfinished jobs of an organization that has no limit of its own.",
+    )
+    max_kept_bytes: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_LIMIT,
+        description="Bytes of files and downloads that an organization without a limit of its own "
+        "may keep. Default: no limit.",
+    )
+    max_calls_per_minute: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_LIMIT,
+        description="Calls of the API that an organization without a limit of its own may make in "
+        "a minute. Default: no limit.",
+    )
     keep_files_days: float = Field(
         7,
         gt=0,
@@ -184,6 +205,11 @@ class Settings(BaseSettings):
         """The networks that instances and callbacks may call beside public addresses."""
         private = LOOPBACK_AND_PRIVATE if self.allow_private_addresses else ()
         return (*self.allowed_networks, *private)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of organizations that have none of their own."""
+        return Limits(self.max_jobs, self.max_kept_bytes, self.max_calls_per_minute)
 
     @property
     def live_compatible(self) -> bool:

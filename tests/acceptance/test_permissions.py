@@ -110,6 +110,8 @@ EXPECTED: dict[str, tuple[str, int]] = {
     "PUT /organizations/users/me/identity": ("own", 400),
     "DELETE /organizations/users/me/identity": ("own", 409),
     "DELETE /organizations/users/{user_id}/identity": ("administer", 404),
+    "GET /organizations/{organization_id}/limits": ("administer", 404),
+    "PATCH /organizations/{organization_id}/limits": ("operate", 403),
     "GET /organizations/users/me": ("read", 200),
     "GET /audit": ("administer", 200),
     "GET /audit/verification": ("administer", 200),

@@ -313,6 +313,12 @@ def cases_of_people() -> Iterator[Case]:
     organization = "PATCH /organizations/{organization_id}"
     yield Case(organization, 400, "body.name", "/organizations/1", body={"name": ""})
     yield Case(organization, 404, "no organization '99'", "/organizations/99", body={})
+    limits, nowhere = f"{organization}/limits", "/organizations/99/limits"
+    yield Case(
+        limits, 400, "body.jobs must be at least 1", "/organizations/1/limits", body={"jobs": 0}
+    )
+    yield Case(limits, 404, "no organization '99'", nowhere, body={})
+    yield Case(limits.replace("PATCH", "GET"), 404, "no organization '99'", nowhere)
     yield Case("GET /audit", 400, "from is 'x'; write a date", "/audit?from=x")
     noted = "/audit/verification?number=1"
     yield Case("GET /audit/verification", 400, "number and hash belong together", noted)

@@ -90,7 +90,10 @@ class Office:
         self.database = open_ledger_engine(f"sqlite:///{folder / 'ledger.db'}")
         self.ledger = Ledger(self.database)
         self.runs, self.schedules = Runs(self.database), Schedules(self.database)
-        self.workflows = Workflows(self.runs, self.ledger, self.submit, self.clock)
+        self.workflows = Workflows(self.runs, self.ledger, self.submit, self.has_room, self.clock)
+
+    async def has_room(self, _organization_id: int) -> bool:
+        return True
 
     def scheduler(self) -> Scheduler:
         return Scheduler(self.schedules, self.workflows, self.clock)

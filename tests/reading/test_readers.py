@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from obstore.store import LocalStore
 
+from openbulk.byte_budget import PlaceOwner
 from openbulk.domain.errors import BadInput, FileTruncated, ReaderUnavailable
 from openbulk.domain.records import Row
 from openbulk.engine.slices.parts import cut, each_row
@@ -328,6 +329,27 @@ async def test_files_of_one_owner_leave_a_process_to_the_others(
             waiting.cancel()
             await asyncio.wait({waiting})
     assert await read_all(readers, file, "csv")
+
+
+async def test_an_organization_does_not_wait_for_all_files_of_another_one(
+    files: FileStore, readers: Readers
+) -> None:
+    """Though each of those belongs to an instance of its own, and came before."""
+    file = await stored(files, CSV)
+    order: list[int] = []
+
+    async def read(organization: int, instance: int) -> None:
+        owner = PlaceOwner(organization, instance)
+        await readers.inspect(file, None, {}, 5, takes_events=False, owner=owner)
+        order.append(organization)
+
+    async with readers.parts(file, "csv", {}, owner=PlaceOwner(1, 1)) as first:
+        await first.next_part()
+        crowd = [asyncio.create_task(read(1, instance)) for instance in range(2, 8)]
+        await asyncio.sleep(0)
+        await read(2, 9)
+    await asyncio.gather(*crowd)
+    assert order.index(2) <= 1
 
 
 async def test_a_caller_does_not_wait_for_ever(

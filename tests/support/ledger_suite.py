@@ -366,11 +366,11 @@ class LedgerTests:
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
         part: Mapping[str, Any] = {"position": Position("p2"), "columns": ["id"], "is_last": False}
-        await DownloadLedger(begun).commit_part(first_row=1, records=4, **part)
+        await DownloadLedger(begun).commit_part(first_row=1, records=4, size=9, **part)
         with pytest.raises(Fenced):
-            await DownloadLedger(overtaken).commit_part(first_row=5, records=4, **part)
+            await DownloadLedger(overtaken).commit_part(first_row=5, records=4, size=9, **part)
         last = {**part, "position": Position(None, is_end=True), "is_last": True}
-        await DownloadLedger(begun).commit_part(first_row=5, records=2, **last)
+        await DownloadLedger(begun).commit_part(first_row=5, records=2, size=5, **last)
         done = await self.now(ledger, job.id)
         assert (done.cursor, done.records, done.columns, done.position.is_end) == (
             6,
@@ -388,7 +388,13 @@ class LedgerTests:
         job = await self.download(ledger)
         overtaken = await self.begin(ledger, job)
         begun = await self.begin(ledger, job)
-        part: Mapping[str, Any] = {"first_row": 1, "records": 0, "columns": [], "is_last": False}
+        part: Mapping[str, Any] = {
+            "first_row": 1,
+            "records": 0,
+            "size": 0,
+            "columns": [],
+            "is_last": False,
+        }
         feed, day = feed_of(1, "things", {"q": "x"}, 100), timedelta(days=1)
         for n in range(3):
             mark = (feed, Bookmark(f"night {n}", NOW + n * day))
@@ -417,6 +423,7 @@ class LedgerTests:
         feed, day = feed_of(1, "things", {}, 100), timedelta(days=1)
         part: Mapping[str, Any] = {
             "records": 4,
+            "size": 9,
             "position": Position("p"),
             "columns": ["id"],
             "is_last": False,
@@ -451,7 +458,7 @@ class LedgerTests:
             "columns": ["id"],
             "is_last": False,
         }
-        await DownloadLedger(begun).commit_part(first_row=1, records=4, **part)
+        await DownloadLedger(begun).commit_part(first_row=1, records=4, size=9, **part)
         with pytest.raises(Fenced):
             await DownloadLedger(overtaken).replace_parts(3, [1])
         assert (await self.now(ledger, job.id)).records is None

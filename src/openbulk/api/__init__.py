@@ -57,6 +57,7 @@ from openbulk.api.platform import (
     identity_providers,
     instance_configuration,
     instances,
+    limits,
     links,
     mappings,
     oidc_sign_in,
@@ -127,6 +128,7 @@ def make_api(services: Services, under_way: RequestsUnderWay) -> FastAPI:
     GET     /instances/{id}/objects/{name}/definitions                  POST, PUT, DELETE
     GET     /instances/{id}/transformations/{name}                      POST, PUT, DELETE
     GET     /organizations                  /organizations/{id}         POST adds, PATCH changes
+    GET     /organizations/{id}/limits      PATCH changes
     GET     /organizations/users            /organizations/users/{id}   POST adds, PATCH changes
     GET     /organizations/users/{id}/secrets                           POST makes
     DELETE  /organizations/users/{id}/secrets/{secret}                  POST /rotate
@@ -228,6 +230,7 @@ def _add_routes_of_people(api: FastAPI) -> None:
     api.include_router(links.router, prefix=BASE_PATH)
     api.include_router(links.open_router, prefix=BASE_PATH)
     api.include_router(people.router, prefix=BASE_PATH)
+    api.include_router(limits.router, prefix=BASE_PATH)
 
 
 def _add_middleware(api: FastAPI) -> None:

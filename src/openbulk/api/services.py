@@ -21,6 +21,7 @@ from openbulk.engine.file_profiles import FileProfiles
 from openbulk.engine.intake import Intake
 from openbulk.engine.job_controls import JobControls
 from openbulk.engine.job_deletion import JobDeletion
+from openbulk.engine.limits import LimitCheck
 from openbulk.engine.mending import Mending
 from openbulk.engine.plans import PlanReader
 from openbulk.engine.retries import Retries
@@ -62,6 +63,7 @@ class Services:
 
     accounts: Accounts
     people: People
+    limits: LimitCheck
     known_secrets: KnownSecrets
     audit: AuditLog
     sessions: Sessions

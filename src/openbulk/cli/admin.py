@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -12,6 +13,7 @@ from openbulk.cli.listening import local_address
 from openbulk.cli.setting_options import load_settings
 from openbulk.domain.access import Role
 from openbulk.domain.errors import OpenbulkError
+from openbulk.domain.limits import MAX_LIMIT
 from openbulk.domain.links import LinkPurpose, link_address
 
 if TYPE_CHECKING:
@@ -165,6 +167,73 @@ def rotate_secret(
             "OPENBULK_USER_SECRET or OPENBULK_ORGANIZATION_SECRET to another one to end it",
             err=True,
         )
+
+
+@admin.command("limits")
+def limits(
+    organization: Annotated[
+        int | None,
+        typer.Option(help="Number of the organization.", show_default="the only one"),
+    ] = None,
+    jobs: Annotated[
+        str | None, typer.Option(metavar="NUMBER|default", help="Unfinished jobs.")
+    ] = None,
+    kept_bytes: Annotated[
+        str | None, typer.Option("--bytes", metavar="NUMBER|default", help="Bytes of kept files.")
+    ] = None,
+    calls_per_minute: Annotated[
+        str | None, typer.Option(metavar="NUMBER|default", help="Calls of the API in a minute.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Show the limits of an organization, and what it uses; or change those that you give.
+
+    `default` is the limit of the installation: OPENBULK_MAX_JOBS and others.
+    """
+    from openbulk.api.wire.limits import present_limits  # noqa: PLC0415
+
+    given = {"jobs": jobs, "bytes": kept_bytes, "calls_per_minute": calls_per_minute}
+    changes = {name: _limit(name, text) for name, text in given.items() if text is not None}
+    settings = load_settings(data_dir=data_dir, database_url=database_url)
+    found = _run(
+        settings,
+        lambda admin: (
+            admin.set_limits(organization, changes) if changes else admin.limits(organization)
+        ),
+    )
+    if as_json:
+        _print_json(present_limits(found))
+        return
+    shown = {
+        name: "none" if one is None else str(one) for name, one in asdict(found.holding).items()
+    }
+    used, own = asdict(found.used), asdict(found.own)
+    _print_table(
+        [
+            {
+                "limit of": name.replace("_", " "),
+                "limit": shown[name],
+                "set for": "the installation" if own[name] is None else "this organization",
+                "used": str(used[name]),
+            }
+            for name in shown
+        ]
+    )
+
+
+def _limit(name: str, text: str) -> int | None:
+    """A limit as a person writes it. Ends the command with 2 for anything else."""
+    if text == "default":
+        return None
+    if text.isascii() and text.isdecimal() and 1 <= int(text[:20]) <= MAX_LIMIT:
+        return int(text)
+    option = "--" + name.replace("_", "-")
+    raise typer.BadParameter(
+        f"{text[:40]!r} is not a limit; it is a whole number from 1 on, or 'default'",
+        param_hint=option,
+    )
 
 
 def _run(settings: "Settings", act: "Callable[[Administration], Awaitable[T]]") -> T:

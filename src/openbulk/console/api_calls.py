@@ -148,7 +148,8 @@ class ApiCalls:
             "client": outer.get("client"),
             "server": outer.get("server"),
             # Nobody outside can set it: the server makes the scope of each request.
-            "state": {} if self._caller is None else {"caller": self._caller},
+            "state": {"is_of_console": True}
+            | ({} if self._caller is None else {"caller": self._caller}),
         }
 
 

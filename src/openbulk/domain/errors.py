@@ -11,6 +11,7 @@ OpenbulkError
 │   ├── NotSignedIn            ... send the right secrets
 │   ├── TooManyGuesses         ... wait: too many wrong secrets came from this address
 │   ├── TooManyUnderWay        ... wait until some of what is under way is finished
+│   ├── LimitReached           ... wait, delete something, or have the limit raised
 │   ├── NotAllowed             ... ask somebody who may
 │   │   └── ConfirmFirst       ... or show once more that it is you
 │   ├── NotPossible            ... this thing cannot do it
@@ -96,6 +97,15 @@ class TooManyGuesses(CallerError):
 
 class TooManyUnderWay(CallerError):
     """The organization has as many unfinished jobs or workflows as it may have."""
+
+
+class LimitReached(CallerError):
+    """The organization uses as much as its limits allow (domain/limits.py)."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which a retry may work; None if nobody knows them."""
 
 
 class NotAllowed(CallerError):

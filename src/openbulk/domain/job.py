@@ -158,6 +158,12 @@ class Upload:
         return self.file if self.retry is None else self.retry.files[0]
 
     @property
+    def has_own_file(self) -> bool:
+        """Whether the file is of this job alone, and not of an earlier one or of `POST /files`."""
+        others = (self.uploaded_file, self.records_of, self.of_earlier_job, self.undo)
+        return all(other is None for other in others)
+
+    @property
     def file_to_read(self) -> str:
         """The file that is cut into parts, by its name in the file store. `file` keeps them."""
         return self.uploaded_file or self.file

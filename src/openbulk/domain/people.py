@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from openbulk.domain.access import Permission, Role, permissions_of
 from openbulk.domain.approvals import ApprovalRule, Author, needs_approval
 from openbulk.domain.instance import CallingInstance
+from openbulk.domain.limits import NO_OWN_LIMITS, Limits
 from openbulk.domain.sessions import Session
 
 
@@ -97,6 +98,8 @@ class Caller:
     """Whether that key is one of an agent."""
     approvals: ApprovalRule = ApprovalRule.AGENTS
     """Whose plans the organization has approved."""
+    limits: Limits = NO_OWN_LIMITS
+    """The limits of the organization's own."""
 
     @property
     def author(self) -> Author:

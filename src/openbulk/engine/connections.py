@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from openbulk.byte_budget import PlaceOwner
 from openbulk.connectors.base import ConfigurationEntry, ConnectionContext, Connector
 from openbulk.domain.errors import InstanceDisabled, NotFound
 from openbulk.domain.instance import Instance
@@ -124,4 +125,4 @@ def _service_of(entries: Sequence[ConfigurationEntry], instance: Instance) -> Ha
         instance.configuration.get(entry.name, "") for entry in entries if entry.receives_secrets
     ]
     places = [urlsplit(host).netloc or host for host in hosts]
-    return instance.organization_id, instance.element, *places
+    return PlaceOwner(instance.organization_id, (instance.element, *places))

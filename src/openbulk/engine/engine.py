@@ -17,6 +17,7 @@ from openbulk.engine.housekeeping import Housekeeping
 from openbulk.engine.intake import Intake
 from openbulk.engine.job_controls import JobControls
 from openbulk.engine.job_deletion import PAUSE_SECONDS, JobDeletion
+from openbulk.engine.limits import LimitCheck
 from openbulk.engine.notifications import Notifications
 from openbulk.engine.queue.clock import Clock, seconds_since_boot
 from openbulk.engine.queue.dbos_queue import LaneQueue
@@ -58,6 +59,7 @@ class Engine:
         ledger: Ledger,
         deliveries: Deliveries,
         runs: Runs,
+        limits: LimitCheck,
         schedules: Schedules,
         files: FileStore,
         mends: Mends,
@@ -102,7 +104,9 @@ class Engine:
         self._profiling: list[asyncio.Task[None]] = []
         self._audit = AuditChain(audit, clock, keep=keep_audit)
         self.intake = Intake(ledger, queue, connections, clock)
-        self.workflows = Workflows(runs, ledger, self.intake.submit, clock.now)
+        self.workflows = Workflows(
+            runs, ledger, self.intake.submit, limits.has_room_for_job, clock.now
+        )
         self._notifications = Notifications(
             deliveries, accounts, queue, http, present, clock.now, draining
         )

@@ -3,13 +3,14 @@
 import asyncio
 import uuid
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
+from openbulk.byte_budget import PlaceOwner
 from openbulk.domain.errors import BadInput, Conflict, NotFound, ReaderUnavailable
 from openbulk.domain.file_profile import ColumnProfile, LikelyType
 from openbulk.domain.file_questions import Question
@@ -105,7 +106,7 @@ class FileProfiles:
         options: Mapping[str, Any],
         *,
         takes_events: bool,
-        owner: int,
+        owner: Hashable,
         reading: str = "",
     ) -> Profile:
         """Read the beginning of a file, and keep its profile and rows under the reading's name.
@@ -150,7 +151,7 @@ class FileProfiles:
         file: UploadedFile,
         options: Mapping[str, Any],
         *,
-        owner: int,
+        owner: Hashable,
         require: Callable[[str], None],
     ) -> tuple[UploadedFile, Profile]:
         """Read a file with other options: its beginning now, and the rest in the background.
@@ -276,7 +277,7 @@ class FileProfiles:
             file.options,
             first_rows=None,
             takes_events=file.takes_events,
-            owner=file.organization_id,
+            owner=PlaceOwner(file.organization_id),
         ) as parts:
             if not await self._keep_rows(file, parts, kept):
                 await self._forget_if_left(file)

@@ -1,14 +1,14 @@
 """Shares out the reading processes: a bounded number, started when they are needed."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
 import structlog
 
+from openbulk.byte_budget import ByteBudget
 from openbulk.domain.errors import ReaderUnavailable
 from openbulk.formats import FORMATS
 from openbulk.formats.recognition import Inspection
@@ -51,7 +51,10 @@ class FileParts:
 
 
 class Readers:
-    """A bounded number of processes. The files of one owner never take all of them."""
+    """A bounded number of processes. The files of one owner never take all of them.
+
+    Who waits for one has it in the order of `ByteBudget`.
+    """
 
     def __init__(self, files: FileStore, size: int, *, in_background: bool = False) -> None:
         """Readers in the background give way to all others, and none of them waits for work."""
@@ -62,9 +65,7 @@ class Readers:
         """Idle processes that stay."""
         self._idle: list[tuple[float, Reader]] = []
         """Since when, and who; the one that has worked last is at the end."""
-        self._busy: Counter[int] = Counter()
-        """Number of processes by owner."""
-        self._change = asyncio.Condition()
+        self._places = ByteBudget(size, max(1, size - 1))
 
     async def start(self) -> None:
         """Start a process, so that the first file need not wait for it."""
@@ -72,6 +73,7 @@ class Readers:
 
     async def stop(self) -> None:
         """End the processes. Those that read end with their files."""
+        self._places.take_at_once(self._size)
         self._size = 0
         while self._idle:
             await self._idle.pop()[1].end()
@@ -84,7 +86,7 @@ class Readers:
         count: int,
         *,
         takes_events: bool,
-        owner: int,
+        owner: Hashable,
     ) -> Inspection:
         """The format and the first rows of a file, as `recognition.inspect_rows` finds them.
 
@@ -113,7 +115,7 @@ class Readers:
 
     @asynccontextmanager
     async def parts(
-        self, file: StoredFile, format_name: str, options: Mapping[str, Any], *, owner: int
+        self, file: StoredFile, format_name: str, options: Mapping[str, Any], *, owner: Hashable
     ) -> AsyncIterator[FileParts]:
         """The parts of a file. The first one waits for a process as long as it takes."""
         request = {"task": Task.READ, "format": format_name, "options": options}
@@ -129,7 +131,7 @@ class Readers:
         *,
         first_rows: int | None,
         takes_events: bool,
-        owner: int,
+        owner: Hashable,
     ) -> AsyncIterator[FileParts]:
         """The parts of a file, and at their end its profile (`reading.profile_task`).
 
@@ -151,7 +153,7 @@ class Readers:
         self,
         file: StoredFile,
         request: Mapping[str, Any],
-        owner: int,
+        owner: Hashable,
         patience: float | None,
     ) -> AsyncIterator[Reading]:
         await self._wait_for_turn(owner, patience)
@@ -167,17 +169,12 @@ class Readers:
             is_clean = reading is not None and reading.is_clean
             await asyncio.shield(self._give_back(owner, reader, is_clean=is_clean))
 
-    async def _wait_for_turn(self, owner: int, patience: float | None) -> None:
+    async def _wait_for_turn(self, owner: Hashable, patience: float | None) -> None:
         try:
-            async with asyncio.timeout(patience), self._change:
-                await self._change.wait_for(lambda: self._has_room_for(owner))
-                self._busy[owner] += 1
+            async with asyncio.timeout(patience):
+                await self._places.take(1, owner)
         except TimeoutError as error:
             raise ReaderUnavailable(_BUSY) from error
-
-    def _has_room_for(self, owner: int) -> bool:
-        is_free = self._busy.total() < self._size
-        return is_free and self._busy[owner] < max(1, self._size - 1)
 
     async def _take(self) -> Reader:
         """A process that reads nothing: the one that has worked last, or a new one."""
@@ -194,14 +191,12 @@ class Readers:
                 "openbulk cannot start a process that reads the file; send it again in a minute"
             ) from error
 
-    async def _give_back(self, owner: int, reader: Reader | None, *, is_clean: bool) -> None:
+    async def _give_back(self, owner: Hashable, reader: Reader | None, *, is_clean: bool) -> None:
         if reader is not None and is_clean and self._size:
             self._idle.append((self._now(), reader))
         elif reader is not None:
             await reader.end()
-        async with self._change:
-            self._busy -= Counter([owner])
-            self._change.notify_all()
+        self._places.give_back(1, owner)
         while len(self._idle) > self._kept and self._is_old(self._idle[0][0]):
             await self._idle.pop(0)[1].end()
 

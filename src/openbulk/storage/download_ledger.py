@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import case, delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openbulk.domain.job import Position
@@ -14,7 +14,7 @@ from openbulk.domain.query import Bookmark
 from openbulk.storage.bookmarks import Feed, forget_bookmarks, keep_bookmark, newest_bookmark
 from openbulk.storage.files import Part
 from openbulk.storage.slice_ledger import SliceLedger, parts_from
-from openbulk.storage.tables import parts
+from openbulk.storage.tables import jobs, parts
 
 
 class DownloadLedger:
@@ -32,12 +32,13 @@ class DownloadLedger:
         *,
         first_row: int,
         records: int,
+        size: int,
         position: Position,
         columns: Sequence[str],
         is_last: bool,
         bookmark: tuple[Feed, Bookmark] | None = None,
     ) -> None:
-        """Record a new part of a download: `records` records, starting at `first_row`.
+        """Record a new part of a download: `records` records in `size` bytes, from `first_row` on.
 
         `position` is after the part. At the end of a feed of changes, `bookmark` is the place where
         the next download begins to read that feed.
@@ -45,6 +46,10 @@ class DownloadLedger:
         count = first_row - 1 + records
         changes: dict[str, Any] = {
             "cursor": count,
+            # A repeated write finds its own cursor.
+            "kept_bytes": case(
+                (jobs.c.cursor < count, jobs.c.kept_bytes + size), else_=jobs.c.kept_bytes
+            ),
             "position": asdict(position),
             "columns": list(columns),
             "slice_attempts": 0,
@@ -78,7 +83,7 @@ class DownloadLedger:
 
         async def write(connection: AsyncConnection) -> None:
             await self._slice.change_job(
-                connection, cursor=0, position=asdict(position), columns=[]
+                connection, cursor=0, kept_bytes=0, position=asdict(position), columns=[]
             )
             await self._slice.write_parts(connection, [])
             if lost is not None:

@@ -197,6 +197,7 @@ def _upload_values(upload: Upload) -> dict[str, Any]:
             "mapping": upload.target.mapping and upload.target.mapping.as_json(),
             "file": upload.file,
             "file_size": upload.file_size,
+            "kept_bytes": upload.file_size if upload.has_own_file else 0,
             "file_format": upload.file_format,
             "callback_url": upload.callback_url,
             "records_of": upload.records_of,

@@ -24,6 +24,7 @@ from openbulk.domain.errors import Conflict, DiskFull, Unavailable
 from openbulk.domain.people import Caller, KnownSecret, NewSecret
 from openbulk.security import fingerprint
 from openbulk.storage.database import for_reading
+from openbulk.storage.limits import LIMIT_COLUMNS, limits_of_row
 from openbulk.storage.tables import instances, organizations, secrets, users
 from openbulk.storage.user_rows import instance_of_row, user_of_row
 
@@ -53,6 +54,7 @@ _CALLER = (
         users,
         organizations.c.active.label("organization_active"),
         organizations.c.approvals,
+        *LIMIT_COLUMNS,
         _OF_USER.c.id.label("secret_id"),
         _OF_USER.c.name.label("secret_name"),
         _OF_USER.c.scopes,
@@ -298,6 +300,7 @@ def _caller(row: Row[Any], now: datetime) -> Caller:
         problem=_problem(row, now),
         is_agent=row.is_agent,
         approvals=ApprovalRule(row.approvals),
+        limits=limits_of_row(row),
     )
 
 

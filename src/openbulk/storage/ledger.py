@@ -95,9 +95,6 @@ _BEGIN = (
     .returning(jobs)
 )
 """Begins a slice. Statements of each job are made once: making one takes longer than sending it."""
-_COUNT_ACTIVE = select(func.count()).where(
-    jobs.c.status.in_(ACTIVE), jobs.c.organization_id == bindparam("organization")
-)
 _IN_LANE = and_(jobs.c.instance_id == bindparam("id"), HAS_WORK_IN_LANE)
 _SURROUNDINGS = select(
     select(func.count())
@@ -227,12 +224,6 @@ class Ledger:
             chosen = chosen.where(jobs.c.id < before)
         async with self._reading.connect() as connection:
             return read_each(await connection.execute(chosen), job_of, "job")
-
-    async def count_active_jobs(self, organization_id: int) -> int:
-        """The number of an organization's jobs that are not finished."""
-        of_organization = {"organization": organization_id}
-        async with self._reading.connect() as connection:
-            return (await connection.execute(_COUNT_ACTIVE, of_organization)).scalar_one()
 
     async def active_jobs(self) -> AsyncIterator[Job]:
         """The jobs that are neither finished nor paused, oldest first. It holds few at a time."""

@@ -25,6 +25,7 @@ from openbulk.domain.sessions import LIFETIME, Origin, Session
 from openbulk.security import fingerprint
 from openbulk.storage.database import for_reading
 from openbulk.storage.known_secrets import USE_IS_NOTED_AFTER
+from openbulk.storage.limits import LIMIT_COLUMNS, limits_of_row
 from openbulk.storage.tables import instances, organizations, secrets, sessions, users
 from openbulk.storage.user_rows import instance_of_row, user_of_row
 
@@ -39,6 +40,7 @@ _CALLER = (
         users,
         organizations.c.active.label("organization_active"),
         organizations.c.approvals,
+        *LIMIT_COLUMNS,
         sessions.c.id.label("session_id"),
         sessions.c.address,
         sessions.c.program,
@@ -139,6 +141,7 @@ class Sessions:
             instance_of_row(row),
             session=session,
             approvals=ApprovalRule(row.approvals),
+            limits=limits_of_row(row),
         )
 
     async def _note_use(self, session_id: int, now: datetime) -> None:

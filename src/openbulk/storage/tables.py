@@ -21,6 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    text,
     true,
 )
 from sqlalchemy.types import TypeEngine
@@ -88,6 +89,10 @@ organizations = Table(
     Column("active", Boolean, server_default=true()),
     Column("created_at", Timestamp),
     Column("approvals", String(16), nullable=False, server_default="agents"),
+    # NULL for the limits of the installation.
+    Column("max_jobs", BigInteger),
+    Column("max_bytes", BigInteger),
+    Column("max_calls_per_minute", BigInteger),
 )
 
 users = Table(
@@ -302,6 +307,8 @@ jobs = Table(
     Column("file_size", BigInteger, nullable=False),
     Column("file_format", Text, nullable=False),
     Column("has_file", Boolean, nullable=False, server_default=true()),
+    # What counts of the file against the limit of the organization: 0 for one of another job.
+    Column("kept_bytes", BigInteger, nullable=False, server_default="0"),
     Column("callback_url", SafeText),
     Column("records_of", BigInteger),
     # A digest of the file of an upload that is planned; NULL for any other.
@@ -370,6 +377,13 @@ jobs = Table(
     Index("jobs_by_first_file", "first_file"),
     Index("jobs_by_undo", "undo_of"),
     Index("jobs_by_uploaded_file", "uploaded_file"),
+    Index(
+        "kept_files_of_organization",
+        "organization_id",
+        "kept_bytes",
+        postgresql_where=text("has_file"),
+        sqlite_where=text("has_file"),
+    ),
     sqlite_autoincrement=True,  # slices in the queue have the number of a deleted job
 )
 
@@ -729,3 +743,12 @@ audit_chains = Table(
 Whoever adds entries locks the row. `sealed` is number and hash under the master key: whoever can
 write the database alone cannot write another end.
 """
+
+api_calls = Table(
+    "api_calls",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), primary_key=True),
+    Column("minute", BigInteger, nullable=False),
+    Column("taken", BigInteger, nullable=False),
+)
+"""The calls that all processes have taken for an organization of one minute since 1970."""

@@ -20,6 +20,7 @@ from openbulk.api.bulk.job_requests import (
     earlier_answer,
     idempotency_key_of,
     require_room,
+    require_room_for_file,
     submit,
 )
 from openbulk.api.bulk.metadata import PLAN
@@ -234,6 +235,7 @@ async def _submit(
     answer = await earlier_answer(response, services, instance, idempotency_key)
     if answer is not None:
         return answer
+    await require_room_for_file(request, services, None)
     connector = (await services.connections.to(instance.id)).connector
     transformation = None
     if wanted.continue_from:

@@ -6,7 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from openbulk.api.bulk.job_requests import IDEMPOTENCY_KEY, REPLAYED, idempotency_key_of
+from openbulk.api.bulk.job_requests import (
+    IDEMPOTENCY_KEY,
+    REPLAYED,
+    idempotency_key_of,
+    require_room_for_body,
+    require_room_for_file,
+)
 from openbulk.api.bulk.metadata import describe_file_options, read_file_options
 from openbulk.api.http.bodies import answer_records
 from openbulk.api.http.callers import SignedInCaller
@@ -34,6 +40,7 @@ from openbulk.api.wire.files import (
 )
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import Nothing
+from openbulk.byte_budget import PlaceOwner
 from openbulk.domain.errors import Conflict, IdempotencyKeyTaken, NotFound
 from openbulk.domain.job import IdempotencyKey
 from openbulk.domain.people import Caller
@@ -114,6 +121,7 @@ async def send(
     again for them. Jobs use the file by its id, in `metaData.fileId`.
     """
     idempotency_key_of(request)  # refused before the file arrives
+    await require_room_for_body(request, services)
     stored = uuid.uuid4().hex
     receive = receive_upload if is_form(request) else receive_body
     form = await receive(request, services.files, stored, services.max_upload_bytes)
@@ -140,6 +148,7 @@ async def _add(
     earlier = await _earlier(services, caller, key)
     if earlier is not None:
         return earlier, await services.file_profiles.profile_of(earlier), False
+    await require_room_for_file(request, services, form.size)
     takes_events = await _takes_events(services, caller)
     profile = await services.file_profiles.read_head(
         StoredFile(stored, form.size),
@@ -201,10 +210,9 @@ async def _takes_events(services: Services, caller: Caller) -> bool:
     return bool(provider.event_objects)
 
 
-def reader_of(caller: Caller) -> int:
-    """Whose files share the reading processes: no organization has the number of an instance."""
-    instance = _instance_of(caller)
-    return -caller.user.organization_id if instance is None else instance
+def reader_of(caller: Caller) -> PlaceOwner:
+    """Whose files share the reading processes."""
+    return PlaceOwner(caller.user.organization_id, _instance_of(caller))
 
 
 def _instance_of(caller: Caller) -> int | None:

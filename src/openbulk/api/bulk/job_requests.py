@@ -9,6 +9,7 @@ import orjson
 from fastapi import Path, Request, Response
 
 from openbulk.api.http.audit import deed_with_job, note_plan, note_written
+from openbulk.api.http.multipart import MAX_FIELD_BYTES
 from openbulk.api.http.permissions import require_permission
 from openbulk.api.http.ways_of_writing import require_free_to_write
 from openbulk.api.services import Services
@@ -22,6 +23,7 @@ from openbulk.domain.errors import (
     Conflict,
     DiskFull,
     IdempotencyKeyTaken,
+    LimitReached,
     NotAllowed,
     NotFound,
     TooManyUnderWay,
@@ -61,8 +63,6 @@ IDEMPOTENCY_KEY = {
         "examples": ["8e03978e-40d5-43e8-bc93-6894a57f9324"],
     },
 }
-MAX_JOBS = 10_000
-"""Unfinished jobs of an organization. Those of its workflows count, and are not refused."""
 MAX_CALLBACKS = 10_000
 """Callbacks of an organization that are neither delivered nor given up, beyond which no job with a
 callback is accepted. Those of schedules count, and are not refused."""
@@ -90,8 +90,8 @@ async def prepare_later_job(
 ) -> tuple[CallingInstance, str | None]:
     """The instance of a job that follows up an earlier one, and its callback URL.
 
-    It is the job's own instance, for the caller may act for the organization. Raises BadInput, and
-    TooManyUnderWay.
+    It is the job's own instance, for the caller may act for the organization. Raises BadInput,
+    LimitReached and TooManyUnderWay.
     """
     instance = CallingInstance(job.instance_id, job.organization_id, "")
     callback_url = callback_url_of(request)
@@ -131,25 +131,46 @@ async def has_earlier_answer(
 async def require_room(
     request: Request, services: Services, instance: CallingInstance, callback_url: str | None
 ) -> None:
-    """Raise TooManyUnderWay if the organization has too many unfinished jobs or open callbacks.
+    """Raise LimitReached if the organization has as many unfinished jobs as it may have.
 
-    A repeated request passes: it gets its job, and makes none.
+    Raises TooManyUnderWay if it has too many open callbacks. A repeated request passes: it gets its
+    job, and makes none.
     """
-    problem = None
-    if await services.ledger.count_active_jobs(instance.organization_id) >= MAX_JOBS:
-        problem = (
-            f"the organization has {MAX_JOBS:,} unfinished jobs, which is the limit; wait until "
-            "some are finished, or cancel some: GET /bulk/jobs lists them"
-        )
-    elif callback_url and await _has_too_many_callbacks(services, instance):
-        problem = (
-            f"the organization has {MAX_CALLBACKS:,} callbacks that no receiver has taken, which "
-            "is the limit; repair the receivers, or send the request without a callback URL"
-        )
-    if problem is None:
-        return
-    if not await has_earlier_answer(services, instance, idempotency_key_of(request)):
-        raise TooManyUnderWay(problem)
+    caller: Caller = request.state.caller
+    try:
+        await services.limits.require_job(instance.organization_id, caller.limits)
+        if callback_url and await _has_too_many_callbacks(services, instance):
+            raise TooManyUnderWay(
+                f"the organization has {MAX_CALLBACKS:,} callbacks that no receiver has taken, "
+                "which is the limit; repair the receivers, or send the request without a callback "
+                "URL"
+            )
+    except (LimitReached, TooManyUnderWay):
+        if not await has_earlier_answer(services, instance, idempotency_key_of(request)):
+            raise
+
+
+async def require_room_for_body(request: Request, services: Services) -> None:
+    """Raise LimitReached before a body arrives whose file the organization may not keep.
+
+    A repeated request passes: its file is not kept.
+    """
+    length = request.headers.get("content-length", "")
+    if idempotency_key_of(request) is None and length.isdecimal():
+        # What is in a form beside its file does not count.
+        least = int(length) - MAX_FIELD_BYTES
+        if least > 0:
+            await require_room_for_file(request, services, least)
+
+
+async def require_room_for_file(request: Request, services: Services, size: int | None) -> None:
+    """Raise LimitReached if the organization may not keep a file of so many bytes.
+
+    None for a download, whose size nobody knows yet.
+    """
+    caller: Caller = request.state.caller
+    if size != 0:
+        await services.limits.require_bytes(caller.user.organization_id, caller.limits, size)
 
 
 async def _has_too_many_callbacks(services: Services, instance: CallingInstance) -> bool:

@@ -25,6 +25,7 @@ from openbulk.api.http.parameters import parse_flag
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
 from openbulk.api.wire.mending import DRIFTED_WORD, OUTCOMES, RETRIED_WORDS
+from openbulk.byte_budget import PlaceOwner
 from openbulk.domain.errors import BadInput, Conflict
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.job import Job, Status
@@ -176,18 +177,16 @@ async def _retry_with_file(
 
 async def _read_results(services: Services, job: Job, name: str, form: ReceivedForm) -> RetriedRows:
     """The rows of a file of mended results. Raises BadInput."""
-    file = StoredFile(name, form.size)
+    file, owner = StoredFile(name, form.size), PlaceOwner(job.organization_id, job.instance_id)
     beginning = await services.files.block(name, 0, form.size) if form.size else b""
     is_jsonl = beginning.lstrip().startswith(b"{")  # also if it is a single line
     # Another one than these is not recognized.
     options = {} if job.delimiter in DELIMITERS else {"delimiter": job.delimiter}
     found = await services.inspectors.inspect(
-        file, "jsonl" if is_jsonl else None, options, 1, takes_events=False, owner=job.instance_id
+        file, "jsonl" if is_jsonl else None, options, 1, takes_events=False, owner=owner
     )
     _require_fitting(job, found.format.name)
-    async with services.inspectors.parts(
-        file, found.format.name, options, owner=job.instance_id
-    ) as parts:
+    async with services.inspectors.parts(file, found.format.name, options, owner=owner) as parts:
         return await services.retries.read(job, parts)
 
 

@@ -17,6 +17,8 @@ from openbulk.api.bulk.job_requests import (
     has_earlier_answer,
     idempotency_key_of,
     require_room,
+    require_room_for_body,
+    require_room_for_file,
     submit,
 )
 from openbulk.api.bulk.mapping_option import with_mapping
@@ -36,6 +38,7 @@ from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.parameters import ObjectInPath
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire.jobs import JobCreated
+from openbulk.byte_budget import PlaceOwner
 from openbulk.connectors.base import Provider
 from openbulk.connectors.targets import ResolvedObject, resolve_object
 from openbulk.domain.errors import BadInput, ServiceError
@@ -144,6 +147,7 @@ async def upload(
     # Before the file arrives, which may be large.
     await check_callback_url(callback_url, services, instance)
     await require_room(request, services, instance, callback_url)
+    await require_room_for_body(request, services)
     name = uuid.uuid4().hex
     form = await _receive(request, services, name)
     try:
@@ -164,6 +168,7 @@ async def upload(
         # a job for every upload, with an error for each row.
         is_repeated = await has_earlier_answer(services, instance, idempotency_key)
         if not is_repeated:
+            await require_room_for_file(request, services, form.size)
             work = await _make_workable(services, caller, work, inspection)
     except BaseException:
         # No job owns the file yet, so nobody else would delete it. `shield`, because a stopping
@@ -245,7 +250,7 @@ async def _read_form(
         options,
         CHECKED_ROWS,
         takes_events=_takes_events(provider, vendor_object, file, options),
-        owner=instance.id,
+        owner=PlaceOwner(instance.organization_id, instance.id),
     )
     resolved = None
     if is_for_one_object(options, provider):

@@ -11,6 +11,7 @@ from openbulk.api.http.audit import note_refusal
 from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.password_sign_in import CallersSecrets
 from openbulk.api.services import Services, ServicesOfApp
+from openbulk.byte_budget import PlaceOwner
 from openbulk.domain.errors import NotSignedIn
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.people import Caller, User
@@ -65,8 +66,9 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     """The caller of a request. Raises NotSignedIn if a secret is missing, or if any that is sent is
     wrong.
 
-    Raises TooManyGuesses if too many wrong ones came from the caller's address, and ServerBusy if
-    too many requests of the caller are under way.
+    Raises TooManyGuesses if too many wrong ones came from the caller's address, ServerBusy if too
+    many requests of the caller are under way, and LimitReached if the organization has made as many
+    calls in this minute as it may make.
 
     The request needs the organization's secret too, unless it carries an instance's token or an
     API key. It is looked up once.
@@ -76,15 +78,17 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
         known = request.state.caller = await _look_up(request, services)
         under_way: RequestsUnderWay = request.app.state.under_way
         request.state.held.enter_context(under_way.of(owner_of(request)))
+        # A page of the console is made of many calls, which no program makes.
+        if not getattr(request.state, "is_of_console", False):
+            await services.limits.take_call(known.user.organization_id, known.limits)
     return known
 
 
 def owner_of(request: Request) -> Hashable:
     """Who shares places with others: the calling instance, or the organization without one."""
     caller: Caller = request.state.caller
-    if caller.instance is None:
-        return "organization", caller.user.organization_id
-    return "instance", caller.instance.id
+    instance = None if caller.instance is None else caller.instance.id
+    return PlaceOwner(caller.user.organization_id, instance)
 
 
 def address_of(request: Request) -> str:

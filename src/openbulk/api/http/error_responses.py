@@ -34,6 +34,7 @@ STATUS: Mapping[type[errors.OpenbulkError], int] = {
     errors.TooLarge: 413,
     errors.TooManyGuesses: 429,
     errors.TooManyUnderWay: 429,
+    errors.LimitReached: 429,
     # openbulk's own database or file store is unavailable: clients may retry.
     errors.Unavailable: 503,
     errors.FileStoreUnavailable: 503,
@@ -69,7 +70,8 @@ async def _answer_openbulk_error(request: Request, error: Exception) -> JSONResp
     headers = {}
     if isinstance(error, errors.NotPossible):
         headers = allow_header(methods_of_abilities(error.can))
-    if isinstance(error, errors.TooManyGuesses):
+    waits = (errors.TooManyGuesses, errors.LimitReached)
+    if isinstance(error, waits) and error.retry_after is not None:
         headers = {"Retry-After": str(math.ceil(error.retry_after))}
     return error_answer(
         request, STATUS[type(error)], error.message, error.provider_message, headers

@@ -217,6 +217,7 @@ _ADMINISTER: _Group = {
         "provider.remove", "organization {organization_id}"
     ),
     "POST /organizations/{organization_id}/sign-in/check": None,
+    "GET /organizations/{organization_id}/limits": None,
     "GET /audit": None,
     "GET /audit/verification": None,
     "GET /organizations/users": None,
@@ -262,6 +263,9 @@ _APPROVE: _Group = {
 }
 _OPERATE: _Group = {
     "POST /organizations": Audited("organization.add", "organization {id}"),
+    "PATCH /organizations/{organization_id}/limits": Audited(
+        "limits.change", "organization {organization_id}"
+    ),
     "GET /metrics": None,
 }
 _OWN: _Group = {
@@ -309,6 +313,7 @@ CONFIRMED = frozenset(
         "PUT /organizations/users/me/identity",
         "DELETE /organizations/users/me/identity",
         "DELETE /organizations/users/{user_id}/identity",
+        "PATCH /organizations/{organization_id}/limits",
         "POST /organizations/users",
         "PATCH /organizations/users/{user_id}",
         "POST /organizations/users/{user_id}/password-link",

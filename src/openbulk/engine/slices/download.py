@@ -282,17 +282,20 @@ class DownloadSlice:
         """Commit the part, and begin the next one. Raises Fenced."""
         part = self._part
         first_row = self._kept + 1
-        bookmark = None
+        size, bookmark = 0, None
         if self._feed and part.bookmark:
             bookmark = (self._feed, part.bookmark)
         if part.lines:
             await self._ledger.lease.wait_until_held()
             # The fence is in the path: a process that lost the slice cannot overwrite this part.
             path = Part(first_row, self._ledger.fence).path(self._download.file)
-            await self._files.put(path, b"\n".join(part.lines))
+            content = b"\n".join(part.lines)
+            await self._files.put(path, content)
+            size = len(content)
         await self._download_ledger.commit_part(
             first_row=first_row,
             records=len(part.lines),
+            size=size,
             position=part.position,
             columns=list(part.columns),
             is_last=part.position.is_end and not self._download.is_sorted_here,

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 
-from openbulk.byte_budget import ByteBudget
+from openbulk.byte_budget import ByteBudget, organization_of
 from openbulk.domain.errors import SliceStopped
 from openbulk.domain.records import Record
 
@@ -59,7 +59,7 @@ class Seats:
     """The seats of those who read a lot at once.
 
     One service has at most `count` of them, with those that are lent. Of those who wait, the one
-    whose service has the fewest is next, and then who came first.
+    whose organization has the fewest is next, then whose service has, and then who came first.
     """
 
     def __init__(self, count: int, lent: int, stalled_after: float) -> None:
@@ -114,13 +114,22 @@ class Seats:
 
     def _next(self) -> "MemoryShare | None":
         """The next share to get a seat, even if none is free."""
-        taken = Counter(share.service for share in self._seated | self._lenders)
+        holders = self._seated | self._lenders
+        taken = Counter(share.service for share in holders)
+        of_organization = Counter(organization_of(share.service) for share in holders)
         possible = (
             share
             for share in self._waiting
             if share in self._lenders or taken[share.service] < self._of_one_service
         )
-        return min(possible, key=lambda share: taken[share.service], default=None)
+        return min(
+            possible,
+            key=lambda share: (
+                of_organization[organization_of(share.service)],
+                taken[share.service],
+            ),
+            default=None,
+        )
 
     def _lend(self) -> None:
         """Lend the seats of those who wait for their services to those who wait for a seat."""

@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 
+from openbulk.byte_budget import PlaceOwner
 from openbulk.connectors.base import Connector
 from openbulk.domain.errors import (
     BadInput,
@@ -251,11 +252,10 @@ class SliceRunner:
         if upload.records_of is not None:
             yield RowsInThread(as_rows(await self._result_of(upload.records_of)))
             return
+        owner = PlaceOwner(job.organization_id, job.instance_id)
         file = StoredFile(upload.file_to_read, upload.file_size)
         options = upload.target.options
-        async with self._readers.parts(
-            file, upload.file_format, options, owner=job.instance_id
-        ) as parts:
+        async with self._readers.parts(file, upload.file_format, options, owner=owner) as parts:
             yield parts
 
     async def _retried_parts(self, ledger: SliceLedger, retry: Retry) -> RetriedParts:

@@ -5,7 +5,7 @@ So there is one download and one upload, whichever process takes the next step, 
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -43,11 +43,20 @@ class Workflows:
     """Carries out specs, one transfer after another."""
 
     def __init__(
-        self, runs: Runs, ledger: Ledger, submit: Submit, now: Callable[[], datetime]
+        self,
+        runs: Runs,
+        ledger: Ledger,
+        submit: Submit,
+        has_room: Callable[[int], Awaitable[bool]],
+        now: Callable[[], datetime],
     ) -> None:
+        """`has_room` says whether an organization may have another job by its limits."""
         self._runs = runs
         self._ledger = ledger
         self._submit = submit
+        self._has_room = has_room
+        self._waiting: dict[int, dict[str, Run]] = {}
+        """Runs that have waited in this process for their organizations' limits."""
         self._now = now
 
     async def begin(
@@ -78,6 +87,8 @@ class Workflows:
         """Take the next step of the run that a finished job belongs to, if any."""
         if (run := await self._runs.with_file(job.work.file)) is not None:
             await self.advance(run)
+        for waiting in self._waiting.pop(job.organization_id, {}).values():
+            await self.advance(waiting)
 
     async def sweep(self) -> None:
         """Continue the runs that a dead process has dropped."""
@@ -102,7 +113,13 @@ class Workflows:
         """Take the next steps of a transfer; return its status after them."""
         spec = transfer.spec
         jobs = await self._ledger.jobs_with_files([transfer.read_file, transfer.sent_file])
-        reading = jobs.get(transfer.read_file) or await self._read(transfer)
+        reading = jobs.get(transfer.read_file)
+        if reading is None and not await self._has_room(transfer.run.organization_id):
+            # What has been read is sent, limit or not: it is kept already.
+            self._note_waiting(transfer.run)
+            return RunStatus.RUNNING
+        if reading is None:
+            reading = await self._read(transfer)
         if not reading.is_finished:
             return RunStatus.RUNNING
         if reading.status is not Status.COMPLETE or spec.destination is None:
@@ -111,6 +128,11 @@ class Workflows:
         if not sending.is_finished:
             return RunStatus.RUNNING
         return await self._end(transfer, sending)
+
+    def _note_waiting(self, run: Run) -> None:
+        """Try again at the end of a job of the organization. The sweep tries, too."""
+        log.info("workflow waits: its organization is at a limit", run=run.id)
+        self._waiting.setdefault(run.organization_id, {})[run.id] = run
 
     async def _read(self, transfer: Transfer) -> Job:
         spec = transfer.spec
