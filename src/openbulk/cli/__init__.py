@@ -180,7 +180,7 @@ def _loading() -> Iterator[None]:
 def main() -> None:
     """Run the command line. Prints an error that you can fix as one sentence."""
     try:
-        cli()
+        cli(prog_name="openbulk")  # by which shells complete it, also as `python -m openbulk`
     except (CannotStart, DiskFull) as error:
         typer.echo(f"openbulk cannot start: {_explanation(error)}", err=True)
         _end(1)

@@ -89,7 +89,7 @@ class Api:
 
     def page(self, path: str, **query: Any) -> Page:
         """A page of a list."""
-        reply = self._call("GET", path, params=_given(query))
+        reply = self._call("GET", path, params=_without_none(query))
         return Page(reply.json(), reply.headers.get(_NEXT_PAGE))
 
     def pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
@@ -115,9 +115,9 @@ class Api:
         """Write what a GET answers into a file."""
         headers = self._headers({"Accept": accept} if accept else {})
         with (
-            _connected(self.url),
+            _sentences_for_failures(self.url),
             self.http.stream(
-                "GET", self._address(path), params=_given(query), headers=headers
+                "GET", self._address(path), params=_without_none(query), headers=headers
             ) as reply,
         ):
             _require_success(reply)
@@ -131,7 +131,7 @@ class Api:
             headers = self._headers({"Last-Event-ID": last} if last else {})
             address = self._address(f"/bulk/{quote(job_id)}/status/events")
             with (
-                _connected(self.url),
+                _sentences_for_failures(self.url),
                 self.http.stream("GET", address, headers=headers, timeout=_STREAM_SECONDS) as reply,
             ):
                 _require_success(reply)
@@ -144,12 +144,12 @@ class Api:
                         return
 
     def _json(self, method: str, path: str, query: Mapping[str, Any], **more: Any) -> Any:
-        reply = self._call(method, path, params=_given(query), **more)
+        reply = self._call(method, path, params=_without_none(query), **more)
         return reply.json() if reply.content else None
 
     def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = self._headers(more.pop("headers", {}))
-        with _connected(self.url):
+        with _sentences_for_failures(self.url):
             reply = self.http.request(method, self._address(path), headers=headers, **more)
             _require_success(reply)
             return reply
@@ -173,7 +173,7 @@ def connect(url: str, credentials: Credentials, authority: Path | None = None) -
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[None]:
+def _sentences_for_failures(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -225,5 +225,5 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _given(query: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(query: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in query.items() if value is not None}

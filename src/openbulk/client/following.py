@@ -29,11 +29,12 @@ def follow_job(api: Api, job_id: str, *, quiet: bool = False) -> dict[str, Any]:
     Ctrl-C leaves the job running and raises CommandFailed; a second one within CANCEL_SECONDS
     cancels it first.
     """
-    try:
-        with _interrupts():
+    # One handler for both: between two of them, a second Ctrl-C would only end the command.
+    with _interrupts():
+        try:
             _watch(api, job_id, quiet=quiet)
-    except _Detached:
-        _detach(api, job_id)
+        except _Detached:
+            _detach(api, job_id)
     job: dict[str, Any] = api.get(f"/bulk/{job_id}")
     return job
 
@@ -101,17 +102,18 @@ def _interrupts() -> Iterator[None]:
 
 
 def _detach(api: Api, job_id: str) -> None:
-    notes().print(
-        f"Detached: job {job_id} goes on. Come back with: openbulk job {job_id} --follow\n"
-        f"Press Ctrl-C again within {CANCEL_SECONDS:.0f} seconds to cancel the job."
-    )
+    """Leave the job running, unless Ctrl-C is pressed again. Raises CommandFailed."""
     try:
-        with _interrupts():
-            time.sleep(CANCEL_SECONDS)
+        notes().print(
+            f"Detached: job {job_id} goes on. Come back with: openbulk job {job_id} --follow\n"
+            f"Press Ctrl-C again within {CANCEL_SECONDS:.0f} seconds to cancel the job."
+        )
+        time.sleep(CANCEL_SECONDS)
     except _Detached:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a third one does not stop the cancelling
         job = api.put(f"/bulk/{job_id}/cancel")
         raise CommandFailed(
-            f"job {job_id} is {str(status_of(job)).lower().replace('_', ' ')}; what was written "
+            f"job {job_id} is {status_of(job).lower().replace('_', ' ')}; what was written "
             f"stays. See it with: openbulk job {job_id}",
             ExitCode.INTERRUPTED,
         ) from None
@@ -145,7 +147,7 @@ def print_summary(job: Mapping[str, Any]) -> None:
         if job.get(key):
             console.print(plain(job[key]))
     for purpose, command in _next_commands(job):
-        console.print(f"  {purpose:<24} {command}")
+        console.print(f"  {purpose:<24} {command}", markup=False)
 
 
 def _result(job: Mapping[str, Any]) -> str:

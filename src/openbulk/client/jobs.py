@@ -45,9 +45,9 @@ def print_jobs(api: Api, limit: int, *, as_json: bool) -> None:
             (
                 one["id"],
                 status_of(one).lower(),
-                one.get("objectName") or one.get("object_name"),
-                str(one.get("recordsCount", one.get("recordCount")) or 0),
-                str(one.get("recordsFailedCount", one.get("errorCount")) or 0),
+                one["object_name"],
+                str(one.get("record_count") or 0),
+                str(one.get("error_count") or 0),
             )
             for one in jobs
         ),

@@ -50,7 +50,7 @@ def forget_profile(name: str) -> None:
     kept = _read()
     profiles = dict(kept.get("profiles", {}))
     if profiles.pop(name, None) is None:
-        raise CommandFailed(_unknown(name, kept))
+        raise CommandFailed(_no_such_profile(name, kept))
     keyring = _keyring()
     if keyring is not None:
         with suppress(Exception):  # it has no key of this profile
@@ -70,7 +70,7 @@ def find_profile(name: str | None) -> Profile | None:
         return None
     entry = kept.get("profiles", {}).get(chosen)
     if entry is None:
-        raise CommandFailed(_unknown(chosen, kept))
+        raise CommandFailed(_no_such_profile(chosen, kept))
     return Profile(chosen, entry["url"], _credentials(chosen, entry))
 
 
@@ -123,7 +123,7 @@ def _keyring() -> Any:
         return None
 
 
-def _unknown(name: str, kept: dict[str, Any]) -> str:
+def _no_such_profile(name: str, kept: dict[str, Any]) -> str:
     known = ", ".join(kept.get("profiles", {})) or "none"
     return f"there is no profile {name!r}; there are: {known}. openbulk login URL makes one"
 

@@ -63,14 +63,14 @@ def find_object(api: Api, instance: Mapping[str, Any], name: str | None) -> str:
         if len(objects) == 1:
             return objects[0]
         raise CommandFailed(
-            f"{instance.get('name')} has several objects: {_listed(objects)}; name one of them "
+            f"{instance.get('name')} has several objects: {_some_names(objects)}; name one of them "
             "behind a slash",
             ExitCode.USAGE,
         )
     if name in objects or "/" in name:
         return name
     close = get_close_matches(name, objects, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {_listed(objects)}"
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {_some_names(objects)}"
     raise CommandFailed(f"{instance.get('name')} has no object {name!r}; {hint}", ExitCode.USAGE)
 
 
@@ -78,6 +78,6 @@ def _element_of(instance: Mapping[str, Any]) -> str:
     return str((instance.get("element") or {}).get("key", ""))
 
 
-def _listed(names: Iterable[str]) -> str:
+def _some_names(names: Iterable[str]) -> str:
     some = sorted(names)
     return ", ".join(some[:20]) + (f" and {len(some) - 20} more" if len(some) > 20 else "")
