@@ -21,12 +21,12 @@ _HEAD = """# The terminal
 
 Without further options a command uses the server on this machine. Its data directory is
 `OPENBULK_DATA_DIR`, or `~/.local/share/openbulk`. If no server runs there, the command starts one,
-with the settings of the environment. The last command ends it, unless a job is unfinished; schedules
-run only while it does. `--server URL` and `--profile NAME` name another server; so does
-`OPENBULK_SERVER`, and after `openbulk login` that server is used. `OPENBULK_API_KEY`, or
+with the settings of the environment. The last command ends it, unless a job is unfinished;
+schedules run only as long as it does. `--server URL` and `--profile NAME` name another server; so
+does `OPENBULK_SERVER`, and after `openbulk login` that server is used. `OPENBULK_API_KEY`, or
 `OPENBULK_USER_SECRET` and `OPENBULK_ORGANIZATION_SECRET`, are shown to a server that `--server` or
-`OPENBULK_SERVER` names. Keys of profiles are in the system's keyring if the Python package `keyring`
-is installed beside openbulk, else in `~/.config/openbulk/profiles.json`, which only you may read.
+`OPENBULK_SERVER` names. Keys of profiles are in the system's keyring if the package `keyring` is
+installed beside openbulk, else in `~/.config/openbulk/profiles.json`, which only you may read.
 
 Answers are on standard output, JSON with `--json`. Questions and progress are on standard error; a
 progress bar only in a terminal. `NO_COLOR` takes the colours away. `openbulk --install-completion`

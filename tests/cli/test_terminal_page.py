@@ -1,5 +1,6 @@
 """docs/reference/cli.md is what the commands say of themselves."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,12 @@ def test_every_command_of_the_page_has_an_example_that_it_would_take() -> None:
 def test_a_shell_completes_the_commands() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "openbulk"],
-        env={"_OPENBULK_COMPLETE": "complete_bash", "COMP_WORDS": "openbulk lo", "COMP_CWORD": "1"},
+        env={
+            **os.environ,
+            "_OPENBULK_COMPLETE": "complete_bash",
+            "COMP_WORDS": "openbulk lo",
+            "COMP_CWORD": "1",
+        },
         capture_output=True,
         text=True,
         check=False,

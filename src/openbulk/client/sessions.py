@@ -11,6 +11,9 @@ from openbulk.client.embedded import default_folder, embedded_server
 from openbulk.client.exit_codes import CommandFailed, ExitCode
 from openbulk.client.profiles import find_profile, profile_at
 
+SERVER_VARIABLE = "OPENBULK_SERVER"
+KEY_VARIABLE = "OPENBULK_API_KEY"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -30,7 +33,7 @@ def open_api(place: Place) -> Iterator[Api]:
     """
     server = place.server
     if server is None and place.data_dir is None and place.profile is None:
-        server = os.environ.get("OPENBULK_SERVER") or None
+        server = os.environ.get(SERVER_VARIABLE) or None
     if server is not None:
         yield connect(server, _credentials_for(server))
         return
@@ -44,7 +47,7 @@ def open_api(place: Place) -> Iterator[Api]:
 
 def environment_credentials() -> Credentials | None:
     """The credentials in the environment; None without any."""
-    key = os.environ.get("OPENBULK_API_KEY")
+    key = os.environ.get(KEY_VARIABLE)
     if key:
         return Credentials(key=key)
     user = os.environ.get("OPENBULK_USER_SECRET")
@@ -62,7 +65,7 @@ def _credentials_for(server: str) -> Credentials:
     if known is None:
         raise CommandFailed(
             f"you are not signed in to {server}; run openbulk login {server}, or set "
-            "OPENBULK_API_KEY",
+            f"{KEY_VARIABLE}",
             ExitCode.SIGN_IN,
         )
     return known.credentials
