@@ -14,6 +14,7 @@ from support.ports import free_port
 from support.terminal import Terminal, new_terminal
 
 ROOMS = "room,seats,fail\nAula,200,\nLibrary,30,\n"
+OPEN_DATES = "summary,start.date,end.date\nChoir,05/06/2026,06/06/2026\n"
 ONE_BAD = "room,seats,fail\nGym,80,\nAttic,4,the roof leaks\n"
 
 
@@ -205,6 +206,35 @@ def test_a_person_signs_in_to_google_with_a_link(
     assert request("GET", f"{address}?code={answer['code']}&state={answer['state']}").status == 200
     command.expect("Connected Calendar as service")
     assert command.wait() == 0
+
+
+@pytest.fixture
+def calendar(server: Server, shared_google: Process) -> Iterator[str]:
+    """The number of a calendar."""
+    instance = server.google(shared_google)
+    assert instance.instance_id is not None
+    yield instance.instance_id
+    server.call("DELETE", f"/instances/{instance.instance_id}")
+
+
+def test_a_person_is_asked_what_the_file_leaves_open(terminal: Terminal, calendar: str) -> None:
+    terminal.file("dates.csv", OPEN_DATES)
+    command = terminal.start("plan", "dates.csv", "--to", f"{calendar}/events")
+    command.expect("DMY")
+    command.expect("dateOrder:")
+    command.type("sometimes")
+    command.expect("Type one of")
+    command.type("DMY")
+    command.expect("1 rows: 1 created")
+    assert command.wait() == 0
+
+
+def test_a_script_answers_beforehand_and_is_told_how(terminal: Terminal, calendar: str) -> None:
+    terminal.file("dates.csv", OPEN_DATES)
+    plan = ("plan", "dates.csv", "--to", f"{calendar}/events")
+    done = terminal.run(*plan)
+    assert (done.returncode, "--option dateOrder=" in done.stderr) == (1, True), done.stderr
+    assert terminal.run(*plan, "--option", "dateOrder=DMY").returncode == 0
 
 
 def test_the_doctor_says_which_service_does_not_answer(terminal: Terminal) -> None:
