@@ -83,6 +83,14 @@ def test_a_file_is_loaded_where_nothing_runs_and_nothing_runs_afterwards(
     assert not is_running(terminal)
 
 
+def test_a_person_is_asked_what_a_service_needs(terminal: Terminal) -> None:
+    command = terminal.start("connect", "sqlite", "--name", "School")
+    command.expect("db.file: ")
+    command.type("school.db")
+    command.expect("Connected School as service")
+    assert command.wait() == 0
+
+
 def test_commands_at_the_same_time_share_one_server(terminal: Terminal) -> None:
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: terminal.run("services"), range(4)))

@@ -203,6 +203,7 @@ def test_a_person_signs_in_to_google_with_a_link(
     redirect = re.search(r"redirect_uri=([^&]+)", link[0])
     assert redirect is not None
     address = redirect[1].replace("%3A", ":").replace("%2F", "/")
+    assert request("GET", f"{address}?code=foreign&state=foreign").status == 200
     assert request("GET", f"{address}?code={answer['code']}&state={answer['state']}").status == 200
     command.expect("Connected Calendar as service")
     assert command.wait() == 0

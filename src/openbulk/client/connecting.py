@@ -1,6 +1,8 @@
 """Connects a service: asks what it needs, and signs in with a browser where a person has to."""
 
 import getpass
+import secrets
+import time
 import webbrowser
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from openbulk.client.output import is_interactive, notes, plain
 from openbulk.client.targets import element_key
 
 SIGN_IN_SECONDS = 600.0
+_WITHOUT_CHALLENGE = frozenset({"eloqua"})
+"""Services whose sign-in knows no PKCE (RFC 7636). There, `state` alone ties the code to it."""
 _DONE = (
     b"<!doctype html><title>openbulk</title><p>You can close this page and go back to the terminal."
 )
@@ -54,12 +58,28 @@ def _signs_in_with_browser(element: Mapping[str, Any], given: Mapping[str, str])
 
 
 def _ask_for_rest(element: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-    """The configuration with what a person types for entries that are marked as required."""
+    """The configuration with what a person types.
+
+    Entries that are marked as required are asked always. The others are asked if none is given and
+    somebody can answer; Enter leaves one out.
+    """
     known = dict(given)
+    asks_all = not given and is_interactive()
     for entry in element.get("configuration", []):
-        if entry.get("required") and entry["key"] not in known:
-            known[entry["key"]] = _ask(entry["key"], str(entry.get("type")) == "PASSWORD")
+        key, is_secret = entry["key"], entry.get("type") == "PASSWORD"
+        if key in known or not (entry.get("required") or (asks_all and _is_own(key))):
+            continue
+        if is_interactive() and entry.get("description"):
+            notes().print(plain(entry["description"]))
+        value = _ask(key, is_secret)
+        if value:
+            known[key] = value
     return known
+
+
+def _is_own(key: str) -> bool:
+    """Whether an entry is of the service, and not of callbacks, formats and sign-ins."""
+    return not key.startswith(("event.", "bulk.", "oauth."))
 
 
 def _ask(key: str, is_secret: bool) -> str:
@@ -81,46 +101,50 @@ def _sign_in(
     with HTTPServer(("127.0.0.1", 0), _Redirect) as listener:
         back = f"http://127.0.0.1:{listener.server_port}/"
         configuration["oauth.callback.url"] = back
-        answer = api.post(
-            f"/elements/{key}/oauth/url",
-            {
-                "apiKey": configuration["oauth.api.key"],
-                "apiSecret": configuration["oauth.api.secret"],
-                "callbackUrl": back,
-                "pkce": True,
-                **(
-                    {"siteAddress": configuration["base.url"]}
-                    if "base.url" in configuration
-                    else {}
-                ),
-            },
-        )
-        return _wait_for_code(listener, str(answer["oauthUrl"]), opens_browser=opens_browser)
+        body = {
+            "apiKey": configuration["oauth.api.key"],
+            "apiSecret": configuration["oauth.api.secret"],
+            "callbackUrl": back,
+            "siteAddress": configuration.get("base.url", ""),
+        }
+        if key in _WITHOUT_CHALLENGE:
+            state = secrets.token_urlsafe(24)
+            answer = api.post(f"/elements/{key}/oauth/url", {**body, "state": state})
+            _show_link(str(answer["oauthUrl"]), opens_browser=opens_browser)
+            return {"code": _wait_for_code(listener, state)}
+        answer = api.post(f"/elements/{key}/oauth/url", {**body, "pkce": True})
+        state = str(answer["state"])
+        _show_link(str(answer["oauthUrl"]), opens_browser=opens_browser)
+        return {"code": _wait_for_code(listener, state), "state": state}
 
 
-def _wait_for_code(listener: HTTPServer, address: str, *, opens_browser: bool) -> dict[str, str]:
+def _show_link(address: str, *, opens_browser: bool) -> None:
     console = notes()
     if opens_browser and webbrowser.open(address):
-        console.print("Sign in in the browser that has opened.")
+        console.print("Sign in in the browser that has opened, or open this link:")
     else:
         console.print("Open this link in a browser on this machine, and sign in:")
     # Without markup and line breaks, so that it can be copied.
     console.print(address, markup=False, soft_wrap=True)
-    listener.timeout = SIGN_IN_SECONDS
+
+
+def _wait_for_code(listener: HTTPServer, state: str) -> str:
+    """The code of the redirect that belongs to this sign-in. Raises CommandFailed."""
+    deadline = time.monotonic() + SIGN_IN_SECONDS
     _Redirect.query = {}
-    while not {"code", "error"} & set(_Redirect.query):
-        before = _Redirect.query
-        listener.handle_request()
-        if _Redirect.query is before:
+    while _Redirect.query.get("state") != state:
+        # Browsers also ask for an icon; other pages may ask for anything.
+        listener.timeout = deadline - time.monotonic()
+        if listener.timeout <= 0:
             raise CommandFailed(
                 "nobody signed in within ten minutes; start again", ExitCode.SIGN_IN
             )
+        listener.handle_request()
     query = _Redirect.query
-    if "error" in query:
-        raise CommandFailed(
-            f"the sign-in was refused: {query['error'][:100]}; start again", ExitCode.SIGN_IN
-        )
-    return {name: query[name] for name in ("code", "state") if name in query}
+    if "code" not in query:
+        why = query.get("error", "it brought no code")[:100]
+        raise CommandFailed(f"the sign-in was refused: {why}; start again", ExitCode.SIGN_IN)
+    return query["code"]
 
 
 class _Redirect(BaseHTTPRequestHandler):
