@@ -120,6 +120,8 @@ READERS, INSPECTORS = 4, 3
 START_PAUSES = (1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 """Seconds between the attempts of a start while the database or the file store is unavailable."""
 _FOR_OTHERS = stat.S_IRWXO
+ADDRESS_FILE = "address"
+"""In the data directory: where the server listens, as long as it takes requests."""
 FIRST_USER = "admin@localhost"
 WELCOME_LIFETIME = timedelta(days=1)
 
@@ -769,4 +771,6 @@ def _lock_data_dir(settings: Settings) -> Iterator[None]:
             raise CannotStart(
                 f"another openbulk process uses {data_dir}; stop it, or set another data directory"
             ) from error
+        # An earlier process may have been killed before it could.
+        (data_dir / ADDRESS_FILE).unlink(missing_ok=True)
         yield

@@ -13,6 +13,7 @@ from prometheus_client import Counter
 from acceptance.pages import ROOT, blocks_of, check, run_page
 from openbulk.api.bulk.metadata import CONTRACT_OPTIONS, DOWNLOAD_OPTIONS, UPLOAD_OPTIONS
 from openbulk.api.http import error_responses
+from openbulk.client.sessions import KEY_VARIABLE, SERVER_VARIABLE
 from openbulk.connectors import providers
 from openbulk.engine import metrics
 from openbulk.formats import FORMATS
@@ -125,6 +126,7 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
         for name in re.findall(r"OPENBULK_[A-Z_]+[A-Z]", page.read_text())
     }
     known = {f"OPENBULK_{name.upper()}" for name in Settings.model_fields}
+    known |= {SERVER_VARIABLE, KEY_VARIABLE}
     assert named - known == {"OPENBULK_COMPATIBLITY"}
     page = (DOCS / "how-to" / "moving-over.md").read_text()
     assert ("compatibility" in Settings.model_fields) != (

@@ -5,6 +5,7 @@ import sys
 
 SHOW_VERSION = "from openbulk.cli import cli; cli(['--version'], standalone_mode=False)"
 LOAD_SERVER = "import openbulk.cli.server"
+LOAD_CLIENT = "import openbulk.client.loading, openbulk.client.jobs, openbulk.client.connecting"
 NEVER_AT_A_START = {
     "alembic",
     "icalendar",
@@ -28,6 +29,9 @@ ONLY_FOR_A_SERVER = {
     "sqlalchemy",
     "uvicorn",
 }
+ASYNCHRONOUS = {"asyncio"}
+"""httpx loads it."""
+ONLY_FOR_A_TERMINAL = {"httpx", "openbulk.client", "rich.progress"}
 READER = "import openbulk.reading.process"
 NEVER_IN_A_READER = NEVER_AT_A_START | {"dbos", "fastapi", "openbulk.api", "openbulk.connectors"}
 
@@ -46,7 +50,13 @@ def loaded_by(program: str) -> set[str]:
 def test_the_version_is_shown_without_loading_a_server() -> None:
     loaded = loaded_by(SHOW_VERSION)
     assert "openbulk.cli" in loaded
-    assert not loaded & (ONLY_FOR_A_SERVER | NEVER_AT_A_START)
+    assert not loaded & (ONLY_FOR_A_SERVER | NEVER_AT_A_START | ONLY_FOR_A_TERMINAL)
+
+
+def test_a_client_is_loaded_without_a_server() -> None:
+    loaded = loaded_by(LOAD_CLIENT)
+    assert loaded >= ONLY_FOR_A_TERMINAL
+    assert not loaded & (ONLY_FOR_A_SERVER - ASYNCHRONOUS)
 
 
 def test_a_server_loads_what_files_and_queries_need_when_they_come() -> None:

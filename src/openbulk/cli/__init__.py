@@ -1,4 +1,4 @@
-"""The command line: `serve`, `worker`, `admin`, `sandbox`, `rotate-key` and `audit verify`."""
+"""The command line: commands of the server, and those of a person who uses one."""
 
 import gc
 import os
@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from openbulk.cli import terminal_jobs, terminal_load, terminal_services
 from openbulk.cli.admin import admin
 from openbulk.cli.sandboxes import sandbox
 from openbulk.cli.setting_options import load_settings
@@ -21,8 +22,11 @@ from openbulk.domain.errors import BadInput, CannotStart, DiskFull
 cli = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
 )
+terminal_load.add_commands(cli)
+terminal_jobs.add_commands(cli)
+terminal_services.add_commands(cli)
 cli.add_typer(sandbox, name="sandbox")
 cli.add_typer(admin, name="admin")
 audit_commands = typer.Typer(no_args_is_help=True, help="Check the audit log.")
@@ -176,7 +180,7 @@ def _loading() -> Iterator[None]:
 def main() -> None:
     """Run the command line. Prints an error that you can fix as one sentence."""
     try:
-        cli()
+        cli(prog_name="openbulk")  # by which shells complete it, also as `python -m openbulk`
     except (CannotStart, DiskFull) as error:
         typer.echo(f"openbulk cannot start: {_explanation(error)}", err=True)
         _end(1)

@@ -19,6 +19,7 @@ import uvicorn
 
 from openbulk.api import prepare_routes
 from openbulk.app import (
+    ADDRESS_FILE,
     Server,
     Worker,
     is_shared_ledger,
@@ -146,6 +147,7 @@ async def _serve(settings: Settings) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         listener.listen(BACKLOG)
+        _note_address(settings.data_dir, listener.getsockname())
         _greet(listener.getsockname(), server.first_secrets, server.welcome_code)
         http = _Http(
             uvicorn.Config(
@@ -164,6 +166,7 @@ async def _serve(settings: Settings) -> None:
         tasks.create_task(prepare_routes(server.api))
         await stopping.wait()
         server.drain()
+        (settings.data_dir / ADDRESS_FILE).unlink(missing_ok=True)
         await asyncio.sleep(LISTENING_SECONDS)
         http.should_exit = True
 
@@ -241,6 +244,18 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _url(address: tuple[Any, ...]) -> str:
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"http://{host}:{address[1]}"
+
+
+def _note_address(folder: Path, address: tuple[Any, ...]) -> None:
+    """Write where the server listens, for commands on this machine that use its data directory."""
+    draft = folder / f"{ADDRESS_FILE}.new"
+    draft.write_text(local_address(address[0], address[1]))
+    draft.replace(folder / ADDRESS_FILE)
+
+
 def _greet(address: tuple[Any, ...], first_secrets: Path | None, welcome_code: str | None) -> None:
     """Print the server's address, and before it where a first start wrote its secrets.
 
@@ -253,8 +268,7 @@ def _greet(address: tuple[Any, ...], first_secrets: Path | None, welcome_code: s
         base = local_address(address[0], address[1])
         link = link_address(base, LinkPurpose.WELCOME, welcome_code)
         lines.append(f"Open this link once, within a day, to begin in a browser: {link}")
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    lines.append(f"openbulk listens on http://{host}:{address[1]}")
+    lines.append(f"openbulk listens on {_url(address)}")
     print("\n".join(lines), flush=True)
 
 

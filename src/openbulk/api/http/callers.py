@@ -12,7 +12,7 @@ from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.password_sign_in import CallersSecrets
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.byte_budget import PlaceOwner
-from openbulk.domain.errors import NotSignedIn
+from openbulk.domain.errors import NotFound, NotSignedIn
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.people import Caller, User
 from openbulk.domain.sessions import Origin
@@ -27,9 +27,11 @@ _KINDS = {
     "element": "element",
     "token": "element",
     "bearer": "bearer",
+    "instance": "instance",
 }
 _HEADER_HINT = "send the header 'Authorization: User <secret>, Organization <secret>'"
 _NO_ORGANIZATION = f"the organization secret is missing; {_HEADER_HINT}"
+_MAX_DIGITS = 18
 _NO_INSTANCE = "the Element token is not known; it is in the answer that created the instance"
 
 
@@ -43,6 +45,9 @@ class Secrets:
     bearer: str | None = None
     """An API key, or the token of a session or of a sign-in with a password. It stands for the
     secrets of the user and of the organization."""
+    instance: str | None = None
+    """The number of an instance of the caller's organization, in place of its token. It is no
+    secret: who is signed in may name it."""
 
 
 def parse_authorization(header: str) -> Secrets:
@@ -75,7 +80,8 @@ async def identify_caller(request: Request, services: ServicesOfApp) -> Caller:
     """
     known: Caller | None = getattr(request.state, "caller", None)
     if known is None:
-        known = request.state.caller = await _look_up(request, services)
+        found = await _with_named_instance(await _look_up(request, services), request, services)
+        known = request.state.caller = found
         under_way: RequestsUnderWay = request.app.state.under_way
         request.state.held.enter_context(under_way.of(owner_of(request)))
         # A page of the console is made of many calls, which no program makes.
@@ -116,6 +122,22 @@ async def _look_up(request: Request, services: Services) -> Caller:
     if is_alone and caller.scopes is None:
         raise NotSignedIn(_NO_ORGANIZATION)
     return caller
+
+
+async def _with_named_instance(caller: Caller, request: Request, services: Services) -> Caller:
+    """The caller with the instance that `Instance <number>` names, unless a token did.
+
+    Raises NotFound if the organization has no such instance.
+    """
+    number = _secrets_of(request).instance
+    if number is None or caller.instance is not None:
+        return caller
+    is_number = number.isascii() and number.isdecimal() and len(number) <= _MAX_DIGITS
+    found = await services.accounts.instance(int(number)) if is_number else None
+    if found is None or found.organization_id != caller.user.organization_id:
+        raise NotFound(f"there is no instance {number[:20]!r}; GET /instances lists yours")
+    instance = CallingInstance(found.id, found.organization_id, found.element, found.version)
+    return replace(caller, instance=instance)
 
 
 async def _identify_session(
