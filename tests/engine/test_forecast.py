@@ -1,7 +1,7 @@
 """What a plan takes of the limits of a service, and when it meets them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openbulk.connectors.pace import Budget
@@ -56,6 +56,9 @@ def test_a_learned_limit_is_the_one_that_is_told() -> None:
     calls=st.integers(1, 2_500),
     learned=st.one_of(st.none(), st.integers(100, 900)),
 )
+@example(made=[(6.0, 1)], calls=100, learned=100)
+@example(made=[(20.0, 1)], calls=1_200, learned=None)
+@example(made=[(3.0, 2), (9.0, 10), (30.0, 20), (44.0, 100)], calls=199, learned=100)
 def test_a_job_waits_as_long_as_its_forecast_says(
     made: list[tuple[float, int]], calls: int, learned: int | None
 ) -> None:

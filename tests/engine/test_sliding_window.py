@@ -52,6 +52,13 @@ def test_a_window_gives_all_of_its_budget_at_once_and_again_a_minute_later() -> 
     assert grant([USER], [spending], 1_000, NOW + nothing.after).calls == 600
 
 
+def test_the_last_call_of_a_job_waits_for_no_other() -> None:
+    """A job that wants more waits until a few are free, which are worth a slice."""
+    spending = spend(USER, spend(USER, Spending(), 1, NOW), 599, NOW + 20)
+    assert grant([USER], [spending], 1, NOW + 20, may_probe=False).after < 41.5
+    assert grant([USER], [spending], 30, NOW + 20, may_probe=False).after > 60
+
+
 def test_the_narrowest_budget_bounds_the_others() -> None:
     """A call counts against all of them."""
     spent = spend(PROJECT, Spending(), 9_900, NOW)

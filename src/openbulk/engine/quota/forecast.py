@@ -13,6 +13,7 @@ from openbulk.connectors.pace import Budget
 from openbulk.domain.plan import UsageLimit
 from openbulk.engine.quota.sliding_window import (
     calls_in_window,
+    calls_worth_waiting_for,
     expiries,
     limit_of,
     seconds_of_call,
@@ -36,6 +37,8 @@ class BudgetForecast:
     """Calls of the plan that count on it."""
     expiries: Sequence[tuple[float, int]] = ()
     """When calls come back that others have made: in how many seconds, and how many."""
+    granted: Sequence[tuple[float, int]] = ()
+    """When the governor grants these calls: a job that wants more waits for a few of them."""
 
     @property
     def is_met(self) -> bool:
@@ -48,18 +51,21 @@ class BudgetForecast:
         if calls <= 0:
             return 0.0
         windows, place = divmod(calls - 1, self.limit)
-        return windows * seconds_of_call(self.budget) + self._seconds_until_place(place)
+        # The last calls of a job are granted one by one; those of earlier windows were not.
+        coming = self.granted if windows else self.expiries
+        return windows * seconds_of_call(self.budget) + self._seconds_until_place(place, coming)
 
-    def _seconds_until_place(self, place: int) -> float:
+    def _seconds_until_place(self, place: int, coming: Sequence[tuple[float, int]]) -> float:
         """Seconds until so many calls are made in the first window, and one more may be."""
         place -= self.left
         if place < 0:
             return 0.0
-        for seconds, calls in self.expiries:
+        for seconds, calls in coming:
             place -= calls
             if place < 0:
                 return seconds
-        return seconds_of_call(self.budget)
+        first = 0.0 if self.left or not coming else coming[0][0]
+        return seconds_of_call(self.budget) + first
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,22 @@ def forecast_of_budget(
     limit = max(1, limit_of(budget, spending))
     left = limit - calls_in_window(budget, spending, now)
     coming = _without_first(-left, expiries(budget, spending, now))
-    return BudgetForecast(budget, limit, max(0, left), calls, coming)
+    granted = _together(calls_worth_waiting_for(limit), coming)
+    return BudgetForecast(budget, limit, max(0, left), calls, coming, granted)
+
+
+def _together(enough: int, expiring: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
+    """Calls that come back, each with those before it that were too few to be granted.
+
+    The last ones may still be too few. They are granted with the job's own, a window later.
+    """
+    granted, free = [], 0
+    for seconds, calls in expiring:
+        free += calls
+        if free >= enough:
+            granted.append((seconds, free))
+            free = 0
+    return granted
 
 
 def _without_first(count: int, expiring: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:

@@ -65,6 +65,11 @@ def limit_of(budget: Budget, spending: Spending) -> int:
     return budget.calls if spending.learned is None else spending.learned
 
 
+def calls_worth_waiting_for(limit: int) -> int:
+    """The free calls that a job waits for which wants more of them."""
+    return math.ceil(limit * MIN_FREE_SHARE)
+
+
 def calls_in_window(budget: Budget, spending: Spending, now: float) -> int:
     """The calls that count in the window that ends now."""
     return sum(calls for bucket, calls in spending.buckets if _expiry_of(budget, bucket) > now)
@@ -125,7 +130,7 @@ def grant(
     if may_probe and all(_is_probe_due(*pair, now) for pair in empty):
         return Grant(1, probes=tuple(budget.scope for budget, _ in empty))
     after, budget, limit = max(
-        ((_seconds_until_free(*pair, now), pair[0], limit_of(*pair)) for pair in empty),
+        ((_seconds_until_free(*pair, wanted, now), pair[0], limit_of(*pair)) for pair in empty),
         key=lambda wait: wait[0],
     )
     return Grant(0, after, f"{budget.sentence(limit)}, and all are used")
@@ -252,10 +257,11 @@ def _expiry_of(budget: Budget, bucket: int) -> float:
     return (bucket + 1) * _bucket_seconds(budget) + budget.seconds + GRACE
 
 
-def _seconds_until_free(budget: Budget, spending: Spending, now: float) -> float:
-    """Seconds until enough calls are free to be worth a slice."""
+def _seconds_until_free(budget: Budget, spending: Spending, wanted: int, now: float) -> float:
+    """Seconds until the wanted calls are free, or enough of them to be worth a slice."""
     limit = limit_of(budget, spending)
-    missing = calls_in_window(budget, spending, now) - limit + math.ceil(limit * MIN_FREE_SHARE)
+    enough = min(wanted, calls_worth_waiting_for(limit))
+    missing = calls_in_window(budget, spending, now) - limit + enough
     for bucket, calls in spending.buckets:
         expiry = _expiry_of(budget, bucket)
         if expiry > now:
