@@ -21,6 +21,7 @@ import changes  # noqa: E402
 import databases  # noqa: E402
 import download  # noqa: E402
 import forecast  # noqa: E402
+import forgetting  # noqa: E402
 import growth  # noqa: E402
 import idle  # noqa: E402
 import ingest  # noqa: E402
@@ -56,6 +57,7 @@ MEASURES: Mapping[str, Callable[[bool], Iterator[Figure]]] = {
     "plans": plans.measure,
     "profiles": profiles.measure,
     "forecast": forecast.measure,
+    "forgetting": forgetting.measure,
 }
 
 
