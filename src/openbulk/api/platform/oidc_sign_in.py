@@ -74,7 +74,7 @@ class OidcCodeBody(StrictBody):
     answer: dict[str, str] = Field(
         max_length=20,
         description="The query of the address that the provider sent the person back to.",
-        examples=[{"code": "SplxlOBeZQQYbYS6WxSbIA", "state": "af0ifjsldkj"}],
+        examples=[wire.EXAMPLE_ANSWER],
     )
 
 
@@ -98,6 +98,7 @@ async def begin(request: Request, body: OidcBody, services: ServicesOfApp) -> di
     except NotFound:
         limit.note_wrong(address)  # names of organizations are not to be tried out
         raise
+    note_organization(request, services.oidc_sign_in.organization_of(sent.token))
     return wire.present_begun(sent)
 
 
