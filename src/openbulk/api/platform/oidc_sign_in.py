@@ -172,9 +172,9 @@ async def disconnect(services: ServicesOfApp, caller: SignedInCaller) -> dict[st
 async def disconnect_user(
     user_id: UserId, services: ServicesOfApp, caller: SignedInCaller
 ) -> dict[str, Any]:
-    """Have a user be connected anew, by their address, at the next sign-in at the provider.
+    """Forget which account of the provider a user has, and end all their sessions.
 
-    All their sessions end.
+    The next sign-in there with their verified address connects it, if they have no password.
     """
     found = await find_managed_user(services, caller.user, user_id)
     await services.identities.connect(found.id, None)
