@@ -17,7 +17,13 @@ import jsonschema_rs
 import pyotp
 import pytest
 
+from openbulk.api.wire.identity_providers import (
+    EXAMPLE_ANSWER,
+    EXAMPLE_REDIRECT,
+    EXAMPLE_TOKEN,
+)
 from support.harness import BASE_PATH, Processes, Reply, Server, multipart, request, until
+from support.oidc import agree, oidc_provider
 from support.receiver import Receiver
 from support.signing_in import invite, member, sign_in
 
@@ -264,7 +270,13 @@ LATER = {
 """Keys that a job has once it has begun, or once it is finished."""
 
 
-def test_every_example_does_what_it_shows(processes: Processes, document: Any) -> None:
+@pytest.fixture
+def issuer(tmp_path: Path) -> Iterator[str]:
+    with oidc_provider(tmp_path) as found:
+        yield found
+
+
+def test_every_example_does_what_it_shows(processes: Processes, document: Any, issuer: str) -> None:
     """Each example request is answered as the document says, with the keys of the example."""
     server = calendar(processes)
     known = {"token": str(server.instance("memory").element_token)}
@@ -286,7 +298,10 @@ def test_every_example_does_what_it_shows(processes: Processes, document: Any) -
         of_one |= ids_of_plan(caller, path) | ids_of_verification(caller, path)
         of_one |= ids_of_people(caller, path) | ids_of_callback(caller, path)
         caller, values = person_for(caller, method, path.removeprefix(BASE_PATH))
-        of_one |= values
+        caller, at_provider = person_at_provider(
+            caller, issuer, method, path.removeprefix(BASE_PATH)
+        )
+        of_one |= values | at_provider
         reply = send_example(caller, method, path, operation, {**known, **of_one})
         assert reply.status == 200, (where, reply.body)
         if path.endswith("/instances/{instance_id}/token"):
@@ -379,7 +394,11 @@ OF_PERSONS = (
 )
 """The beginnings of paths that a person calls who has a password and a session."""
 CODE, HALF, LINK_CODE = "123456", "c2VhbGVk", "rT0jexampleexampleexampleexampleexampleexam"
-EXAMPLES_OF_PERSONS = (CODE, HALF, LINK_CODE)
+ORGANIZATION = "Music school"
+EXAMPLES_OF_PERSONS = (
+    *(CODE, HALF, LINK_CODE, ORGANIZATION, EXAMPLE_TOKEN),
+    *EXAMPLE_ANSWER.values(),
+)
 
 
 @dataclass
@@ -413,6 +432,43 @@ def person_for(server: Server, method: str, path: str) -> tuple[Server, dict[str
             values[CODE] = app.at(int(time.time()) + app.interval)
             values[HALF] = sign_in(server, email).json["token"]
     return caller, values
+
+
+def person_at_provider(
+    server: Server, issuer: str, method: str, path: str
+) -> tuple[Server, dict[str, str]]:
+    """Who makes a call that is about an OpenID provider, and what takes the place of examples."""
+    if not ("/oidc" in path or path.endswith(("/identity", "/sign-in", "/sign-in/check"))):
+        return server, {}
+    provider = {
+        "issuer": issuer,
+        "clientId": "openbulk",
+        "clientSecret": "secret",
+        "defaultRole": "viewer",
+    }
+    first = Server(server.process)
+    assert first.call("PUT", "/organizations/1/sign-in", json_body=provider).status == 200
+    # An example before may have renamed it.
+    name = first.call("GET", "/organizations").json[0]["name"]
+    if path == "/authentication/oidc":
+        return server, {ORGANIZATION: name}
+    subject = uuid.uuid4().hex
+    claims = {"email": f"{subject}@example.com", "email_verified": True}
+    assert request("PUT", f"{issuer}/users/{subject}", json_body=claims).status < 300
+    begin = {"organization": name, "redirectUri": EXAMPLE_REDIRECT}
+    begun = first.call("POST", "/authentication/oidc", json_body=begin).json
+    answer = agree(begun["address"], subject)
+    values = {
+        EXAMPLE_TOKEN: begun["token"],
+        EXAMPLE_ANSWER["code"]: answer["code"],
+        EXAMPLE_ANSWER["state"]: answer["state"],
+    }
+    if not path.endswith("/me/identity") or method == "PUT":
+        return server, values
+    person = member(server, f"{uuid.uuid4().hex}@example.com")
+    body = {"token": begun["token"], "answer": answer}
+    assert person.call("PUT", path, body).status == 200
+    return SignedInServer(server.process, session=person.token), {}
 
 
 def made(server: Server, path: str, body: Any) -> str:

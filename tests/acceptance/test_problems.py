@@ -287,6 +287,13 @@ def cases_of_sign_ins() -> Iterator[Case]:
     alone = "this call has no session"
     yield Case("POST /authentication/confirm", 409, alone, body={"password": "x"})
     yield Case("DELETE /authentication", 409, alone)
+    begin, finish = "POST /authentication/oidc", "POST /authentication/oidc/code"
+    who: Any = {"organization": "Organization 1", "redirectUri": "https://openbulk.example/back"}
+    yield Case(begin, 400, "body.organization is missing", body={})
+    nobody = "no organization of this name signs in with a provider"
+    yield Case(begin, 404, nobody, body={**who, "organization": "Circus"})
+    yield Case(begin, 502, "does not answer", body=who)
+    yield Case(finish, 400, "body.token is missing", body={})
     look, use = "POST /authentication/links/look", "POST /authentication/links/use"
     code: Any = {"code": "x", "password": "correct horse battery"}
     yield Case(look, 400, "body.code is missing", body={})
@@ -324,6 +331,7 @@ def cases_of_people() -> Iterator[Case]:
     yield Case("GET /audit/verification", 400, "number and hash belong together", noted)
     mine: Any = {"active": False}
     yield Case(organization, 409, "lock yourself out", "/organizations/1", body=mine)
+    yield from cases_of_providers()
     yield from cases_of_sessions()
     for place, at, secret in (
         ("/organizations/secrets", "/organizations/secrets", "1"),
@@ -340,6 +348,21 @@ def cases_of_people() -> Iterator[Case]:
         yield Case(rotate, 409, set_there, path, body={})
     for method, body in (("GET", None), ("POST", {"name": "x"})):
         yield Case(f"{method} {one}/secrets", 404, nobody, f"{every}/99/secrets", body=body)
+
+
+def cases_of_providers() -> Iterator[Case]:
+    """Organization 1 signs in with a provider that is down; organization 2 with none."""
+    one, at, none = (f"/organizations/{n}/sign-in" for n in ("{organization_id}", "1", "{other}"))
+    right: Any = {"issuer": "https://login.example.com", "clientId": "openbulk"}
+    yield Case(f"GET {one}", 404, "has no provider", none)
+    yield Case(f"PUT {one}", 400, "body.issuer is missing", at, body={})
+    yield Case(f"PUT {one}", 404, "no organization '99'", "/organizations/99/sign-in", body=right)
+    yield Case(f"DELETE {one}", 404, "has no provider", none)
+    yield Case(f"POST {one}/check", 404, "has no provider", f"{none}/check")
+    me, user = "/organizations/users/me/identity", "/organizations/users/{user_id}/identity"
+    yield Case(f"PUT {me}", 400, "body.token is missing", body={})
+    yield Case(f"DELETE {me}", 409, "you sign in at no provider")
+    yield Case(f"DELETE {user}", 404, "no user '99'", "/organizations/users/99/identity")
 
 
 def cases_of_sessions() -> Iterator[Case]:
@@ -802,9 +825,14 @@ def callers(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Ite
         memory.finished(announced)
         path = f"/bulk/{announced}/status/callback"
         until(lambda: memory.call("GET", path).status == 200, 300, "the callback is being sent")
+        other = {"name": "Other", "email": "other@example.com"}
+        other = memory.call("POST", "/organizations", json_body=other).json
+        down = {"issuer": f"http://127.0.0.1:{way.port}", "clientId": "openbulk"}
+        assert memory.call("PUT", "/organizations/1/sign-in", json_body=down).status == 200
         places = {name: str(number) for number, name in enumerate(made, 1)}
         places |= {
             "own_file": own_file,
+            "other": str(other["id"]),
             "ann": ann,
             "schedule": schedule,
             "over": over,
@@ -835,7 +863,8 @@ def documented(callers: Callers) -> dict[tuple[str, str], set[int]]:
 
 OPEN = ("/healthz", "/readyz")
 SIGN_IN = f"{BASE_PATH}/authentication"
-SIGN_INS = {SIGN_IN, *(f"{SIGN_IN}/{step}" for step in ("code", "links/look", "links/use"))}
+SIGN_IN_STEPS = ("code", "oidc", "oidc/code", "links/look", "links/use")
+SIGN_INS = {SIGN_IN, *(f"{SIGN_IN}/{step}" for step in SIGN_IN_STEPS)}
 ME, USER = "/organizations/users/me", "/organizations/users/{user_id}"
 MET_BY_ITSELF = {200, 401, 405, 429, 507}
 """Met below for every operation; 200 in test_openapi.py, 429 in test_callers_secrets.py, 507 in
@@ -864,6 +893,8 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
     **{("POST", f"{BASE_PATH}{path}"): {409} for path in (*TOO_MANY, *SECRETS)},
     ("POST", SIGN_IN): {403},
     ("POST", f"{SIGN_IN}/links/use"): {409},
+    ("POST", f"{SIGN_IN}/oidc/code"): {403, 409, 502},
+    ("PUT", f"{BASE_PATH}{ME}/identity"): {409, 502},
     ("POST", f"{BASE_PATH}{ME}/sessions"): {409},
     ("PUT", f"{BASE_PATH}{ME}/password"): {403},
     ("POST", f"{BASE_PATH}{USER}/password-link"): {409},
@@ -886,8 +917,8 @@ ELSEWHERE: dict[tuple[str, str], set[int]] = {
 storage/test_uploaded_files.py, test_job_events.py, test_doors.py for more
 instances or schedules than the limit, storage/test_people.py for more secrets,
 engine/test_retries.py for rows that are no longer kept, test_retries.py for jobs of an instance
-that was deleted, test_approvals.py for plans that are carried out, test_sessions.py for sessions
-and links, and api/test_password_sign_in.py.
+that was deleted, test_approvals.py for plans that are carried out, test_oidc.py
+and test_sessions.py for sessions and links, and api/test_password_sign_in.py.
 """
 
 

@@ -45,7 +45,7 @@ _OPEN: _Group = {
     "GET /openapi.json": None,
     "POST /authentication": Audited("sign-in"),
     "POST /authentication/code": Audited("sign-in"),
-    "POST /authentication/oidc": None,
+    "POST /authentication/oidc": Audited("sign-in.begin"),
     "POST /authentication/oidc/code": Audited("sign-in.oidc"),
     "POST /authentication/links/look": Audited("link.look"),
     "POST /authentication/links/use": Audited("password.choose", "user {id}"),
@@ -216,7 +216,9 @@ _ADMINISTER: _Group = {
     "DELETE /organizations/{organization_id}/sign-in": Audited(
         "provider.remove", "organization {organization_id}"
     ),
-    "POST /organizations/{organization_id}/sign-in/check": None,
+    "POST /organizations/{organization_id}/sign-in/check": Audited(
+        "provider.check", "organization {organization_id}"
+    ),
     "GET /organizations/{organization_id}/limits": None,
     "GET /audit": None,
     "GET /audit/verification": None,

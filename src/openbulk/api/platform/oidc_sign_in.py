@@ -74,7 +74,7 @@ class OidcCodeBody(StrictBody):
     answer: dict[str, str] = Field(
         max_length=20,
         description="The query of the address that the provider sent the person back to.",
-        examples=[{"code": "SplxlOBeZQQYbYS6WxSbIA", "state": "af0ifjsldkj"}],
+        examples=[wire.EXAMPLE_ANSWER],
     )
 
 
@@ -98,6 +98,7 @@ async def begin(request: Request, body: OidcBody, services: ServicesOfApp) -> di
     except NotFound:
         limit.note_wrong(address)  # names of organizations are not to be tried out
         raise
+    note_organization(request, services.oidc_sign_in.organization_of(sent.token))
     return wire.present_begun(sent)
 
 
@@ -171,9 +172,9 @@ async def disconnect(services: ServicesOfApp, caller: SignedInCaller) -> dict[st
 async def disconnect_user(
     user_id: UserId, services: ServicesOfApp, caller: SignedInCaller
 ) -> dict[str, Any]:
-    """Have a user be connected anew, by their address, at the next sign-in at the provider.
+    """Forget which account of the provider a user has, and end all their sessions.
 
-    All their sessions end.
+    The next sign-in there with their verified address connects it, if they have no password.
     """
     found = await find_managed_user(services, caller.user, user_id)
     await services.identities.connect(found.id, None)

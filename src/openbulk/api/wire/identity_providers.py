@@ -13,6 +13,7 @@ CALLBACK = "sign-in/oidc/callback"
 """Where the console takes people back, behind the address of the server."""
 EXAMPLE_ISSUER = "https://login.example.com/realms/school"
 EXAMPLE_REDIRECT = f"https://openbulk.example/{CALLBACK}"
+EXAMPLE_ANSWER = {"code": "SplxlOBeZQQYbYS6WxSbIA", "state": "af0ifjsldkj"}
 EXAMPLE_TOKEN = "c2VhbGVkIG5vdGUgb2YgYSBzaWduLWlu"  # noqa: S105 - an example
 
 

@@ -36,14 +36,14 @@ async def change(visit: Visit) -> Response:
         else:
             await visit.api.send("PUT", path, _body_of(given))
     except ApiRefusal as error:
-        values = await _values_of(visit, problem=error.message, given=_shown(given))
+        values = await _values_of(visit, problem=error.message, given=_shape_of_form(given))
         return visit.page("identity_provider.html", error.status, **values)
     return visit.go_to(visit.request.url.path, done=action or "saved")
 
 
 def _body_of(given: FormData) -> dict[str, Any]:
     """The body of the API for a form."""
-    shown = _shown(given)
+    shown = _shape_of_form(given)
     body = {name: shown[name] for name in _TEXTS if shown[name] or name == "roleClaim"}
     body |= {"roles": shown["roles"], "emailDomains": shown["emailDomains"]}
     body["defaultRole"] = shown["defaultRole"]
@@ -53,7 +53,7 @@ def _body_of(given: FormData) -> dict[str, Any]:
     return body
 
 
-def _shown(given: FormData) -> dict[str, Any]:
+def _shape_of_form(given: FormData) -> dict[str, Any]:
     """What a form has, as the API shows it."""
     values, roles = (given.getlist(name) for name in ("roleValue", "role"))
     pairs = zip(map(str, values), map(str, roles), strict=False)
