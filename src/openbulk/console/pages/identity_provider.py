@@ -48,7 +48,7 @@ def _body_of(given: FormData) -> dict[str, Any]:
     body |= {"roles": shown["roles"], "emailDomains": shown["emailDomains"]}
     body["defaultRole"] = shown["defaultRole"]
     secret = str(given.get("clientSecret", ""))
-    if secret or "noSecret" in given:
+    if secret:
         body["clientSecret"] = secret
     return body
 
