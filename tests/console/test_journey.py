@@ -154,7 +154,7 @@ def test_every_page_can_be_used_by_everybody(
     pages += [f"/jobs/{plan}", f"/jobs/{plan}/rows", "/services", f"/services/{instance}"]
     pages += ["/services/connect", "/services/connect/googlecalendar", "/load", f"/load/{file}"]
     pages += [f"/load/{file}/where?instance={instance}", columns, "/mappings", "/audit?check=1"]
-    pages += ["/account", "/people", "/people/1"]
+    pages += ["/account", "/account/keys", "/organization", "/people", "/people/1"]
     pages += ["/get", f"/get?instance={instance}&object=records", f"/jobs/{download}"]
     pages += ["/jobs?state=failed", f"/jobs/{failed}/rows?group={group}", f"/jobs/{failed}/rows/1"]
     pages += ["/schedules", f"/schedules/{schedule}", f"/jobs/{failed}/rows?search=nothing"]
