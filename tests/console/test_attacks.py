@@ -138,7 +138,7 @@ def forms() -> list[str]:
     return [str(one.path) for one in found]  # type: ignore[attr-defined]
 
 
-WITHOUT_SESSION = ("/sign-in", "/sign-in/code", "/language", *PAGES.values())
+WITHOUT_SESSION = ("/sign-in", "/sign-in/oidc", "/sign-in/code", "/language", *PAGES.values())
 """Forms of people who are not signed in: none has a token, and none is taken from another site."""
 
 

@@ -16,7 +16,7 @@ from openbulk.domain.job import IdempotencyKey, Position
 from openbulk.domain.records import OutcomeKind
 from openbulk.domain.workflow import RunStatus
 from openbulk.storage.budgets import Budgets, Spending
-from openbulk.storage.database import migrate
+from openbulk.storage.database import allow_idle, migrate
 from openbulk.storage.ledger import Ledger
 from openbulk.storage.runs import Runs
 from openbulk.storage.schedules import Schedules
@@ -112,6 +112,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
 async def test_words_of_before_0007_are_read_as_those_of_now(empty_engine: AsyncEngine) -> None:
     engine = empty_engine
     async with engine.begin() as connection:
+        await allow_idle(connection)
         await connection.run_sync(upgrade_to, "0006")
         await _insert(connection, *ROWS)
     await migrate(engine)
@@ -154,6 +155,7 @@ async def test_numbers_of_deleted_instances_are_not_given_again(
     }
     names = {"instance_id": 3, "name": "meetings", "transformation": "{}", "changed_at": 0}
     async with engine.begin() as connection:
+        await allow_idle(connection)
         await connection.run_sync(upgrade_to, "0006")
         await _insert(connection, *ROWS)
         await connection.run_sync(upgrade_to, "0013")
@@ -190,6 +192,7 @@ async def test_outcomes_of_before_0015_are_read_from_blocks_and_grouped(
     rows = [("outcomes", {"job_id": 5, **values}) for values in (*outcomes, failed)]
     intents = [("intents", {"job_id": 5, "row": row}) for row in (5, 6)]
     async with engine.begin() as connection:
+        await allow_idle(connection)
         await connection.run_sync(upgrade_to, "0006")
         await _insert(connection, *ROWS)  # row 1 has failed
         await connection.run_sync(upgrade_to, "0014")
@@ -224,6 +227,7 @@ async def test_an_earlier_version_that_still_works_stops_the_start(
     if empty_engine.dialect.name == "sqlite":
         pytest.skip("a SQLite ledger has one process")
     async with empty_engine.begin() as connection:
+        await allow_idle(connection)
         await connection.run_sync(upgrade_to, "0006")
         now = "extract(epoch FROM clock_timestamp())"
         await connection.execute(text(f"INSERT INTO workers (id, beat) VALUES ('w', {now})"))
