@@ -68,6 +68,11 @@ class Person:
         """Open a page."""
         self.page.goto(self.url + path)
 
+    def go(self, selector: str) -> None:
+        """Click on what leads to another page, and wait for that page: counts do not wait."""
+        with self.page.expect_navigation():
+            self.page.click(selector)
+
     def sign_in(self) -> None:
         """Sign in with the server's secrets."""
         self.open("/sign-in/secrets")

@@ -19,18 +19,18 @@ def test_rows_are_found_by_kind_by_text_and_by_number(
     job = shared_memory.done("records", FILE)["id"]
     page = person.page
     person.open(f"/jobs/{job}")
-    page.click("text=2 created")
+    person.go("text=2 created")
     assert page.locator("tbody tr").count() == 2
     page.select_option("[name=kind]", "")
     page.fill("[name=search]", "THIRD")
-    page.click("main form button")
+    person.go("main form button")
     assert page.inner_text("tbody th") == "3"
     page.fill("[name=search]", "")
     page.fill("[name=from]", "2")
-    page.click("main form button")
+    person.go("main form button")
     assert page.locator("tbody th").all_inner_texts() == ["2", "3"]
     assert "no room" in page.inner_text("tbody tr")
-    page.click("tbody th a")
+    person.go("tbody th a")
     assert page.input_value("[name='cell:name']") == "Bob"
     person.open(f"/jobs/{job}/rows/1")
     assert page.locator("main form").count() == 0, "what was written is not mended"
@@ -61,7 +61,7 @@ def test_pages_of_rows_follow_each_other(person: Person, shared_memory: Server) 
     person.open(f"/jobs/{job}/rows")
     seen = person.page.locator("tbody th").all_inner_texts()
     while person.page.locator("a[rel=next]").count():
-        person.page.click("a[rel=next]")
+        person.go("a[rel=next]")
         seen += person.page.locator("tbody th").all_inner_texts()
     assert seen == [str(number) for number in range(1, 121)]
 
