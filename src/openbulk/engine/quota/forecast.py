@@ -37,8 +37,6 @@ class BudgetForecast:
     """Calls of the plan that count on it."""
     expiries: Sequence[tuple[float, int]] = ()
     """When calls come back that others have made: in how many seconds, and how many."""
-    granted: Sequence[tuple[float, int]] = ()
-    """When the governor grants these calls: a job that wants more waits for a few of them."""
 
     @property
     def is_met(self) -> bool:
@@ -51,8 +49,9 @@ class BudgetForecast:
         if calls <= 0:
             return 0.0
         windows, place = divmod(calls - 1, self.limit)
-        # The last calls of a job are granted one by one; those of earlier windows were not.
-        coming = self.granted if windows else self.expiries
+        # The last calls of a job are granted one by one. In earlier windows, it waited for a few.
+        enough = calls_worth_waiting_for(self.limit)
+        coming = _together(enough, self.expiries) if windows else self.expiries
         return windows * seconds_of_call(self.budget) + self._seconds_until_place(place, coming)
 
     def _seconds_until_place(self, place: int, coming: Sequence[tuple[float, int]]) -> float:
@@ -90,8 +89,7 @@ def forecast_of_budget(
     limit = max(1, limit_of(budget, spending))
     left = limit - calls_in_window(budget, spending, now)
     coming = _without_first(-left, expiries(budget, spending, now))
-    granted = _together(calls_worth_waiting_for(limit), coming)
-    return BudgetForecast(budget, limit, max(0, left), calls, coming, granted)
+    return BudgetForecast(budget, limit, max(0, left), calls, coming)
 
 
 def _together(enough: int, expiring: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
