@@ -30,6 +30,7 @@ from openbulk.api.services import Services
 from openbulk.api.wire.jobs import notification_body
 from openbulk.connectors import providers, providers_on_offer
 from openbulk.console.app import with_console
+from openbulk.data_directory import ADDRESS_FILE, FIRST_SECRETS_FILE, LOCK_FILE, read_first_secrets
 from openbulk.domain.audit import ChainCheck
 from openbulk.domain.errors import (
     CannotStart,
@@ -120,8 +121,6 @@ READERS, INSPECTORS = 4, 3
 START_PAUSES = (1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 """Seconds between the attempts of a start while the database or the file store is unavailable."""
 _FOR_OTHERS = stat.S_IRWXO
-ADDRESS_FILE = "address"
-"""In the data directory: where the server listens, as long as it takes requests."""
 FIRST_USER = "admin@localhost"
 WELCOME_LIFETIME = timedelta(days=1)
 
@@ -654,7 +653,7 @@ async def _first_start(people: People, settings: Settings, made: _FirstSecrets) 
     if file is not None and not is_first:
         # Another process was faster; its secrets are in its own file.
         file.unlink()
-    path = _first_secrets_file(settings)
+    path = settings.data_dir / FIRST_SECRETS_FILE
     return path if is_first and path.exists() else None
 
 
@@ -689,7 +688,7 @@ async def _password_sign_in(settings: Settings, ledger: _Ledger) -> PasswordSign
     """
     if settings.password is None:
         return _no_sign_in(ledger)
-    kept = _read_first_secrets(settings)
+    kept = read_first_secrets(settings.data_dir)
     user = next(iter(secrets_in(settings.user_secret)), kept.get("OPENBULK_USER_SECRET"))
     organization = next(
         iter(secrets_in(settings.organization_secret)), kept.get("OPENBULK_ORGANIZATION_SECRET")
@@ -707,19 +706,6 @@ def _no_sign_in(ledger: _Ledger) -> PasswordSignIn:
     return PasswordSignIn(FIRST_USER, None, None, ledger.sealer)
 
 
-def _first_secrets_file(settings: Settings) -> Path:
-    return settings.data_dir / "first-secrets"
-
-
-def _read_first_secrets(settings: Settings) -> dict[str, str]:
-    """The secrets that the first start has made, by their settings; none without their file."""
-    try:
-        lines = _first_secrets_file(settings).read_text().splitlines()
-    except (OSError, ValueError):
-        return {}
-    return {name: secret for name, _, secret in (line.partition("=") for line in lines)}
-
-
 def _write_first_secrets(settings: Settings, made: _FirstSecrets) -> Path | None:
     """Write the secrets that a first start makes; None if it makes none."""
     lines = [
@@ -732,7 +718,7 @@ def _write_first_secrets(settings: Settings, made: _FirstSecrets) -> Path | None
     ]
     if not lines:
         return None
-    file = _first_secrets_file(settings)
+    file = settings.data_dir / FIRST_SECRETS_FILE
     security.write_private(file, "".join(lines))
     return file
 
@@ -764,7 +750,7 @@ def _lock_data_dir(settings: Settings) -> Iterator[None]:
     if is_shared_ledger(settings):
         yield
         return
-    with (data_dir / "lock").open("w") as lock:
+    with (data_dir / LOCK_FILE).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

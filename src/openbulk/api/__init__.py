@@ -71,8 +71,7 @@ from openbulk.api.platform.catalogue import HubKey
 from openbulk.api.records import objects, records
 from openbulk.api.schedules import schedules, workflows
 from openbulk.api.services import Services
-
-BASE_PATH = "/elements/api-v2"
+from openbulk.domain.contract import BASE_PATH
 
 EXPOSED_HEADERS = (
     "Elements-Returned-Count",

@@ -19,7 +19,6 @@ import uvicorn
 
 from openbulk.api import prepare_routes
 from openbulk.app import (
-    ADDRESS_FILE,
     Server,
     Worker,
     is_shared_ledger,
@@ -39,6 +38,7 @@ from openbulk.cli.connections import (
 )
 from openbulk.cli.listening import listening_problem, local_address
 from openbulk.cli.log_lines import escape_control_characters, write_traceback
+from openbulk.data_directory import ADDRESS_FILE
 from openbulk.domain.errors import CannotStart
 from openbulk.domain.links import LinkPurpose, link_address
 from openbulk.security import rotate_master_key
@@ -244,11 +244,6 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _url(address: tuple[Any, ...]) -> str:
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return f"http://{host}:{address[1]}"
-
-
 def _note_address(folder: Path, address: tuple[Any, ...]) -> None:
     """Write where the server listens, for commands on this machine that use its data directory."""
     draft = folder / f"{ADDRESS_FILE}.new"
@@ -268,7 +263,8 @@ def _greet(address: tuple[Any, ...], first_secrets: Path | None, welcome_code: s
         base = local_address(address[0], address[1])
         link = link_address(base, LinkPurpose.WELCOME, welcome_code)
         lines.append(f"Open this link once, within a day, to begin in a browser: {link}")
-    lines.append(f"openbulk listens on {_url(address)}")
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    lines.append(f"openbulk listens on http://{host}:{address[1]}")
     print("\n".join(lines), flush=True)
 
 

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import httpx
 
 from openbulk.client.exit_codes import CommandFailed, ExitCode
+from openbulk.domain.contract import BASE_PATH
 
-BASE_PATH = "/elements/api-v2"
 JOB_END = frozenset(
     {"COMPLETE", "COMPLETED", "CANCELLED", "ABORTED", "ERROR", "PLANNED", "VERIFIED"}
 )

@@ -17,6 +17,12 @@ from typing import IO
 
 from openbulk.client.api import JOB_END, Api, Credentials, connect
 from openbulk.client.exit_codes import CommandFailed, ExitCode
+from openbulk.data_directory import (
+    ADDRESS_FILE,
+    FIRST_SECRETS_FILE,
+    LOCK_FILE,
+    read_first_secrets,
+)
 
 START_SECONDS = 120.0
 _POLL_SECONDS = 0.05
@@ -69,7 +75,7 @@ def _stop_if_unused(folder: Path, users: IO[str], api: Api) -> None:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGTERM)
         # The next command does not find it any more, and waits until its lock is free.
-        (folder / "address").unlink(missing_ok=True)
+        (folder / ADDRESS_FILE).unlink(missing_ok=True)
         (folder / _MARKER).unlink(missing_ok=True)
 
 
@@ -101,7 +107,7 @@ def _starting(folder: Path) -> Iterator[None]:
 def _is_locked(folder: Path) -> bool:
     """Whether a server holds the data directory, on its way up and down, too."""
     try:
-        with (folder / "lock").open("r+") as lock:
+        with (folder / LOCK_FILE).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
     except FileNotFoundError:
@@ -119,7 +125,7 @@ def _address(folder: Path) -> str | None:
     if not _is_locked(folder):
         return None
     with suppress(FileNotFoundError):
-        return (folder / "address").read_text().strip()
+        return (folder / ADDRESS_FILE).read_text().strip()
     return None
 
 
@@ -170,20 +176,15 @@ def _last_line(log: Path) -> str:
 
 def _credentials(folder: Path) -> Credentials:
     """The secrets of the first start; those that the environment sets come first."""
-    file = folder / "first-secrets"
-    kept: dict[str, str] = {}
-    with suppress(FileNotFoundError):
-        for line in file.read_text().splitlines():
-            name, _, value = line.partition("=")
-            kept[name] = value
+    kept = read_first_secrets(folder)
     user, organization = (
         _first_of(os.environ.get(name, "")) or kept.get(name)
         for name in ("OPENBULK_USER_SECRET", "OPENBULK_ORGANIZATION_SECRET")
     )
     if user is None or organization is None:
         raise CommandFailed(
-            f"{file} is gone, which has the secrets of the server on this machine; "
-            "set OPENBULK_USER_SECRET and OPENBULK_ORGANIZATION_SECRET",
+            f"{folder / FIRST_SECRETS_FILE} is gone, which has the secrets of the server on this "
+            "machine; set OPENBULK_USER_SECRET and OPENBULK_ORGANIZATION_SECRET",
             ExitCode.SIGN_IN,
         )
     return Credentials(user=user, organization=organization)

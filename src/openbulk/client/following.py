@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
@@ -32,22 +32,21 @@ def follow_job(api: Api, job_id: str, *, quiet: bool = False) -> dict[str, Any]:
     # One handler for both: between two of them, a second Ctrl-C would only end the command.
     with _interrupts():
         try:
-            _watch(api, job_id, quiet=quiet)
+            return _watch(api, job_id, quiet=quiet)
         except _Detached:
             _detach(api, job_id)
-    job: dict[str, Any] = api.get(f"/bulk/{job_id}")
-    return job
 
 
-def _watch(api: Api, job_id: str, *, quiet: bool) -> None:
+def _watch(api: Api, job_id: str, *, quiet: bool) -> dict[str, Any]:
     with _progress(quiet=quiet) as progress:
         task = progress.add_task(f"job {job_id}", total=None, detail="")
         while True:
             for state in api.follow(job_id):
                 _show(progress, task, state)
             # The stream also ends when the server does, or after ten minutes.
-            if status_of(api.get(f"/bulk/{job_id}")) in JOB_END:
-                return
+            job: dict[str, Any] = api.get(f"/bulk/{job_id}")
+            if status_of(job) in JOB_END:
+                return job
             time.sleep(_PAUSE_SECONDS)
 
 
@@ -101,7 +100,7 @@ def _interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _detach(api: Api, job_id: str) -> None:
+def _detach(api: Api, job_id: str) -> NoReturn:
     """Leave the job running, unless Ctrl-C is pressed again. Raises CommandFailed."""
     try:
         notes().print(

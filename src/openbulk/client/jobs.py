@@ -11,7 +11,7 @@ from openbulk.client.api import Api
 from openbulk.client.exit_codes import CommandFailed, ExitCode
 from openbulk.client.following import exit_code_of, follow_job, print_summary, status_of
 from openbulk.client.loading import open_file
-from openbulk.client.output import counts_text, notes, print_json, print_table
+from openbulk.client.output import counts_text, notes, print_json, print_list, print_table
 from openbulk.client.plans import (
     Limits,
     agree,
@@ -35,23 +35,18 @@ _MEDIA_TYPES = {
 
 def print_jobs(api: Api, limit: int, *, as_json: bool) -> None:
     """Print the latest jobs."""
-    jobs = api.page("/bulk/jobs", pageSize=limit).items
-    if as_json:
-        print_json(jobs)
-        return
-    print_table(
+    print_list(
+        api.page("/bulk/jobs", pageSize=limit).items,
         ("id", "status", "object", "records", "failed"),
-        (
-            (
-                one["id"],
-                status_of(one).lower(),
-                one["object_name"],
-                str(one.get("record_count") or 0),
-                str(one.get("error_count") or 0),
-            )
-            for one in jobs
+        lambda one: (
+            one["id"],
+            status_of(one).lower(),
+            one["object_name"],
+            str(one.get("record_count") or 0),
+            str(one.get("error_count") or 0),
         ),
         "There are no jobs.",
+        as_json=as_json,
     )
 
 
@@ -76,24 +71,22 @@ def control(api: Api, job_id: str, action: str) -> None:
 
 def print_errors(api: Api, job_id: str, *, groups: bool, as_json: bool) -> None:
     """Print the rows that failed, or the causes of their failures."""
-    path = f"/bulk/{_number(job_id)}/errors{'/groups' if groups else ''}"
-    errors = api.pages(path)
-    if as_json:
-        print_json(list(errors))
-    elif groups:
-        print_table(
+    path = f"/bulk/{_number(job_id)}/errors"
+    if groups:
+        print_list(
+            api.pages(f"{path}/groups"),
             ("rows", "field", "error", "group"),
-            ((str(one["count"]), one.get("field"), one["error"], one["id"]) for one in errors),
+            lambda one: (str(one["count"]), one.get("field"), one["error"], one["id"]),
             "No row failed.",
+            as_json=as_json,
         )
     else:
-        print_table(
+        print_list(
+            api.pages(path),
             ("row", "line", "field", "error"),
-            (
-                (one.get("rowNum"), one.get("lineNum"), one.get("field"), one.get("error"))
-                for one in errors
-            ),
+            lambda one: (one.get("rowNum"), one.get("lineNum"), one.get("field"), one.get("error")),
             "No row failed.",
+            as_json=as_json,
         )
 
 

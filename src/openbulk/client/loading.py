@@ -12,7 +12,7 @@ from openbulk.client.api import Api
 from openbulk.client.exit_codes import CommandFailed, ExitCode
 from openbulk.client.output import is_interactive, notes, plain
 from openbulk.client.plans import agree
-from openbulk.client.targets import find_instance, find_object, split_target
+from openbulk.client.targets import find_target
 
 FILE_KEYS = frozenset(
     {
@@ -72,15 +72,14 @@ def send_file(api: Api, path: str, options: Mapping[str, str]) -> dict[str, Any]
 
 def prepare(api: Api, load: Load) -> Prepared:
     """Send the file, find the mapping, and ask what is open. Raises CommandFailed."""
-    service, object_name = split_target(load.target)
-    instance = find_instance(api, service)
-    api = api.with_instance(int(instance["id"]))
-    chosen = find_object(api, instance, object_name)
+    target = find_target(api, load.target)
+    api, chosen = target.api, target.object_name
     profile = send_file(api, load.file, load.options)
     console = notes()
+    service, columns = plain(target.instance.get("name")), profile.get("columns", [])
     console.print(
         f"{plain(profile.get('name', load.file))}: {profile.get('format')}, "
-        f"{len(profile.get('columns', []))} columns → {plain(instance.get('name'))}/{plain(chosen)}"
+        f"{len(columns)} columns → {service}/{plain(chosen)}"
     )
     metadata: dict[str, Any] = {
         "fileId": profile["id"],
@@ -248,6 +247,6 @@ def _ask(question: Mapping[str, Any]) -> str | None:
 
 def _value(key: str, text: str) -> Any:
     """A value of `metaData` as JSON has it."""
-    if key in ("headerRow",) and text.isascii() and text.isdecimal():
+    if key == "headerRow" and text.isascii() and text.isdecimal():
         return int(text)
     return {"true": True, "false": False}.get(text, text)

@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +12,7 @@ from rich.table import Table
 _UNSHOWN = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127, *range(128, 160))}
 """Control characters of files and services: a terminal would obey them."""
 _MAX_CELL = 200
+_Item = TypeVar("_Item")
 
 
 def answers() -> Console:
@@ -58,6 +59,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty:
         if not console.is_terminal:
             console.width = 1_000  # a pipe wraps no lines
         console.print(table)
+
+
+def print_list(
+    found: Iterable[_Item],
+    columns: Sequence[str],
+    row_of: Callable[[_Item], Sequence[object]],
+    empty: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Print a list of the API, as it is or as a table."""
+    if as_json:
+        print_json(list(found))
+    else:
+        print_table(columns, map(row_of, found), empty)
 
 
 def counts_text(counts: Mapping[str, Any], *, leave_out: Iterable[str] = ()) -> str:

@@ -12,7 +12,7 @@ from openbulk.client.output import (
     notes,
     plain,
     print_json,
-    print_table,
+    print_list,
 )
 
 _WRITES = ("created", "updated", "upserted", "deleted", "notCompared")
@@ -150,20 +150,15 @@ def print_rows(api: Api, job_id: str, kind: str | None, *, as_json: bool) -> Non
         raise CommandFailed(
             "--to is missing: say where the file goes, like --to google/events", ExitCode.USAGE
         )
-    rows = api.pages(f"/bulk/{job_id}/plan/rows", kind=kind)
-    if as_json:
-        print_json(list(rows))
-        return
-    print_table(
+    print_list(
+        api.pages(f"/bulk/{job_id}/plan/rows", kind=kind),
         ("row", "kind", "record", "what"),
-        (
-            (
-                row["rowNum"],
-                row["kind"],
-                row.get("id"),
-                row.get("error") or _changes_text(row.get("changes") or {}),
-            )
-            for row in rows
+        lambda row: (
+            row["rowNum"],
+            row["kind"],
+            row.get("id"),
+            row.get("error") or _changes_text(row.get("changes") or {}),
         ),
         "The plan has no such rows.",
+        as_json=as_json,
     )

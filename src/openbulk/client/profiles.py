@@ -14,6 +14,7 @@ from typing import Any
 
 from openbulk.client.api import Credentials
 from openbulk.client.exit_codes import CommandFailed
+from openbulk.security import write_private
 
 _KEYRING = "openbulk"
 DEFAULT = "default"
@@ -144,8 +145,4 @@ def _read() -> dict[str, Any]:
 def _write(content: dict[str, Any]) -> None:
     file = profiles_file()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = file.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        json.dump(content, out, indent=2)
-    draft.replace(file)
+    write_private(file, json.dumps(content, indent=2))

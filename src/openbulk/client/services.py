@@ -4,63 +4,50 @@ from collections.abc import Mapping
 from typing import Any
 
 from openbulk.client.api import Api
-from openbulk.client.output import notes, plain, print_json, print_table
-from openbulk.client.targets import find_instance, find_object, split_target
+from openbulk.client.output import notes, plain, print_json, print_list, print_table
+from openbulk.client.targets import find_instance, find_target
 
 
 def print_services(api: Api, *, as_json: bool) -> None:
     """Print the connected services."""
-    instances = list(api.pages("/instances"))
-    if as_json:
-        print_json(instances)
-        return
-    print_table(
+    print_list(
+        api.pages("/instances"),
         ("id", "name", "service", "state"),
-        (
-            (
-                str(one["id"]),
-                one.get("name"),
-                one["element"]["key"],
-                "disabled" if one.get("disabled") else "connected",
-            )
-            for one in instances
+        lambda one: (
+            str(one["id"]),
+            one.get("name"),
+            one["element"]["key"],
+            "disabled" if one.get("disabled") else "connected",
         ),
         "No service is connected; connect one with: openbulk connect SERVICE",
+        as_json=as_json,
     )
 
 
 def print_objects(api: Api, service: str, *, as_json: bool) -> None:
     """Print the objects of a service."""
     instance = find_instance(api, service)
-    objects = api.with_instance(int(instance["id"])).get("/objects")
-    if as_json:
-        print_json(objects)
-        return
-    print_table(("object",), ([name] for name in objects), "The service has no objects.")
+    objects: list[str] = api.with_instance(int(instance["id"])).get("/objects")
+    print_list(
+        objects, ("object",), lambda name: (name,), "The service has no objects.", as_json=as_json
+    )
 
 
 def print_fields(api: Api, target: str, *, as_json: bool) -> None:
     """Print the fields of an object."""
-    service, object_name = split_target(target)
-    instance = find_instance(api, service)
-    api = api.with_instance(int(instance["id"]))
-    name = find_object(api, instance, object_name)
-    fields = api.get(f"/objects/{name}/metadata")["fields"]
-    if as_json:
-        print_json(fields)
-        return
-    print_table(
+    found = find_target(api, target)
+    fields: list[dict[str, Any]] = found.api.get(f"/objects/{found.object_name}/metadata")["fields"]
+    print_list(
+        fields,
         ("field", "type", "", "meaning"),
-        (
-            (
-                one["vendorPath"],
-                one.get("type"),
-                _marks(one),
-                one.get("description") or one.get("vendorDisplayName"),
-            )
-            for one in fields
+        lambda one: (
+            one["vendorPath"],
+            one.get("type"),
+            _marks(one),
+            one.get("description") or one.get("vendorDisplayName"),
         ),
         "The object takes any field.",
+        as_json=as_json,
     )
 
 

@@ -5,11 +5,10 @@ import sys
 
 from openbulk.client.api import Credentials, connect
 from openbulk.client.exit_codes import CommandFailed, ExitCode
-from openbulk.client.output import is_interactive, notes, plain, print_json, print_table
+from openbulk.client.output import is_interactive, notes, plain, print_list
 from openbulk.client.profiles import Profile, list_profiles, save_profile
 from openbulk.client.sessions import environment_credentials
-
-KEY_BEGINNING = "obk_"
+from openbulk.security import KEY_BEGINNING
 
 
 def sign_in(url: str, name: str) -> None:
@@ -25,7 +24,7 @@ def sign_in(url: str, name: str) -> None:
 def _ask_for_key() -> Credentials:
     """The key that a person types, or that standard input has."""
     if is_interactive():
-        notes().print("Make an API key in the console (your name, API keys), and paste it here.")
+        notes().print("Make a key in the console (My account, Your keys), and paste it here.")
         key = getpass.getpass("API key: ").strip()
     else:
         key = sys.stdin.readline().strip()
@@ -38,12 +37,10 @@ def _ask_for_key() -> Credentials:
 
 def print_profiles(*, as_json: bool) -> None:
     """Print the profiles, without their keys."""
-    found = list_profiles()
-    if as_json:
-        print_json(found)
-        return
-    print_table(
+    print_list(
+        list_profiles(),
         ("", "name", "server"),
-        (("*" if one["current"] else "", one["name"], one["url"]) for one in found),
+        lambda one: ("*" if one["current"] else "", one["name"], one["url"]),
         "You are signed in to no server; commands use the one on this machine.",
+        as_json=as_json,
     )

@@ -1,14 +1,16 @@
 """Finds the connected service and the object that a command names."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from dataclasses import dataclass
 from typing import Any
 
 from openbulk.client.api import Api
 from openbulk.client.exit_codes import CommandFailed, ExitCode
+from openbulk.domain.spelling import likely_name
 
 SHORT_NAMES = {"google": "googlecalendar", "postgres": "postgresql"}
 """What people call services, and the keys of their elements."""
+_LIKENESS = 0.6
 _USUAL_OBJECTS = {"googlecalendar": "events", "eloqua": "contact", "memory": "records"}
 
 
@@ -40,6 +42,24 @@ def find_instance(api: Api, name: str) -> dict[str, Any]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A connected service and an object of it."""
+
+    api: Api
+    """The server, with calls about the service."""
+    instance: Mapping[str, Any]
+    object_name: str
+
+
+def find_target(api: Api, target: str) -> Target:
+    """The service and the object of `SERVICE[/OBJECT]`. Raises CommandFailed."""
+    service, object_name = split_target(target)
+    instance = find_instance(api, service)
+    of_service = api.with_instance(int(instance["id"]))
+    return Target(of_service, instance, find_object(of_service, instance, object_name))
+
+
 def split_target(target: str) -> tuple[str, str | None]:
     """The service and the object of `SERVICE[/OBJECT]`."""
     service, _, object_name = target.partition("/")
@@ -69,8 +89,8 @@ def find_object(api: Api, instance: Mapping[str, Any], name: str | None) -> str:
         )
     if name in objects or "/" in name:
         return name
-    close = get_close_matches(name, objects, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {_some_names(objects)}"
+    close = likely_name(name, objects, _LIKENESS)
+    hint = f"did you mean {close!r}?" if close else f"there are: {_some_names(objects)}"
     raise CommandFailed(f"{instance.get('name')} has no object {name!r}; {hint}", ExitCode.USAGE)
 
 

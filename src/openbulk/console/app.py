@@ -14,7 +14,6 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from openbulk.api import BASE_PATH
 from openbulk.api.services import Services
 from openbulk.console.api_calls import ApiRefusal, Download
 from openbulk.console.pages import (
@@ -44,6 +43,7 @@ from openbulk.console.rendering import LANGUAGE_COOKIE, render
 from openbulk.console.sessions import BrowserSession, BrowserSessions
 from openbulk.console.texts import LANGUAGES
 from openbulk.console.visits import MAX_FIELDS, Handler, Visit
+from openbulk.domain.contract import BASE_PATH
 from openbulk.domain.links import PAGES
 
 log = structlog.get_logger()

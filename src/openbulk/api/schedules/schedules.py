@@ -31,6 +31,7 @@ from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import schedules as wire
 from openbulk.api.wire.ids import MAX_ID, parse_id
 from openbulk.api.wire.schema import Nothing
+from openbulk.domain.contract import BASE_PATH
 from openbulk.domain.errors import BadInput, Conflict, NotFound
 from openbulk.domain.instance import CallingInstance, Instance
 from openbulk.domain.people import Caller, User
@@ -45,7 +46,6 @@ ScheduleId = Annotated[
         examples=["5e0c9f1f2b5b4f0c9a3c1d2e3f4a5b6c"],
     ),
 ]
-_BASE = "/elements/api-v2"
 MAX_SCHEDULES = 1_000
 """Of an organization."""
 
@@ -206,7 +206,7 @@ def _parse_uri(body: ScheduleBody) -> tuple[str, Mapping[str, str]]:
             f"method {body.method[:40]!r} cannot be scheduled; only POST can, to {_POSSIBLE}"
         )
     address, _, query = body.uri.partition("?")
-    steps = address.removeprefix(_BASE).strip("/").split("/")
+    steps = address.removeprefix(BASE_PATH).strip("/").split("/")
     # The hub is a mere prefix, here as in every path.
     if steps[0] == "hubs":
         steps = steps[2:]
