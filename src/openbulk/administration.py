@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from openbulk.app import current_ledger
@@ -105,8 +105,7 @@ class Administration:
         installation. Raises NotFound.
         """
         organization = await self._find_organization(organization_id)
-        own = (await self._limits.in_use(organization.id)).own
-        return await self._limits.set_limits(organization.id, replace(own, **changes))
+        return await self._limits.change(organization.id, changes)
 
     async def rotate_secret(
         self, email: str | None, organization_id: int | None, overlap: timedelta

@@ -44,14 +44,8 @@ class BrowserSessions:
 
     def begin(self, request: Request, response: Response, token: str) -> None:
         """Have the browser keep a session that was just begun."""
-        response.set_cookie(
-            COOKIE,
-            token,
-            max_age=int(LIFETIME.total_seconds()),
-            httponly=True,
-            samesite="lax",
-            secure=request.url.scheme == "https",
-        )
+        seconds = int(LIFETIME.total_seconds())
+        keep_in_browser(request, response, COOKIE, token, seconds=seconds)
 
     def end(self, response: Response) -> None:
         """Have the browser forget its session."""
@@ -67,3 +61,18 @@ class BrowserSessions:
             return self._sealer.open(base64.urlsafe_b64decode(sealed), context)
         except (ValueError, SealBroken):
             return None
+
+
+def keep_in_browser(
+    request: Request, response: Response, name: str, value: str, *, seconds: int, path: str = "/"
+) -> None:
+    """Have the browser keep a cookie that no script sees, and no other site sends in a form."""
+    response.set_cookie(
+        name,
+        value,
+        max_age=seconds,
+        path=path,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )

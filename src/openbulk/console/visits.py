@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
+from openbulk.api.http.callers import instance_of
 from openbulk.console.api_calls import ApiCalls, ApiRefusal
 from openbulk.console.rendering import render, texts_for
 from openbulk.console.sessions import BrowserSession, BrowserSessions
 from openbulk.console.texts import Texts
-from openbulk.domain.instance import CallingInstance
 from openbulk.domain.people import Caller, User
 from openbulk.storage.accounts import Accounts
 
@@ -39,6 +39,11 @@ class Visit:
     def texts(self) -> Texts:
         """The texts in the person's language."""
         return texts_for(self.request)
+
+    @property
+    def address(self) -> str:
+        """The address of this server, as the person's browser has it."""
+        return str(self.request.base_url).rstrip("/")
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -101,13 +106,11 @@ class Visit:
 
     async def _with_instance(self, instance_id: str) -> Caller:
         caller = self.session.caller
-        number = int(instance_id) if instance_id.isascii() and instance_id.isdecimal() else 0
-        found = await self._accounts.instance(number) if 0 < number < 2**63 else None
-        if found is None or found.organization_id != caller.user.organization_id:
+        found = await instance_of(caller.user, instance_id, self._accounts)
+        if found is None:
             text = self.texts.gettext("There is no such service; it may have been deleted.")
             raise ApiRefusal(404, text, {})
-        instance = CallingInstance(found.id, found.organization_id, found.element, found.version)
-        return replace(caller, instance=instance)
+        return replace(caller, instance=found.calling)
 
 
 Handler = Callable[[Visit], Awaitable[Response]]

@@ -45,8 +45,8 @@ OpenbulkError
 ├── WrittenElsewhere           a database held rows back: they are written one by one, and counted
 ├── NotUnderstood              a text is not a query: say where (api/wire/sql_queries.py)
 ├── AlreadyRecorded            a record has an outcome already: write nothing (storage)
-├── CommandFailed             a command of the terminal ends, with its exit code (client)
-├── ApiRefusal                the API refuses what the console asks for: show why (console)
+├── CommandFailed              a command of the terminal ends, with its exit code (client)
+├── ApiRefusal                 the API refuses what the console asks for: show why (console)
 ├── ProviderFailed             an organization's OpenID provider does not work: show why
 ├── AddressNotAllowed          openbulk does not connect to a private address; an OSError, too
 └── ServiceError               a call to a service failed; its class says what became of the records

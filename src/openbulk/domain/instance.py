@@ -35,3 +35,8 @@ class Instance:
     """Its token, if that is kept to be shown again."""
     version: int = field(default=0, compare=False)
     """Raised by each change, also by other processes."""
+
+    @property
+    def calling(self) -> CallingInstance:
+        """The instance that a request is about."""
+        return CallingInstance(self.id, self.organization_id, self.element, self.version)

@@ -1,5 +1,6 @@
 """Organizations, their users, and the secrets by which callers are known."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,6 +10,10 @@ from openbulk.domain.approvals import ApprovalRule, Author, needs_approval
 from openbulk.domain.instance import CallingInstance
 from openbulk.domain.limits import NO_OWN_LIMITS, Limits
 from openbulk.domain.sessions import Session
+
+MAX_NAME = 100
+"""Characters of a name of a person, an organization or a secret."""
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 
 @dataclass(frozen=True, slots=True)

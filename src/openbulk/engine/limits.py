@@ -2,8 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from openbulk.domain.errors import DiskFull, LimitReached, Unavailable
 from openbulk.domain.limits import Limits, LimitsInUse, Usage
@@ -53,9 +53,13 @@ class LimitCheck:
         )
         return LimitsInUse(own, self._installation, used)
 
-    async def set_limits(self, organization_id: int, limits: Limits) -> LimitsInUse:
-        """Give an organization limits of its own."""
-        await self._store.set_limits(organization_id, limits)
+    async def change(self, organization_id: int, changes: Mapping[str, int | None]) -> LimitsInUse:
+        """Change an organization's own limits, by their names in `Limits`.
+
+        None is the limit of the installation.
+        """
+        own = await self._store.limits(organization_id)
+        await self._store.set_limits(organization_id, replace(own, **changes))
         return await self.in_use(organization_id)
 
     # --- jobs and bytes ---

@@ -1,7 +1,6 @@
 """What an OpenID provider answers, understood: nothing here makes a call."""
 
 import json
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from openbulk.domain.errors import NotSignedIn, ProviderFailed
+from openbulk.domain.people import EMAIL, MAX_NAME
 
-MAX_NAME = 100
 MAX_SUBJECT = 255
 """Characters of a subject (OpenID Connect Core 1.0, section 2)."""
 GOOGLE = "https://accounts.google.com"
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ def identity_of(claims: Mapping[str, Any], issuer: str) -> Identity:
             f"{issuer} names a person by {len(subject)} characters; "
             f"a subject has 1 to {MAX_SUBJECT}"
         )
-    is_email = isinstance(email, str) and _EMAIL.fullmatch(email) is not None
+    is_email = isinstance(email, str) and EMAIL.fullmatch(email) is not None
     first, last = _text_of(claims, "given_name"), _text_of(claims, "family_name")
     return Identity(
         subject=subject,

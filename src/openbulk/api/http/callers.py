@@ -11,13 +11,15 @@ from openbulk.api.http.audit import note_refusal
 from openbulk.api.http.under_way import RequestsUnderWay
 from openbulk.api.password_sign_in import CallersSecrets
 from openbulk.api.services import Services, ServicesOfApp
+from openbulk.api.wire.ids import parse_id
 from openbulk.byte_budget import PlaceOwner
 from openbulk.domain.errors import NotFound, NotSignedIn
-from openbulk.domain.instance import CallingInstance
+from openbulk.domain.instance import CallingInstance, Instance
 from openbulk.domain.people import Caller, User
 from openbulk.domain.sessions import Origin
 from openbulk.identity.sign_in import SESSION_BEGINNING
 from openbulk.security import KEY_BEGINNING
+from openbulk.storage.accounts import Accounts
 
 _SECRET = re.compile(r"\s*(?P<kind>\w+)\s+(?P<secret>\S(?:.*\S)?)\s*")
 # The contract calls an instance's token `Element`; one of its pages says `Token`.
@@ -31,7 +33,6 @@ _KINDS = {
 }
 _HEADER_HINT = "send the header 'Authorization: User <secret>, Organization <secret>'"
 _NO_ORGANIZATION = f"the organization secret is missing; {_HEADER_HINT}"
-_MAX_DIGITS = 18
 _NO_INSTANCE = "the Element token is not known; it is in the answer that created the instance"
 
 
@@ -132,12 +133,19 @@ async def _with_named_instance(caller: Caller, request: Request, services: Servi
     number = _secrets_of(request).instance
     if number is None or caller.instance is not None:
         return caller
-    is_number = number.isascii() and number.isdecimal() and len(number) <= _MAX_DIGITS
-    found = await services.accounts.instance(int(number)) if is_number else None
-    if found is None or found.organization_id != caller.user.organization_id:
+    found = await instance_of(caller.user, number, services.accounts)
+    if found is None:
         raise NotFound(f"there is no instance {number[:20]!r}; GET /instances lists yours")
-    instance = CallingInstance(found.id, found.organization_id, found.element, found.version)
-    return replace(caller, instance=instance)
+    return replace(caller, instance=found.calling)
+
+
+async def instance_of(user: User, text: str, accounts: Accounts) -> Instance | None:
+    """The instance of the user's organization with this number; None if there is none."""
+    number = parse_id(text)
+    found = None if number is None else await accounts.instance(number)
+    if found is None or found.organization_id != user.organization_id:
+        return None
+    return found
 
 
 async def _identify_session(

@@ -5,13 +5,13 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from pydantic import AfterValidator, Field
 
 from openbulk.api.http.bodies import BoundedRoute, StrictBody
 from openbulk.api.http.callers import SignedInUser
 from openbulk.api.http.openapi import answers, may_answer
-from openbulk.api.platform.people import find_organization, require_may_give
+from openbulk.api.platform.people import OrganizationId, find_organization, require_may_give
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import identity_providers as wire
 from openbulk.api.wire.schema import Nothing
@@ -25,7 +25,6 @@ from openbulk.identity.oidc_answers import GOOGLE
 router = APIRouter(tags=["Organizations"], responses=may_answer(401, 405), route_class=BoundedRoute)
 
 _PLACE = "/organizations/{organization_id}/sign-in"
-OrganizationId = Annotated[str, Path(description="Number of an organization.", examples=["1"])]
 MAX_ISSUER = 500
 MAX_ROLES, MAX_DOMAINS = 100, 50
 _LOCAL = "localhost"

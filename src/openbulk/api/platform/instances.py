@@ -12,7 +12,7 @@ import structlog
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from openbulk.api.http.bodies import BoundedRoute
-from openbulk.api.http.callers import SignedInUser
+from openbulk.api.http.callers import SignedInUser, instance_of
 from openbulk.api.http.openapi import OF_THE_SERVICE, answers, may_answer
 from openbulk.api.http.paging import (
     MAX_PAGE,
@@ -41,7 +41,6 @@ from openbulk.api.wire.elements import (
     NOTIFICATION_SECRETS,
     PLATFORM_ENTRIES,
 )
-from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.masking import MASK
 from openbulk.api.wire.schema import Nothing
 from openbulk.bounded_json import MAX_KEPT_BYTES
@@ -474,9 +473,8 @@ def _require_small(configuration: Mapping[str, str]) -> None:
 
 async def find_instance(services: Services, user: User, instance_id: str) -> Instance:
     """An instance of the user's organization. Raises NotFound."""
-    number = parse_id(instance_id)
-    instance = None if number is None else await services.accounts.instance(number)
-    if instance is None or instance.organization_id != user.organization_id:
+    instance = await instance_of(user, instance_id, services.accounts)
+    if instance is None:
         raise NotFound(f"there is no instance {instance_id!r}")
     return instance
 

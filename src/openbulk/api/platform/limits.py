@@ -2,27 +2,26 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter
+from pydantic import Field
 
-from openbulk.api.http.bodies import BoundedRoute
+from openbulk.api.http.bodies import BoundedRoute, StrictBody
 from openbulk.api.http.callers import SignedInUser
 from openbulk.api.http.openapi import answers, may_answer
-from openbulk.api.platform.people import find_organization
+from openbulk.api.platform.people import OrganizationId, find_organization
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire.limits import ShownLimits, present_limits
-from openbulk.domain.limits import MAX_LIMIT, Limits
+from openbulk.domain.limits import MAX_LIMIT
 
 router = APIRouter(tags=["Organizations"], responses=may_answer(401, 405), route_class=BoundedRoute)
 
-OrganizationId = Annotated[str, Path(description="Number of an organization.", examples=["1"])]
-Limit = Annotated[int | None, Field(ge=1, le=MAX_LIMIT, strict=True)]
+Limit = Annotated[int | None, Field(ge=1, le=MAX_LIMIT)]
+_NAMES = {"jobs": "jobs", "bytes": "bytes", "callsPerMinute": "calls_per_minute"}
+"""The names of limits on the wire, and in `Limits`."""
 
 
-class ChangedLimits(BaseModel):
+class ChangedLimits(StrictBody):
     """Limits of an organization's own. What is left out stays; null is that of the installation."""
-
-    model_config = ConfigDict(extra="forbid")
 
     jobs: Limit = Field(None, description="Unfinished jobs.", examples=[100])
     bytes: Limit = Field(None, description="Bytes of kept files.", examples=[10_000_000_000])
@@ -63,11 +62,5 @@ async def change_limits(
     Nothing is stopped or deleted: what is beyond a lower limit goes on, and nothing is added to it.
     """
     found = await find_organization(services, user, organization_id)
-    own = (await services.limits.in_use(found.id)).own
-    given = body.model_dump(exclude_unset=True)
-    changed = Limits(
-        given.get("jobs", own.jobs),
-        given.get("bytes", own.bytes),
-        given.get("callsPerMinute", own.calls_per_minute),
-    )
-    return present_limits(await services.limits.set_limits(found.id, changed))
+    changes = {_NAMES[name]: limit for name, limit in body.model_dump(exclude_unset=True).items()}
+    return present_limits(await services.limits.change(found.id, changes))

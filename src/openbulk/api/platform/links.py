@@ -11,7 +11,6 @@ from openbulk.api.http.bodies import BoundedRoute, OpenRoute, StrictBody
 from openbulk.api.http.callers import SignedInCaller, SignedInUser, address_of
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.platform.people import (
-    MAX_NAME,
     Email,
     Name,
     UserId,
@@ -26,6 +25,7 @@ from openbulk.api.wire.schema import Nothing
 from openbulk.domain.access import Role
 from openbulk.domain.errors import Conflict, NotFound
 from openbulk.domain.links import Link, LinkPurpose
+from openbulk.domain.people import MAX_NAME
 from openbulk.identity.passwords import MAX_CHARACTERS, MIN_CHARACTERS, require_good_password
 from openbulk.security import new_code
 from openbulk.storage.links import Acceptance

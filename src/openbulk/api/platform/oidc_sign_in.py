@@ -11,7 +11,7 @@ from openbulk.api.http.audit import note_detail, note_organization, note_person
 from openbulk.api.http.bodies import BoundedRoute, OpenRoute, StrictBody
 from openbulk.api.http.callers import SignedInCaller, address_of, origin_of
 from openbulk.api.http.openapi import answers, may_answer
-from openbulk.api.platform.people import MAX_NAME, UserId, find_managed_user
+from openbulk.api.platform.people import UserId, find_managed_user
 from openbulk.api.services import ServicesOfApp
 from openbulk.api.wire import authentication as sign_in_wire
 from openbulk.api.wire import identity_providers as wire
@@ -24,6 +24,7 @@ from openbulk.domain.errors import (
     NotSignedIn,
     ProviderFailed,
 )
+from openbulk.domain.people import MAX_NAME
 
 log = structlog.get_logger()
 router = APIRouter(tags=["Sessions"], responses=may_answer(401, 405), route_class=BoundedRoute)

@@ -1,6 +1,5 @@
 """Organizations and their users."""
 
-import re
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -16,19 +15,18 @@ from openbulk.api.wire.ids import parse_id
 from openbulk.domain.access import Role, may_manage
 from openbulk.domain.approvals import ApprovalRule
 from openbulk.domain.errors import Conflict, NotAllowed, NotFound
-from openbulk.domain.people import Organization, User
+from openbulk.domain.people import EMAIL, MAX_NAME, Organization, User
 from openbulk.security import new_secret
 from openbulk.storage.people import NewUser
 
 router = APIRouter(tags=["Organizations"], responses=may_answer(401, 405), route_class=BoundedRoute)
 
-MAX_NAME = 100
+OrganizationId = Annotated[str, Path(description="Number of an organization.", examples=["1"])]
 UserId = Annotated[str, Path(description="Number of a user.", examples=["2"])]
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 
 def _check_email(text: str) -> str:
-    if not _EMAIL.fullmatch(text):
+    if not EMAIL.fullmatch(text):
         raise ValueError("is not an email address; write it like ann@example.com")
     return text
 
@@ -142,7 +140,7 @@ async def add_organization(body: NewOrganizationBody, services: ServicesOfApp) -
     responses=answers(wire.ShownOrganization, 400, 404, 409, 413, 507),
 )
 async def change_organization(
-    organization_id: Annotated[str, Path(description="Number of an organization.", examples=["1"])],
+    organization_id: OrganizationId,
     body: ChangedOrganization,
     services: ServicesOfApp,
     user: SignedInUser,

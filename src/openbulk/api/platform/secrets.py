@@ -11,14 +11,14 @@ from openbulk.api.http.bodies import BoundedRoute
 from openbulk.api.http.callers import SignedInCaller
 from openbulk.api.http.openapi import answers, may_answer
 from openbulk.api.http.permissions import require_permission
-from openbulk.api.platform.people import MAX_NAME, find_managed_user
+from openbulk.api.platform.people import find_managed_user
 from openbulk.api.services import Services, ServicesOfApp
 from openbulk.api.wire import people as wire
 from openbulk.api.wire.ids import parse_id
 from openbulk.api.wire.schema import Nothing
 from openbulk.domain.access import AGENT_SCOPES, SCOPES, Permission
 from openbulk.domain.errors import BadInput, Conflict, NotFound
-from openbulk.domain.people import Caller, KnownSecret, NewSecret
+from openbulk.domain.people import MAX_NAME, Caller, KnownSecret, NewSecret
 from openbulk.security import new_key, new_secret
 from openbulk.storage.known_secrets import Owner
 

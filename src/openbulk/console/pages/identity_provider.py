@@ -6,8 +6,8 @@ from typing import Any
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from openbulk.api.wire.identity_providers import redirect_uri_of
 from openbulk.console.api_calls import ApiRefusal
-from openbulk.console.pages.oidc import CALLBACK
 from openbulk.console.pages.organization import organization_of
 from openbulk.console.visits import Visit
 
@@ -89,8 +89,8 @@ async def _values_of(
         "shown": shown,
         "lines": [*shown.get("roles", {}).items(), *[("", "viewer")] * _EMPTY_LINES],
         "organization": await organization_of(visit),
-        "callback_url": str(visit.request.url.replace(path=CALLBACK, query="", fragment="")),
-        "link_url": str(visit.request.url.replace(path="/sign-in/oidc", query="", fragment="")),
+        "callback_url": redirect_uri_of(visit.address),
+        "link_url": f"{visit.address}/sign-in/oidc",
         "checked": checked,
         "problem": problem,
         "done": visit.query.get("done", "") if given is None else "",

@@ -24,7 +24,7 @@ async def make(visit: Visit) -> Response:
         made = await visit.api.send("POST", _SECRETS, _body_of(form))
     except ApiRefusal as error:
         return visit.page("keys.html", error.status, **await _values_of(visit, form, error.message))
-    return visit.page("made_key.html", made=made, server=_address_of(visit))
+    return visit.page("made_key.html", made=made, server=visit.address)
 
 
 async def replace(visit: Visit) -> Response:
@@ -39,7 +39,7 @@ async def replace(visit: Visit) -> Response:
     except ApiRefusal as error:
         values = await _values_of(visit, problem=error.message)
         return visit.page("keys.html", error.status, **values)
-    return visit.page("made_key.html", made=made, server=_address_of(visit))
+    return visit.page("made_key.html", made=made, server=visit.address)
 
 
 def _body_of(form: FormData) -> dict[str, Any]:
@@ -53,10 +53,6 @@ def _body_of(form: FormData) -> dict[str, Any]:
     }
     days = str(form.get("days", ""))
     return {**body, "expiresInDays": int(days)} if days.isdecimal() and days.isascii() else body
-
-
-def _address_of(visit: Visit) -> str:
-    return str(visit.request.base_url).rstrip("/")
 
 
 async def _values_of(

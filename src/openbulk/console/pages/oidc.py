@@ -12,15 +12,16 @@ from urllib.parse import quote, unquote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from openbulk.api.wire import identity_providers
 from openbulk.console.api_calls import ApiCalls, ApiRefusal
 from openbulk.console.pages.organization import organization_of
 from openbulk.console.pages.sign_in import own_path
 from openbulk.console.rendering import render, texts_for
-from openbulk.console.sessions import BrowserSession, BrowserSessions
+from openbulk.console.sessions import BrowserSession, BrowserSessions, keep_in_browser
 from openbulk.console.visits import Visit
 from openbulk.identity.oidc_sign_in import SIGN_IN_SECONDS
 
-CALLBACK = "/sign-in/oidc/callback"
+CALLBACK = f"/{identity_providers.CALLBACK}"
 """Where a provider sends people back to."""
 PENDING_COOKIE = "openbulk-oidc"
 ORGANIZATION_COOKIE = "openbulk-organization"
@@ -74,14 +75,8 @@ async def finish(request: Request) -> Response:
     # The browser gets another session, whichever it had.
     _sessions_of(request).begin(request, response, answer["token"])
     response.delete_cookie(PENDING_COOKIE, path=CALLBACK)
-    response.set_cookie(
-        ORGANIZATION_COOKIE,
-        quote(pending["organization"]),
-        max_age=_YEAR,
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-    )
+    name = quote(pending["organization"])
+    keep_in_browser(request, response, ORGANIZATION_COOKIE, name, seconds=_YEAR)
     return response
 
 
@@ -124,7 +119,7 @@ async def _send(
     """A page that leads to the provider, and a cookie for the way back. Raises ApiRefusal."""
     body = {
         "organization": organization,
-        "redirectUri": str(request.url.replace(path=CALLBACK, query="", fragment="")),
+        "redirectUri": identity_providers.redirect_uri_of(str(request.base_url)),
         "asksAgain": asks_again,
     }
     begun = await _api_of(request).send("POST", "/authentication/oidc", body)
@@ -133,15 +128,8 @@ async def _send(
     page.headers["refresh"] = f"0; url={begun['address']}"
     pending = {**note, "token": begun["token"], "organization": organization}
     pending["back"] = note["back"] if len(note["back"]) <= _MAX_BACK else "/"
-    page.set_cookie(
-        PENDING_COOKIE,
-        _sessions_of(request).seal(json.dumps(pending).encode(), _CONTEXT),
-        max_age=SIGN_IN_SECONDS,
-        path=CALLBACK,
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-    )
+    sealed = _sessions_of(request).seal(json.dumps(pending).encode(), _CONTEXT)
+    keep_in_browser(request, page, PENDING_COOKIE, sealed, seconds=SIGN_IN_SECONDS, path=CALLBACK)
     return page
 
 

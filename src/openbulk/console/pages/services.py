@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from openbulk.console.api_calls import ApiRefusal, path_of
 from openbulk.console.pages.instances import list_instances
+from openbulk.console.sessions import keep_in_browser
 from openbulk.console.visits import Visit
 
 SIGNED_IN = "/services/signed-in"
@@ -81,14 +82,9 @@ async def _sign_in(visit: Visit, body: Mapping[str, Any]) -> Response:
     answer = await visit.api.send("POST", path_of("elements", key, "oauth", "url"), asked)
     pending = json.dumps({**body, "configuration": entries}).encode()
     page = visit.page("go_and_sign_in.html", address=answer["oauthUrl"], name=body["name"])
-    page.set_cookie(
-        PENDING_COOKIE,
-        visit.seal(pending, _CONTEXT),
-        max_age=PENDING_SECONDS,
-        path=SIGNED_IN,
-        httponly=True,
-        samesite="lax",
-        secure=visit.request.url.scheme == "https",
+    sealed = visit.seal(pending, _CONTEXT)
+    keep_in_browser(
+        visit.request, page, PENDING_COOKIE, sealed, seconds=PENDING_SECONDS, path=SIGNED_IN
     )
     return page
 
@@ -116,7 +112,7 @@ def _pending(visit: Visit) -> dict[str, Any] | None:
 
 def callback_url(visit: Visit) -> str:
     """The address of this console that a service sends people back to."""
-    return str(visit.request.url.replace(path=SIGNED_IN, query="", fragment=""))
+    return f"{visit.address}{SIGNED_IN}"
 
 
 async def service(visit: Visit) -> Response:
