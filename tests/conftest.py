@@ -17,6 +17,7 @@ from support.mariadb import (
     named_mariadb,
     running_mariadb,
 )
+from support.oidc import oidc_provider
 from support.postgres import (
     NAMED,
     Cluster,
@@ -188,3 +189,10 @@ def receiver() -> Iterator[Receiver]:
     """A caller's server, which receives callbacks."""
     with Receiver() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An OpenID provider, as its issuer."""
+    with oidc_provider(tmp_path_factory.mktemp("oidc")) as found:
+        yield found

@@ -61,3 +61,4 @@ async def test_one_organization_alone_may_hold_all() -> None:
     budget = ByteBudget(4, 2)
     for number in range(4):
         await asyncio.wait_for(budget.take(1, PlaceOwner(1, number)), 60)
+    assert not budget.keeps_waiting(PlaceOwner(1, 4), 1), "nobody else has come"

@@ -11,19 +11,13 @@ import pytest
 
 from openbulk.security import new_master_key
 from support.harness import Processes, Reply, Server, request
-from support.oidc import agree, oidc_provider
+from support.oidc import agree
 from support.ports import free_port
 from support.signing_in import PASSWORD, accept, call
 
 ME = "/organizations/users/me"
 BACK = "https://openbulk.example/sign-in/oidc/callback"
 SECRET = "secret-of-the-client"
-
-
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with oidc_provider(tmp_path_factory.mktemp("oidc")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -10,18 +10,11 @@ from console.conftest import Person
 from console.test_doors import post
 from console.test_people import fill, make_old
 from support.harness import Processes, Server, request
-from support.oidc import oidc_provider
 from support.signing_in import PASSWORD, member
 
 ORGANIZATION = "Organization 1"
 STYLE_OF_PROVIDER = "https://cdn.jsdelivr.net/"
 """The pages of this provider get their style there. No test does."""
-
-
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with oidc_provider(tmp_path_factory.mktemp("oidc")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
